@@ -1,0 +1,119 @@
+"""Datasets: photographs come in, are checked, and stay under their content's address."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from app.idempotency import Idempotency, IdempotentRoute
+from app.paging import Cursor, Limit, Page, page
+from app.problems import Problem, documented, invalid
+from app.uploads import Upload, receive
+from app.wiring import Site
+from core.records import Dataset, valid_name
+from core.services import Services
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+repeatable = APIRouter(prefix="/datasets", tags=["datasets"], route_class=IdempotentRoute)
+
+DatasetId = Annotated[str, Path(max_length=64)]
+
+_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
+                    "archive": {"type": "string", "format": "binary", "description": "zip, tar or tar.gz"},
+                    "images": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                },
+            }
+        }
+    },
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Dataset,
+    responses={200: {"model": Dataset, "description": "The same content is there already"}}
+    | documented(408, 409, 415),
+    openapi_extra={"requestBody": _BODY},
+)
+async def create_dataset(request: Request, services: Site) -> Response:
+    """Takes an archive (a folder names the defect type of its images) or single images of one type."""
+    with services.store.staged() as folder:
+        upload = await receive(request, folder, services.settings)
+        idempotency = Idempotency(request.app.state.redis, request)
+        kept = await idempotency.begin(upload.digest)
+        if kept is not None:
+            return _answer(Dataset.model_validate(kept["dataset"]), kept["created"])
+        try:
+            async with request.app.state.ingests:
+                dataset, created = await run_in_threadpool(_add, services, upload)
+        except BaseException:
+            await idempotency.forget()
+            raise
+        await idempotency.keep({"dataset": dataset.model_dump(mode="json"), "created": created})
+        return _answer(dataset, created)
+
+
+@router.get("", responses=documented())
+def list_datasets(services: Site, limit: Limit = 50, cursor: Cursor = None) -> Page[Dataset]:
+    """All datasets, newest first."""
+    return page(
+        services.datasets.list(), lambda each: f"{each.created_at.isoformat()} {each.id}", limit, cursor
+    )
+
+
+@router.get("/{dataset_id}", responses=documented(404))
+def get_dataset(dataset_id: DatasetId, services: Site) -> Dataset:
+    """One dataset, by its id or name."""
+    return services.datasets.get(dataset_id)
+
+
+@repeatable.delete("/{dataset_id}", status_code=204, responses=documented(404, 409))
+def delete_dataset(dataset_id: DatasetId, services: Site) -> Response:
+    """Removes a dataset that no unfinished job uses."""
+    dataset = services.datasets.get(dataset_id)
+    users = services.jobs.unfinished_with(dataset.id)
+    if users:
+        raise Problem(409, "conflict", f"training job {', '.join(users[:5])} uses it; cancel it or wait for its end")
+    services.datasets.delete(dataset.id)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/{dataset_id}/preview.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}} | documented(404),
+)
+def preview_dataset(dataset_id: DatasetId, services: Site) -> Response:
+    """A contact sheet, one row a class."""
+    dataset = services.datasets.get(dataset_id)
+    return Response(services.datasets.preview(dataset.id), media_type="image/png")
+
+
+def _add(services: Services, upload: Upload) -> tuple[Dataset, bool]:
+    name = upload.fields.get("name", "")
+    if not valid_name(name):
+        raise invalid("/name", "give a name of 1 to 64 letters, digits, '_', '.' and '-'")
+    if unknown := sorted((set(upload.fields) | {field for field, *_ in upload.files}) - {"name", "archive", "images"}):
+        raise invalid(f"/{unknown[0]}", "unknown part; the parts are 'name' and 'archive', or several 'images'")
+    archives = [path for field, _, path in upload.files if field == "archive"]
+    images = [(file_name, path) for field, file_name, path in upload.files if field == "images"]
+    if len(archives) + bool(images) != 1:
+        raise invalid("/archive", "give one 'archive', or one or more 'images', as files")
+    if archives:
+        return services.datasets.add_archive(name, archives[0])
+    return services.datasets.add_images(name, images)
+
+
+def _answer(dataset: Dataset, created: bool) -> JSONResponse:
+    headers = {"Location": f"/datasets/{dataset.id}"}
+    return JSONResponse(dataset.model_dump(mode="json"), 201 if created else 200, headers)

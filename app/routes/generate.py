@@ -1,0 +1,109 @@
+"""POST /generate: images by address, or images that nobody was given before."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.idempotency import Idempotency
+from app.media import MEDIA_TYPES, MediaType, choose, render
+from app.problems import documented, invalid
+from app.routes.models import check_defect_type
+from app.sampling import make_images
+from app.wiring import Site
+from core.addresses import SEEDS, Address, reserve, seeded
+from core.records import ModelVersion
+from core.services import Services
+
+router = APIRouter(prefix="/generate", tags=["generate"])
+
+
+class GenerateRequest(BaseModel):
+    """The body of POST /generate."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: str = Field(min_length=1, max_length=140, description="`scratches`, `scratches@2`, `scratches@production`")
+    count: int = Field(1, ge=1, le=1_000_000, description="images; at most FLAWSMITH_MAX_IMAGES_PER_REQUEST")
+    defect_type: str | None = Field(None, max_length=64, description="null: all types of the model in turn")
+    seed: int | None = Field(None, ge=0, lt=SEEDS, description="the images seed … seed + count - 1; null: new ones")
+    format: Literal["png", "jpeg", "webp", "npy"] | None = Field(None, description="wins over the header Accept")
+    deadline_seconds: float = Field(30.0, gt=0, le=600, description="how long the answer may take")
+
+
+@router.post(
+    "",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The images; the headers X-Model, X-Seed, X-Defect-Type and X-Stock say which.",
+            "content": {media_type: {} for media_type in MEDIA_TYPES},
+        }
+    }
+    | documented(404, 406, 409, 415, 504),
+)
+async def generate(
+    request: Request,
+    body: GenerateRequest,
+    services: Site,
+    data: Annotated[bool, Query(description="false: application/json without the images' bytes")] = True,
+) -> Response:
+    """Synthetic images as one picture, a zip, JSON or an array, as `Accept` or `format` asks."""
+    version = await run_in_threadpool(services.registry.resolve, body.model)
+    check_defect_type(version, body.defect_type)
+    _check_range(body, services)
+    media_type = choose(request.headers.get("accept"), body.format, body.count)
+    idempotency = Idempotency(request.app.state.redis, request)
+    kept = await idempotency.begin(body.model_dump_json().encode())
+    try:
+        version, addresses = await _addresses(request, body, version, services, kept)
+        images = await _images(request, body, version, addresses, media_type, data)
+    except BaseException:
+        if kept is None:
+            await idempotency.forget()
+        raise
+    await idempotency.keep({"model": version.ref, "addresses": [vars(each) for each in addresses]})
+    return await run_in_threadpool(_answer, media_type, version, addresses, images)
+
+
+def _check_range(body: GenerateRequest, services: Services) -> None:
+    limit = services.settings.max_images_per_request
+    if body.count > limit:
+        raise invalid("/count", f"at most {limit} images a call; make several calls for more")
+    if body.seed is not None and body.seed + body.count > SEEDS:
+        raise invalid("/seed", f"seed + count - 1 must be at most {SEEDS - 1}")
+
+
+async def _addresses(
+    request: Request, body: GenerateRequest, version: ModelVersion, services: Services, kept: Any
+) -> tuple[ModelVersion, list[Address]]:
+    """What to make. A repeated call gets the addresses of the first, and so the same bytes."""
+    if kept is not None:
+        first = await run_in_threadpool(services.registry.resolve, kept["model"])
+        return first, [Address(**each) for each in kept["addresses"]]
+    if body.seed is not None:
+        return version, seeded(version.classes, body.defect_type, body.seed, body.count)
+    redis = request.app.state.redis
+    return version, await reserve(redis, version.ref, version.classes, body.defect_type, body.count)
+
+
+async def _images(
+    request: Request,
+    body: GenerateRequest,
+    version: ModelVersion,
+    addresses: list[Address],
+    media_type: MediaType,
+    data: bool,
+) -> list[bytes] | None:
+    """The PNGs; None where the caller wants their addresses only."""
+    if media_type == "application/json" and not data:
+        return None
+    return await make_images(request, version, addresses, body.deadline_seconds)
+
+
+def _answer(
+    media_type: MediaType, version: ModelVersion, addresses: list[Address], images: list[bytes] | None
+) -> Response:
+    content, headers = render(media_type, version, addresses, images)
+    return Response(content, media_type=media_type, headers=headers)

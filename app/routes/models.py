@@ -1,0 +1,118 @@
+"""Models: their versions, aliases and weights, and the image at an address."""
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.idempotency import IdempotentRoute
+from app.paging import Cursor, Limit, Page, page
+from app.problems import documented, invalid
+from app.sampling import make_images
+from app.wiring import Site
+from core.addresses import SEEDS, seeded
+from core.records import Model, ModelVersion, valid_name
+
+router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
+
+ModelName = Annotated[str, Path(max_length=64)]
+Number = Annotated[str, Path(max_length=16)]
+Alias = Annotated[str, Path(max_length=64)]
+
+
+class AliasTarget(BaseModel):
+    """The body of PUT /models/{name}/aliases/{alias}."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: int = Field(ge=1, le=999_999_999)
+
+
+@router.get("", responses=documented())
+def list_models(services: Site, limit: Limit = 50, cursor: Cursor = None) -> Page[Model]:
+    """All models, newest first."""
+    return page(
+        services.registry.models(), lambda each: f"{each.created_at.isoformat()} {each.name}", limit, cursor
+    )
+
+
+@router.get("/{name}", responses=documented(404))
+def get_model(name: ModelName, services: Site) -> Model:
+    """One model with its versions and aliases."""
+    return services.registry.model(name)
+
+
+@router.get("/{name}/versions/{version}", responses=documented(404))
+def get_model_version(name: ModelName, version: Number, services: Site) -> ModelVersion:
+    """One version's card."""
+    return services.registry.version(name, version)
+
+
+@router.delete("/{name}/versions/{version}", status_code=204, responses=documented(404, 409))
+def delete_model_version(name: ModelName, version: Number, services: Site) -> Response:
+    """Removes a version that no alias points at; its number is not used again."""
+    services.registry.delete_version(name, version)
+    return Response(status_code=204)
+
+
+@router.put("/{name}/aliases/{alias}", responses=documented(404, 409, 415))
+def set_alias(name: ModelName, alias: Alias, body: AliasTarget, services: Site) -> Model:
+    """Points an alias at a version. `production` is what the bare name means."""
+    if not valid_name(alias) or alias.isdecimal():
+        raise invalid("/alias", "an alias has 1 to 64 letters, digits, '_', '.' and '-', and is not a number")
+    return services.registry.set_alias(name, alias, body.version)
+
+
+@router.delete("/{name}/aliases/{alias}", status_code=204, responses=documented(404, 409))
+def delete_alias(name: ModelName, alias: Alias, services: Site) -> Response:
+    """Removes an alias; the version stays."""
+    services.registry.delete_alias(name, alias)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/{name}/versions/{version}/weights.safetensors",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/octet-stream": {}}}} | documented(404),
+)
+def weights(name: ModelName, version: Number, services: Site) -> FileResponse:
+    """The generator's weights, as safetensors."""
+    card = services.registry.version(name, version)
+    path = services.registry.weights(name, card.version)
+    file_name = f"{name}-{card.version}.safetensors"
+    return FileResponse(path, media_type="application/octet-stream", filename=file_name)
+
+
+@router.get(
+    "/{name}/versions/{version}/images/{seed}.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}, 304: {"description": "The image is the one you have"}}
+    | documented(404, 504),
+)
+async def image(
+    request: Request,
+    name: ModelName,
+    version: Number,
+    seed: Annotated[int, Path(ge=0, lt=SEEDS)],
+    services: Site,
+    defect_type: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    """The image at an address: the same bytes for ever."""
+    card = services.registry.version(name, version)
+    check_defect_type(card, defect_type)
+    [address] = seeded(card.classes, defect_type, seed, 1)
+    mark = hashlib.sha256(f"{card.ref}\n{card.weights_sha256}\n{address}".encode()).hexdigest()
+    headers = {"ETag": f'"{mark}"', "Cache-Control": "public, max-age=31536000, immutable"}
+    if f'"{mark}"' in request.headers.get("if-none-match", "") or request.headers.get("if-none-match") == "*":
+        return Response(status_code=304, headers=headers)
+    [png] = await make_images(request, card, [address], deadline_seconds=30)
+    return Response(png, media_type="image/png", headers=headers)
+
+
+def check_defect_type(card: ModelVersion, defect_type: str | None) -> None:
+    """Raises Problem 422 for a type that the version does not know."""
+    if defect_type is not None and defect_type not in card.classes:
+        known = ", ".join(card.classes)
+        raise invalid("/defect_type", f"unknown defect_type '{defect_type}'; this model knows: {known}")

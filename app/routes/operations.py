@@ -1,0 +1,94 @@
+"""What ops ask: does it live, is it ready, how much has it done; and the page for people."""
+
+from importlib.resources import files
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from redis.exceptions import RedisError
+
+from app.problems import documented
+from app.wiring import Site
+from core.queues import QUEUES
+from core.services import Services
+
+router = APIRouter(tags=["operations"])
+
+_TEXT = {200: {"content": {"text/plain": {}}}}
+
+
+@router.get("/healthz")
+def healthz() -> dict[str, str]:
+    """200 while the process lives."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", responses={503: {"description": "Something is missing; `missing` names it"}})
+def readyz(services: Site) -> JSONResponse:
+    """200, or 503 naming what is missing."""
+    missing = missing_parts(services)
+    state: dict[str, Any] = {"status": "not ready" if missing else "ready", "missing": missing}
+    return JSONResponse(state, 503 if missing else 200, {"Retry-After": "5"} if missing else None)
+
+
+@router.get("/metrics", response_class=Response, responses=_TEXT | documented())
+def metrics(services: Site) -> Response:
+    """This process's counts and latencies, and the jobs, queues and workers as Redis has them."""
+    own = generate_latest()
+    return Response(own + _from_redis(services), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/metrics/targets", responses=documented())
+def metrics_targets(services: Site) -> list[dict[str, Any]]:
+    """The live workers' own /metrics, as Prometheus' HTTP service discovery reads them."""
+    return [
+        {"targets": [address], "labels": {"queue": queue, "worker": name}}
+        for queue in QUEUES
+        for name, address in services.queues.live_workers(queue).items()
+    ]
+
+
+@router.get("/", response_class=HTMLResponse, responses=documented())
+def page() -> HTMLResponse:
+    """The page for people."""
+    return HTMLResponse(files("app").joinpath("page.html").read_text())
+
+
+def missing_parts(services: Services) -> list[str]:
+    """Names of what is not there: redis, artifact store, no live worker for a queue."""
+    missing = [] if services.store.writable() else ["artifact store"]
+    try:
+        missing += [f"no live worker for queue '{queue}'" for queue in QUEUES if not services.queues.live_workers(queue)]
+    except RedisError:
+        missing.append("redis")
+    return missing
+
+
+def _from_redis(services: Services) -> bytes:
+    """Gauges that are read at the scrape, so that they are right across any number of processes."""
+    jobs = GaugeMetricFamily("flawsmith_jobs", "Training jobs by state", labels=["state"])
+    waiting = GaugeMetricFamily("flawsmith_queue_messages", "Messages that no worker has taken", labels=["queue"])
+    live = GaugeMetricFamily("flawsmith_live_workers", "Workers heard of lately", labels=["queue"])
+    up = GaugeMetricFamily("flawsmith_redis_up", "Whether Redis answered this scrape")
+    try:
+        for state, count in services.jobs.counts().items():
+            jobs.add_metric([state], count)
+        for queue in QUEUES:
+            waiting.add_metric([queue], services.queues.waiting(queue))
+            live.add_metric([queue], len(services.queues.live_workers(queue)))
+        up.add_metric([], 1)
+    except RedisError:
+        up.add_metric([], 0)
+    return generate_latest(_Collected([jobs, waiting, live, up]))
+
+
+class _Collected:
+    """What generate_latest takes: something with collect()."""
+
+    def __init__(self, families: list[GaugeMetricFamily]) -> None:
+        self.families = families
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        return self.families

@@ -1,0 +1,133 @@
+"""Training jobs: accepted, watched, cancelled and resumed here; trained elsewhere."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import BaseModel, ValidationError
+
+from app.events import follow
+from app.idempotency import IdempotentRoute
+from app.paging import Cursor, Limit, Page, decode, encode
+from app.problems import Problem, documented, invalid, of_pydantic
+from app.wiring import Site
+from core.datasets import UnknownDataset
+from core.jobs import JobEnded
+from core.logs import request_id
+from core.presets import TrainingRequest, request_schema, resolve
+from core.records import Job, JobState
+
+router = APIRouter(prefix="/training-jobs", tags=["training jobs"], route_class=IdempotentRoute)
+
+JobId = Annotated[str, Path(max_length=64)]
+_PNG = {200: {"content": {"image/png": {}}}}
+
+
+class History(BaseModel):
+    """Recorded steps and, for each loss, its value at each of them."""
+
+    steps: list[int]
+    series: dict[str, list[float]]
+
+
+@router.post("", status_code=202, responses=documented(404, 409, 415))
+def create_training_job(body: TrainingRequest, services: Site, response: Response) -> Job:
+    """Accepts a job: what cannot train is refused here, before anything is queued."""
+    try:
+        dataset = services.datasets.get(body.dataset)
+    except UnknownDataset as error:
+        raise invalid("/dataset", str(error)) from error
+    try:
+        config = resolve(body, dataset)
+    except ValidationError as error:
+        raise of_pydantic(error, "/overrides") from error
+    job = services.jobs.create(model=body.model, dataset=dataset.id, preset=body.preset, config=config)
+    services.queues.send_segment(job.id, request_id.get())
+    response.headers["Location"] = f"/training-jobs/{job.id}"
+    return job
+
+
+@router.get("", responses=documented())
+def list_training_jobs(
+    services: Site, state: JobState | None = None, limit: Limit = 50, cursor: Cursor = None
+) -> Page[Job]:
+    """All jobs, newest first."""
+    jobs = services.jobs.list(state, limit + 1, decode(cursor))
+    more = len(jobs) > limit
+    return Page(items=jobs[:limit], next_cursor=encode(jobs[limit - 1].id) if more else None)
+
+
+@router.get("/schema", responses=documented())
+def training_job_schema() -> dict[str, Any]:
+    """JSON Schema of the body of POST /training-jobs."""
+    return request_schema()
+
+
+@router.get("/{job_id}", responses=documented(404))
+def get_training_job(job_id: JobId, services: Site) -> Job:
+    """One job."""
+    return services.jobs.get(job_id)
+
+
+@router.post(
+    "/{job_id}/cancel",
+    status_code=202,
+    responses={200: {"model": Job, "description": "It had ended already; nothing was changed"}}
+    | documented(404, 409),
+)
+def cancel_training_job(job_id: JobId, services: Site, response: Response) -> Job:
+    """Ends a job; its checkpoints are kept."""
+    try:
+        return services.jobs.cancel(job_id)
+    except JobEnded as error:
+        response.status_code = 200
+        return error.job
+
+
+@router.post("/{job_id}/resume", status_code=202, responses=documented(404, 409))
+def resume_training_job(job_id: JobId, services: Site) -> Job:
+    """Lets a failed or cancelled job go on from its last checkpoint."""
+    job = services.jobs.resume(job_id)
+    services.queues.send_segment(job.id, request_id.get())
+    return job
+
+
+@router.get("/{job_id}/history", responses=documented(404))
+def training_job_history(job_id: JobId, services: Site) -> History:
+    """The losses so far: at most about a thousand points, whatever the job's length."""
+    points = services.jobs.history(services.jobs.get(job_id).id)
+    names = [name for name in (points[0] if points else {}) if name != "step"]
+    return History(
+        steps=[int(point["step"]) for point in points],
+        series={name: [point[name] for point in points] for name in names},
+    )
+
+
+@router.get(
+    "/{job_id}/events",
+    response_class=Response,
+    responses={200: {"content": {"text/event-stream": {}}}} | documented(404),
+)
+def training_job_events(job_id: JobId, request: Request, services: Site) -> StreamingResponse:
+    """Server-sent events `progress`, `samples` and `state`; ends with the job; `Last-Event-ID` resumes."""
+    job = services.jobs.get(job_id)
+    events = follow(request.app.state.redis, job.id, request.headers.get("last-event-id"))
+    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/{job_id}/samples/latest.png", response_class=Response, responses=_PNG | documented(404))
+def latest_sample(job_id: JobId, services: Site) -> Response:
+    """The newest sample grid."""
+    path = services.jobs.latest_sample(services.jobs.get(job_id).id)
+    if path is None:
+        raise Problem(404, "not-found", "there is no sample grid yet; the first comes with the first step")
+    return Response(path.read_bytes(), media_type="image/png", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/{job_id}/samples/{step}.png", response_class=FileResponse, responses=_PNG | documented(404))
+def sample(job_id: JobId, step: Annotated[int, Path(ge=0, le=999_999_999)], services: Site) -> FileResponse:
+    """The sample grid of a step: the same latents at every step."""
+    path = services.jobs.sample_path(services.jobs.get(job_id).id, step)
+    if not path.exists():
+        raise Problem(404, "not-found", f"there is no sample grid of step {step}; latest.png is the newest")
+    return FileResponse(path, media_type="image/png")

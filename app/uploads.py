@@ -1,0 +1,115 @@
+"""A multipart upload (RFC 7578), streamed to disk part by part and never whole in memory."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import Request
+from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
+
+from app.problems import Problem, invalid
+from core.settings import Settings
+
+LONGEST_FIELD = 1024  # bytes of a part that is not a file
+SLOWEST_CHUNK = 60.0  # seconds that a client may stay silent
+
+
+@dataclass
+class Upload:
+    """What came: text fields, and files as (field, file name, where it lies). ``digest`` covers all of it."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    files: list[tuple[str, str, Path]] = field(default_factory=list)
+    digest: bytes = b""
+
+
+async def receive(request: Request, folder: Path, settings: Settings) -> Upload:
+    """Reads a multipart body into files in ``folder``.
+
+    Raises:
+        Problem: 415 not multipart, 400 malformed, 408 the client fell silent, 413 too many bytes or parts.
+    """
+    content_type, options = parse_options_header(request.headers.get("content-type", ""))
+    if content_type != "multipart/form-data" or not options.get("boundary"):
+        raise Problem(
+            415, "unsupported-media-type", "send multipart/form-data with 'name' and 'archive' (or several 'images')"
+        )
+    limit = settings.max_upload_bytes
+    if int(request.headers.get("content-length", "0")) > limit:
+        raise _too_large(limit)
+    receiver = _Receiver(folder, limit)
+    try:
+        with PushMultipartParser(options["boundary"], max_segment_count=settings.max_archive_entries) as parser:
+            chunks = aiter(request.stream())
+            while chunk := await asyncio.wait_for(anext(chunks, b""), SLOWEST_CHUNK):
+                await asyncio.to_thread(receiver.take, list(parser.parse(chunk)))
+    except TimeoutError:
+        raise Problem(408, "too-slow", f"no byte came for {SLOWEST_CHUNK:g} s; send the body again") from None
+    except ParserLimitReached:
+        raise Problem(413, "too-large", f"an upload has at most {settings.max_archive_entries} parts here") from None
+    except (MultipartError, UnicodeError) as error:
+        raise Problem(400, "malformed-body", f"the multipart body is malformed or cut short: {error}") from None
+    finally:
+        receiver.close()
+    return receiver.upload()
+
+
+class _Receiver:
+    """Writes the parser's events to disk."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder, self.limit, self.received = folder, limit, 0
+        self._upload, self._digest = Upload(), hashlib.sha256()
+        self._segment: MultipartSegment | None = None
+        self._file = None
+        self._text = b""
+
+    def take(self, events: list[MultipartSegment | bytes | bytearray | None]) -> None:
+        for event in events:
+            if isinstance(event, MultipartSegment):
+                self._open(event)
+            elif event is None:
+                self._finish()
+            else:
+                self._write(event)
+
+    def upload(self) -> Upload:
+        self._upload.digest = self._digest.digest()
+        return self._upload
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
+    def _open(self, segment: MultipartSegment) -> None:
+        self._segment, self._text = segment, b""
+        self._digest.update(repr((segment.name, segment.filename)).encode(errors="replace"))
+        if segment.filename is not None:
+            path = self.folder / f"{len(self._upload.files):06d}"
+            self._upload.files.append((segment.name, segment.filename, path))
+            self._file = path.open("wb")
+
+    def _write(self, data: bytes | bytearray) -> None:
+        self.received += len(data)
+        if self.received > self.limit:
+            raise _too_large(self.limit)
+        self._digest.update(data)
+        if self._file:
+            self._file.write(data)
+            return
+        self._text += data
+        if len(self._text) > LONGEST_FIELD:
+            name = self._segment.name if self._segment else ""
+            raise invalid(f"/{name}", f"has more than {LONGEST_FIELD} bytes; is it a file without a file name?")
+
+    def _finish(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+        elif self._segment:
+            self._upload.fields[self._segment.name] = self._text.decode()
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "too-large", f"an upload has at most {limit} bytes here; send fewer or smaller photographs")

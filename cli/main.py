@@ -1,0 +1,109 @@
+"""The command `flawsmith`. Every subcommand imports what it needs when it runs: an API-only install has no torch."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Trains a GAN on a few photographs of defects and serves synthetic ones.",
+)
+
+
+class Queue(StrEnum):
+    """What a worker does."""
+
+    TRAIN = "train"
+    SAMPLE = "sample"
+
+
+Service = Annotated[str, typer.Option("--url", help="the service; default: this machine's, by the settings")]
+
+
+@app.command()
+def serve() -> None:
+    """Run the whole service on this machine until Ctrl-C or SIGTERM."""
+    from cli.serve import run_service
+
+    raise typer.Exit(run_service())
+
+
+@app.command()
+def api() -> None:
+    """Run the HTTP API alone."""
+    from app.main import run_api
+
+    run_api()
+
+
+@app.command()
+def worker(queue: Queue) -> None:
+    """Run one worker alone, on the queue `train` or `sample`."""
+    from worker.celery import run_worker
+
+    run_worker(queue.value)
+
+
+@app.command()
+def redis() -> None:
+    """Run the embedded Redis-compatible server alone, in the data folder."""
+    from cli.embedded_redis import become_server
+
+    become_server()
+
+
+@app.command()
+def watch(job: str, url: Service = "") -> None:
+    """Follow a training job in the terminal until it ends."""
+    from cli.client import connect
+    from cli.watch import watch_job
+
+    with connect(url) as client:
+        state = watch_job(client, job)["state"]
+    raise typer.Exit(0 if state == "succeeded" else 1)
+
+
+@app.command()
+def demo(
+    data: Annotated[Path | None, typer.Option(help="your own archive; default: the drawn demo set")] = None,
+    out: Annotated[Path, typer.Option(help="folder for the images")] = Path("out"),
+    keep: Annotated[bool, typer.Option(help="leave the service running")] = True,
+) -> None:
+    """Start everything, train a small model, and make images."""
+    from cli.demo import run_demo
+
+    raise typer.Exit(run_demo(data, out, keep))
+
+
+@app.command("demo-set")
+def demo_set(
+    archive: Path,
+    per_type: Annotated[int, typer.Option(min=1, max=10_000, help="pictures of each defect type")] = 100,
+    side: Annotated[int, typer.Option(min=32, max=1024, help="of a picture, in pixels")] = 96,
+    seed: Annotated[int, typer.Option(min=0, help="the same seed draws the same pictures")] = 0,
+) -> None:
+    """Draw the demonstration set (brushed steel with defects) into a zip."""
+    from cli.demo_set import write_demo_set
+
+    write_demo_set(archive, per_type=per_type, side=side, seed=seed)
+
+
+def main() -> None:
+    """Entry point; a wrong setting is told in words, without a traceback."""
+    try:
+        app()
+    except ValidationError as error:
+        for each in error.errors():
+            name = "FLAWSMITH_" + "_".join(map(str, each["loc"])).upper()
+            print(f"{name}: {each['msg']} (it is {each['input']!r})", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Connections to Redis: bounded in time, so that no caller hangs, and patient enough to outlast its restart."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from core.settings import Settings
+
+LONGEST_SOCKET_PATH = 107  # bytes, of sockaddr_un on Linux
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 10.0
+HEALTH_CHECK_SECONDS = 10
+WORKER_RETRIES = 30  # at most a second apart: a restart of Redis is shorter
+API_RETRIES = 2  # a caller waits: better a clear 503 than a long silence
+
+
+def redis_url(settings: Settings) -> str:
+    """The configured server, or the socket of the embedded one that `flawsmith serve` runs."""
+    return settings.redis_url or f"unix://{embedded_socket(settings.data_dir)}"
+
+
+def embedded_socket(data_dir: Path) -> Path:
+    """Where the embedded server listens: a socket that this user alone can reach, in the data folder.
+
+    A socket's path has 107 bytes at most. Under a longer data folder it stands in the system's folder for temporary
+    files, under a name that the data folder determines, so that every process of this service finds the same one.
+    """
+    path = data_dir / "redis" / "redis.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        return path
+    mark = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"flawsmith-{os.getuid()}-{mark}" / "redis.sock"
+
+
+def connect(settings: Settings, retries: int = WORKER_RETRIES) -> redis.Redis:
+    """A client for processes that may wait for Redis to come back."""
+    return redis.Redis.from_url(
+        redis_url(settings),
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
+        health_check_interval=HEALTH_CHECK_SECONDS,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
+    )
+
+
+def connect_async(settings: Settings) -> redis.asyncio.Redis:
+    """A client for the event loop."""
+    return redis.asyncio.Redis.from_url(
+        redis_url(settings),
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
+        health_check_interval=HEALTH_CHECK_SECONDS,
+        retry=AsyncRetry(ExponentialBackoff(cap=1.0, base=0.05), API_RETRIES),
+    )

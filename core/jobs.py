@@ -1,0 +1,321 @@
+"""A training job's life: its record in Redis, its last change of state in the artifact store, its lease, its events.
+
+Redis holds every record for quick reading. Where Redis was wiped, all of them come back from the artifact store, each as
+of its last change of state.
+"""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import RedisError, WatchError
+
+from core import keys
+from core.artifacts import ArtifactStore
+from core.records import Job, JobState, Progress, Transition, now
+
+LEASE_SECONDS = 15.0  # a holder that was silent for so long has lost the job
+RENEWALS = 4  # heartbeats within one lease: three may be lost
+EVENTS_KEPT = 1000
+EVENTS_SECONDS = 24 * 3600
+
+Change = Callable[[Job], Job | None]
+
+
+class UnknownJob(Exception):
+    """There is no training job of that id."""
+
+
+class JobEnded(Exception):
+    """The job has ended; what was asked for needs one that has not, or the other way round."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"training job {job.id} is {job.state}")
+        self.job = job
+
+
+class LeaseLost(Exception):
+    """The job's lease ran out or was given to another worker; nothing more may be written for it."""
+
+
+class Lease:
+    """The right to train one job, kept alive by a thread while a worker holds it."""
+
+    def __init__(self, redis: Redis, job_id: str) -> None:
+        self.redis, self.job_id = redis, job_id
+        self.key = keys.job_lease(job_id)
+        self.token = secrets.token_hex(8)
+        self._released = Event()
+        self._thread = Thread(target=self._renew, name=f"lease-{job_id}", daemon=True)
+
+    def take(self) -> bool:
+        """Whether the lease was free and is this one's now."""
+        taken = bool(self.redis.set(self.key, self.token, nx=True, px=int(LEASE_SECONDS * 1000)))
+        if taken:
+            self._thread.start()
+        return taken
+
+    def release(self) -> None:
+        self._released.set()
+        self._thread.join()
+        _if_token_is(self.redis, "del", self.key, self.token)
+
+    def _renew(self) -> None:
+        while not self._released.wait(LEASE_SECONDS / RENEWALS):
+            try:
+                _if_token_is(self.redis, "pexpire", self.key, self.token, int(LEASE_SECONDS * 1000))
+            except RedisError:  # the next beat may get through; if none does, the lease runs out as it should
+                continue
+
+
+def _if_token_is(redis: Redis, command: str, key: str, token: str, *arguments: int) -> None:
+    script = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3)) end"
+    redis.eval(script, 1, key, token, command, *arguments)
+
+
+class Jobs:
+    """All training jobs. Safe to use from several processes at once."""
+
+    def __init__(self, redis: Redis, store: ArtifactStore) -> None:
+        self.redis, self.store = redis, store
+
+    def create(self, *, model: str, dataset: str, preset: str, config: dict[str, Any]) -> Job:
+        """Records a queued job, durably. Ids sort by the time of creation."""
+        at = now()
+        job = Job(
+            id=f"job-{time.time_ns() // 1000:014x}{secrets.token_hex(3)}",
+            state=JobState.QUEUED,
+            model=model,
+            dataset=dataset,
+            preset=preset,
+            config=config,
+            progress=Progress(total_steps=config["total_steps"]),
+            created_at=at,
+            transitions=[Transition(state=JobState.QUEUED, at=at, reason="submitted")],
+        )
+        self._persist(job)
+        self._ensure_restored()
+        pipe = self.redis.pipeline()
+        self._put(pipe, None, job)
+        pipe.execute()
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """Raises UnknownJob."""
+        raw = self.redis.get(keys.job(job_id))
+        if raw is None and self._ensure_restored():
+            raw = self.redis.get(keys.job(job_id))
+        if raw is None:
+            raise UnknownJob(f"there is no training job '{job_id}'")
+        return Job.model_validate_json(raw)
+
+    def list(self, state: JobState | None, limit: int, before: str | None) -> list[Job]:
+        """Newest first; ``before`` is the id after which a page goes on."""
+        self._ensure_restored()
+        end = f"({before}" if before else "+"
+        pipe = self.redis.pipeline(transaction=False)
+        for each in [state] if state else list(JobState):
+            pipe.zrevrangebylex(keys.jobs_in(each), end, "-", start=0, num=limit)
+        ids = sorted({job_id.decode() for page in pipe.execute() for job_id in page}, reverse=True)[:limit]
+        records = self.redis.mget([keys.job(job_id) for job_id in ids]) if ids else []
+        return [Job.model_validate_json(raw) for raw in records if raw]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        self._ensure_restored()
+        pipe = self.redis.pipeline(transaction=False)
+        for state in JobState:
+            pipe.zcard(keys.jobs_in(state))
+        return dict(zip(map(str, JobState), pipe.execute(), strict=True))
+
+    def unfinished_with(self, dataset_id: str) -> list[str]:
+        """Ids of the jobs that use a dataset and have not ended."""
+        pipe = self.redis.pipeline(transaction=False)
+        self._ensure_restored()
+        for state in (JobState.QUEUED, JobState.RUNNING):
+            pipe.zrange(keys.jobs_in(state), 0, -1)
+        ids = [job_id.decode() for page in pipe.execute() for job_id in page]
+        return [job_id for job_id in ids if self.get(job_id).dataset == dataset_id]
+
+    def cancel(self, job_id: str) -> Job:
+        """Ends a job now, whether or not its worker lives; a worker that trains it sees it at its next step.
+
+        Raises:
+            UnknownJob: there is none.
+            JobEnded: it had ended already.
+        """
+
+        def change(job: Job) -> Job:
+            if job.state.ended:
+                raise JobEnded(job)
+            return _moved(job, JobState.CANCELLED, "cancelled by request", finished_at=now())
+
+        return self._change(job_id, change)
+
+    def resume(self, job_id: str) -> Job:
+        """Makes a failed or cancelled job queued again.
+
+        Raises:
+            UnknownJob: there is none.
+            JobEnded: it is neither failed nor cancelled.
+        """
+
+        def change(job: Job) -> Job:
+            if job.state not in (JobState.FAILED, JobState.CANCELLED):
+                raise JobEnded(job)
+            return _moved(job, JobState.QUEUED, "resumed by request", finished_at=None, error=None)
+
+        return self._change(job_id, change)
+
+    @contextmanager
+    def lease(self, job_id: str) -> Iterator[Lease | None]:
+        """The job's lease for as long as the block runs, or None where another worker has it."""
+        lease = Lease(self.redis, job_id)
+        if not lease.take():
+            yield None
+            return
+        try:
+            yield lease
+        finally:
+            lease.release()
+
+    def begin(self, lease: Lease, worker: str) -> Job | None:
+        """Marks the leased job as running on this worker; None where it has ended."""
+
+        def change(job: Job) -> Job | None:
+            if job.state.ended:
+                return None
+            if job.state is JobState.RUNNING:
+                return job.model_copy(update={"worker": worker})
+            return _moved(
+                job,
+                JobState.RUNNING,
+                f"taken by {worker}",
+                worker=worker,
+                started_at=job.started_at or now(),
+                attempts=job.attempts + 1,
+            )
+
+        job = self._change(lease.job_id, change, lease)
+        return None if job.state.ended else job
+
+    def record_history(self, job_id: str, points: list[dict[str, float]], *, afresh: bool = False) -> None:
+        """Adds recorded steps to what GET /training-jobs/{id}/history shows; afresh, in place of what was there."""
+        pipe = self.redis.pipeline()
+        if afresh:
+            pipe.delete(keys.job_history(job_id))
+        if points:
+            pipe.rpush(keys.job_history(job_id), *map(json.dumps, points))
+            pipe.expire(keys.job_history(job_id), EVENTS_SECONDS)
+        pipe.execute()
+
+    def history(self, job_id: str) -> list[dict[str, float]]:
+        """The recorded steps: ``step`` and the losses at it. From Redis, or from the newest checkpoint."""
+        points = self.redis.lrange(keys.job_history(job_id), 0, -1)
+        if points:
+            return [json.loads(point) for point in points]
+        kept = sorted(self.store.path("jobs", job_id, "checkpoints").glob("*/checkpoint.json"))
+        return list(self.store.read_json(kept[-1])["history"]) if kept else []
+
+    def sample_path(self, job_id: str, step: int) -> Path:
+        """Where the sample grid of a step is, if there is one."""
+        return self.store.path("jobs", job_id, "samples", f"{step:09d}.png")
+
+    def latest_sample(self, job_id: str) -> Path | None:
+        """The newest sample grid."""
+        return max(self.store.path("jobs", job_id, "samples").glob("[0-9]*.png"), default=None)
+
+    def report(self, lease: Lease, progress: Progress, losses: dict[str, float]) -> bool:
+        """Shows how far the leased job is; False where it has ended meanwhile, so that the worker stops."""
+
+        def change(job: Job) -> Job | None:
+            return None if job.state.ended else job.model_copy(update={"progress": progress, "losses": losses})
+
+        job = self._change(lease.job_id, change, lease)
+        if not job.state.ended:
+            self.emit(job.id, "progress", {"progress": progress.model_dump(), "losses": losses})
+        return not job.state.ended
+
+    def finish(self, lease: Lease, state: JobState, reason: str, **update: Any) -> Job:
+        """Ends the leased job, unless it has ended meanwhile."""
+
+        def change(job: Job) -> Job | None:
+            return None if job.state.ended else _moved(job, state, reason, finished_at=now(), **update)
+
+        return self._change(lease.job_id, change, lease)
+
+    def emit(self, job_id: str, event: str, data: dict[str, Any]) -> None:
+        """Adds to the stream that GET /training-jobs/{id}/events follows."""
+        pipe = self.redis.pipeline(transaction=False)
+        stream = keys.job_events(job_id)
+        pipe.xadd(stream, {"event": event, "data": json.dumps(data)}, maxlen=EVENTS_KEPT)
+        pipe.expire(stream, EVENTS_SECONDS)
+        pipe.execute()
+
+    def _change(self, job_id: str, change: Change, lease: Lease | None = None) -> Job:
+        """Applies a change to the newest record, atomically; a change of state is made durable, and told."""
+        self.get(job_id)
+        with self.redis.pipeline() as pipe:
+            while True:
+                watched = [keys.job(job_id), *([lease.key] if lease else [])]
+                pipe.watch(*watched)
+                if lease and pipe.get(lease.key) != lease.token.encode():
+                    raise LeaseLost(f"training job {job_id} is no longer this worker's")
+                before = Job.model_validate_json(pipe.get(keys.job(job_id)) or b"")
+                after = change(before)
+                if after is None:
+                    return before
+                pipe.multi()
+                self._put(pipe, before, after)
+                try:
+                    pipe.execute()
+                except WatchError:
+                    continue
+                break
+        if after.state is not before.state:
+            self._persist(after)
+            self.emit(job_id, "state", {"state": after.state, "reason": after.transitions[-1].reason})
+        return after
+
+    def _put(self, pipe: Pipeline, before: Job | None, after: Job) -> None:
+        pipe.set(keys.job(after.id), after.model_dump_json())
+        if before is None or before.state is not after.state:
+            if before:
+                pipe.zrem(keys.jobs_in(before.state), after.id)
+            pipe.zadd(keys.jobs_in(after.state), {after.id: 0})
+
+    def _persist(self, job: Job) -> None:
+        """Writes the record to the artifact store, unless a later change of state stands there already."""
+        folder = self.store.path("jobs", job.id)
+        with self.store.locked(folder):
+            path = folder / "record.json"
+            if path.exists() and len(self.store.read_json(path)["transitions"]) > len(job.transitions):
+                return
+            self.store.write_bytes(path, job.model_dump_json(indent=1).encode())
+
+    def _ensure_restored(self) -> bool:
+        """Fills a Redis that was wiped from the artifact store; whether it had to."""
+        if self.redis.exists(keys.JOBS_RESTORED):
+            return False
+        folder = self.store.path("jobs")
+        for entry in os.scandir(folder) if folder.exists() else []:
+            path = folder / entry.name / "record.json"
+            if path.exists():
+                job = Job.model_validate_json(path.read_bytes())
+                if self.redis.set(keys.job(job.id), job.model_dump_json(), nx=True):
+                    self.redis.zadd(keys.jobs_in(job.state), {job.id: 0})
+        self.redis.set(keys.JOBS_RESTORED, 1)
+        return True
+
+
+def _moved(job: Job, state: JobState, reason: str, **update: Any) -> Job:
+    transitions = [*job.transitions, Transition(state=state, at=now(), reason=reason)]
+    return job.model_copy(update={"state": state, "transitions": transitions, **update})

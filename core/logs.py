@@ -1,0 +1,37 @@
+"""One form of log line for every process; each carries the id of the request that it serves."""
+
+import logging
+import re
+import sys
+import time
+from contextvars import ContextVar
+
+from core.settings import Settings
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+_ACCEPTABLE = re.compile(r"[A-Za-z0-9_.:/+=-]{1,128}")
+
+
+def acceptable_request_id(value: str) -> bool:
+    """Whether a caller's request id can stand in a header and in a log line as it is."""
+    return _ACCEPTABLE.fullmatch(value) is not None
+
+
+def configure_logging(settings: Settings) -> None:
+    """Sends all log lines of this process to standard error, in UTC."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_add_request_id)
+    formatter = logging.Formatter(
+        "%(asctime)s.%(msecs)03dZ %(levelname)-7s [%(request_id)s] %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    for chatty in ("celery.worker.strategy", "celery.app.trace", "httpx", "uvicorn.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _add_request_id(record: logging.LogRecord) -> bool:
+    record.request_id = request_id.get()
+    return True

@@ -1,0 +1,128 @@
+"""The words of the presets: which numbers a training job may set, their defaults and bounds.
+
+What the words mean stands in ``models/``; both sides need the words, so they stand here.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from core.records import Dataset, Name
+
+HIGHEST_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
+
+
+class DcganOverrides(BaseModel):
+    """The 2019 article's DCGAN; every default is the article's value."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    latent_size: int = Field(100, ge=1, le=1024, description="length of a latent")
+    generator_depth: int = Field(
+        64, ge=1, le=256, description="channels of the generator's last hidden layer; doubled in each before it"
+    )
+    discriminator_depth: int = Field(
+        128,
+        ge=1,
+        le=256,
+        description="channels of the discriminator's first hidden layer; doubled in each after it",
+    )
+    generator_learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's rate for the generator")
+    discriminator_learning_rate: float = Field(
+        4e-4, gt=0, le=1, description="Adam's rate for the discriminator"
+    )
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment")
+    batch_size: int = Field(12, ge=1, le=1024, description="photographs in one step")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A recipe that a training job can name."""
+
+    overrides: type[DcganOverrides]
+    resolutions: tuple[int, ...]
+    default_resolution: int
+    default_epochs: int
+
+
+PRESETS: dict[str, Preset] = {
+    "dcgan": Preset(DcganOverrides, resolutions=(32, 64, 128, 256), default_resolution=128, default_epochs=128),
+}
+
+
+class TrainingRequest(BaseModel):
+    """The body of POST /training-jobs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dataset: str = Field(min_length=1, max_length=64, description="a dataset's id or name")
+    model: Name = Field(description="the model whose next version the job publishes")
+    preset: Literal["dcgan"] = Field("dcgan", description="the recipe")
+    resolution: int | None = Field(None, description="side of the images, in pixels; null: the preset's default")
+    epochs: int | None = Field(None, ge=1, le=1_000_000, description="passes over the dataset; null: the preset's")
+    steps: int | None = Field(None, ge=1, le=100_000_000, description="updates, instead of epochs")
+    seed: int = Field(0, ge=0, le=HIGHEST_SEED, description="of all that is random in the run")
+    overrides: dict[str, Any] = Field(default_factory=dict, description="the preset's numbers, where not default")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "TrainingRequest":
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps are two ways to say the same; give one of them")
+        return self
+
+
+class CannotTrain(Exception):
+    """A request that no run can be made of. ``pointer`` is the JSON pointer of what is wrong in the body."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(detail)
+        self.pointer, self.detail = pointer, detail
+
+
+def resolve(request: TrainingRequest, dataset: Dataset) -> dict[str, Any]:
+    """The whole configuration of a run, defaults included, as the job's record shows it.
+
+    Raises:
+        CannotTrain: the preset has no layers for the resolution.
+        pydantic.ValidationError: an override is unknown or out of its bounds.
+    """
+    preset = PRESETS[request.preset]
+    resolution = request.resolution or preset.default_resolution
+    if resolution not in preset.resolutions:
+        known = ", ".join(map(str, preset.resolutions))
+        raise CannotTrain("/resolution", f"preset '{request.preset}' has layers for {known}, not for {resolution}")
+    numbers = preset.overrides.model_validate(request.overrides).model_dump()
+    steps_per_epoch = -(-dataset.image_count // numbers["batch_size"])
+    epochs = request.epochs or (None if request.steps else preset.default_epochs)
+    return {
+        "resolution": resolution,
+        "channels": 1 if dataset.mode == "L" else 3,
+        "classes": sorted(dataset.classes),
+        "seed": request.seed,
+        "epochs": epochs,
+        "steps_per_epoch": steps_per_epoch,
+        "total_steps": request.steps or (epochs or 0) * steps_per_epoch,
+        **numbers,
+    }
+
+
+def request_schema() -> dict[str, Any]:
+    """JSON Schema of the body of POST /training-jobs, with each preset's overrides, defaults and bounds."""
+    schema = TrainingRequest.model_json_schema()
+    schema["$defs"] = {name: preset.overrides.model_json_schema() for name, preset in PRESETS.items()}
+    schema["allOf"] = [
+        {
+            "if": {"properties": {"preset": {"const": name}}},
+            "then": {
+                "properties": {
+                    "overrides": {"$ref": f"#/$defs/{name}"},
+                    "resolution": {"enum": [None, *preset.resolutions], "default": preset.default_resolution},
+                    "epochs": {"default": preset.default_epochs},
+                }
+            },
+        }
+        for name, preset in PRESETS.items()
+    ]
+    return schema

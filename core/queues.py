@@ -1,0 +1,107 @@
+"""The only way from the API to the workers: task names, their arguments, and who listens."""
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Celery
+from redis import Redis
+
+from core import keys
+from core.connections import ANSWER_SECONDS, CONNECT_SECONDS, HEALTH_CHECK_SECONDS, redis_url
+from core.settings import Settings
+
+TRAIN, SAMPLE = "train", "sample"
+QUEUES = (TRAIN, SAMPLE)
+TRAIN_SEGMENT = "flawsmith.train_segment"
+SAMPLE_IMAGES = "flawsmith.sample_images"
+
+LIVE_SECONDS = 6.0  # a worker that was silent for so long counts as dead
+HEARTBEATS = 4  # within that time
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """Images that somebody waits for: seeds and defect types, one a picture, of one model version."""
+
+    request: str
+    model: str
+    version: int
+    seeds: list[int]
+    defect_types: list[str]
+
+
+def broker_settings(settings: Settings) -> dict[str, Any]:
+    """What both ends of the queue must agree on. The reasons stand in docs/architecture.md."""
+    url = redis_url(settings)
+    return {
+        "broker_url": url.replace("unix://", "redis+socket://"),
+        "broker_transport_options": {
+            "global_keyprefix": f"{keys.PREFIX}:broker:",
+            "visibility_timeout": max(180.0, 4 * settings.segment_seconds),
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": 30,
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_timeout": ANSWER_SECONDS,
+            "socket_keepalive": not url.startswith("unix://"),
+            "health_check_interval": HEALTH_CHECK_SECONDS,
+            "retry_on_timeout": True,
+        },
+        "broker_connection_retry_on_startup": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_default_queue": TRAIN,
+    }
+
+
+class Queues:
+    """The sending end. Publishing blocks for a millisecond: from an event loop, call it in a thread."""
+
+    def __init__(self, settings: Settings, redis: Redis) -> None:
+        self.redis = redis
+        self._celery = Celery("flawsmith-client", set_as_current=False)
+        self._celery.conf.update(broker_settings(settings))
+
+    def send_segment(self, job_id: str, request_id: str) -> None:
+        self._send(TRAIN_SEGMENT, TRAIN, {"job_id": job_id, "request_id": request_id})
+
+    def send_sampling(self, request: SampleRequest, request_id: str) -> None:
+        self._send(SAMPLE_IMAGES, SAMPLE, {"request": vars(request), "request_id": request_id})
+
+    def live_workers(self, queue: str) -> dict[str, str]:
+        """Name of each live worker of a queue -> host:port of its metrics."""
+        pattern = keys.worker(queue, "*")
+        found = list(self.redis.scan_iter(pattern, count=1000))
+        values = self.redis.mget(found) if found else []
+        return {
+            key.decode().removeprefix(pattern[:-1]): value.decode()
+            for key, value in zip(found, values, strict=True)
+            if value
+        }
+
+    def waiting(self, queue: str) -> int:
+        """How many messages of a queue no worker has taken yet."""
+        return int(self.redis.llen(f"{keys.PREFIX}:broker:{queue}"))
+
+    def _send(self, name: str, queue: str, arguments: dict[str, Any]) -> None:
+        self._celery.send_task(
+            name, kwargs=arguments, queue=queue, retry=True, retry_policy={"max_retries": 2, "interval_start": 0.1}
+        )
+
+
+def worker_name(queue: str) -> str:
+    """This process, as jobs and health name it: ``train-host-4711``."""
+    return f"{queue}-{socket.gethostname()}-{os.getpid()}"
+
+
+def announce(redis: Redis, queue: str, name: str, metrics: str) -> None:
+    """Says for the next `LIVE_SECONDS` that this worker lives."""
+    redis.set(keys.worker(queue, name), metrics, px=int(LIVE_SECONDS * 1000))
+
+
+def withdraw(redis: Redis, queue: str, name: str) -> None:
+    """Says that this worker leaves."""
+    redis.delete(keys.worker(queue, name))

@@ -1,0 +1,146 @@
+"""What a dataset, a training job and a model version *are*: the records that HTTP shows and the store keeps."""
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+"""A dataset's or a model's name: 1 to 64 letters, digits, ``_``, ``.`` and ``-``, the first a letter or digit."""
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+"""A time; in JSON, RFC 3339 in UTC with milliseconds."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Record(BaseModel):
+    """A value that is replaced, never changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class RejectedFile(Record):
+    """A file of an upload that cannot be used, and why."""
+
+    file: str
+    reason: str
+
+
+class SizeRange(Record):
+    """Smallest and largest (width, height) of a dataset's images, each side by itself, in pixels."""
+
+    min: tuple[int, int]
+    max: tuple[int, int]
+
+
+class Dataset(Record):
+    """Photographs of one or several defect types, addressed by their content."""
+
+    id: str
+    name: str
+    digest: str
+    image_count: int
+    classes: dict[str, int]
+    size: SizeRange
+    mode: Literal["L", "RGB"]
+    rejected: list[RejectedFile]
+    created_at: Moment
+
+
+class JobState(StrEnum):
+    """Where a training job stands."""
+
+    QUEUED = "queued"  # accepted; a segment of it waits in the queue
+    RUNNING = "running"  # a worker has begun it; between two segments it is running still
+    SUCCEEDED = "succeeded"  # its model version is published
+    FAILED = "failed"  # it ended without a version; `error` says why and what would be right
+    CANCELLED = "cancelled"  # a person ended it; its checkpoints are kept
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class Progress(Record):
+    """How far a job is. ``epoch`` is a fraction: 1.5 is half through the second pass over the dataset."""
+
+    step: int = 0
+    total_steps: int
+    epoch: float = 0.0
+    images_per_second: float | None = None
+    eta_seconds: float | None = None
+
+
+class Transition(Record):
+    """One change of a job's state."""
+
+    state: JobState
+    at: Moment
+    reason: str
+
+
+class Job(Record):
+    """A training job, as GET /training-jobs/{id} shows it."""
+
+    id: str
+    state: JobState
+    model: str
+    dataset: str
+    preset: str
+    config: dict[str, Any]
+    progress: Progress
+    losses: dict[str, float] = Field(default_factory=dict)
+    attempts: int = 0
+    error: str | None = None
+    produced: str | None = None
+    created_at: Moment
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+    worker: str | None = None
+    transitions: list[Transition] = Field(default_factory=list)
+
+
+class ModelVersion(Record):
+    """One published generator: what GET /models/{name}/versions/{v} shows, and its card in the store."""
+
+    model: str
+    version: int
+    classes: list[str]
+    resolution: int
+    mode: Literal["L", "RGB"]
+    preset: str
+    config: dict[str, Any]
+    training_job: str
+    dataset_digest: str
+    weights_sha256: str
+    created_at: Moment
+
+    @property
+    def ref(self) -> str:
+        return f"{self.model}@{self.version}"
+
+
+class Model(Record):
+    """A model: its versions, newest first, and the aliases that point at them."""
+
+    name: str
+    versions: list[int]
+    aliases: dict[str, int]
+    created_at: Moment
+
+
+def valid_name(text: str) -> bool:
+    """Whether a text can be a dataset's or a model's name."""
+    return re.fullmatch(NAME_PATTERN, text) is not None

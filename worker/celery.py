@@ -1,0 +1,101 @@
+"""The Celery application of the workers, and what a worker process does beside its tasks."""
+
+import logging
+import os
+import threading
+from functools import lru_cache
+from typing import Any
+
+import torch
+from celery import Celery
+from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from prometheus_client import start_http_server
+from redis.exceptions import RedisError
+
+from core.logs import configure_logging
+from core.queues import HEARTBEATS, LIVE_SECONDS, QUEUES, announce, broker_settings, withdraw, worker_name
+from core.services import Services
+from core.settings import get_settings
+
+log = logging.getLogger(__name__)
+
+stopping = threading.Event()
+"""Set when the process was told to end: a segment checkpoints and hands its job back at its next step."""
+
+app = Celery("flawsmith", include=["worker.training", "worker.sampling"])
+app.conf.update(
+    broker_settings(get_settings()),
+    # A message is given back to the queue until its task is done, also when the process is killed.
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    # A busy worker hoards no message that an idle one could take.
+    worker_prefetch_multiplier=1,
+    # One task at a time in the process that holds the GPU: no fork after CUDA, and signals reach the task itself.
+    worker_pool="solo",
+    worker_hijack_root_logger=False,
+    # A task that lost its connection goes on; it is safe to run twice, and its lease says whether it may write.
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+)
+
+
+@lru_cache
+def services() -> Services:
+    """This process's own."""
+    return Services(get_settings())
+
+
+def device() -> torch.device:
+    """Where this worker's networks live."""
+    name = get_settings().device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def run_worker(queue: str) -> None:
+    """Runs one worker on one queue until SIGTERM; blocks."""
+    settings = get_settings()
+    if queue not in QUEUES:
+        raise ValueError(f"unknown queue '{queue}'; the queues are {', '.join(QUEUES)}")
+    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    server, _ = start_http_server(settings.metrics_port, settings.metrics_host)
+    metrics = f"{settings.metrics_host}:{server.server_port}"
+    _announce_when_ready(queue, metrics)
+    app.worker_main(
+        ["worker", f"--queues={queue}", f"--hostname={worker_name(queue)}", f"--loglevel={settings.log_level}"]
+        + ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    )
+
+
+def _announce_when_ready(queue: str, metrics: str) -> None:
+    """From the moment the worker takes tasks until it leaves, says so to Redis; a killed one falls silent."""
+    name, left = worker_name(queue), threading.Event()
+
+    def beat() -> None:
+        while not left.is_set():
+            try:
+                announce(services().redis, queue, name, metrics)
+            except RedisError as error:  # while Redis is away nobody can read it either; the next beat tells
+                log.warning("cannot reach Redis: %s", error)
+            left.wait(LIVE_SECONDS / HEARTBEATS)
+
+    def ready(**_: Any) -> None:
+        log.info("worker %s takes tasks; device %s, metrics on http://%s/metrics", name, device(), metrics)
+        threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+
+    def leave(**_: Any) -> None:
+        left.set()
+        withdraw(services().redis, queue, name)
+
+    worker_ready.connect(ready, weak=False)
+    worker_shutdown.connect(leave, weak=False)
+
+
+@worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    stopping.set()
+
+
+@setup_logging.connect
+def _log_our_way(**_: Any) -> None:
+    configure_logging(get_settings())
