@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from typing import cast
 
 from redis.asyncio import Redis
 
@@ -10,6 +11,7 @@ from core import keys
 from core.records import Job
 
 SILENCE_SECONDS = 5  # after so long without an event a comment shows that the line lives
+_Entries = list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]  # of XREAD: stream, then id and fields of each
 _EVENT_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
 
@@ -19,7 +21,7 @@ async def follow(redis: Redis, job_id: str, last_event_id: str | None) -> AsyncI
     stream = keys.job_events(job_id)
     while True:
         answer = await redis.xread({stream: position}, count=100, block=SILENCE_SECONDS * 1000)
-        entries = answer[0][1] if isinstance(answer, list) and answer else _entries(answer)
+        entries = cast(_Entries, answer)[0][1] if answer else []
         for event_id, fields in entries:
             position = event_id.decode()
             yield f"id: {position}\nevent: {fields[b'event'].decode()}\ndata: {fields[b'data'].decode()}\n\n"
@@ -29,10 +31,6 @@ async def follow(redis: Redis, job_id: str, last_event_id: str | None) -> AsyncI
             yield ": alive\n\n"
         elif json.loads(entries[-1][1][b"data"]).get("state") in ("succeeded", "failed", "cancelled"):
             return
-
-
-def _entries(answer: dict | None) -> list:
-    return next(iter(answer.values()))[0] if answer else []
 
 
 async def _ended(redis: Redis, job_id: str) -> bool:

@@ -22,7 +22,7 @@ LONGEST_KEY = 255
 
 
 class Idempotency:
-    """One call's key: `begin` it with what the call asks for, then `keep` its answer, or `forget` it if there is none."""
+    """One call's key: `begin` it with what the call asks for, then `keep` its answer, or `forget` it."""
 
     def __init__(self, redis: Redis, request: Request) -> None:
         self.redis = redis

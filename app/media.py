@@ -16,9 +16,7 @@ from core.addresses import Address
 from core.images import encode
 from core.records import ModelVersion
 
-MediaType = Literal[
-    "image/png", "image/jpeg", "image/webp", "application/zip", "application/json", "application/x-npy"
-]
+MediaType = Literal["image/png", "image/jpeg", "image/webp", "application/zip", "application/json", "application/x-npy"]
 MEDIA_TYPES: tuple[MediaType, ...] = get_args(MediaType)
 
 _FORMATS: dict[str, MediaType] = {
@@ -32,10 +30,7 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same images are the same archive, when
 
 def choose(accept: str | None, format: str | None, count: int) -> MediaType:
     """The answer's media type. Raises Problem 406 where nothing that the caller accepts holds ``count`` images."""
-    if format is not None:
-        offers = [_FORMATS[format]]
-    else:
-        offers = _ranked(accept or "*/*", count)
+    offers = [_FORMATS[format]] if format else _ranked(accept or "*/*", count)
     fitting = [offer for offer in offers if count == 1 or not offer.startswith("image/")]
     if fitting:
         return fitting[0]
@@ -91,7 +86,9 @@ def render(
         return _npy(images), headers | {"X-Seeds": ",".join(str(each.seed) for each in addresses)}
     if media_type == "image/png":
         return images[0], headers
-    return encode(Image.open(io.BytesIO(images[0])), "jpeg" if media_type == "image/jpeg" else "webp"), headers
+    said = f"Synthetic: true; Flawsmith {version.ref}; {addresses[0].defect_type}; seed {addresses[0].seed}"
+    picture = Image.open(io.BytesIO(images[0]))
+    return encode(picture, "jpeg" if media_type == "image/jpeg" else "webp", said), headers
 
 
 def _json(version: ModelVersion, addresses: Sequence[Address], images: Sequence[bytes] | None) -> bytes:

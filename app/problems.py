@@ -102,9 +102,13 @@ _SCHEMA = {
 }
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems of a route, for its OpenAPI entry; what every call can meet is added."""
-    return {
+Responses = dict[int | str, dict[str, Any]]
+PNG: Responses = {200: {"content": {"image/png": {}}}}
+
+
+def documented(*statuses: int, also: Responses | None = None) -> Responses:
+    """A route's answers for OpenAPI: its problems, those that every call can meet, and ``also`` what is no problem."""
+    return (also or {}) | {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
         for status in sorted({400, 401, 403, 413, 422, 500, 503, *statuses})
     }

@@ -4,9 +4,16 @@ import asyncio
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from fastapi import Request
-from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+    parse_options_header,
+)
 
 from app.problems import Problem, invalid
 from core.settings import Settings
@@ -33,7 +40,9 @@ async def receive(request: Request, folder: Path, settings: Settings) -> Upload:
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     if content_type != "multipart/form-data" or not options.get("boundary"):
         raise Problem(
-            415, "unsupported-media-type", "send multipart/form-data with 'name' and 'archive' (or several 'images')"
+            415,
+            "unsupported-media-type",
+            "send multipart/form-data with 'name' and 'archive' (or several 'images')",
         )
     limit = settings.max_upload_bytes
     if int(request.headers.get("content-length", "0")) > limit:
@@ -62,7 +71,7 @@ class _Receiver:
         self.folder, self.limit, self.received = folder, limit, 0
         self._upload, self._digest = Upload(), hashlib.sha256()
         self._segment: MultipartSegment | None = None
-        self._file = None
+        self._file: BinaryIO | None = None
         self._text = b""
 
     def take(self, events: list[MultipartSegment | bytes | bytearray | None]) -> None:

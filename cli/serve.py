@@ -1,4 +1,4 @@
-"""`flawsmith serve`: the embedded Redis, the API and two workers, each a process of its own, kept alive and in one log."""
+"""`flawsmith serve`: embedded Redis, API and two workers, each a process of its own, kept alive and in one log."""
 
 import asyncio
 import ctypes

@@ -1,4 +1,4 @@
-"""Image addresses: (model version, defect type, seed), and how the service counts the seeds that it gives out itself."""
+"""Image addresses: (model version, defect type, seed), and how the service counts the seeds that it gives out."""
 
 import time
 from dataclasses import dataclass
@@ -33,19 +33,15 @@ class Address:
 
 def seeded(classes: list[str], defect_type: str | None, seed: int, count: int) -> list[Address]:
     """The images seed … seed + count - 1; without a type, a seed's type is its turn, alone or among hundreds."""
-    return [
-        Address(defect_type or classes[each % len(classes)], each) for each in range(seed, seed + count)
-    ]
+    return [Address(defect_type or classes[each % len(classes)], each) for each in range(seed, seed + count)]
 
 
-async def reserve(
-    redis: Redis, version: str, classes: list[str], defect_type: str | None, count: int
-) -> list[Address]:
+async def reserve(redis: Redis, version: str, classes: list[str], defect_type: str | None, count: int) -> list[Address]:
     """Addresses that were never given out before, counted up per model version and defect type.
 
-    A server that restarted may have forgotten its last counts, and one that was wiped all of them. So each count is kept
-    with the run of the server that counted it, and in another run goes on from a floor that grows with the clock by
-    1,024 seeds a millisecond, faster than any generator: it lies above all that was ever given out.
+    A server that restarted may have forgotten its last counts, and one that was wiped all of them. So each count is
+    kept with the run of the server that counted it, and in another run goes on from a floor that grows with the clock
+    by 1,024 seeds a millisecond, faster than any generator: it lies above all that was ever given out.
     """
     types = [defect_type] * count if defect_type else await _in_turn(redis, version, classes, count)
     floor = FIRST_OWN_SEED + int((time.time() - _EPOCH) * 1000) * _SEEDS_A_MILLISECOND

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-
 LONGEST_STAGED = 6 * 3600  # seconds
 
 

@@ -1,7 +1,7 @@
 """A training job's life: its record in Redis, its last change of state in the artifact store, its lease, its events.
 
-Redis holds every record for quick reading. Where Redis was wiped, all of them come back from the artifact store, each as
-of its last change of state.
+Redis holds every record for quick reading. Where Redis was wiped, all of them come back from the artifact store, each
+as of its last change of state.
 """
 
 import json
@@ -10,8 +10,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 from redis import Redis
@@ -117,7 +117,7 @@ class Jobs:
             raise UnknownJob(f"there is no training job '{job_id}'")
         return Job.model_validate_json(raw)
 
-    def list(self, state: JobState | None, limit: int, before: str | None) -> list[Job]:
+    def page(self, state: JobState | None, limit: int, before: str | None) -> list[Job]:
         """Newest first; ``before`` is the id after which a page goes on."""
         self._ensure_restored()
         end = f"({before}" if before else "+"

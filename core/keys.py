@@ -22,7 +22,7 @@ def job_events(job_id: str) -> str:
 
 
 def job_history(job_id: str) -> str:
-    """list, core.jobs: one JSON object for each recorded step; gone a day after the last, when the checkpoint has it."""
+    """list, core.jobs: one JSON object a recorded step; gone a day after the last, when the checkpoint has it."""
     return f"{PREFIX}:job:{job_id}:history"
 
 

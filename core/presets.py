@@ -20,7 +20,10 @@ class DcganOverrides(BaseModel):
 
     latent_size: int = Field(100, ge=1, le=1024, description="length of a latent")
     generator_depth: int = Field(
-        64, ge=1, le=256, description="channels of the generator's last hidden layer; doubled in each before it"
+        64,
+        ge=1,
+        le=256,
+        description="channels of the generator's last hidden layer; doubled in each before it",
     )
     discriminator_depth: int = Field(
         128,
@@ -29,9 +32,7 @@ class DcganOverrides(BaseModel):
         description="channels of the discriminator's first hidden layer; doubled in each after it",
     )
     generator_learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's rate for the generator")
-    discriminator_learning_rate: float = Field(
-        4e-4, gt=0, le=1, description="Adam's rate for the discriminator"
-    )
+    discriminator_learning_rate: float = Field(4e-4, gt=0, le=1, description="Adam's rate for the discriminator")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment")
     batch_size: int = Field(12, ge=1, le=1024, description="photographs in one step")

@@ -3,7 +3,7 @@
 import os
 import socket
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from celery import Celery
 from redis import Redis
@@ -77,7 +77,7 @@ class Queues:
         found = list(self.redis.scan_iter(pattern, count=1000))
         values = self.redis.mget(found) if found else []
         return {
-            key.decode().removeprefix(pattern[:-1]): value.decode()
+            cast(bytes, key).decode().removeprefix(pattern[:-1]): cast(bytes, value).decode()
             for key, value in zip(found, values, strict=True)
             if value
         }
@@ -88,7 +88,11 @@ class Queues:
 
     def _send(self, name: str, queue: str, arguments: dict[str, Any]) -> None:
         self._celery.send_task(
-            name, kwargs=arguments, queue=queue, retry=True, retry_policy={"max_retries": 2, "interval_start": 0.1}
+            name,
+            kwargs=arguments,
+            queue=queue,
+            retry=True,
+            retry_policy={"max_retries": 2, "interval_start": 0.1},
         )
 
 

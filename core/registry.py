@@ -22,7 +22,7 @@ class VersionInUse(Exception):
 
 
 class Registry:
-    """All models. A version is a folder that appears whole and never changes; a deleted version's number is not used again."""
+    """All models. A version appears whole and never changes; the number of a deleted one is not used again."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self.store = store

@@ -8,6 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
+from typing import cast
 
 import redis.asyncio
 from redis import Redis
@@ -60,7 +61,7 @@ class Reply:
         while (left := self.deadline - time.monotonic()) > 0:
             item = await self.redis.blpop(keys.reply(self.request), timeout=min(left, _BLOCK_SECONDS))
             if item:
-                return bytes(item[1])
+                return cast(bytes, item[1])
         raise DeadlinePassed(f"the images were not ready within {self.deadline_seconds:g} s")
 
 

@@ -36,14 +36,10 @@ class Settings(BaseSettings):
     max_images_per_request: int = Field(256, ge=1, description="largest `count` of POST /generate")
     max_upload_bytes: int = Field(2048 * MIB, ge=1, description="largest upload, in bytes")
     max_unpacked_bytes: int = Field(8192 * MIB, ge=1, description="largest unpacked archive, in bytes")
-    max_archive_entries: int = Field(
-        50_000, ge=1, description="most entries of an archive, or files of an upload"
-    )
+    max_archive_entries: int = Field(50_000, ge=1, description="most entries of an archive, or files of an upload")
     max_image_pixels: int = Field(50_000_000, ge=1, description="most pixels of one photograph")
     min_image_side: int = Field(16, ge=1, description="shortest side of a photograph, in pixels")
-    metrics_host: str = Field(
-        "127.0.0.1", description="address that a worker's own /metrics listens on"
-    )
+    metrics_host: str = Field("127.0.0.1", description="address that a worker's own /metrics listens on")
     metrics_port: int = Field(
         0, ge=0, le=65535, description="port of a worker's own /metrics; 0: a free one, told in its log"
     )
@@ -72,14 +68,17 @@ def parse_api_keys(text: str) -> dict[str, Scope]:
     Raises:
         ValueError: an unknown scope or an empty key.
     """
-    scopes: dict[str, Scope] = {"generate": "generate", "train": "train", "admin": "admin", "metrics": "metrics"}
+    scopes: dict[str, Scope] = {
+        "generate": "generate",
+        "train": "train",
+        "admin": "admin",
+        "metrics": "metrics",
+    }
     keys: dict[str, Scope] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         key, _, scope = entry.partition(":")
         if not key or (scope or "admin") not in scopes:
-            raise ValueError(
-                "an entry of FLAWSMITH_API_KEYS is KEY or KEY:SCOPE, with a scope of " + ", ".join(scopes)
-            )
+            raise ValueError("an entry of FLAWSMITH_API_KEYS is KEY or KEY:SCOPE, with a scope of " + ", ".join(scopes))
         keys[key] = scopes[scope or "admin"]
     return keys
 

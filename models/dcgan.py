@@ -6,6 +6,7 @@ beside the latent, one-hot planes beside the image. With one type there is nothi
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ class Generator(nn.Module):
             nn.BatchNorm2d(hidden[0]),
             nn.ReLU(inplace=True),
         ]
-        for wide, narrow in zip(hidden, hidden[1:], strict=False):
+        for wide, narrow in pairwise(hidden):
             layers += [
                 nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(narrow),
@@ -86,7 +87,7 @@ class Discriminator(nn.Module):
             _normalised(channels + self.label_channels, hidden[0], 2, 1),
             nn.LeakyReLU(0.2, inplace=True),
         ]
-        for narrow, wide in zip(hidden, hidden[1:], strict=False):
+        for narrow, wide in pairwise(hidden):
             layers += [
                 _normalised(narrow, wide, 2, 1),
                 nn.BatchNorm2d(wide),

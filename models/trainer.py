@@ -58,9 +58,7 @@ class Trainer:
                 config.resolution, config.channels, config.discriminator_depth, types
             ).to(device)
         betas = (config.beta1, config.beta2)
-        self.generator_optimiser = Adam(
-            self.generator.parameters(), config.generator_learning_rate, betas=betas
-        )
+        self.generator_optimiser = Adam(self.generator.parameters(), config.generator_learning_rate, betas=betas)
         self.discriminator_optimiser = Adam(
             self.discriminator.parameters(), config.discriminator_learning_rate, betas=betas
         )
@@ -112,9 +110,7 @@ class Trainer:
 
     def preview(self) -> Tensor:
         """The same latents at every step, `PREVIEW_COLUMNS` a defect type: (types * columns, C, H, W) uint8."""
-        return render(
-            self.generator, self.preview_latents.to(self.device), self.preview_type_index.to(self.device)
-        )
+        return render(self.generator, self.preview_latents.to(self.device), self.preview_type_index.to(self.device))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The whole run, flat: networks, optimisers, random state, data order and position."""

@@ -3,11 +3,13 @@
 import logging
 import os
 import threading
+import warnings
 from functools import lru_cache
 from typing import Any
 
 import torch
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 from prometheus_client import start_http_server
 from redis.exceptions import RedisError
@@ -57,14 +59,14 @@ def run_worker(queue: str) -> None:
     settings = get_settings()
     if queue not in QUEUES:
         raise ValueError(f"unknown queue '{queue}'; the queues are {', '.join(QUEUES)}")
+    # Celery warns root of pickled messages; here they are JSON, and nothing else is accepted.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     server, _ = start_http_server(settings.metrics_port, settings.metrics_host)
     metrics = f"{settings.metrics_host}:{server.server_port}"
     _announce_when_ready(queue, metrics)
-    app.worker_main(
-        ["worker", f"--queues={queue}", f"--hostname={worker_name(queue)}", f"--loglevel={settings.log_level}"]
-        + ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    )
+    options = [f"--queues={queue}", f"--hostname={worker_name(queue)}", f"--loglevel={settings.log_level}"]
+    app.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle", "--without-heartbeat"])
 
 
 def _announce_when_ready(queue: str, metrics: str) -> None:

@@ -47,9 +47,7 @@ class Engine:
         for start in range(0, len(addresses), MICRO_BATCH):
             yield self._micro_batch(version, generator, addresses[start : start + MICRO_BATCH])
 
-    def _micro_batch(
-        self, version: ModelVersion, generator: nn.Module, addresses: Sequence[Address]
-    ) -> list[bytes]:
+    def _micro_batch(self, version: ModelVersion, generator: nn.Module, addresses: Sequence[Address]) -> list[bytes]:
         size = version.config["latent_size"]
         latents = torch.zeros(MICRO_BATCH, size)
         type_index = torch.zeros(MICRO_BATCH, dtype=torch.int64)

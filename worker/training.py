@@ -225,7 +225,9 @@ def _keep_hot(run: Run | None) -> None:
 
 def _diverged(run: Run, losses: dict[str, float]) -> str:
     bad = ", ".join(name for name, value in losses.items() if not math.isfinite(value))
-    good = f"the last good checkpoint is at step {run.saved_step}" if run.saved_step > 0 else "there is no checkpoint yet"
+    good = (
+        f"the last good checkpoint is at step {run.saved_step}" if run.saved_step > 0 else "there is no checkpoint yet"
+    )
     return (
         f"{bad} became NaN or infinite at step {run.trainer.completed_steps}; {good}. "
         "Lower generator_learning_rate and discriminator_learning_rate, or try another seed."

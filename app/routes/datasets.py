@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from app.idempotency import Idempotency, IdempotentRoute
 from app.paging import Cursor, Limit, Page, page
-from app.problems import Problem, documented, invalid
+from app.problems import PNG, Problem, documented, invalid
 from app.uploads import Upload, receive
 from app.wiring import Site
 from core.records import Dataset, valid_name
@@ -41,8 +41,9 @@ _BODY = {
     "",
     status_code=201,
     response_model=Dataset,
-    responses={200: {"model": Dataset, "description": "The same content is there already"}}
-    | documented(408, 409, 415),
+    responses=documented(
+        408, 409, 415, also={200: {"model": Dataset, "description": "The same content is there already"}}
+    ),
     openapi_extra={"requestBody": _BODY},
 )
 async def create_dataset(request: Request, services: Site) -> Response:
@@ -66,9 +67,7 @@ async def create_dataset(request: Request, services: Site) -> Response:
 @router.get("", responses=documented())
 def list_datasets(services: Site, limit: Limit = 50, cursor: Cursor = None) -> Page[Dataset]:
     """All datasets, newest first."""
-    return page(
-        services.datasets.list(), lambda each: f"{each.created_at.isoformat()} {each.id}", limit, cursor
-    )
+    return page(services.datasets.list(), lambda each: f"{each.created_at.isoformat()} {each.id}", limit, cursor)
 
 
 @router.get("/{dataset_id}", responses=documented(404))
@@ -91,7 +90,7 @@ def delete_dataset(dataset_id: DatasetId, services: Site) -> Response:
 @router.get(
     "/{dataset_id}/preview.png",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}}} | documented(404),
+    responses=documented(404, also=PNG),
 )
 def preview_dataset(dataset_id: DatasetId, services: Site) -> Response:
     """A contact sheet, one row a class."""

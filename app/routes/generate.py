@@ -35,13 +35,19 @@ class GenerateRequest(BaseModel):
 @router.post(
     "",
     response_class=Response,
-    responses={
-        200: {
-            "description": "The images; the headers X-Model, X-Seed, X-Defect-Type and X-Stock say which.",
-            "content": {media_type: {} for media_type in MEDIA_TYPES},
-        }
-    }
-    | documented(404, 406, 409, 415, 504),
+    responses=documented(
+        404,
+        406,
+        409,
+        415,
+        504,
+        also={
+            200: {
+                "description": "The images; the headers X-Model, X-Seed, X-Defect-Type and X-Stock say which.",
+                "content": {media_type: {} for media_type in MEDIA_TYPES},
+            }
+        },
+    ),
 )
 async def generate(
     request: Request,

@@ -33,9 +33,7 @@ class AliasTarget(BaseModel):
 @router.get("", responses=documented())
 def list_models(services: Site, limit: Limit = 50, cursor: Cursor = None) -> Page[Model]:
     """All models, newest first."""
-    return page(
-        services.registry.models(), lambda each: f"{each.created_at.isoformat()} {each.name}", limit, cursor
-    )
+    return page(services.registry.models(), lambda each: f"{each.created_at.isoformat()} {each.name}", limit, cursor)
 
 
 @router.get("/{name}", responses=documented(404))
@@ -75,7 +73,7 @@ def delete_alias(name: ModelName, alias: Alias, services: Site) -> Response:
 @router.get(
     "/{name}/versions/{version}/weights.safetensors",
     response_class=FileResponse,
-    responses={200: {"content": {"application/octet-stream": {}}}} | documented(404),
+    responses=documented(404, also={200: {"content": {"application/octet-stream": {}}}}),
 )
 def weights(name: ModelName, version: Number, services: Site) -> FileResponse:
     """The generator's weights, as safetensors."""
@@ -88,8 +86,9 @@ def weights(name: ModelName, version: Number, services: Site) -> FileResponse:
 @router.get(
     "/{name}/versions/{version}/images/{seed}.png",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}}, 304: {"description": "The image is the one you have"}}
-    | documented(404, 504),
+    responses=documented(
+        404, 504, also={200: {"content": {"image/png": {}}}, 304: {"description": "The image is the one you have"}}
+    ),
 )
 async def image(
     request: Request,

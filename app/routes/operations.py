@@ -16,8 +16,6 @@ from core.services import Services
 
 router = APIRouter(tags=["operations"])
 
-_TEXT = {200: {"content": {"text/plain": {}}}}
-
 
 @router.get("/healthz")
 def healthz() -> dict[str, str]:
@@ -33,7 +31,7 @@ def readyz(services: Site) -> JSONResponse:
     return JSONResponse(state, 503 if missing else 200, {"Retry-After": "5"} if missing else None)
 
 
-@router.get("/metrics", response_class=Response, responses=_TEXT | documented())
+@router.get("/metrics", response_class=Response, responses=documented(also={200: {"content": {"text/plain": {}}}}))
 def metrics(services: Site) -> Response:
     """This process's counts and latencies, and the jobs, queues and workers as Redis has them."""
     own = generate_latest()
@@ -60,7 +58,9 @@ def missing_parts(services: Services) -> list[str]:
     """Names of what is not there: redis, artifact store, no live worker for a queue."""
     missing = [] if services.store.writable() else ["artifact store"]
     try:
-        missing += [f"no live worker for queue '{queue}'" for queue in QUEUES if not services.queues.live_workers(queue)]
+        missing += [
+            f"no live worker for queue '{queue}'" for queue in QUEUES if not services.queues.live_workers(queue)
+        ]
     except RedisError:
         missing.append("redis")
     return missing

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from app.events import follow
 from app.idempotency import IdempotentRoute
 from app.paging import Cursor, Limit, Page, decode, encode
-from app.problems import Problem, documented, invalid, of_pydantic
+from app.problems import PNG, Problem, documented, invalid, of_pydantic
 from app.wiring import Site
 from core.datasets import UnknownDataset
 from core.jobs import JobEnded
@@ -20,7 +20,6 @@ from core.records import Job, JobState
 router = APIRouter(prefix="/training-jobs", tags=["training jobs"], route_class=IdempotentRoute)
 
 JobId = Annotated[str, Path(max_length=64)]
-_PNG = {200: {"content": {"image/png": {}}}}
 
 
 class History(BaseModel):
@@ -52,7 +51,7 @@ def list_training_jobs(
     services: Site, state: JobState | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Job]:
     """All jobs, newest first."""
-    jobs = services.jobs.list(state, limit + 1, decode(cursor))
+    jobs = services.jobs.page(state, limit + 1, decode(cursor))
     more = len(jobs) > limit
     return Page(items=jobs[:limit], next_cursor=encode(jobs[limit - 1].id) if more else None)
 
@@ -72,8 +71,9 @@ def get_training_job(job_id: JobId, services: Site) -> Job:
 @router.post(
     "/{job_id}/cancel",
     status_code=202,
-    responses={200: {"model": Job, "description": "It had ended already; nothing was changed"}}
-    | documented(404, 409),
+    responses=documented(
+        404, 409, also={200: {"model": Job, "description": "It had ended already; nothing was changed"}}
+    ),
 )
 def cancel_training_job(job_id: JobId, services: Site, response: Response) -> Job:
     """Ends a job; its checkpoints are kept."""
@@ -106,7 +106,7 @@ def training_job_history(job_id: JobId, services: Site) -> History:
 @router.get(
     "/{job_id}/events",
     response_class=Response,
-    responses={200: {"content": {"text/event-stream": {}}}} | documented(404),
+    responses=documented(404, also={200: {"content": {"text/event-stream": {}}}}),
 )
 def training_job_events(job_id: JobId, request: Request, services: Site) -> StreamingResponse:
     """Server-sent events `progress`, `samples` and `state`; ends with the job; `Last-Event-ID` resumes."""
@@ -115,7 +115,7 @@ def training_job_events(job_id: JobId, request: Request, services: Site) -> Stre
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-@router.get("/{job_id}/samples/latest.png", response_class=Response, responses=_PNG | documented(404))
+@router.get("/{job_id}/samples/latest.png", response_class=Response, responses=documented(404, also=PNG))
 def latest_sample(job_id: JobId, services: Site) -> Response:
     """The newest sample grid."""
     path = services.jobs.latest_sample(services.jobs.get(job_id).id)
@@ -124,7 +124,7 @@ def latest_sample(job_id: JobId, services: Site) -> Response:
     return Response(path.read_bytes(), media_type="image/png", headers={"Cache-Control": "no-store"})
 
 
-@router.get("/{job_id}/samples/{step}.png", response_class=FileResponse, responses=_PNG | documented(404))
+@router.get("/{job_id}/samples/{step}.png", response_class=FileResponse, responses=documented(404, also=PNG))
 def sample(job_id: JobId, step: Annotated[int, Path(ge=0, le=999_999_999)], services: Site) -> FileResponse:
     """The sample grid of a step: the same latents at every step."""
     path = services.jobs.sample_path(services.jobs.get(job_id).id, step)

@@ -1,0 +1,28 @@
+"""The HTTP client of the commands that talk to a running service."""
+
+import httpx
+
+from core.settings import get_settings
+
+
+class Refused(Exception):
+    """The service answered with a problem; the message is its detail."""
+
+
+def connect(url: str = "") -> httpx.Client:
+    """A client of the service at ``url``, or of this machine's; with the first of FLAWSMITH_API_KEYS, where set."""
+    settings = get_settings()
+    key = next(iter(settings.keys), None)
+    return httpx.Client(
+        base_url=url or f"http://127.0.0.1:{settings.port}",
+        headers={"Authorization": f"Bearer {key}"} if key else {},
+        timeout=httpx.Timeout(60.0, connect=5.0),
+        event_hooks={"response": [_raise_problem]},
+    )
+
+
+def _raise_problem(response: httpx.Response) -> None:
+    if response.status_code >= 400:
+        response.read()
+        problem = response.headers.get("content-type", "").startswith("application/problem+json")
+        raise Refused(response.json()["detail"] if problem else f"{response.status_code} from {response.url}")

@@ -1,0 +1,144 @@
+"""`flawsmith demo`: the whole way once, from an archive of photographs to synthetic images in a folder."""
+
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from cli.client import Refused, connect
+from cli.demo_set import write_demo_set
+from cli.watch import watch_job
+from core.images import contact_sheet
+from core.settings import get_settings
+
+MODEL = "demo"
+IMAGES = 64
+COLUMNS = 8  # of each kind, on the sheet
+START_SECONDS = 60.0
+JOB = {
+    "model": MODEL,
+    "preset": "dcgan",
+    "resolution": 64,
+    "steps": 1500,
+    "overrides": {"generator_depth": 24, "discriminator_depth": 24},
+}
+
+
+def run_demo(data: Path | None, out: Path, keep: bool) -> int:
+    """Starts what does not run yet, trains, makes images; returns the exit status."""
+    client = connect()
+    service = None
+    try:
+        service = _start_service(client)
+        dataset = _upload(client, data)
+        if not _train(client, dataset):
+            return 1
+        _make_images(client, dataset, out)
+    except (Refused, httpx.TransportError, OSError) as error:
+        print(f"the demo ends here: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if service and not keep:
+            service.terminate()
+            service.wait()
+    _tell(client, service, out, keep)
+    return 0
+
+
+def _start_service(client: httpx.Client) -> subprocess.Popen[bytes] | None:
+    """A service of this machine that is ready: the one that runs already (None), or a new one."""
+    if _ready(client):
+        print(f"using the service that runs at {client.base_url}")
+        return None
+    settings = get_settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    log = settings.data_dir / "serve.log"
+    print(f"starting the service; its log is {log}")
+    with log.open("ab") as output:
+        service = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while not _ready(client):
+        if service.poll() is not None or time.monotonic() > deadline:
+            service.terminate()
+            raise OSError(f"the service did not come up; {log} says why: {log.read_text()[-300:]}")
+        time.sleep(0.2)
+    return service
+
+
+def _ready(client: httpx.Client) -> bool:
+    try:
+        return bool(client.get("/readyz").json()["status"] == "ready")
+    except (httpx.TransportError, Refused, ValueError, KeyError):
+        return False
+
+
+def _upload(client: httpx.Client, data: Path | None) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        archive = data or Path(folder) / "brushed-steel.zip"
+        if data is None:
+            write_demo_set(archive)
+        name = "".join(c if c.isalnum() and c.isascii() else "-" for c in archive.name.split(".")[0]).strip("-")[:64]
+        with archive.open("rb") as file:
+            answer = client.post(
+                "/datasets",
+                data={"name": name or "demo"},
+                files={"archive": file},
+                timeout=httpx.Timeout(600.0),
+            )
+    dataset: dict[str, Any] = answer.json()
+    print(f"dataset {dataset['name']}: {dataset['image_count']} photographs, {dataset['classes']}")
+    return dataset
+
+
+def _train(client: httpx.Client, dataset: dict[str, Any]) -> bool:
+    job = client.post("/training-jobs", json={"dataset": dataset["id"], **JOB}).json()
+    print(f"training job {job['id']}: {JOB['resolution']} px, {JOB['steps']} steps")
+    return bool(watch_job(client, job["id"])["state"] == "succeeded")
+
+
+def _make_images(client: httpx.Client, dataset: dict[str, Any], out: Path) -> None:
+    """Fills ``out`` with new images, a folder a defect type, and the sheet of real beside synthetic."""
+    out.mkdir(parents=True, exist_ok=True)
+    answer = client.post("/generate", json={"model": MODEL, "count": IMAGES}, headers={"Accept": "application/zip"})
+    rows: dict[str, list[Image.Image]] = {}
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        archive.extractall(out)
+        for entry in json.loads(archive.read("manifest.json"))["images"]:
+            picture = Image.open(io.BytesIO(archive.read(entry["file"])))
+            rows.setdefault(entry["defect_type"], []).append(picture)
+    (out / "real.png").write_bytes(client.get(f"/datasets/{dataset['id']}/preview.png").content)
+    synthetic = {f"{name} (synthetic)": rows[name][:12] for name in sorted(rows)}
+    real = Image.open(out / "real.png")
+    _beside(real, contact_sheet(synthetic)).save(out / "sheet.png")
+
+
+def _beside(left: Image.Image, right: Image.Image) -> Image.Image:
+    sheet = Image.new(left.mode, (left.width + right.width + 16, max(left.height, right.height)), 0)
+    sheet.paste(left, (0, 0))
+    sheet.paste(right.convert(left.mode), (left.width + 16, 0))
+    return sheet
+
+
+def _tell(client: httpx.Client, service: subprocess.Popen[bytes] | None, out: Path, keep: bool) -> None:
+    print(f"\n{IMAGES} synthetic images in {out}/; real beside synthetic: {out}/sheet.png")
+    if not keep:
+        return
+    print("The service runs on. Make more:\n")
+    print(f"  curl -X POST {client.base_url}/generate -H 'Content-Type: application/json' \\")
+    print(f'       -d \'{{"model": "{MODEL}", "count": 16}}\' -o more.zip\n')
+    if service:
+        print(f"Look at it: {client.base_url}   Stop it: kill {service.pid}")
