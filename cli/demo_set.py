@@ -98,12 +98,12 @@ def _pits(random: np.random.Generator, side: int) -> Field:
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)
     centre = random.uniform(0.3, 0.7, 2) * side
     field = np.zeros((side, side), np.float32)
-    for _ in range(random.integers(10, 26)):
+    for _ in range(random.integers(6, 15)):
         pit_x, pit_y = centre + random.normal(0, 0.2, 2) * side
-        radius = random.uniform(1.6, 3.6) * side / 96
+        radius = random.uniform(2.6, 5.2) * side / 96
         hole = np.exp(-(((x - pit_x) ** 2 + (y - pit_y) ** 2) / radius**2))
         rim = np.exp(-(((x - pit_x - radius) ** 2 + (y - pit_y - radius) ** 2) / radius**2))
-        field += random.uniform(60, 95) * (0.6 * rim - hole)
+        field += random.uniform(70, 100) * (0.6 * rim - hole)
     return field
 
 

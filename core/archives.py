@@ -19,6 +19,7 @@ from typing import IO
 
 RATIO_LIMIT = 100  # an entry may unpack to so many times its packed size …
 RATIO_FLOOR = 32 * 1024 * 1024  # … or to so many bytes, whichever is more
+CHUNK = 64 * 1024  # bytes
 LONGEST_DIRECTORY_ENTRY = 512  # bytes, on average, of an entry in a zip's central directory
 _ARCHIVE_SUFFIXES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"}
 _ARCHIVE_STARTS = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")
@@ -175,7 +176,7 @@ class _Unpacked:
         self.source, self.budget, self.packed_bytes, self.highest = source, budget, packed_bytes, 0
 
     def read(self, count: int = -1) -> bytes:
-        if not 0 <= count <= self.budget.bounds.file_bytes + 1024:
+        if not 0 <= count <= self.budget.bounds.file_bytes + CHUNK:
             raise tarfile.ReadError("a header claims too much")
         data = self.source.read(count)
         self._count()
@@ -234,7 +235,10 @@ def _open_tar(path: Path, bounds: Bounds, packed: bool) -> Iterator[tarfile.TarF
         stream = _Unpacked(source, _Budget(bounds), path.stat().st_size)  # type: ignore[arg-type]
         with tarfile.open(fileobj=stream, mode="r:", errorlevel=1) as archive:  # type: ignore[call-overload]
             yield archive
-        while stream.read(64 * 1024):  # what follows the last entry; gzip checks its sum at the end
+            stream.seek(archive.offset)
+            if len(stream.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:  # a whole tar ends with blocks of zeros
+                raise tarfile.ReadError("its end is missing")
+        while stream.read(CHUNK):  # what follows the last entry; gzip checks its sum at the end
             pass
 
 

@@ -22,7 +22,9 @@ Moment = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_use
 
 
 def now() -> datetime:
-    return datetime.now(UTC)
+    """The time in whole milliseconds, as records keep it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 class Record(BaseModel):

@@ -1,0 +1,183 @@
+"""Real parts for the tests: services as `flawsmith serve` runs them, photographs as files."""
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import redis
+from PIL import Image
+
+SMALL_JOB = {
+    "resolution": 32,
+    "steps": 6,
+    "overrides": {"generator_depth": 4, "discriminator_depth": 4, "batch_size": 4},
+}
+
+
+def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Waits for a condition and gives its value; the test fails where it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            value = condition()
+        except httpx.TransportError:
+            value = None
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+def photograph(seed: int = 0, side: int = 40, format: str = "PNG", mode: str = "L") -> bytes:
+    """The file of a picture that no other seed gives."""
+    random = np.random.default_rng(seed)
+    shape = (side, side) if mode == "L" else (side, side, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(random.integers(0, 256, shape, np.uint8)).save(buffer, format)
+    return buffer.getvalue()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """A zip of these files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Service:
+    """A running `flawsmith serve`."""
+
+    process: subprocess.Popen[bytes]
+    client: httpx.Client
+    data_dir: Path
+    log: Path
+
+    def ready(self) -> bool:
+        return self.client.get("/readyz").status_code == 200
+
+    def pid(self, *part: str) -> int | None:
+        """The process of a part, such as ("worker", "train"), by its command line."""
+        for process in self.descendants():
+            words = _command_line(process)
+            if words[-len(part) :] == list(part) or (part == ("redis",) and words and "valkey" in words[0]):
+                return process
+        return None
+
+    def descendants(self) -> list[int]:
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for children in tasks for pid in children.read_text().split()]
+
+    def train(self, dataset: str, model: str, **body: Any) -> dict[str, Any]:
+        """Submits a small job and waits for its end."""
+        answer = self.client.post("/training-jobs", json={"dataset": dataset, "model": model, **SMALL_JOB, **body})
+        assert answer.status_code == 202, answer.text
+        return self.ended(answer.json()["id"])
+
+    def ended(self, job: str) -> dict[str, Any]:
+        def over() -> dict[str, Any] | None:
+            record = self.client.get(f"/training-jobs/{job}").json()
+            return record if record["state"] in ("succeeded", "failed", "cancelled") else None
+
+        return dict(until(over, 60, f"{job} ends"))
+
+    def upload(self, name: str, archive: bytes) -> httpx.Response:
+        return self.client.post("/datasets", data={"name": name}, files={"archive": archive})
+
+
+def _command_line(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def start_service(data_dir: Path, **settings: str) -> Service:
+    """Starts a service and waits until it is ready."""
+    port = free_port()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log = data_dir / "serve.log"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("FLAWSMITH_")}
+    environment |= {
+        "FLAWSMITH_PORT": str(port),
+        "FLAWSMITH_DATA_DIR": str(data_dir),
+        "FLAWSMITH_THREADS": "1",
+        **{f"FLAWSMITH_{name.upper()}": value for name, value in settings.items()},
+    }
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "serve"], stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
+    service = Service(process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60), data_dir, log)
+    try:
+        until(service.ready, 60, "the service is ready")
+    except BaseException:
+        process.kill()
+        print(log.read_text())
+        raise
+    return service
+
+
+def stop_service(service: Service) -> None:
+    service.client.close()
+    service.process.send_signal(signal.SIGTERM)
+    service.process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all tests that leave it as it was, but for datasets, jobs and models of names of their own."""
+    running = start_service(tmp_path_factory.mktemp("service"))
+    yield running
+    stop_service(running)
+
+
+@pytest.fixture(scope="session")
+def trained(service: Service) -> dict[str, Any]:
+    """The model `two-types` of the session's service: its job's record."""
+    files = {f"{kind}/{i}.png": photograph(10 * i + len(kind)) for kind in ("dents", "scratches") for i in range(5)}
+    assert service.upload("two-types", zipped(files)).status_code == 201
+    job = service.train("two-types", "two-types")
+    assert job["state"] == "succeeded", job
+    return job
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An embedded server alone; gives its data folder."""
+    data_dir = tmp_path_factory.mktemp("redis")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "redis"], env={**os.environ, "FLAWSMITH_DATA_DIR": str(data_dir)}
+    )
+    until((data_dir / "redis" / "redis.sock").exists, 20, "the embedded server listens")
+    yield data_dir
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def empty_redis(redis_server: Path) -> Iterator[redis.Redis]:
+    """A client of the embedded server, emptied."""
+    with redis.Redis(unix_socket_path=str(redis_server / "redis" / "redis.sock")) as client:
+        client.flushall()
+        yield client

@@ -1,0 +1,94 @@
+"""A job's life in Redis and in the artifact store."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from core import keys
+from core.artifacts import ArtifactStore
+from core.jobs import JobEnded, Jobs, LeaseLost, UnknownJob
+from core.records import Job, JobState, Progress
+
+
+@pytest.fixture
+def jobs(empty_redis: redis.Redis, tmp_path: Path) -> Jobs:
+    return Jobs(empty_redis, ArtifactStore(tmp_path))
+
+
+def create(jobs: Jobs, **config: Any) -> Job:
+    return jobs.create(model="m", dataset="ds-1", preset="dcgan", config={"total_steps": 10, **config})
+
+
+def test_a_job_goes_from_queued_over_running_to_its_end(jobs: Jobs) -> None:
+    job = create(jobs)
+    with jobs.lease(job.id) as lease:
+        assert lease is not None
+        jobs.begin(lease, "train-1")
+        assert jobs.report(lease, Progress(step=5, total_steps=10), {"discriminator_loss": 1.0})
+        jobs.finish(lease, JobState.SUCCEEDED, "published m@1", produced="m@1")
+    ended = jobs.get(job.id)
+    assert [each.state for each in ended.transitions] == ["queued", "running", "succeeded"]
+    assert (ended.progress.step, ended.produced, ended.worker) == (5, "m@1", "train-1")
+    assert jobs.counts() == {"queued": 0, "running": 0, "succeeded": 1, "failed": 0, "cancelled": 0}
+
+
+def test_one_worker_at_a_time_has_a_job(jobs: Jobs) -> None:
+    job = create(jobs)
+    with jobs.lease(job.id) as first, jobs.lease(job.id) as second:
+        assert first is not None
+        assert second is None
+    with jobs.lease(job.id) as third:
+        assert third is not None
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(jobs: Jobs) -> None:
+    job = create(jobs)
+    with jobs.lease(job.id) as lease:
+        assert lease is not None
+        jobs.begin(lease, "train-1")
+        jobs.redis.set(keys.job_lease(job.id), "somebody else")
+        with pytest.raises(LeaseLost):
+            jobs.finish(lease, JobState.SUCCEEDED, "late")
+    assert jobs.get(job.id).state is JobState.RUNNING
+    assert jobs.redis.get(keys.job_lease(job.id)) == b"somebody else"
+
+
+def test_a_cancelled_job_tells_its_worker_and_stays_cancelled(jobs: Jobs) -> None:
+    job = create(jobs)
+    with jobs.lease(job.id) as lease:
+        assert lease is not None
+        jobs.begin(lease, "train-1")
+        jobs.cancel(job.id)
+        assert not jobs.report(lease, Progress(step=5, total_steps=10), {})
+        assert jobs.finish(lease, JobState.FAILED, "too late").state is JobState.CANCELLED
+        assert jobs.begin(lease, "train-1") is None
+    with pytest.raises(JobEnded):
+        jobs.cancel(job.id)
+    assert jobs.resume(job.id).state is JobState.QUEUED
+
+
+def test_all_jobs_are_back_after_redis_was_wiped(jobs: Jobs) -> None:
+    created = [create(jobs) for _ in range(3)]
+    jobs.cancel(created[1].id)
+    before = [jobs.get(job.id) for job in created]
+    jobs.redis.flushall()
+    assert [jobs.get(job.id) for job in created] == before
+    assert jobs.counts()["cancelled"] == 1
+
+
+def test_jobs_are_listed_newest_first_page_by_page_and_by_state(jobs: Jobs) -> None:
+    ids = [create(jobs).id for _ in range(5)][::-1]
+    jobs.cancel(ids[2])
+    assert [job.id for job in jobs.page(None, 2, None)] == ids[:2]
+    assert [job.id for job in jobs.page(None, 9, ids[1])] == ids[2:]
+    assert [job.id for job in jobs.page(JobState.CANCELLED, 9, None)] == [ids[2]]
+    assert jobs.unfinished_with("ds-1") == sorted(set(ids) - {ids[2]})
+
+
+def test_an_unknown_job_is_said_to_be_unknown(jobs: Jobs) -> None:
+    with pytest.raises(UnknownJob):
+        jobs.get("job-nowhere")
+    with pytest.raises(UnknownJob):
+        jobs.cancel("job-nowhere")

@@ -1,0 +1,23 @@
+"""Settings, and how their table in the README is kept true."""
+
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings, parse_api_keys
+
+
+def test_a_key_without_a_scope_is_an_admins() -> None:
+    assert parse_api_keys("a:train, b ,c:metrics") == {"a": "train", "b": "admin", "c": "metrics"}
+
+
+@pytest.mark.parametrize("text", ["a:root", ":train"])
+def test_a_key_of_no_known_scope_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="KEY:SCOPE"):
+        parse_api_keys(text)
+
+
+def test_the_readme_tells_of_every_setting() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    missing = [name for name in Settings.model_fields if f"`FLAWSMITH_{name.upper()}`" not in readme]
+    assert missing == []

@@ -1,0 +1,25 @@
+"""Latents from addresses."""
+
+import torch
+
+from worker.latents import latent
+
+
+def test_a_latent_is_standard_normal() -> None:
+    values = torch.cat([latent(seed, "scratches", 101) for seed in range(500)])
+    assert abs(values.mean().item()) < 0.02
+    assert abs(values.std().item() - 1) < 0.02
+    assert abs((values.abs() < 1.96).float().mean().item() - 0.95) < 0.01
+
+
+def test_every_part_of_the_address_counts() -> None:
+    one = latent(7, "scratches", 10)
+    assert torch.equal(one, latent(7, "scratches", 10))
+    assert not torch.equal(one, latent(8, "scratches", 10))
+    assert not torch.equal(one, latent(7, "dents", 10))
+
+
+def test_an_addresss_latent_never_changes() -> None:
+    """Written down once: a new version of a library that changed these numbers would change every image ever given."""
+    got = latent(2**53 - 1, "scratches", 3)
+    assert [round(value, 6) for value in got.tolist()] == [-0.692515, 0.221915, -0.69818]
