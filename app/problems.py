@@ -24,7 +24,7 @@
 
 import errno
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -32,7 +32,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from kombu.exceptions import OperationalError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
@@ -116,6 +116,7 @@ def documented(*statuses: int, also: Responses | None = None) -> Responses:
 
 def install(app: FastAPI) -> None:
     """Makes every exception of this application one of the problems above."""
+    app.add_exception_handler(RequestValidationError, _refuse_invalid)
     for exception, translate in _TRANSLATIONS.items():
         app.add_exception_handler(exception, _handler(translate))
 
@@ -125,6 +126,11 @@ def _handler(translate: Callable[[Any], Problem]) -> Callable[[Request, Exceptio
         return response(request, translate(error))
 
     return handle
+
+
+def _refuse_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return response(request, _from_validation(request, error))
 
 
 def _from_http(error: HTTPException) -> Problem:
@@ -140,18 +146,32 @@ def _from_http(error: HTTPException) -> Problem:
     return Problem(status, kinds.get(status, "invalid"), details.get(status, error.detail), dict(error.headers or {}))
 
 
-def _from_validation(error: RequestValidationError) -> Problem:
+def _from_validation(request: Request, error: RequestValidationError) -> Problem:
     errors = error.errors()
     if errors[0]["loc"] == ("body",) and isinstance(error.body, bytes):
         return Problem(415, "unsupported-media-type", "send the body as JSON, with 'Content-Type: application/json'")
     if any(each["type"] == "json_invalid" for each in errors):
         return Problem(400, "malformed-body", "the body is not valid JSON")
-    return of_errors([(_pointer(each["loc"]), each["msg"]) for each in errors])
+    known = _keys_of_body(request)
+    return of_errors([(_pointer(each["loc"]), _words(each, known)) for each in errors])
 
 
-def of_pydantic(error: ValidationError, below: str) -> Problem:
+def of_pydantic(error: ValidationError, model: type[BaseModel], below: str) -> Problem:
     """The problem of a part of the body that was validated by itself; ``below`` is that part's pointer."""
-    return of_errors([(below + _pointer(("body", *each["loc"])), each["msg"]) for each in error.errors()])
+    known = list(model.model_fields)
+    return of_errors([(below + _pointer(("body", *each["loc"])), _words(each, known)) for each in error.errors()])
+
+
+def _words(error: Mapping[str, Any], known: list[str]) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"unknown key; the keys here are {', '.join(known)}"
+    return str(error["msg"])
+
+
+def _keys_of_body(request: Request) -> list[str]:
+    """The keys that the body of this call's route may have."""
+    fields = request.scope["route"].dependant.body_params
+    return [key for field in fields for key in getattr(field.field_info.annotation, "model_fields", ())]
 
 
 def of_errors(errors: list[tuple[str, str]]) -> Problem:
@@ -187,7 +207,6 @@ def _internal(error: Exception) -> Problem:
 _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     Problem: lambda problem: problem,
     HTTPException: _from_http,
-    RequestValidationError: _from_validation,
     UnknownDataset: lambda error: Problem(404, "not-found", str(error)),
     UnknownJob: lambda error: Problem(404, "not-found", str(error)),
     UnknownModel: lambda error: Problem(404, "not-found", str(error)),

@@ -16,7 +16,7 @@ def watch_job(client: httpx.Client, job_id: str) -> dict[str, Any]:
     console = Console()
     columns = [
         TextColumn("{task.description:<10}"),
-        BarColumn(bar_width=32),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[losses]}"),
@@ -45,8 +45,9 @@ def _rate(progress: dict[str, Any]) -> str:
     if progress["images_per_second"] is None:
         return ""
     left = int(progress["eta_seconds"] or 0)
-    return f"{progress['images_per_second']:.0f} images/s, {left // 60}:{left % 60:02d} left"
+    return f"{progress['images_per_second']:.0f} images/s {left // 60}:{left % 60:02d}"
 
 
 def _losses(losses: dict[str, float]) -> str:
-    return ", ".join(f"{name.removesuffix('_loss')} {losses[name]:.2f}" for name in losses if name.endswith("_loss"))
+    """As short as the field writes them: D for the discriminator's, G for the generator's."""
+    return " ".join(f"{name[0].upper()} {losses[name]:.2f}" for name in losses if name.endswith("_loss"))

@@ -90,7 +90,7 @@ def resolve(request: TrainingRequest, dataset: Dataset) -> dict[str, Any]:
         pydantic.ValidationError: an override is unknown or out of its bounds.
     """
     preset = PRESETS[request.preset]
-    resolution = request.resolution or preset.default_resolution
+    resolution = preset.default_resolution if request.resolution is None else request.resolution
     if resolution not in preset.resolutions:
         known = ", ".join(map(str, preset.resolutions))
         raise CannotTrain("/resolution", f"preset '{request.preset}' has layers for {known}, not for {resolution}")

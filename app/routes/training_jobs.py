@@ -14,7 +14,7 @@ from app.wiring import Site
 from core.datasets import UnknownDataset
 from core.jobs import JobEnded
 from core.logs import request_id
-from core.presets import TrainingRequest, request_schema, resolve
+from core.presets import PRESETS, TrainingRequest, request_schema, resolve
 from core.records import Job, JobState
 
 router = APIRouter(prefix="/training-jobs", tags=["training jobs"], route_class=IdempotentRoute)
@@ -39,7 +39,7 @@ def create_training_job(body: TrainingRequest, services: Site, response: Respons
     try:
         config = resolve(body, dataset)
     except ValidationError as error:
-        raise of_pydantic(error, "/overrides") from error
+        raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
     job = services.jobs.create(model=body.model, dataset=dataset.id, preset=body.preset, config=config)
     services.queues.send_segment(job.id, request_id.get())
     response.headers["Location"] = f"/training-jobs/{job.id}"

@@ -26,9 +26,7 @@ def test_a_seeds_type_is_the_same_alone_and_among_hundreds() -> None:
     assert {address.defect_type for address in many[:3]} == set(CLASSES)
 
 
-def test_unseeded_seeds_are_of_the_upper_half_and_counted_up(
-    empty_redis: redis.Redis, redis_server: Path
-) -> None:
+def test_unseeded_seeds_are_of_the_upper_half_and_counted_up(empty_redis: redis.Redis, redis_server: Path) -> None:
     first, second = reserved(redis_server, "pits", 3, 2)
     seeds = [address.seed for address in first + second]
     assert seeds == list(range(seeds[0], seeds[0] + 5))

@@ -85,9 +85,7 @@ def test_a_path_out_of_the_archive_is_refused(tmp_path: Path, name: str) -> None
         assert "leads out of the archive" in str(member.refusal)
 
 
-@pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
-)
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices_of_a_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
     members = read(tmp_path, tarred([special("a/x.png", kind, "/etc/passwd"), ("a/y.png", b"y")]))
     assert "link, a device" in str(refusals(members)["a/x.png"])

@@ -1,0 +1,200 @@
+"""Bad input over HTTP: a refusal that says what would be right, and nothing else."""
+
+import io
+import json
+import tarfile
+import zipfile
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Service, photograph, zipped
+
+
+def refused(answer: httpx.Response, status: int, *words: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem.keys() >= {"type", "title", "status", "detail", "instance"}
+    assert problem["status"] == status
+    assert "Traceback" not in answer.text
+    assert "/artifacts" not in answer.text
+    for word in words:
+        assert word in problem["detail"]
+    if status == 422:
+        assert all(each.keys() == {"pointer", "detail"} for each in problem["errors"])
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "words"),
+    [
+        ({}, "/model", "required"),
+        ({"model": "two-types", "cuont": 1}, "/cuont", "unknown key; the keys here are model, count"),
+        ({"model": "two-types", "count": "1"}, "/count", "integer"),
+        ({"model": "two-types", "count": True}, "/count", "integer"),
+        ({"model": "two-types", "count": 0}, "/count", "greater than or equal to 1"),
+        ({"model": "two-types", "count": 257}, "/count", "at most 256"),
+        ({"model": "two-types", "seed": 2**53}, "/seed", "less than"),
+        ({"model": "two-types", "seed": 2**53 - 1, "count": 2}, "/seed", "at most"),
+        ({"model": "two-types", "seed": -1}, "/seed", "greater than or equal to 0"),
+        ({"model": "two-types", "defect_type": "rust"}, "/defect_type", "this model knows: dents, scratches"),
+        ({"model": "two-types", "format": "gif"}, "/format", "'png', 'jpeg', 'webp' or 'npy'"),
+        ({"model": "two-types", "deadline_seconds": 0}, "/deadline_seconds", "greater than 0"),
+    ],
+)
+def test_a_generate_body_that_cannot_be_is_refused_at_its_place(
+    service: Service, trained: dict[str, Any], body: dict[str, Any], pointer: str, words: str
+) -> None:
+    problem = refused(service.client.post("/generate", json=body), 422, words)
+    assert [each["pointer"] for each in problem["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "words"),
+    [
+        ({"dataset": "nowhere"}, "/dataset", "there is no dataset 'nowhere'; datasets: "),
+        ({"model": "a b"}, "/model", "match"),
+        ({"preset": "stylegan"}, "/preset", "'dcgan'"),
+        ({"resolution": 100}, "/resolution", "32, 64, 128, 256"),
+        ({"resolution": 0}, "/resolution", "32, 64, 128, 256"),
+        ({"epochs": 1, "steps": 1}, "", "give one of them"),
+        ({"steps": 0}, "/steps", "greater than or equal to 1"),
+        ({"steps": 1.5}, "/steps", "integer"),
+        ({"overrides": {"depth": 3}}, "/overrides/depth", "unknown key; the keys here are latent_size"),
+        ({"overrides": {"batch_size": "many"}}, "/overrides/batch_size", "integer"),
+        ({"overrides": {"beta1": 1}}, "/overrides/beta1", "less than 1"),
+        ({"seed": 10**400}, "/seed", ""),
+    ],
+)
+def test_a_job_that_cannot_train_is_refused_before_it_is_queued(
+    service: Service, trained: dict[str, Any], change: dict[str, Any], pointer: str, words: str
+) -> None:
+    before = service.client.get("/training-jobs").json()["items"][0]["id"]
+    answer = service.client.post("/training-jobs", json={"dataset": "two-types", "model": "m", **change})
+    problem = refused(answer, 422, words)
+    assert [each["pointer"] for each in problem["errors"]] == [pointer]
+    assert service.client.get("/training-jobs").json()["items"][0]["id"] == before
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[" * 10_000, b'{"model": NaN}', b"\xff\xfe", b'{"model": "\\ud800"}', b"null", b"[]"]
+)
+def test_a_body_that_is_no_json_object_is_refused(service: Service, body: bytes) -> None:
+    for path in ("/generate", "/training-jobs"):
+        answer = service.client.post(path, content=body, headers={"Content-Type": "application/json"})
+        refused(answer, answer.status_code)
+        assert answer.status_code in (400, 422)
+
+
+def test_a_body_of_another_kind_or_too_large_is_refused(service: Service) -> None:
+    refused(service.client.post("/generate", content=b"model=x"), 415, "application/json")
+    refused(service.client.post("/training-jobs", content=b"model=x"), 415, "application/json")
+    for path in ("/generate", "/training-jobs"):
+        large = json.dumps({"model": "x" * 2_000_000}).encode()
+        answer = service.client.post(path, content=large, headers={"Content-Type": "application/json"})
+        refused(answer, 413, "at most 1048576 bytes")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nowhere",
+        "/datasets/nowhere",
+        "/datasets/..%2f..%2fetc",
+        "/datasets/nowhere/preview.png",
+        "/training-jobs/nowhere",
+        "/training-jobs/nowhere/history",
+        "/training-jobs/nowhere/events",
+        "/training-jobs/nowhere/samples/latest.png",
+        "/models/nowhere",
+        "/models/nowhere/versions/1",
+        "/models/%00/versions/1",
+        "/models/two-types/versions/7",
+        "/models/two-types/versions/one",
+        "/models/two-types/versions/7/images/1.png",
+    ],
+)
+def test_what_is_not_there_is_not_found(service: Service, trained: dict[str, Any], path: str) -> None:
+    refused(service.client.get(path), 404)
+
+
+def test_an_unknown_model_is_told_the_known_ones(service: Service, trained: dict[str, Any]) -> None:
+    refused(service.client.post("/generate", json={"model": "dents"}), 404, "no model 'dents'", "two-types")
+    refused(service.client.post("/generate", json={"model": "two-types@9"}), 404, "its versions: 1")
+
+
+def test_what_no_caller_accepts_is_refused_with_what_there_is(service: Service, trained: dict[str, Any]) -> None:
+    for accept, count, words in (
+        ("text/html", 1, "image/png"),
+        ("image/png", 2, "application/zip"),
+        ("image/png;q=0", 1, "image/png"),
+    ):
+        body = {"model": "two-types", "count": count}
+        refused(service.client.post("/generate", json=body, headers={"Accept": accept}), 406, words)
+
+
+def test_a_wrong_method_is_told_the_right_ones(service: Service) -> None:
+    answer = service.client.put("/generate")
+    refused(answer, 405)
+    assert answer.headers["allow"] == "POST"
+
+
+def bomb() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.bmp", bytes(60_000_000))
+    return buffer.getvalue()
+
+
+def tar_of_links() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, kind in (("a.png", tarfile.SYMTYPE), ("b.png", tarfile.CHRTYPE), ("../c.png", tarfile.REGTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+    return buffer.getvalue()
+
+
+GOOD = zipped({"1.png": photograph(1), "2.png": photograph(2)})
+
+
+@pytest.mark.parametrize(
+    ("archive", "status", "words"),
+    [
+        (b"", 415, "neither zip, tar nor tar.gz"),
+        (b"<html>", 415, "neither zip, tar nor tar.gz"),
+        (photograph(), 415, "single 'images'"),
+        (GOOD[:-30], 422, "cut short"),
+        (bomb(), 413, "100 times"),
+        (zipped({}), 422, "0 usable images; at least 2"),
+        (zipped({"1.png": photograph(1)}), 422, "1 usable images; at least 2"),
+        (zipped({"../1.png": photograph(1), "/2.png": photograph(2)}), 422, "leads out of the archive"),
+        (tar_of_links(), 422, "link, a device"),
+        (zipped({"a.zip": GOOD, "b.png": GOOD}), 422, "an archive within the archive"),
+    ],
+)
+def test_an_archive_that_cannot_be_used_is_refused_and_the_disk_is_as_it_was(
+    service: Service, archive: bytes, status: int, words: str
+) -> None:
+    artifacts = service.data_dir / "artifacts"
+    before = sorted(artifacts.glob("datasets/*")) + sorted(artifacts.glob("dataset-names/*"))
+    refused(service.upload("bad", archive), status, words)
+    assert sorted(artifacts.glob("datasets/*")) + sorted(artifacts.glob("dataset-names/*")) == before
+    assert list((artifacts / "staging").iterdir()) == []
+
+
+def test_an_upload_that_is_not_as_it_must_be_is_refused(service: Service) -> None:
+    post = service.client.post
+    refused(post("/datasets", json={"name": "x"}), 415, "multipart/form-data")
+    refused(post("/datasets", data={"name": "a/b"}, files={"archive": GOOD}), 422, "1 to 64 letters")
+    refused(post("/datasets", files={"archive": GOOD}), 422, "1 to 64 letters")
+    refused(post("/datasets", files={"name": (None, "x")}), 422, "one 'archive'")
+    refused(post("/datasets", data={"name": "x"}, files={"archive": GOOD, "images": GOOD}), 422, "one 'archive'")
+    refused(post("/datasets", data={"name": "x"}, files={"archiv": GOOD}), 422, "unknown part")
+    refused(post("/datasets", data={"name": "x", "archive": "y" * 5000}), 422, "without a file name")
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    refused(post("/datasets", content=b"--b\r\nnonsense", headers=headers), 400, "malformed or cut short")
+    refused(post("/datasets", content=b"", headers={"Content-Type": "multipart/form-data"}), 415, "multipart")

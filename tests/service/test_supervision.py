@@ -1,0 +1,125 @@
+"""`flawsmith serve`: parts that die come back, nothing that was finished is lost, and nothing is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
+
+PARTS = [("api",), ("worker", "train"), ("worker", "sample"), ("redis",)]
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of this module's own, with one trained model."""
+    service = start_service(tmp_path_factory.mktemp("mortal"))
+    service.upload("set", zipped({f"{i}.png": photograph(i) for i in range(4)}))
+    assert service.train("set", "model")["state"] == "succeeded"
+    yield service
+    stop_service(service)
+
+
+def finished_things(service: Service) -> list[object]:
+    return [service.client.get(path).json() for path in ("/datasets", "/models", "/training-jobs?state=succeeded")]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=" ".join)
+def test_a_killed_part_is_back_within_15_seconds_and_nothing_is_lost(mortal: Service, part: tuple[str, ...]) -> None:
+    before, image = finished_things(mortal), mortal.client.post("/generate", json={"model": "model", "seed": 1}).content
+    pid = until(lambda: mortal.pid(*part), 10, f"{part} runs")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: mortal.pid(*part) not in (None, pid) and mortal.ready(), 15, "the service is whole again")
+    until(
+        lambda: mortal.client.post("/generate", json={"model": "model", "seed": 1}).content == image, 15, "it generates"
+    )
+    assert finished_things(mortal) == before
+    assert f"{part[-1]} ended (killed by SIGKILL)" in mortal.log.read_text()
+
+
+def test_a_wiped_redis_costs_nothing_that_was_finished(mortal: Service) -> None:
+    before = finished_things(mortal)
+    seeds = {int(mortal.client.post("/generate", json={"model": "model"}).headers["x-seed"]) for _ in range(3)}
+    with redis.Redis(unix_socket_path=str(mortal.data_dir / "redis" / "redis.sock")) as client:
+        client.flushall()
+    until(mortal.ready, 15, "the workers are known again")
+    assert finished_things(mortal) == before
+    assert int(mortal.client.post("/generate", json={"model": "model"}).headers["x-seed"]) > max(seeds)
+
+
+def test_readyz_names_what_is_missing(mortal: Service) -> None:
+    pid = until(lambda: mortal.pid("worker", "sample"), 10, "the worker runs")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        missing = until(lambda: mortal.client.get("/readyz").json()["missing"], 15, "the stopped worker is missed")
+        assert missing == ["no live worker for queue 'sample'"]
+        answer = mortal.client.post("/generate", json={"model": "model"})
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:flawsmith:unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(mortal.ready, 15, "the worker is heard of again")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_an_ended_service_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    service = start_service(tmp_path)
+    parts = service.descendants()
+    assert len(parts) >= 4
+    service.process.send_signal(number)
+    assert service.process.wait(30) == (0 if number != signal.SIGKILL else -signal.SIGKILL)
+    until(lambda: not any(_runs(pid) for pid in parts), 20, "all parts are gone")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_two_services_run_side_by_side_but_not_in_one_folder(mortal: Service, tmp_path: Path) -> None:
+    other = start_service(tmp_path)
+    assert other.client.get("/datasets").json()["items"] == []
+    stop_service(other)
+    environment = {**os.environ, "FLAWSMITH_DATA_DIR": str(mortal.data_dir), "FLAWSMITH_PORT": "0"}
+    again = subprocess.run(
+        [sys.executable, "-m", "cli.main", "serve"], env=environment, capture_output=True, text=True, timeout=30
+    )
+    assert again.returncode == 1
+    assert "another service runs in" in again.stdout
+
+
+def test_a_wrong_setting_is_told_in_words() -> None:
+    environment = {**os.environ, "FLAWSMITH_PORT": "http"}
+    done = subprocess.run([sys.executable, "-m", "cli.main", "serve"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "FLAWSMITH_PORT: Input should be a valid integer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_with_keys_every_call_needs_one_of_enough_scope(tmp_path: Path) -> None:
+    service = start_service(tmp_path, api_keys="g:generate,t:train,a,m:metrics")
+    try:
+
+        def status(method: str, path: str, key: str | None) -> int:
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            return service.client.request(method, path, headers=headers).status_code
+
+        assert status("GET", "/healthz", None) == status("GET", "/readyz", None) == 200
+        for path in ("/models", "/datasets", "/metrics", "/docs", "/openapi.json", "/nowhere"):
+            assert status("GET", path, None) == 401, path
+            assert status("GET", path, "wrong") == 401, path
+        assert status("GET", "/models", "g") == status("GET", "/datasets", "t") == status("GET", "/metrics", "m") == 200
+        assert status("GET", "/datasets", "g") == status("GET", "/models", "m") == status("GET", "/metrics", "t") == 403
+        assert status("DELETE", "/datasets/x", "t") == 403
+        assert status("DELETE", "/datasets/x", "a") == 404
+        answer = service.client.get("/models")
+        assert answer.headers["www-authenticate"] == "Bearer"
+    finally:
+        stop_service(service)
