@@ -8,7 +8,7 @@ LONGEST_JSON = 1024 * 1024  # bytes
 
 
 class BodyLimit:
-    """ASGI middleware, inside the one that turns problems into answers."""
+    """ASGI middleware. The framework's own bound answers in plain text, which no problem+json reader understands."""
 
     def __init__(self, app: ASGIApp, unlimited: frozenset[str]) -> None:
         self.app, self.unlimited = app, unlimited

@@ -2,21 +2,23 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import uvicorn
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app import problems
-from app.admission import admit
+from app.admission import Admission
 from app.body_limit import BodyLimit
 from app.observation import Observation
 from app.routes import datasets, generate, models, operations, training_jobs
 from core.connections import API_RETRIES, connect_async
 from core.logs import configure_logging
+from core.reaper import Reaper
 from core.services import Services
 from core.settings import Settings, get_settings
 
@@ -35,7 +37,10 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.redis = connect_async(settings)
         app.state.ingests = asyncio.Semaphore(INGESTS_AT_ONCE)
         app.state.services.store.sweep()
+        stop = threading.Event()
+        Reaper(app.state.services).start(stop)
         yield
+        stop.set()
         await app.state.redis.aclose()
 
     app = FastAPI(
@@ -43,10 +48,10 @@ def create_app(settings: Settings) -> FastAPI:
         description="Trains a GAN on a few photographs of defects and serves synthetic ones.",
         version=version("flawsmith"),
         lifespan=lifespan,
-        dependencies=[Depends(admit)],
         strict_content_type=False,
     )
     app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
+    app.add_middleware(Admission, keys=settings.keys)
     problems.install(app)
     for router in (
         datasets.router,

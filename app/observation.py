@@ -3,6 +3,7 @@
 import logging
 import time
 import uuid
+from urllib.parse import quote
 
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
@@ -50,5 +51,5 @@ class Observation:
             route = getattr(scope.get("route"), "path", "unknown")
             REQUESTS.labels(scope["method"], route, status).inc()
             SECONDS.labels(scope["method"], route).observe(seconds)
-            log.info("%s %s %d %.1f ms", scope["method"], scope["path"], status, seconds * 1000)
+            log.info("%s %s %d %.1f ms", scope["method"], quote(scope["path"]), status, seconds * 1000)
             request_id.reset(token)

@@ -22,7 +22,7 @@ from core import keys
 from core.artifacts import ArtifactStore
 from core.records import Job, JobState, Progress, Transition, now
 
-LEASE_SECONDS = 15.0  # a holder that was silent for so long has lost the job
+LEASE_SECONDS = 8.0  # a holder that was silent for so long has lost the job
 RENEWALS = 4  # heartbeats within one lease: three may be lost
 EVENTS_KEPT = 1000
 EVENTS_SECONDS = 24 * 3600
@@ -136,14 +136,22 @@ class Jobs:
             pipe.zcard(keys.jobs_in(state))
         return dict(zip(map(str, JobState), pipe.execute(), strict=True))
 
-    def unfinished_with(self, dataset_id: str) -> list[str]:
-        """Ids of the jobs that use a dataset and have not ended."""
-        pipe = self.redis.pipeline(transaction=False)
+    def unfinished(self) -> list[str]:
+        """Ids of the jobs that have not ended."""
         self._ensure_restored()
+        pipe = self.redis.pipeline(transaction=False)
         for state in (JobState.QUEUED, JobState.RUNNING):
             pipe.zrange(keys.jobs_in(state), 0, -1)
-        ids = [job_id.decode() for page in pipe.execute() for job_id in page]
-        return [job_id for job_id in ids if self.get(job_id).dataset == dataset_id]
+        return [job_id.decode() for page in pipe.execute() for job_id in page]
+
+    def unfinished_with(self, dataset_id: str) -> list[str]:
+        """Ids of the jobs that use a dataset and have not ended."""
+        return [job_id for job_id in self.unfinished() if self.get(job_id).dataset == dataset_id]
+
+    def leased(self, job_ids: list[str]) -> set[str]:
+        """Those of the jobs that a live worker has in hand."""
+        tokens = self.redis.mget([keys.job_lease(job_id) for job_id in job_ids]) if job_ids else []
+        return {job_id for job_id, token in zip(job_ids, tokens, strict=True) if token}
 
     def cancel(self, job_id: str) -> Job:
         """Ends a job now, whether or not its worker lives; a worker that trains it sees it at its next step.

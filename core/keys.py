@@ -21,6 +21,16 @@ def job_events(job_id: str) -> str:
     return f"{PREFIX}:job:{job_id}:events"
 
 
+def job_segment(job_id: str) -> str:
+    """string, core.queues: token of the one message that may train the job next; gone when its segment begins."""
+    return f"{PREFIX}:job:{job_id}:segment"
+
+
+def job_reaped(job_id: str) -> str:
+    """string, core.reaper: there for some seconds after a lost segment was sent again, so that one process does it."""
+    return f"{PREFIX}:job:{job_id}:reaped"
+
+
 def job_history(job_id: str) -> str:
     """list, core.jobs: one JSON object a recorded step; gone a day after the last, when the checkpoint has it."""
     return f"{PREFIX}:job:{job_id}:history"

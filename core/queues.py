@@ -1,6 +1,9 @@
 """The only way from the API to the workers: task names, their arguments, and who listens."""
 
+import base64
 import os
+import re
+import secrets
 import socket
 from dataclasses import dataclass
 from typing import Any, cast
@@ -65,8 +68,32 @@ class Queues:
         self._celery = Celery("flawsmith-client", set_as_current=False)
         self._celery.conf.update(broker_settings(settings))
 
-    def send_segment(self, job_id: str, request_id: str) -> None:
-        self._send(TRAIN_SEGMENT, TRAIN, {"job_id": job_id, "request_id": request_id})
+    def expect_segment(self, job_id: str) -> str:
+        """Names the one message that may train the job next; every earlier one does nothing from now on."""
+        token = secrets.token_hex(8)
+        self.redis.set(keys.job_segment(job_id), token)
+        return token
+
+    def send_segment(self, job_id: str, request_id: str, token: str | None = None) -> None:
+        """Sends the message of that token, or of a new one."""
+        token = token or self.expect_segment(job_id)
+        self._send(TRAIN_SEGMENT, TRAIN, {"job_id": job_id, "token": token, "request_id": request_id})
+
+    def take_segment(self, job_id: str, token: str) -> bool:
+        """Whether the message of this token may train, which it then does alone: no later one was named."""
+        script = (
+            "local expected = redis.call('get', KEYS[1])"
+            " if expected and expected ~= ARGV[1] then return 0 end redis.call('del', KEYS[1]) return 1"
+        )
+        return bool(self.redis.eval(script, 1, keys.job_segment(job_id), token))
+
+    def waiting_segments(self, job_ids: list[str]) -> set[str]:
+        """Those of the jobs whose next segment's message waits in the queue."""
+        tokens = self.redis.mget([keys.job_segment(job_id) for job_id in job_ids]) if job_ids else []
+        messages = b"".join(cast(list[bytes], self.redis.lrange(f"{keys.PREFIX}:broker:{TRAIN}", 0, -1)))
+        bodies = b"".join(base64.b64decode(body) for body in re.findall(rb'"body": ?"([^"]*)"', messages))
+        pairs = zip(job_ids, tokens, strict=True)
+        return {job_id for job_id, token in pairs if token and cast(bytes, token) in bodies}
 
     def send_sampling(self, request: SampleRequest, request_id: str) -> None:
         self._send(SAMPLE_IMAGES, SAMPLE, {"request": vars(request), "request_id": request_id})

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import warnings
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -14,12 +15,16 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from prometheus_client import start_http_server
 from redis.exceptions import RedisError
 
+from core.connections import connect
 from core.logs import configure_logging
 from core.queues import HEARTBEATS, LIVE_SECONDS, QUEUES, announce, broker_settings, withdraw, worker_name
+from core.reaper import Reaper
 from core.services import Services
 from core.settings import get_settings
 
 log = logging.getLogger(__name__)
+
+LONGEST_GOODBYE = 9.0  # seconds after SIGTERM: `docker stop` kills after ten
 
 stopping = threading.Event()
 """Set when the process was told to end: a segment checkpoints and hands its job back at its next step."""
@@ -34,6 +39,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     # One task at a time in the process that holds the GPU: no fork after CUDA, and signals reach the task itself.
     worker_pool="solo",
+    worker_concurrency=1,
     worker_hijack_root_logger=False,
     # A task that lost its connection goes on; it is safe to run twice, and its lease says whether it may write.
     worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -84,10 +90,12 @@ def _announce_when_ready(queue: str, metrics: str) -> None:
     def ready(**_: Any) -> None:
         log.info("worker %s takes tasks; device %s, metrics on http://%s/metrics", name, device(), metrics)
         threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+        Reaper(services()).start(left)
 
     def leave(**_: Any) -> None:
         left.set()
-        withdraw(services().redis, queue, name)
+        with suppress(RedisError):
+            withdraw(connect(get_settings(), retries=0), queue, name)
 
     worker_ready.connect(ready, weak=False)
     worker_shutdown.connect(leave, weak=False)
@@ -95,7 +103,11 @@ def _announce_when_ready(queue: str, metrics: str) -> None:
 
 @worker_shutting_down.connect
 def _stop(**_: Any) -> None:
+    """Lets the task in hand end; what is not done in time is cut off, as it would be by a kill, and nothing is lost."""
     stopping.set()
+    cut_off = threading.Timer(LONGEST_GOODBYE, os._exit, [1])
+    cut_off.daemon = True
+    cut_off.start()
 
 
 @setup_logging.connect

@@ -60,13 +60,16 @@ _hot: Run | None = None  # the run of the last segment: a chain on one worker lo
 
 
 @app.task(name=TRAIN_SEGMENT)
-def train_segment(job_id: str, request_id: str) -> None:
+def train_segment(job_id: str, token: str, request_id: str) -> None:
     """Trains a job for at most FLAWSMITH_SEGMENT_SECONDS. Delivered twice, the second time does nothing."""
     current_request_id.set(request_id)
-    jobs = services().jobs
+    jobs, queues = services().jobs, services().queues
     with jobs.lease(job_id) as lease:
         if lease is None:
             log.info("job %s is in another worker's hands", job_id)
+            return
+        if not queues.take_segment(job_id, token):
+            log.info("job %s has a later segment; this message does nothing", job_id)
             return
         job = jobs.begin(lease, worker_name(TRAIN))
         if job is None:
@@ -80,8 +83,9 @@ def train_segment(job_id: str, request_id: str) -> None:
         except Exception as error:  # whatever went wrong, the job ends with a reason instead of hanging
             _fail(jobs, lease, error)
             return
-    if not jobs.get(job_id).state.ended:
-        services().queues.send_segment(job_id, request_id)
+        following = None if jobs.get(job_id).state.ended else queues.expect_segment(job_id)
+    if following:
+        queues.send_segment(job_id, request_id, following)
 
 
 def _advance(job: Job, lease: Lease) -> None:

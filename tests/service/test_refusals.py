@@ -89,9 +89,10 @@ def test_a_body_that_is_no_json_object_is_refused(service: Service, body: bytes)
 
 
 def test_a_body_of_another_kind_or_too_large_is_refused(service: Service) -> None:
-    refused(service.client.post("/generate", content=b"model=x"), 415, "application/json")
-    refused(service.client.post("/training-jobs", content=b"model=x"), 415, "application/json")
     for path in ("/generate", "/training-jobs"):
+        for kind in ("text/plain", "application/x-www-form-urlencoded"):
+            answer = service.client.post(path, content=b"model=x", headers={"Content-Type": kind})
+            refused(answer, 415, "application/json")
         large = json.dumps({"model": "x" * 2_000_000}).encode()
         answer = service.client.post(path, content=large, headers={"Content-Type": "application/json"})
         refused(answer, 413, "at most 1048576 bytes")
@@ -194,7 +195,7 @@ def test_an_upload_that_is_not_as_it_must_be_is_refused(service: Service) -> Non
     refused(post("/datasets", files={"name": (None, "x")}), 422, "one 'archive'")
     refused(post("/datasets", data={"name": "x"}, files={"archive": GOOD, "images": GOOD}), 422, "one 'archive'")
     refused(post("/datasets", data={"name": "x"}, files={"archiv": GOOD}), 422, "unknown part")
-    refused(post("/datasets", data={"name": "x", "archive": "y" * 5000}), 422, "without a file name")
+    refused(post("/datasets", files={"name": (None, "x"), "archive": (None, "y" * 5000)}), 422, "without a file name")
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     refused(post("/datasets", content=b"--b\r\nnonsense", headers=headers), 400, "malformed or cut short")
     refused(post("/datasets", content=b"", headers={"Content-Type": "multipart/form-data"}), 415, "multipart")

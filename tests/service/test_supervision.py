@@ -1,6 +1,9 @@
 """`flawsmith serve`: parts that die come back, nothing that was finished is lost, and nothing is left behind."""
 
+import hashlib
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import redis
+import torch
+from safetensors.torch import load_file, save_file
 
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
 
@@ -50,6 +55,31 @@ def test_a_wiped_redis_costs_nothing_that_was_finished(mortal: Service) -> None:
     until(mortal.ready, 15, "the workers are known again")
     assert finished_things(mortal) == before
     assert int(mortal.client.post("/generate", json={"model": "model"}).headers["x-seed"]) > max(seeds)
+
+
+def test_losses_that_are_no_numbers_end_a_job_with_the_step_and_its_last_good_checkpoint(mortal: Service) -> None:
+    """Bounded rates hardly diverge on so small a net: a checkpoint whose weights are NaN stands for one that did."""
+    mortal.upload("wild", zipped({f"{i}.png": photograph(600 + i) for i in range(4)}))
+    body = {"dataset": "wild", "model": "wild", "resolution": 32, "steps": 100_000, "overrides": {"batch_size": 2}}
+    job = mortal.client.post("/training-jobs", json=body).json()["id"]
+    until(lambda: mortal.client.get(f"/training-jobs/{job}").json()["progress"]["step"], 30, "the job trains")
+    mortal.client.post(f"/training-jobs/{job}/cancel")
+    folder = mortal.data_dir / "artifacts" / "jobs" / job / "checkpoints"
+    card = until(lambda: next(folder.glob("*/checkpoint.json"), None), 10, "the cancelled job keeps a checkpoint")
+    weights = card.with_name("state.safetensors")
+    state = load_file(weights)
+    state["generator.layers.0.weight"].fill_(torch.nan)
+    save_file(state, weights)
+    kept = json.loads(card.read_text())
+    card.write_text(json.dumps({**kept, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}))
+    os.kill(until(lambda: mortal.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)  # it has the run hot
+    mortal.client.post(f"/training-jobs/{job}/resume")
+    ended = mortal.ended(job)
+    assert ended["state"] == "failed"
+    assert re.search(
+        rf"NaN or infinite at step {kept['step'] + 1}; .* checkpoint is at step {kept['step']}", ended["error"]
+    )
+    assert "Lower generator_learning_rate" in ended["error"]
 
 
 def test_readyz_names_what_is_missing(mortal: Service) -> None:

@@ -1,0 +1,50 @@
+"""Finds jobs that nobody has in hand and nobody will take, and sends their next segment again.
+
+A worker that was killed leaves a lease that runs out; a broker can lose a message between two steps; a wiped Redis has
+lost all of them. Every API process and every worker looks, so no single one is needed.
+"""
+
+import logging
+import threading
+
+from redis.exceptions import RedisError
+
+from core import keys
+from core.services import Services
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+SENT_SECONDS = 5.0  # for so long no other process sends the same segment again
+
+
+class Reaper:
+    """One process's look-out. A job is an orphan when two looks in a row found neither lease nor message."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._suspected: set[str] = set()
+
+    def look(self) -> None:
+        jobs, queues = self.services.jobs, self.services.queues
+        unfinished = jobs.unfinished()
+        orphans = set(unfinished) - queues.waiting_segments(unfinished) - jobs.leased(unfinished)
+        for job_id in sorted(orphans & self._suspected):
+            if self.services.redis.set(keys.job_reaped(job_id), 1, nx=True, px=int(SENT_SECONDS * 1000)):
+                log.warning("job %s was in nobody's hands; sending its next segment", job_id)
+                queues.send_segment(job_id, request_id=f"reaper-{job_id}")
+        self._suspected = orphans - self._suspected
+
+    def start(self, stop: threading.Event) -> None:
+        """Looks every `LOOK_SECONDS`, in a thread of its own, until told to stop."""
+
+        def run() -> None:
+            while not stop.wait(LOOK_SECONDS):
+                try:
+                    self.look()
+                except RedisError as error:
+                    log.warning("cannot look for lost jobs: %s", error)
+                except Exception:
+                    log.exception("looking for lost jobs failed")
+
+        threading.Thread(target=run, name="reaper", daemon=True).start()
