@@ -157,20 +157,20 @@ class Datasets:
             if _passed_over(member.path):
                 continue
             try:
-                photograph = self._photograph(name, member, folder / f"new-{len(photographs):06d}.png")
+                photograph = self._photograph(name, member, classes, folder / f"new-{len(photographs):06d}.png")
                 classes.add(photograph.defect_type)
-                if len(classes) > MOST_CLASSES:
-                    raise UnusableImage(f"more than {MOST_CLASSES} folders; a folder names a defect type")
                 photographs.append(photograph)
             except UnusableImage as error:
                 rejected.append(RejectedFile(file=member.path, reason=str(error)))
         return sorted(photographs), rejected
 
-    def _photograph(self, name: str, member: Member, path: Path) -> _Photograph:
+    def _photograph(self, name: str, member: Member, classes: set[str], path: Path) -> _Photograph:
         if member.data is None:
             raise UnusableImage(member.refusal or "unreadable")
         folders = PurePosixPath(member.path).parent.parts
         defect_type = _defect_type(folders[-1]) if folders else name
+        if len(classes | {defect_type}) > MOST_CLASSES:
+            raise UnusableImage(f"more than {MOST_CLASSES} folders; a folder names a defect type")
         image = decode_photograph(
             member.data, max_pixels=self.settings.max_image_pixels, min_side=self.settings.min_image_side
         )

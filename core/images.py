@@ -1,8 +1,8 @@
 """Decoding what strangers send, within bounds; contact sheets; encoding."""
 
 import io
-import warnings
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -12,8 +12,9 @@ from PIL.PngImagePlugin import PngInfo
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 PAPER, INK = 32, 224  # gray levels of a sheet's ground and of its letters
 
-# The bound on pixels is checked here, on the header, with its own words; Pillow's own would only warn up to twice its.
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+# Every photograph's header is checked against the caller's bound before a pixel is decoded. Pillow's own check only
+# warns up to twice its bound, and above that raises before the size can be told.
+Image.MAX_IMAGE_PIXELS = None
 
 
 class UnusableImage(Exception):
@@ -24,7 +25,7 @@ def decode_photograph(data: bytes, *, max_pixels: int, min_side: int) -> Image.I
     """A picture of mode L or RGB, 8 bits a channel, turned as its EXIF says.
 
     Sixteen bits of gray are scaled linearly from 0 … 65535 to 0 … 255. Alpha is laid on black. An RGB picture whose
-    channels are the same everywhere is gray. Colour profiles are not applied.
+    channels are the same everywhere is gray. Colour profiles are not applied, and nothing but the pixels is kept.
 
     Raises:
         UnusableImage: not an image of `FORMATS`, broken, an animation, too small or with too many pixels.
@@ -34,16 +35,18 @@ def decode_photograph(data: bytes, *, max_pixels: int, min_side: int) -> Image.I
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_header(image, max_pixels, min_side)
+            image.verify()  # a PNG's checksums; load() looks at none of its pixels' own
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.load()
-            return _eight_bit(ImageOps.exif_transpose(image))
+            picture = _eight_bit(ImageOps.exif_transpose(image))
     except UnusableImage:
         raise
     except UnidentifiedImageError:
         raise UnusableImage(f"not an image of a kind that is taken ({', '.join(FORMATS)}), or a broken one") from None
-    except Image.DecompressionBombError:
-        raise UnusableImage(f"too many pixels; at most {max_pixels:,}") from None
     except Exception as error:  # a hostile file can raise anything from a decoder
         raise UnusableImage(f"the image is broken: {str(error)[:100] or type(error).__name__}") from None
+    picture.info = {}  # else a stranger's colour profile and comments would be saved with the picture
+    return picture
 
 
 def _check_header(image: Image.Image, max_pixels: int, min_side: int) -> None:
@@ -52,7 +55,8 @@ def _check_header(image: Image.Image, max_pixels: int, min_side: int) -> None:
         raise UnusableImage(f"too many pixels: {width}x{height}; at most {max_pixels:,}")
     if min(width, height) < min_side:
         raise UnusableImage(f"too small: {width}x{height}; each side must have at least {min_side} pixels")
-    if getattr(image, "n_frames", 1) > 1:
+    # Many telephones put a preview or a depth map behind a JPEG (MPO); its first picture is the photograph.
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise UnusableImage(f"an animation or a stack of {image.n_frames} pictures; send single photographs")  # type: ignore[attr-defined]
 
 
@@ -64,12 +68,12 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         return Image.fromarray((values / 257.0).round().astype(np.uint8))
     if image.mode == "F":
         raise UnusableImage("floating-point values; send 8 or 16 bits a channel")
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
+    if image.has_transparency_data:
         layers = image.convert("RGBA")
         image = Image.new("RGBA", layers.size, (0, 0, 0, 255))
         image.alpha_composite(layers)
+    if image.mode in ("1", "L"):
+        return image.convert("L")
     return _gray_if_gray(image.convert("RGB"))
 
 
@@ -117,8 +121,11 @@ def contact_sheet(rows: Mapping[str, Sequence[Image.Image]], *, side: int = 96) 
     columns = max(len(images) for images in rows.values())
     row_height = caption + side + gap
     paper, ink = ((PAPER,) * 3, (INK,) * 3) if mode == "RGB" else (PAPER, INK)
-    sheet = Image.new(mode, (gap + columns * (side + gap), gap + len(rows) * row_height), paper)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    font = ImageFont.load_default(14)
+    longest_name = ceil(max(font.getlength(name) for name in rows))
+    width = 2 * gap + max(longest_name, columns * (side + gap) - gap)
+    sheet = Image.new(mode, (width, gap + len(rows) * row_height), paper)
+    draw = ImageDraw.Draw(sheet)
     for row, (name, images) in enumerate(rows.items()):
         top = gap + row * row_height
         draw.text((gap, top), name, fill=ink, font=font)

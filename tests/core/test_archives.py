@@ -4,6 +4,7 @@ import gzip
 import io
 import struct
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -186,6 +187,80 @@ def test_a_tar_header_that_claims_gigabytes_costs_nothing(tmp_path: Path) -> Non
     data = gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
     with pytest.raises((BrokenArchive, ArchiveTooLarge)):
         read(tmp_path, data)
+
+
+def pax(payload: bytes) -> bytes:
+    """An extended header, as it stands in a tar."""
+    info = special("pax", tarfile.XHDTYPE)
+    info.size = len(payload)
+    return info.tobuf(tarfile.GNU_FORMAT) + payload + bytes(-len(payload) % 512)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [pax(b"1" * 60_000), pax(b"=" * 99), pax(b"14 size=-1024\n"), pax(b"v" * 300_000)],
+    ids=["endless digits", "a record of no length", "a negative size", "longer than is taken"],
+)
+def test_a_hostile_extended_header_breaks_the_archive_at_once(tmp_path: Path, header: bytes) -> None:
+    began = time.monotonic()
+    with pytest.raises(BrokenArchive):
+        read(tmp_path, header + tarred([("a", b"x")], "w"))
+    assert time.monotonic() - began < 1
+
+
+def test_thousands_of_extended_headers_before_a_file_are_read_without_recursion(tmp_path: Path) -> None:
+    assert read(tmp_path, pax(b"10 a=bcde\n") * 3000 + tarred([("a", b"x")], "w")) == [Member("a", b"x")]
+
+
+@pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_names_of_a_tar_are_whole(tmp_path: Path, format: int) -> None:
+    name = "ordner/" * 30 + "Kratzer ä.png"
+    assert read(tmp_path, tarred([(name, b"x")], "w", format=format)) == [Member(name, b"x")]
+
+
+def test_a_sparse_file_is_refused_and_the_next_is_read(tmp_path: Path) -> None:
+    for header in (pax(b"22 GNU.sparse.major=1\n"), b""):
+        sparse = special("hole.png", tarfile.REGTYPE if header else tarfile.GNUTYPE_SPARSE)
+        data = header + sparse.tobuf(tarfile.GNU_FORMAT) + tarred([("a", b"x")], "w")
+        members = read(tmp_path, data)
+        assert "sparse" in str(refusals(members)["hole.png"])
+        assert members[1] == Member("a", b"x")
+
+
+def test_a_damaged_header_is_not_taken_for_the_end_of_a_tar(tmp_path: Path) -> None:
+    data = bytearray(tarred([(f"{i}.png", b"x" * 100) for i in range(6)], "w"))
+    data[3 * 1024 + 148] ^= 1
+    for damaged in (bytes(data), gzip.compress(bytes(data))):
+        with pytest.raises(BrokenArchive, match="checksum"):
+            read(tmp_path, damaged)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_whose_reads_cannot_be_bounded_is_not_unpacked(tmp_path: Path, method: int) -> None:
+    [member] = read(tmp_path, zip_entry("bomb.png", bytes(50_000_000), compress_type=method))
+    assert "use deflate" in str(member.refusal)
+
+
+def test_a_name_in_utf_8_is_read_where_the_zip_does_not_say_that_it_is(tmp_path: Path) -> None:
+    data = bytearray(zipped({"Risse ß/1.png": b"x"}))
+    for flags in (6, data.index(b"PK\x01\x02") + 8):
+        data[flags + 1] &= ~8
+    assert read(tmp_path, bytes(data)) == [Member("Risse ß/1.png", b"x")]
+
+
+def test_two_spellings_of_one_path_are_one_path(tmp_path: Path) -> None:
+    members = read(tmp_path, tarred([("./a/1.png", b"x"), ("a/1.png", b"y")]))
+    assert members == [Member("a/1.png", b"x"), Member("a/1.png", refusal="a second file of this name")]
+
+
+def test_a_zip_entry_without_a_name_does_no_harm(tmp_path: Path) -> None:
+    data = zipped({"n.png": b"x", "b": b"y"}).replace(b"n.png", b"\0.png")  # zipfile ends it at the zero
+    assert [member.data for member in read(tmp_path, data)] == [b"x", b"y"]
+
+
+def test_a_path_too_long_to_show_is_refused(tmp_path: Path) -> None:
+    [member] = read(tmp_path, zipped({"d" * 2000 + "/1.png": b"x"}))
+    assert "too long" in str(member.refusal)
 
 
 def test_names_that_are_no_text_are_made_printable(tmp_path: Path) -> None:

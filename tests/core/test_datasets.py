@@ -1,5 +1,6 @@
 """From an upload's files to a published dataset."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,31 @@ def test_what_cannot_be_used_is_listed_and_what_is_no_image_is_passed_over(datas
     assert dataset.image_count == 2
     assert set(reasons) == {"t/cut.png", "t/tiny.png", "../out.png", ".hidden/6.png"}
     assert "too small: 5x5" in reasons["t/tiny.png"]
+
+
+def test_the_types_beyond_the_most_are_refused_and_those_before_go_on(
+    datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.datasets.MOST_CLASSES", 2)
+    files = {"a/1": photograph(1), "b/2": photograph(2), "c/3": photograph(3), "a/4": photograph(4)}
+    dataset, _ = datasets.add_archive("x", archive(tmp_path, files))
+    assert dataset.classes == {"a": 2, "b": 1}
+    assert [each.file for each in dataset.rejected] == ["c/3"]
+    assert len([path for path in on_disk(datasets) if path.parent.name == "images"]) == 3
+
+
+def test_a_full_disk_leaves_the_disk_as_it_was(
+    datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = archive(tmp_path, {f"{i}.png": photograph(i) for i in range(3)})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ArtifactStore, "publish", full)
+    with pytest.raises(OSError, match="No space"):
+        datasets.add_archive("a", upload)
+    assert on_disk(datasets) == []
 
 
 def test_fewer_than_two_usable_images_are_refused_with_their_reasons(datasets: Datasets, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 GRADIENT = Image.linear_gradient("L").resize((40, 40))
+WRONG_CHECKSUM = photograph()[:-16] + bytes([photograph()[-16] ^ 255]) + photograph()[-15:]  # of the pixels
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF"])
@@ -79,6 +80,20 @@ def test_what_is_transparent_is_black() -> None:
     assert (decoded.getpixel((2, 2)), decoded.getpixel((18, 2))) == ((200, 100, 50), (0, 0, 0))
 
 
+def test_what_a_gray_key_makes_transparent_is_black() -> None:
+    assert decode(saved(Image.new("L", (20, 20), 200), "PNG", transparency=200)).getpixel((0, 0)) == 0
+
+
+def test_nothing_of_a_strangers_file_but_its_pixels_is_kept() -> None:
+    decoded = decode(saved(GRADIENT, "PNG", icc_profile=b"no profile at all"))
+    assert Image.open(io.BytesIO(encode_png(decoded))).info == {}
+
+
+def test_a_telephones_jpeg_with_a_second_picture_is_its_first() -> None:
+    colour = Image.open(io.BytesIO(photograph(1, mode="RGB")))
+    assert decode(saved(colour, "MPO", save_all=True, append_images=[colour.rotate(90)])).size == colour.size
+
+
 def test_a_picture_is_turned_as_its_exif_says() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -95,7 +110,9 @@ def test_a_picture_is_turned_as_its_exif_says() -> None:
         (photograph(side=8), "too small: 8x8"),
         (png_header(65_535, 65_535), "too many pixels"),
         (png_header(30_000, 1), "too small"),
+        (png_header(65_535, 65_535), "65535x65535"),
         (png_header(400, 400), "broken"),
+        (WRONG_CHECKSUM, "broken"),
         (saved(GRADIENT.convert("F"), "TIFF"), "floating-point"),
         (saved(Image.fromarray(np.full((20, 20), 2**30, np.int32)), "TIFF"), "32-bit"),
         (saved(GRADIENT, "GIF", save_all=True, append_images=[GRADIENT.rotate(90)]), "animation"),
@@ -141,3 +158,7 @@ def test_a_contact_sheet_is_in_colour_where_any_picture_is() -> None:
     colour = Image.new("RGB", (10, 20), (255, 0, 0))
     assert contact_sheet({"a": [GRADIENT], "b": [colour, GRADIENT]}).mode == "RGB"
     assert contact_sheet({"a": [GRADIENT]}).mode == "L"
+
+
+def test_a_contact_sheet_is_wide_enough_for_its_names() -> None:
+    assert contact_sheet({"m" * 64: [GRADIENT]}).width > 64 * 8
