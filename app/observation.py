@@ -9,6 +9,7 @@ from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.problems import CLIENT_GONE
 from core.logs import acceptable_request_id, request_id
 
 log = logging.getLogger("flawsmith.access")
@@ -35,7 +36,7 @@ class Observation:
         given = Headers(scope=scope).get("x-request-id", "")
         identity = given if acceptable_request_id(given) else uuid.uuid4().hex
         token = request_id.set(identity)
-        begun, status = time.perf_counter(), 499  # 499: the client went away before it had an answer
+        begun, status = time.perf_counter(), CLIENT_GONE
 
         async def observed_send(message: Message) -> None:
             nonlocal status

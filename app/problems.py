@@ -28,13 +28,14 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from core.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
 from core.datasets import TooFewImages, UnknownDataset
@@ -46,6 +47,7 @@ from core.replies import DeadlinePassed, SamplingFailed
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+CLIENT_GONE = 499  # nginx's word for it, for the log and the metrics: the client has no answer
 RETRY_SECONDS = 5  # how soon a part that died is back, under `flawsmith serve`
 
 
@@ -117,6 +119,7 @@ def documented(*statuses: int, also: Responses | None = None) -> Responses:
 def install(app: FastAPI) -> None:
     """Makes every exception of this application one of the problems above."""
     app.add_exception_handler(RequestValidationError, _refuse_invalid)
+    app.add_exception_handler(ClientDisconnect, _nobody_reads)
     for exception, translate in _TRANSLATIONS.items():
         app.add_exception_handler(exception, _handler(translate))
 
@@ -126,6 +129,10 @@ def _handler(translate: Callable[[Any], Problem]) -> Callable[[Request, Exceptio
         return response(request, translate(error))
 
     return handle
+
+
+def _nobody_reads(request: Request, error: Exception) -> Response:
+    return Response(status_code=CLIENT_GONE)
 
 
 def _refuse_invalid(request: Request, error: Exception) -> JSONResponse:

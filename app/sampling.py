@@ -7,6 +7,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from prometheus_client import Counter
 from redis.asyncio import Redis
+from starlette.requests import ClientDisconnect
 
 from app.problems import unavailable
 from core.addresses import Address
@@ -29,6 +30,7 @@ async def make_images(
         Problem: 503 where no sampling worker lives.
         DeadlinePassed: they were not ready in time.
         SamplingFailed: the worker could not make them.
+        ClientDisconnect: nobody waits for them any longer; the worker stops at its next micro-batch.
     """
     services: Services = request.app.state.services
     redis: Redis = request.app.state.redis
@@ -47,7 +49,7 @@ async def make_images(
     try:
         await asyncio.wait({watch, wait}, return_when=asyncio.FIRST_COMPLETED)
         if not wait.done():
-            raise asyncio.CancelledError("the client went away")
+            raise ClientDisconnect
         images = wait.result()
     finally:
         watch.cancel()

@@ -10,6 +10,7 @@ from PIL import Image
 from prometheus_client import Counter, Histogram
 from safetensors.torch import save_file
 
+from core.datasets import UnknownDataset
 from core.images import encode_png, grid
 from core.jobs import Jobs, Lease, LeaseLost
 from core.logs import request_id as current_request_id
@@ -151,10 +152,10 @@ def _train(run: Run, lease: Lease) -> None:
         if time.monotonic() - saved >= settings.segment_seconds / parts:
             _save(run)
             saved = time.monotonic()
+    if run.history:  # also asks, before anything is written, whether the job is this worker's still
+        meter.report(lease, losses={k: v for k, v in run.history[-1].items() if k != "step"})
     if run.trainer.completed_steps != run.saved_step:
         _save(run)
-    if run.history:
-        meter.report(lease, losses={k: v for k, v in run.history[-1].items() if k != "step"})
 
 
 class _Meter:
@@ -241,7 +242,7 @@ def _diverged(run: Run, losses: dict[str, float]) -> str:
 def _fail(jobs: Jobs, lease: Lease, error: Exception) -> None:
     _keep_hot(None)
     SEGMENTS.labels("failed").inc()
-    if isinstance(error, Diverged):
+    if isinstance(error, Diverged | UnknownDataset):
         reason = str(error)
         log.error("job %s: %s", lease.job_id, reason)
     else:
