@@ -1,5 +1,6 @@
 """The command `flawsmith`. Every subcommand imports what it needs when it runs: an API-only install has no torch."""
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -48,6 +49,10 @@ def api() -> None:
 @app.command()
 def worker(queue: Queue) -> None:
     """Run one worker alone, on the queue `train` or `sample`."""
+    if queue is Queue.SAMPLE:
+        # Threads that spin between two short passes take the cores from a training worker beside them. OpenMP reads
+        # this once, when torch is loaded.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from worker.celery import run_worker
 
     run_worker(queue.value)
