@@ -82,6 +82,23 @@ def test_losses_that_are_no_numbers_end_a_job_with_the_step_and_its_last_good_ch
     assert "Lower generator_learning_rate" in ended["error"]
 
 
+def test_a_running_job_outlives_its_worker_and_a_wipe(mortal: Service) -> None:
+    body = {"dataset": "set", "model": "long", "resolution": 32, "steps": 1_000_000, "overrides": {"batch_size": 2}}
+    path = f"/training-jobs/{mortal.client.post('/training-jobs', json=body).json()['id']}"
+
+    def trained_by() -> str | None:
+        job = mortal.client.get(path).json()
+        return job["worker"] if job["progress"]["step"] else None
+
+    first = until(trained_by, 30, "the job trains")
+    os.kill(until(lambda: mortal.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
+    until(lambda: trained_by() not in (None, first), 30, "another worker trains it")
+    with redis.Redis(unix_socket_path=str(mortal.data_dir / "redis" / "redis.sock")) as client:
+        client.flushall()
+    until(trained_by, 30, "the job is found again and trains")
+    assert mortal.client.post(f"{path}/cancel").status_code == 202
+
+
 def test_readyz_names_what_is_missing(mortal: Service) -> None:
     pid = until(lambda: mortal.pid("worker", "sample"), 10, "the worker runs")
     os.kill(pid, signal.SIGSTOP)
