@@ -8,6 +8,7 @@
 | not-found                | 404    | no such path, dataset, job, model, version, alias or sample           |
 | method-not-allowed       | 405    | the path is there, the method is not                                  |
 | not-acceptable           | 406    | no media type that the caller accepts                                 |
+| too-slow                 | 408    | an upload that fell silent                                            |
 | conflict                 | 409    | a dataset in use, an alias in the way, a job in the wrong state       |
 | in-flight                | 409    | the first call with this Idempotency-Key is not done                  |
 | too-large                | 413    | too many bytes, entries or unpacked bytes                             |

@@ -96,6 +96,7 @@ async def _serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     broker = [] if settings.redis_url else [Part("redis", ["redis"])]
     others = [Part("api", ["api"]), Part("train", ["worker", "train"]), Part("sample", ["worker", "sample"])]
+    # asyncio holds tasks weakly: these names keep the parts' own alive.
     tasks = [asyncio.create_task(part.keep_alive()) for part in broker]
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait({waiting, asyncio.create_task(_redis_answers(settings))}, return_when="FIRST_COMPLETED")
