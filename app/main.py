@@ -16,7 +16,7 @@ from app.admission import Admission
 from app.body_limit import BodyLimit
 from app.observation import Observation
 from app.routes import datasets, generate, models, operations, training_jobs
-from core.connections import API_RETRIES, connect_async
+from core.connections import API_RETRIES, QUICK_SECONDS, connect_async
 from core.logs import configure_logging
 from core.reaper import Reaper
 from core.services import Services
@@ -33,7 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.services = Services(settings, API_RETRIES)
+        app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
         app.state.redis = connect_async(settings)
         app.state.ingests = asyncio.Semaphore(INGESTS_AT_ONCE)
         app.state.services.store.sweep()

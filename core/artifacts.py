@@ -16,10 +16,53 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_STAGED = 6 * 3600  # seconds
+PROBE_BYTES = 64 * 1024  # a full disk still takes an empty file
 
 
 class AlreadyPublished(Exception):
     """A folder of that name is there already; what is published is never overwritten."""
+
+
+class ClaimLost(Exception):
+    """Somebody made a later claim on the same work; nothing more can be published under this one."""
+
+
+class Claim:
+    """The sole right to publish one work's results, until somebody makes a later claim on it.
+
+    A claim is a numbered folder. What is to be published is filled inside it and appears by one rename out of it. A
+    later claim takes the folder away, so that the rename of a process that slept through its loss fails in the file
+    system itself: there is no moment between a check and the deed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def held(self) -> bool:
+        return self.folder.is_dir()
+
+    @contextmanager
+    def staged(self) -> Iterator[Path]:
+        """An empty folder inside the claim, gone afterwards unless it was published. Raises ClaimLost."""
+        folder = self.folder / secrets.token_hex(8)
+        try:
+            folder.mkdir()
+            yield folder
+        except Exception as error:
+            if self.held:
+                raise
+            raise ClaimLost(f"claim {self.folder.name} was followed by a later one") from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def write_bytes(self, path: Path, data: bytes) -> None:
+        """Replaces the file atomically; it is on disk when this returns. Raises ClaimLost."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self.staged() as staged:
+            _write_durably(staged / path.name, data)
+            (staged / path.name).replace(path)
+        sync_folder(path.parent)
 
 
 class ArtifactStore:
@@ -41,10 +84,7 @@ class ArtifactStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            with beside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_durably(beside, data)
             beside.replace(path)
         except BaseException:
             beside.unlink(missing_ok=True)
@@ -86,6 +126,22 @@ class ArtifactStore:
             raise
         sync_folder(destination.parent)
 
+    def claim(self, place: Path) -> Claim:
+        """The newest claim on the work whose claims are kept in this folder; every earlier one is lost."""
+        place.mkdir(parents=True, exist_ok=True)
+        while True:
+            number = 1 + max((int(entry.name) for entry in place.iterdir()), default=0)
+            claim = Claim(place / f"{number:06d}")
+            try:
+                claim.folder.mkdir()
+            except FileExistsError:  # another process claimed at the same moment: the later one has it
+                continue
+            break
+        for entry in place.iterdir():
+            if int(entry.name) < number:
+                self.delete(entry)
+        return claim
+
     @contextmanager
     def locked(self, folder: Path) -> Iterator[None]:
         """Keeps every other process on the store out of a folder's like-minded blocks."""
@@ -113,10 +169,17 @@ class ArtifactStore:
     def writable(self) -> bool:
         """Whether a file can be written now, by writing one."""
         try:
-            self.write_bytes(self.root / ".probe", b"")
+            self.write_bytes(self.root / ".probe", bytes(PROBE_BYTES))
         except OSError:
             return False
         return True
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,9 +16,10 @@ from core.settings import Settings
 LONGEST_SOCKET_PATH = 107  # bytes, of sockaddr_un on Linux
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 10.0
+QUICK_SECONDS = 2.0  # where somebody waits, or where the next try comes by itself
 HEALTH_CHECK_SECONDS = 10
 WORKER_RETRIES = 30  # at most a second apart: a restart of Redis is shorter
-API_RETRIES = 2  # a caller waits: better a clear 503 than a long silence
+API_RETRIES = 1  # a caller waits: better a clear 503 than a long silence
 
 
 def redis_url(settings: Settings) -> str:
@@ -39,12 +40,12 @@ def embedded_socket(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"flawsmith-{os.getuid()}-{mark}" / "redis.sock"
 
 
-def connect(settings: Settings, retries: int = WORKER_RETRIES) -> redis.Redis:
-    """A client for processes that may wait for Redis to come back."""
+def connect(settings: Settings, retries: int = WORKER_RETRIES, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
+    """A client that gives up after so many retries; by default, one that waits for Redis to come back."""
     return redis.Redis.from_url(
         redis_url(settings),
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=min(CONNECT_SECONDS, answer_seconds),
+        socket_timeout=answer_seconds,
         health_check_interval=HEALTH_CHECK_SECONDS,
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
     )

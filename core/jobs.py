@@ -1,31 +1,34 @@
-"""A training job's life: its record in Redis, its last change of state in the artifact store, its lease, its events.
+"""A training job's life: its record in Redis, its last change of state in the artifact store, its events.
 
 Redis holds every record for quick reading. Where Redis was wiped, all of them come back from the artifact store, each
 as of its last change of state.
 """
 
 import json
+import logging
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import WatchError
 
 from core import keys
 from core.artifacts import ArtifactStore
-from core.records import Job, JobState, Progress, Transition, now
+from core.leases import Lease
+from core.records import Job, JobState, Progress, Setbacks, Transition, now
 
-LEASE_SECONDS = 8.0  # a holder that was silent for so long has lost the job
-RENEWALS = 4  # heartbeats within one lease: three may be lost
+ERRORS_IN_A_ROW = 3  # without a checkpoint in between: more of the same would help nobody
+SILENCES_IN_A_ROW = 10  # more patience where the worker vanished: that is seldom the job's doing
 EVENTS_KEPT = 1000
 EVENTS_SECONDS = 24 * 3600
+
+log = logging.getLogger(__name__)
 
 Change = Callable[[Job], Job | None]
 
@@ -40,45 +43,6 @@ class JobEnded(Exception):
     def __init__(self, job: Job) -> None:
         super().__init__(f"training job {job.id} is {job.state}")
         self.job = job
-
-
-class LeaseLost(Exception):
-    """The job's lease ran out or was given to another worker; nothing more may be written for it."""
-
-
-class Lease:
-    """The right to train one job, kept alive by a thread while a worker holds it."""
-
-    def __init__(self, redis: Redis, job_id: str) -> None:
-        self.redis, self.job_id = redis, job_id
-        self.key = keys.job_lease(job_id)
-        self.token = secrets.token_hex(8)
-        self._released = Event()
-        self._thread = Thread(target=self._renew, name=f"lease-{job_id}", daemon=True)
-
-    def take(self) -> bool:
-        """Whether the lease was free and is this one's now."""
-        taken = bool(self.redis.set(self.key, self.token, nx=True, px=int(LEASE_SECONDS * 1000)))
-        if taken:
-            self._thread.start()
-        return taken
-
-    def release(self) -> None:
-        self._released.set()
-        self._thread.join()
-        _if_token_is(self.redis, "del", self.key, self.token)
-
-    def _renew(self) -> None:
-        while not self._released.wait(LEASE_SECONDS / RENEWALS):
-            try:
-                _if_token_is(self.redis, "pexpire", self.key, self.token, int(LEASE_SECONDS * 1000))
-            except RedisError:  # the next beat may get through; if none does, the lease runs out as it should
-                continue
-
-
-def _if_token_is(redis: Redis, command: str, key: str, token: str, *arguments: int) -> None:
-    script = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3)) end"
-    redis.eval(script, 1, key, token, command, *arguments)
 
 
 class Jobs:
@@ -179,7 +143,7 @@ class Jobs:
         def change(job: Job) -> Job:
             if job.state not in (JobState.FAILED, JobState.CANCELLED):
                 raise JobEnded(job)
-            return _moved(job, JobState.QUEUED, "resumed by request", finished_at=None, error=None)
+            return _moved(job, JobState.QUEUED, "resumed by request", finished_at=None, error=None, setbacks=Setbacks())
 
         return self._change(job_id, change)
 
@@ -215,6 +179,20 @@ class Jobs:
         job = self._change(lease.job_id, change, lease)
         return None if job.state.ended else job
 
+    def set_back(self, lease: Lease, reason: str) -> Job:
+        """After an error in the leased job's segment: queued again, or failed where it does not come on."""
+        return self._change(lease.job_id, lambda job: _set_back(job, reason, error=True), lease)
+
+    def reclaim(self, job_id: str) -> Job:
+        """After nobody was found to have a running job in hand: queued again, or failed where it does not come on."""
+
+        def change(job: Job) -> Job | None:
+            if job.state is not JobState.RUNNING or self.leased([job_id]):
+                return None
+            return _set_back(job, f"{job.worker} was not heard of again", error=False)
+
+        return self._change(job_id, change)
+
     def record_history(self, job_id: str, points: list[dict[str, float]], *, afresh: bool = False) -> None:
         """Adds recorded steps to what GET /training-jobs/{id}/history shows; afresh, in place of what was there."""
         pipe = self.redis.pipeline()
@@ -226,12 +204,20 @@ class Jobs:
         pipe.execute()
 
     def history(self, job_id: str) -> list[dict[str, float]]:
-        """The recorded steps: ``step`` and the losses at it. From Redis, or from the newest checkpoint."""
-        points = self.redis.lrange(keys.job_history(job_id), 0, -1)
-        if points:
-            return [json.loads(point) for point in points]
-        kept = sorted(self.store.path("jobs", job_id, "checkpoints").glob("*/checkpoint.json"))
-        return list(self.store.read_json(kept[-1])["history"]) if kept else []
+        """The recorded steps: ``step``, the losses at it, and the ``distance`` where it was evaluated.
+
+        The newest checkpoint has those up to its step, Redis those since; what stands in both is the same.
+        """
+        points = [*self._saved_history(job_id), *map(json.loads, self.redis.lrange(keys.job_history(job_id), 0, -1))]
+        by_step = {point["step"]: point for point in points}
+        return [by_step[step] for step in sorted(by_step)]
+
+    def _saved_history(self, job_id: str) -> list[dict[str, float]]:
+        cards = self.store.path("jobs", job_id, "checkpoints").glob("*/checkpoint.json")
+        for card in sorted(cards, reverse=True):
+            with suppress(OSError, ValueError, KeyError):  # a damaged one: the one before is older, not wrong
+                return list(self.store.read_json(card)["history"])
+        return []
 
     def sample_path(self, job_id: str, step: int) -> Path:
         """Where the sample grid of a step is, if there is one."""
@@ -241,11 +227,14 @@ class Jobs:
         """The newest sample grid."""
         return max(self.store.path("jobs", job_id, "samples").glob("[0-9]*.png"), default=None)
 
-    def report(self, lease: Lease, progress: Progress, losses: dict[str, float]) -> bool:
+    def report(
+        self, lease: Lease, progress: Progress, losses: dict[str, float], checkpoint_step: int | None = None
+    ) -> bool:
         """Shows how far the leased job is; False where it has ended meanwhile, so that the worker stops."""
+        update = {"progress": progress, "losses": losses, "checkpoint_step": checkpoint_step}
 
         def change(job: Job) -> Job | None:
-            return None if job.state.ended else job.model_copy(update={"progress": progress, "losses": losses})
+            return None if job.state.ended else job.model_copy(update=update)
 
         job = self._change(lease.job_id, change, lease)
         if not job.state.ended:
@@ -276,7 +265,7 @@ class Jobs:
                 watched = [keys.job(job_id), *([lease.key] if lease else [])]
                 pipe.watch(*watched)
                 if lease and pipe.get(lease.key) != lease.token.encode():
-                    raise LeaseLost(f"training job {job_id} is no longer this worker's")
+                    lease.renew()  # it may merely have run out while Redis was away
                 before = Job.model_validate_json(pipe.get(keys.job(job_id)) or b"")
                 after = change(before)
                 if after is None:
@@ -289,7 +278,10 @@ class Jobs:
                     continue
                 break
         if after.state is not before.state:
-            self._persist(after)
+            try:
+                self._persist(after)
+            except OSError as error:  # Redis has it; a full disk must not keep a job from being cancelled, or failing
+                log.error("cannot write the record of %s to the artifact store: %s", job_id, error)
             self.emit(job_id, "state", {"state": after.state, "reason": after.transitions[-1].reason})
         return after
 
@@ -322,6 +314,27 @@ class Jobs:
                     self.redis.zadd(keys.jobs_in(job.state), {job.id: 0})
         self.redis.set(keys.JOBS_RESTORED, 1)
         return True
+
+
+def _set_back(job: Job, reason: str, *, error: bool) -> Job | None:
+    """Queued again, or failed where it went wrong too often without a checkpoint in between."""
+    if job.state.ended:
+        return None
+    step = job.checkpoint_step or 0
+    before = job.setbacks if step <= job.setbacks.step else Setbacks(step=step)
+    setbacks = before.model_copy(
+        update={"step": step, "errors": before.errors + error, "silences": before.silences + (not error)}
+    )
+    if error and setbacks.errors < ERRORS_IN_A_ROW:
+        reason = f"attempt {setbacks.errors} of {ERRORS_IN_A_ROW} from step {step}: {reason}"
+    if setbacks.errors < ERRORS_IN_A_ROW and setbacks.silences < SILENCES_IN_A_ROW:
+        return _moved(job, JobState.QUEUED, reason, setbacks=setbacks)
+    if not error:
+        reason = (
+            f"{reason}, the {setbacks.silences}th time in a row since step {step}. A worker that vanishes was mostly "
+            "killed for want of memory: see the log of its machine, and try a smaller batch_size or resolution"
+        )
+    return _moved(job, JobState.FAILED, reason, finished_at=now(), error=reason, setbacks=setbacks)
 
 
 def _moved(job: Job, state: JobState, reason: str, **update: Any) -> Job:

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from core.records import Dataset, Name
+from core.records import Dataset, ModelVersion, Name
 
 HIGHEST_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
+EVALUATIONS = 50  # of a whole job, each with a sample grid
 
 
 class DcganOverrides(BaseModel):
@@ -46,10 +47,17 @@ class Preset:
     resolutions: tuple[int, ...]
     default_resolution: int
     default_epochs: int
+    shaping: tuple[str, ...]  # overrides that give the networks their shape, resolution aside
 
 
 PRESETS: dict[str, Preset] = {
-    "dcgan": Preset(DcganOverrides, resolutions=(32, 64, 128, 256), default_resolution=128, default_epochs=128),
+    "dcgan": Preset(
+        DcganOverrides,
+        resolutions=(32, 64, 128, 256),
+        default_resolution=128,
+        default_epochs=128,
+        shaping=("latent_size", "generator_depth", "discriminator_depth"),
+    ),
 }
 
 
@@ -66,6 +74,21 @@ class TrainingRequest(BaseModel):
     steps: int | None = Field(None, ge=1, le=100_000_000, description="updates, instead of epochs")
     seed: int = Field(0, ge=0, le=HIGHEST_SEED, description="of all that is random in the run")
     overrides: dict[str, Any] = Field(default_factory=dict, description="the preset's numbers, where not default")
+    priority: int = Field(0, ge=0, le=9, description="jobs of a higher one have their turn first")
+    max_seconds: float | None = Field(
+        None, gt=0, le=1e9, description="end after so many seconds of training, not counting the time in the queue"
+    )
+    patience: int | None = Field(
+        None, ge=1, le=EVALUATIONS, description="end after so many evaluations in a row without a better one"
+    )
+    init_from: str | None = Field(
+        None,
+        max_length=130,
+        description="start from the weights of this version, such as scratches@2; its shape of networks is the default",
+    )
+    deterministic: bool = Field(
+        False, description="the same weights on every run of the same kind of device, at some cost in speed"
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainingRequest":
@@ -82,22 +105,29 @@ class CannotTrain(Exception):
         self.pointer, self.detail = pointer, detail
 
 
-def resolve(request: TrainingRequest, dataset: Dataset) -> dict[str, Any]:
+def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | None = None) -> dict[str, Any]:
     """The whole configuration of a run, defaults included, as the job's record shows it.
 
+    Args:
+        request: what was asked for.
+        dataset: what it names.
+        origin: the version that ``init_from`` names.
+
     Raises:
-        CannotTrain: the preset has no layers for the resolution.
+        CannotTrain: the preset has no layers for the resolution, or ``origin`` has networks of another shape.
         pydantic.ValidationError: an override is unknown or out of its bounds.
     """
     preset = PRESETS[request.preset]
-    resolution = preset.default_resolution if request.resolution is None else request.resolution
+    inherited = _shape(origin) if origin else {}
+    usual = inherited.pop("resolution", preset.default_resolution)
+    resolution = usual if request.resolution is None else request.resolution
     if resolution not in preset.resolutions:
         known = ", ".join(map(str, preset.resolutions))
         raise CannotTrain("/resolution", f"preset '{request.preset}' has layers for {known}, not for {resolution}")
-    numbers = preset.overrides.model_validate(request.overrides).model_dump()
+    numbers = preset.overrides.model_validate({**inherited, **request.overrides}).model_dump()
     steps_per_epoch = -(-dataset.image_count // numbers["batch_size"])
     epochs = request.epochs or (None if request.steps else preset.default_epochs)
-    return {
+    config = {
         "resolution": resolution,
         "channels": 1 if dataset.mode == "L" else 3,
         "classes": sorted(dataset.classes),
@@ -105,8 +135,39 @@ def resolve(request: TrainingRequest, dataset: Dataset) -> dict[str, Any]:
         "epochs": epochs,
         "steps_per_epoch": steps_per_epoch,
         "total_steps": request.steps or (epochs or 0) * steps_per_epoch,
+        **request.model_dump(include={"priority", "max_seconds", "patience", "deterministic"}),
+        "init_from": origin.ref if origin else None,
         **numbers,
     }
+    if origin:
+        _check_shape(request, config, origin)
+    return config
+
+
+def _shape(origin: ModelVersion) -> dict[str, Any]:
+    """The numbers that a version's networks were built with."""
+    return {name: origin.config[name] for name in ("resolution", *PRESETS[origin.preset].shaping)}
+
+
+def _check_shape(request: TrainingRequest, config: dict[str, Any], origin: ModelVersion) -> None:
+    if origin.preset != request.preset:
+        raise CannotTrain("/preset", f"{origin.ref} is of preset '{origin.preset}'; init_from needs the same")
+    for name, value in _shape(origin).items():
+        if config[name] != value:
+            pointer = "/resolution" if name == "resolution" else f"/overrides/{name}"
+            raise CannotTrain(
+                pointer, f"{origin.ref} has {name} {value}, not {config[name]}; leave it out, or say {value}"
+            )
+    if config["channels"] != origin.config["channels"]:
+        kinds = {1: "gray", 3: "color"}
+        theirs, ours = kinds[origin.config["channels"]], kinds[config["channels"]]
+        raise CannotTrain("/init_from", f"{origin.ref} makes {theirs} images, and the dataset's are {ours}")
+    # A network for one type is told no type: it may go on with another.
+    if config["classes"] != origin.classes and not len(config["classes"]) == len(origin.classes) == 1:
+        theirs, ours = ", ".join(origin.classes), ", ".join(config["classes"])
+        raise CannotTrain(
+            "/init_from", f"{origin.ref} knows {theirs}, and the dataset has {ours}; they must be the same"
+        )
 
 
 def request_schema() -> dict[str, Any]:

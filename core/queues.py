@@ -13,6 +13,7 @@ from redis import Redis
 
 from core import keys
 from core.connections import ANSWER_SECONDS, CONNECT_SECONDS, HEALTH_CHECK_SECONDS, redis_url
+from core.records import Job
 from core.settings import Settings
 
 TRAIN, SAMPLE = "train", "sample"
@@ -22,6 +23,9 @@ SAMPLE_IMAGES = "flawsmith.sample_images"
 
 LIVE_SECONDS = 6.0  # a worker that was silent for so long counts as dead
 HEARTBEATS = 4  # within that time
+
+HIGHEST_PRIORITY = 9
+_PRIORITY_MARK = "\x06\x16"  # kombu's, between a queue's name and the priority of one of its lists
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
         "broker_url": url.replace("unix://", "redis+socket://"),
         "broker_transport_options": {
             "global_keyprefix": f"{keys.PREFIX}:broker:",
+            "priority_steps": list(range(HIGHEST_PRIORITY + 1)),
             "visibility_timeout": max(180.0, 4 * settings.segment_seconds),
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
@@ -74,10 +79,11 @@ class Queues:
         self.redis.set(keys.job_segment(job_id), token)
         return token
 
-    def send_segment(self, job_id: str, request_id: str, token: str | None = None) -> None:
-        """Sends the message of that token, or of a new one."""
-        token = token or self.expect_segment(job_id)
-        self._send(TRAIN_SEGMENT, TRAIN, {"job_id": job_id, "token": token, "request_id": request_id})
+    def send_segment(self, job: Job, request_id: str, token: str | None = None) -> None:
+        """Sends the message of that token, or of a new one, to the tail of those of the job's priority."""
+        token = token or self.expect_segment(job.id)
+        arguments = {"job_id": job.id, "token": token, "request_id": request_id}
+        self._send(TRAIN_SEGMENT, TRAIN, arguments, job.config.get("priority", 0))
 
     def take_segment(self, job_id: str, token: str) -> bool:
         """Whether the message of this token may train, which it then does alone: no later one was named."""
@@ -90,7 +96,10 @@ class Queues:
     def waiting_segments(self, job_ids: list[str]) -> set[str]:
         """Those of the jobs whose next segment's message waits in the queue."""
         tokens = self.redis.mget([keys.job_segment(job_id) for job_id in job_ids]) if job_ids else []
-        messages = b"".join(cast(list[bytes], self.redis.lrange(f"{keys.PREFIX}:broker:{TRAIN}", 0, -1)))
+        pipe = self.redis.pipeline(transaction=False)
+        for name in _lists(TRAIN):
+            pipe.lrange(name, 0, -1)
+        messages = b"".join(message for each in pipe.execute() for message in each)
         bodies = b"".join(base64.b64decode(body) for body in re.findall(rb'"body": ?"([^"]*)"', messages))
         pairs = zip(job_ids, tokens, strict=True)
         return {job_id for job_id, token in pairs if token and cast(bytes, token) in bodies}
@@ -111,16 +120,26 @@ class Queues:
 
     def waiting(self, queue: str) -> int:
         """How many messages of a queue no worker has taken yet."""
-        return int(self.redis.llen(f"{keys.PREFIX}:broker:{queue}"))
+        pipe = self.redis.pipeline(transaction=False)
+        for name in _lists(queue):
+            pipe.llen(name)
+        return sum(pipe.execute())
 
-    def _send(self, name: str, queue: str, arguments: dict[str, Any]) -> None:
+    def _send(self, name: str, queue: str, arguments: dict[str, Any], priority: int = HIGHEST_PRIORITY) -> None:
         self._celery.send_task(
             name,
             kwargs=arguments,
             queue=queue,
+            priority=HIGHEST_PRIORITY - priority,  # of kombu's Redis lists, that of 0 is read first
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0.1},
         )
+
+
+def _lists(queue: str) -> list[str]:
+    """The Redis lists that hold a queue's messages, the most urgent first."""
+    marks = ["", *(f"{_PRIORITY_MARK}{number}" for number in range(1, HIGHEST_PRIORITY + 1))]
+    return [f"{keys.PREFIX}:broker:{queue}{mark}" for mark in marks]
 
 
 def worker_name(queue: str) -> str:

@@ -31,8 +31,10 @@ class Reaper:
         orphans = set(unfinished) - queues.waiting_segments(unfinished) - jobs.leased(unfinished)
         for job_id in sorted(orphans & self._suspected):
             if self.services.redis.set(keys.job_reaped(job_id), 1, nx=True, px=int(SENT_SECONDS * 1000)):
-                log.warning("job %s was in nobody's hands; sending its next segment", job_id)
-                queues.send_segment(job_id, request_id=f"reaper-{job_id}")
+                job = jobs.reclaim(job_id)
+                if not job.state.ended:
+                    log.warning("job %s was in nobody's hands; sending its next segment", job_id)
+                    queues.send_segment(job, request_id=f"reaper-{job_id}")
         self._suspected = orphans - self._suspected
 
     def start(self, stop: threading.Event) -> None:

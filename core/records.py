@@ -93,6 +93,22 @@ class Transition(Record):
     reason: str
 
 
+class StopReason(StrEnum):
+    """Why a job that succeeded trained no further."""
+
+    COMPLETED = "completed"  # all its steps were done
+    MAX_SECONDS = "max_seconds"  # it had trained for as long as it was given
+    PATIENCE = "patience"  # so many evaluations in a row were no better than the best
+
+
+class Setbacks(Record):
+    """What went wrong since the job last moved on. ``step`` is that of its checkpoint, 0 where there is none."""
+
+    step: int = 0
+    errors: int = 0  # attempts that ended with an error
+    silences: int = 0  # attempts whose worker was not heard of again
+
+
 class Job(Record):
     """A training job, as GET /training-jobs/{id} shows it."""
 
@@ -104,9 +120,12 @@ class Job(Record):
     config: dict[str, Any]
     progress: Progress
     losses: dict[str, float] = Field(default_factory=dict)
+    checkpoint_step: int | None = None
     attempts: int = 0
+    setbacks: Setbacks = Field(default_factory=Setbacks)
     error: str | None = None
     produced: str | None = None
+    stop_reason: StopReason | None = None
     created_at: Moment
     started_at: Moment | None = None
     finished_at: Moment | None = None
@@ -115,7 +134,10 @@ class Job(Record):
 
 
 class ModelVersion(Record):
-    """One published generator: what GET /models/{name}/versions/{v} shows, and its card in the store."""
+    """One published generator: what GET /models/{name}/versions/{v} shows, and its card in the store.
+
+    ``step`` is the step of the training that it was taken from, ``distance`` its patch distance to the photographs.
+    """
 
     model: str
     version: int
@@ -127,6 +149,8 @@ class ModelVersion(Record):
     training_job: str
     dataset_digest: str
     weights_sha256: str
+    step: int | None = None
+    distance: float | None = None
     created_at: Moment
 
     @property

@@ -2,11 +2,10 @@
 
 import hashlib
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
-from core.artifacts import ArtifactStore
+from core.artifacts import AlreadyPublished, ArtifactStore
 from core.records import NAME_PATTERN, Model, ModelVersion, now
 
 PRODUCTION = "production"  # the alias that a model's bare name means, where it is set
@@ -27,29 +26,25 @@ class Registry:
     def __init__(self, store: ArtifactStore) -> None:
         self.store = store
 
-    def publish(self, model: str, weights: Path, **card: Any) -> ModelVersion:
-        """Makes a weights file (safetensors) the model's next version, or gives the one that this job published before.
+    def publish(self, model: str, staged: Path, **card: Any) -> ModelVersion:
+        """Makes a staged folder the model's next version, or gives the one that this job published before.
 
-        ``card`` holds the fields of `ModelVersion` but for the version's number, the weights' digest and the time.
+        The folder holds ``generator.safetensors``, and whatever else belongs to the version. ``card`` holds the fields
+        of `ModelVersion` but for the version's number, the weights' digest and the time.
         """
-        with self.store.locked(self._folder(model)):
-            for version in self.versions(model):
-                if version.training_job == card["training_job"]:
-                    return version
+        for version in self.versions(model):
+            if version.training_job == card["training_job"]:
+                return version
+        with (staged / "generator.safetensors").open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        while True:
             number = self._highest(model) + 1
-            with weights.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            published = ModelVersion(
-                model=model,
-                version=number,
-                weights_sha256=digest,
-                created_at=now(),
-                **card,
-            )
-            with self.store.staged() as staged:
-                (staged / "card.json").write_text(published.model_dump_json(indent=1))
-                shutil.copyfile(weights, staged / "generator.safetensors")
-                self.store.publish(staged, self._version_folder(model, number))
+            published = ModelVersion(model=model, version=number, weights_sha256=digest, created_at=now(), **card)
+            (staged / "card.json").write_text(published.model_dump_json(indent=1))
+            try:
+                self.store.publish(staged, self.folder(published))
+            except AlreadyPublished:  # another job took the number at the same moment
+                continue
             return published
 
     def resolve(self, reference: str) -> ModelVersion:
@@ -100,6 +95,10 @@ class Registry:
     def weights(self, model: str, number: int) -> Path:
         """The generator's safetensors file of a version that exists."""
         return self._version_folder(model, number) / "generator.safetensors"
+
+    def folder(self, version: ModelVersion) -> Path:
+        """Where the version's files are: the card, the generator, and the discriminator for training on."""
+        return self._version_folder(version.model, version.version)
 
     def aliases(self, model: str) -> dict[str, int]:
         path = self._folder(model) / "aliases.json"

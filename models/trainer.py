@@ -7,9 +7,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from models.dcgan import Discriminator, Generator
+from models.distance import PatchDistance
 from models.objectives import fake_loss, real_loss
 
 PREVIEW_COLUMNS = 8  # fixed latents in a row of the sample grid
+EVALUATED = 64  # images whose distance to the photographs is measured
+RENDERED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ class Trainer:
         self.preview_latents = self._latents(len(self.preview_type_index))
         self.completed_steps = 0
         self.order = torch.randperm(len(images), generator=self.random)
+        evaluation = torch.Generator().manual_seed(config.seed)  # its own: evaluating changes nothing of the run
+        self._evaluation_latents = torch.randn(EVALUATED, config.latent_size, generator=evaluation)
+        self._distance_to_photographs: PatchDistance | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -111,6 +117,31 @@ class Trainer:
     def preview(self) -> Tensor:
         """The same latents at every step, `PREVIEW_COLUMNS` a defect type: (types * columns, C, H, W) uint8."""
         return render(self.generator, self.preview_latents.to(self.device), self.preview_type_index.to(self.device))
+
+    def evaluate(self) -> float:
+        """Patch distance of `EVALUATED` images, the types in turn, to the photographs: see `PatchDistance`."""
+        if self._distance_to_photographs is None:
+            self._distance_to_photographs = PatchDistance(self.images)
+        type_index = torch.arange(EVALUATED) % self.types
+        batches = zip(self._evaluation_latents.split(RENDERED_AT_ONCE), type_index.split(RENDERED_AT_ONCE), strict=True)
+        images = [render(self.generator, z.to(self.device), types.to(self.device)) for z, types in batches]
+        return self._distance_to_photographs(torch.cat(images))
+
+    def networks(self) -> dict[str, dict[str, Tensor]]:
+        """``generator`` and ``discriminator``: a copy of their weights on the CPU, safe from further steps."""
+        return {
+            name: {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
+            for name, module in self._modules()
+        }
+
+    def load_networks(self, networks: dict[str, dict[str, Tensor]]) -> None:
+        """Takes over what `networks` of a run with the same shape gave; optimisers and random state stay as they are.
+
+        Raises:
+            KeyError, RuntimeError: the weights are of another shape.
+        """
+        for name, module in self._modules():
+            module.load_state_dict(networks[name])
 
     def state_dict(self) -> dict[str, Tensor]:
         """The whole run, flat: networks, optimisers, random state, data order and position."""

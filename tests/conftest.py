@@ -19,6 +19,8 @@ import pytest
 import redis
 from PIL import Image
 
+from core import keys
+
 SMALL_JOB = {
     "resolution": 32,
     "steps": 6,
@@ -100,6 +102,15 @@ class Service:
             return record if record["state"] in ("succeeded", "failed", "cancelled") else None
 
         return dict(until(over, 60, f"{job} ends"))
+
+    @property
+    def redis(self) -> redis.Redis:
+        """A client of its embedded server."""
+        return redis.Redis(unix_socket_path=str(self.data_dir / "redis" / "redis.sock"))
+
+    def in_hand(self, job: str) -> bool:
+        """Whether a worker holds the job's lease."""
+        return bool(self.redis.exists(keys.job_lease(job)))
 
     def upload(self, name: str, archive: bytes) -> httpx.Response:
         return self.client.post("/datasets", data={"name": name}, files={"archive": archive})

@@ -15,7 +15,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from prometheus_client import start_http_server
 from redis.exceptions import RedisError
 
-from core.connections import connect
+from core.connections import QUICK_SECONDS, connect
 from core.logs import configure_logging
 from core.queues import HEARTBEATS, LIVE_SECONDS, QUEUES, announce, broker_settings, withdraw, worker_name
 from core.reaper import Reaper
@@ -52,6 +52,17 @@ def services() -> Services:
     return Services(get_settings())
 
 
+@lru_cache
+def quick_services() -> Services:
+    """This process's own for the training loop, which must not wait for a Redis that is away."""
+    return Services(get_settings(), redis_retries=0, answer_seconds=QUICK_SECONDS)
+
+
+def threads() -> int:
+    """CPU threads of this worker."""
+    return get_settings().threads or os.cpu_count() or 1
+
+
 def device() -> torch.device:
     """Where this worker's networks live."""
     name = get_settings().device
@@ -67,7 +78,8 @@ def run_worker(queue: str) -> None:
         raise ValueError(f"unknown queue '{queue}'; the queues are {', '.join(QUEUES)}")
     # Celery warns root of pickled messages; here they are JSON, and nothing else is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    torch.set_num_threads(threads())
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
     server, _ = start_http_server(settings.metrics_port, settings.metrics_host)
     metrics = f"{settings.metrics_host}:{server.server_port}"
     _announce_when_ready(queue, metrics)
@@ -82,7 +94,7 @@ def _announce_when_ready(queue: str, metrics: str) -> None:
     def beat() -> None:
         while not left.is_set():
             try:
-                announce(services().redis, queue, name, metrics)
+                announce(quick_services().redis, queue, name, metrics)
             except RedisError as error:  # while Redis is away nobody can read it either; the next beat tells
                 log.warning("cannot reach Redis: %s", error)
             left.wait(LIVE_SECONDS / HEARTBEATS)
@@ -90,7 +102,7 @@ def _announce_when_ready(queue: str, metrics: str) -> None:
     def ready(**_: Any) -> None:
         log.info("worker %s takes tasks; device %s, metrics on http://%s/metrics", name, device(), metrics)
         threading.Thread(target=beat, name="heartbeat", daemon=True).start()
-        Reaper(services()).start(left)
+        Reaper(quick_services()).start(left)
 
     def leave(**_: Any) -> None:
         left.set()

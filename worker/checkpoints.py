@@ -1,9 +1,10 @@
 """Checkpoints of a training run in the artifact store: safetensors and JSON, whole or not there."""
 
+import errno
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +12,123 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from core.artifacts import AlreadyPublished, ArtifactStore
+from core.artifacts import AlreadyPublished, ArtifactStore, Claim
 
 log = logging.getLogger(__name__)
 
 KEPT = 3
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
+
+
+class DiskFull(OSError):
+    """There is no room for a checkpoint of ``needed`` bytes."""
+
+    def __init__(self, needed: int) -> None:
+        super().__init__(errno.ENOSPC, "no space left for a checkpoint")
+        self.needed = needed
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run at a step: its flat state and the history of its losses up to there."""
+    """A run at a step.
+
+    ``state`` is flat: the trainer's tensors, those of the best networks so far, torch's random states. ``run`` says
+    which run it is of: digests of its resolved configuration and its dataset. The rest is JSON.
+    """
 
     step: int
     state: dict[str, Tensor]
-    history: list[dict[str, float]]
+    run: dict[str, str]
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, float] | None = None
+    trained_seconds: float = 0.0
+    threads: int = 1
+    random_states: dict[str, Any] = field(default_factory=dict)
 
 
-def save_checkpoint(store: ArtifactStore, job_id: str, checkpoint: Checkpoint) -> None:
-    """Publishes a checkpoint in one step, then drops all but the newest `KEPT`."""
+def save_checkpoint(store: ArtifactStore, claim: Claim, job_id: str, checkpoint: Checkpoint) -> None:
+    """Publishes a checkpoint in one step, then drops all but the newest `KEPT`.
+
+    Raises:
+        ClaimLost: another worker has the job.
+        DiskFull: there is no room; the checkpoints before stay as they are.
+    """
     folder = _folder(store, job_id)
-    with store.staged() as staged:
-        weights = staged / "state.safetensors"
-        save_file({name: tensor.detach().contiguous() for name, tensor in checkpoint.state.items()}, weights)
-        card = {"step": checkpoint.step, "sha256": _digest(weights), "history": checkpoint.history}
-        (staged / "checkpoint.json").write_text(json.dumps(card))
-        try:
-            store.publish(staged, folder / f"{checkpoint.step:09d}")
-        except AlreadyPublished:  # an earlier run of the same segment came as far: the same step is the same state
-            return
+    place = folder / f"{checkpoint.step:09d}"
+    try:
+        with claim.staged() as staged:
+            _write(staged, checkpoint)
+            try:
+                store.publish(staged, place)
+            except AlreadyPublished:  # an attempt before came as far: the same step is the same state, if it is whole
+                if _whole(place, checkpoint.run):
+                    return
+                store.delete(place)
+                store.publish(staged, place)
+    except (OSError, SafetensorError) as error:
+        if is_disk_full(error):
+            raise DiskFull(sum(each.nbytes for each in checkpoint.state.values())) from error
+        raise
     for old in sorted(folder.iterdir())[:-KEPT]:
         store.delete(old)
 
 
-def newest_checkpoint(store: ArtifactStore, job_id: str) -> Checkpoint | None:
-    """The newest whole checkpoint; a damaged one is passed over for the one before, and said so."""
+def newest_step(store: ArtifactStore, job_id: str) -> int:
+    """Of the newest checkpoint, whole or not; 0 where there is none."""
+    folder = _folder(store, job_id)
+    return max((int(place.name) for place in folder.iterdir()), default=0) if folder.exists() else 0
+
+
+def newest_checkpoint(store: ArtifactStore, job_id: str, run: dict[str, str]) -> Checkpoint | None:
+    """The run's newest whole checkpoint; one that is damaged, or another run's, is passed over, and said so."""
     folder = _folder(store, job_id)
     for place in sorted(folder.iterdir(), reverse=True) if folder.exists() else []:
         try:
-            return _read(place)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            log.warning("checkpoint %s of %s is damaged (%s); taking the one before", place.name, job_id, error)
+            return _read(place, run)
+        except _DAMAGE as error:
+            log.warning("job %s: checkpoint %s is passed over for the one before: %s", job_id, place.name, error)
     return None
 
 
-def _read(place: Path) -> Checkpoint:
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a disk or a quota had no room; safetensors tells it in words only."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, SafetensorError) and f"os error {errno.ENOSPC}" in str(error)
+
+
+def _write(staged: Path, checkpoint: Checkpoint) -> None:
+    weights = staged / "state.safetensors"
+    save_file({name: tensor.detach().contiguous() for name, tensor in checkpoint.state.items()}, weights)
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    card = {name: value for name, value in vars(checkpoint).items() if name != "state"}
+    (staged / "checkpoint.json").write_text(json.dumps({**card, "sha256": digest, "card_sha256": _digest(card)}))
+
+
+def _read(place: Path, run: dict[str, str]) -> Checkpoint:
     card: dict[str, Any] = json.loads((place / "checkpoint.json").read_bytes())
+    digest, card_digest = card.pop("sha256"), card.pop("card_sha256")
+    if _digest(card) != card_digest:
+        raise ValueError("checkpoint.json is not what was written")
     data = (place / "state.safetensors").read_bytes()
-    if hashlib.sha256(data).hexdigest() != card["sha256"]:
-        raise ValueError("its checksum is not the one written with it")
-    return Checkpoint(card["step"], load(data), card["history"])
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ValueError("state.safetensors is not what was written")
+    if card["run"] != run:
+        raise ValueError("it is of another configuration or dataset")
+    return Checkpoint(**card, state=load(data))
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _whole(place: Path, run: dict[str, str]) -> bool:
+    try:
+        _read(place, run)
+    except _DAMAGE:
+        return False
+    return True
+
+
+def _digest(card: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(card).encode()).hexdigest()
 
 
 def _folder(store: ArtifactStore, job_id: str) -> Path:

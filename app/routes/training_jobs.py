@@ -16,6 +16,7 @@ from core.jobs import JobEnded
 from core.logs import request_id
 from core.presets import PRESETS, TrainingRequest, request_schema, resolve
 from core.records import Job, JobState
+from core.registry import UnknownModel
 
 router = APIRouter(prefix="/training-jobs", tags=["training jobs"], route_class=IdempotentRoute)
 
@@ -23,10 +24,13 @@ JobId = Annotated[str, Path(max_length=64)]
 
 
 class History(BaseModel):
-    """Recorded steps and, for each loss, its value at each of them."""
+    """Recorded steps and, for each loss, its value at each of them.
+
+    `distance` is the patch distance of the fixed samples to the photographs, null at steps that were not evaluated.
+    """
 
     steps: list[int]
-    series: dict[str, list[float]]
+    series: dict[str, list[float | None]]
 
 
 @router.post("", status_code=202, responses=documented(404, 409, 415))
@@ -37,11 +41,15 @@ def create_training_job(body: TrainingRequest, services: Site, response: Respons
     except UnknownDataset as error:
         raise invalid("/dataset", str(error)) from error
     try:
-        config = resolve(body, dataset)
+        origin = services.registry.resolve(body.init_from) if body.init_from else None
+    except UnknownModel as error:
+        raise invalid("/init_from", str(error)) from error
+    try:
+        config = resolve(body, dataset, origin)
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
     job = services.jobs.create(model=body.model, dataset=dataset.id, preset=body.preset, config=config)
-    services.queues.send_segment(job.id, request_id.get())
+    services.queues.send_segment(job, request_id.get())
     response.headers["Location"] = f"/training-jobs/{job.id}"
     return job
 
@@ -88,7 +96,7 @@ def cancel_training_job(job_id: JobId, services: Site, response: Response) -> Jo
 def resume_training_job(job_id: JobId, services: Site) -> Job:
     """Lets a failed or cancelled job go on from its last checkpoint."""
     job = services.jobs.resume(job_id)
-    services.queues.send_segment(job.id, request_id.get())
+    services.queues.send_segment(job, request_id.get())
     return job
 
 
@@ -99,7 +107,7 @@ def training_job_history(job_id: JobId, services: Site) -> History:
     names = [name for name in (points[0] if points else {}) if name != "step"]
     return History(
         steps=[int(point["step"]) for point in points],
-        series={name: [point[name] for point in points] for name in names},
+        series={name: [point.get(name) for point in points] for name in names},
     )
 
 

@@ -8,7 +8,8 @@ import redis
 
 from core import keys
 from core.artifacts import ArtifactStore
-from core.jobs import JobEnded, Jobs, LeaseLost, UnknownJob
+from core.jobs import JobEnded, Jobs, UnknownJob
+from core.leases import LeaseLost
 from core.records import Job, JobState, Progress
 
 

@@ -15,19 +15,19 @@ def registry(tmp_path: Path) -> Registry:
 
 
 def publish(registry: Registry, job: str, model: str = "scratches") -> ModelVersion:
-    weights = registry.store.root / "weights"
-    weights.write_bytes(job.encode())
-    return registry.publish(
-        model,
-        weights,
-        classes=["scratches"],
-        resolution=32,
-        mode="L",
-        preset="dcgan",
-        config={},
-        training_job=job,
-        dataset_digest="d",
-    )
+    with registry.store.staged() as staged:
+        (staged / "generator.safetensors").write_bytes(job.encode())
+        return registry.publish(
+            model,
+            staged,
+            classes=["scratches"],
+            resolution=32,
+            mode="L",
+            preset="dcgan",
+            config={},
+            training_job=job,
+            dataset_digest="d",
+        )
 
 
 def test_versions_count_up_and_the_bare_name_is_the_newest(registry: Registry) -> None:

@@ -1,6 +1,5 @@
 """`flawsmith serve`: parts that die come back, nothing that was finished is lost, and nothing is left behind."""
 
-import hashlib
 import json
 import os
 import re
@@ -11,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 import torch
-from safetensors.torch import load_file, save_file
 
+from core.artifacts import ArtifactStore
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
+from worker.checkpoints import newest_checkpoint, save_checkpoint
 
 PARTS = [("api",), ("worker", "train"), ("worker", "sample"), ("redis",)]
 
@@ -50,8 +49,7 @@ def test_a_killed_part_is_back_within_15_seconds_and_nothing_is_lost(mortal: Ser
 def test_a_wiped_redis_costs_nothing_that_was_finished(mortal: Service) -> None:
     before = finished_things(mortal)
     seeds = {int(mortal.client.post("/generate", json={"model": "model"}).headers["x-seed"]) for _ in range(3)}
-    with redis.Redis(unix_socket_path=str(mortal.data_dir / "redis" / "redis.sock")) as client:
-        client.flushall()
+    mortal.redis.flushall()
     until(mortal.ready, 15, "the workers are known again")
     assert finished_things(mortal) == before
     assert int(mortal.client.post("/generate", json={"model": "model"}).headers["x-seed"]) > max(seeds)
@@ -64,20 +62,21 @@ def test_losses_that_are_no_numbers_end_a_job_with_the_step_and_its_last_good_ch
     job = mortal.client.post("/training-jobs", json=body).json()["id"]
     until(lambda: mortal.client.get(f"/training-jobs/{job}").json()["progress"]["step"], 30, "the job trains")
     mortal.client.post(f"/training-jobs/{job}/cancel")
-    folder = mortal.data_dir / "artifacts" / "jobs" / job / "checkpoints"
-    card = until(lambda: next(folder.glob("*/checkpoint.json"), None), 10, "the cancelled job keeps a checkpoint")
-    weights = card.with_name("state.safetensors")
-    state = load_file(weights)
-    state["generator.layers.0.weight"].fill_(torch.nan)
-    save_file(state, weights)
-    kept = json.loads(card.read_text())
-    card.write_text(json.dumps({**kept, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}))
+    store = ArtifactStore(mortal.data_dir / "artifacts")
+    folder = store.path("jobs", job, "checkpoints")
+    until(lambda: not mortal.in_hand(job), 10, "the worker has kept a checkpoint, and left the job")
+    run = json.loads(max(folder.glob("*/checkpoint.json")).read_text())["run"]
+    kept = newest_checkpoint(store, job, run)
+    assert kept is not None
+    kept.state["generator.layers.0.weight"].fill_(torch.nan)
+    store.delete(folder)
+    save_checkpoint(store, store.claim(folder.parent / "claims"), job, kept)
     os.kill(until(lambda: mortal.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)  # it has the run hot
     mortal.client.post(f"/training-jobs/{job}/resume")
     ended = mortal.ended(job)
     assert ended["state"] == "failed"
     assert re.search(
-        rf"NaN or infinite at step {kept['step'] + 1}; .* checkpoint is at step {kept['step']}", ended["error"]
+        rf"NaN or infinite at step {kept.step + 1}; .* checkpoint is at step {kept.step}\.", ended["error"]
     )
     assert "Lower generator_learning_rate" in ended["error"]
 
@@ -93,8 +92,7 @@ def test_a_running_job_outlives_its_worker_and_a_wipe(mortal: Service) -> None:
     first = until(trained_by, 30, "the job trains")
     os.kill(until(lambda: mortal.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
     until(lambda: trained_by() not in (None, first), 30, "another worker trains it")
-    with redis.Redis(unix_socket_path=str(mortal.data_dir / "redis" / "redis.sock")) as client:
-        client.flushall()
+    mortal.redis.flushall()
     until(trained_by, 30, "the job is found again and trains")
     assert mortal.client.post(f"{path}/cancel").status_code == 202
 

@@ -1,0 +1,45 @@
+"""What makes a run repeatable beside its own state: the process's random states, and torch's choice of kernels."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+JsonStates = dict[str, Any]
+
+
+def seed_process(seed: int) -> None:
+    """Seeds Python's, NumPy's and torch's own random states, CUDA's included."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def random_states(device: torch.device) -> tuple[JsonStates, dict[str, Tensor]]:
+    """Python's and NumPy's states as JSON, torch's (CPU, and CUDA where the device is one) as uint8 tensors."""
+    numpy = np.random.get_state(legacy=False)
+    assert isinstance(numpy, dict)
+    numpy["state"] = {"key": numpy["state"]["key"].tolist(), "pos": numpy["state"]["pos"]}
+    tensors = {"torch": torch.get_rng_state()}
+    if device.type == "cuda":
+        tensors["cuda"] = torch.cuda.get_rng_state(device)
+    return {"python": random.getstate(), "numpy": numpy}, tensors
+
+
+def restore_random_states(states: JsonStates, tensors: dict[str, Tensor], device: torch.device) -> None:
+    """Puts back what `random_states` gave, also after a way through JSON."""
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    numpy = states["numpy"]
+    np.random.set_state({**numpy, "state": {**numpy["state"], "key": np.array(numpy["state"]["key"], np.uint32)}})
+    torch.set_rng_state(tensors["torch"])
+    if device.type == "cuda" and "cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["cuda"], device)
+
+
+def choose_kernels(deterministic: bool) -> None:
+    """Whether torch may only use kernels that give the same result every time; said anew for every job's turn."""
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic

@@ -1,0 +1,213 @@
+"""A job's training run between its segments: the trainer, what was recorded beside it, and when it is over."""
+
+import hashlib
+import json
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from core.presets import EVALUATIONS
+from core.records import Job, StopReason
+from core.services import Services
+from models.presets import build_trainer
+from models.trainer import Trainer
+from worker.checkpoints import Checkpoint, newest_checkpoint
+from worker.determinism import choose_kernels, random_states, restore_random_states, seed_process
+
+log = logging.getLogger(__name__)
+
+HISTORY_POINTS = 1000  # recorded steps of a whole job
+NETWORKS = ("generator", "discriminator")
+
+
+class Diverged(Exception):
+    """A loss is no longer a finite number."""
+
+
+@dataclass
+class Best:
+    """The networks at the step whose images were nearest to the photographs."""
+
+    step: int
+    distance: float
+    networks: dict[str, dict[str, Tensor]]
+
+
+@dataclass
+class Run:
+    """A job in training. ``history`` holds the recorded steps: losses, and at evaluated ones the distance."""
+
+    job: Job
+    dataset_digest: str
+    trainer: Trainer
+    device: torch.device
+    threads: int
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: Best | None = None
+    trained_seconds: float = 0.0
+    saved_step: int = 0
+    checkpoint_seconds: float = 0.0  # that the last one took
+    losses: dict[str, float] = field(default_factory=dict)
+    _states: tuple[dict[str, Any], dict[str, Tensor]] | None = None
+
+    @property
+    def step(self) -> int:
+        return self.trainer.completed_steps
+
+    @property
+    def total_steps(self) -> int:
+        return int(self.job.config["total_steps"])
+
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """Why the run is over; None where it is not."""
+        config = self.job.config
+        if self.step >= self.total_steps:
+            return StopReason.COMPLETED
+        if config["max_seconds"] is not None and self.trained_seconds >= config["max_seconds"]:
+            return StopReason.MAX_SECONDS
+        if config["patience"] is not None and self._evaluations_since_best() >= config["patience"]:
+            return StopReason.PATIENCE
+        return None
+
+    def advance(self) -> bool:
+        """One step; whether it was one that is recorded. Raises Diverged."""
+        losses = self.trainer.step()
+        if not all(map(math.isfinite, losses.values())):
+            raise Diverged(self._diverged(losses))
+        interval = max(1, self.total_steps // HISTORY_POINTS)
+        recorded = self.step % interval == 0 or self.step in (1, self.total_steps)
+        if recorded:
+            self.history.append({"step": self.step, **losses})
+        self.losses = losses
+        return recorded
+
+    @property
+    def evaluation_due(self) -> bool:
+        """Whether the step that was just made is one of those that are evaluated: each of them is recorded, too."""
+        recorded = max(1, self.total_steps // HISTORY_POINTS)
+        interval = recorded * max(1, self.total_steps // EVALUATIONS // recorded)
+        return self.step % interval == 0 or self.step in (1, self.total_steps)
+
+    def evaluate(self) -> float:
+        """Measures the step's distance to the photographs, and keeps its networks where it is the best so far."""
+        if not self.history or self.history[-1]["step"] != self.step:
+            self.history.append({"step": self.step, **self.losses})
+        distance = self.history[-1]["distance"] = self.trainer.evaluate()
+        if self.best is None or distance < self.best.distance:
+            self.best = Best(self.step, distance, self.trainer.networks())
+        return distance
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the step was evaluated."""
+        return bool(self.history) and self.history[-1]["step"] == self.step and "distance" in self.history[-1]
+
+    def enter(self) -> None:
+        """Makes this process what it was when the run last had its turn in one."""
+        choose_kernels(self.job.config["deterministic"])
+        torch.set_num_threads(self.threads)
+        if self._states is None:
+            seed_process(self.job.config["seed"])
+        else:
+            restore_random_states(*self._states, self.device)
+
+    def leave(self) -> None:
+        """Remembers what `enter` puts back."""
+        self._states = random_states(self.device)
+
+    def checkpoint(self) -> Checkpoint:
+        """All of the run that must outlive this process."""
+        self._states = random_states(self.device)
+        states, tensors = self._states
+        state = {**self.trainer.state_dict(), **{f"process.{name}": each for name, each in tensors.items()}}
+        if self.best:
+            for network, weights in self.best.networks.items():
+                state |= {f"best.{network}.{name}": each for name, each in weights.items()}
+        return Checkpoint(
+            step=self.step,
+            state=state,
+            run=identity(self.job, self.dataset_digest),
+            history=self.history,
+            best={"step": self.best.step, "distance": self.best.distance} if self.best else None,
+            trained_seconds=self.trained_seconds,
+            threads=self.threads,
+            random_states=states,
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Goes on where the checkpoint stands."""
+        self.trainer.load_state_dict(checkpoint.state)
+        self.history, self.saved_step = checkpoint.history, checkpoint.step
+        self.trained_seconds = checkpoint.trained_seconds
+        self._states = checkpoint.random_states, _below(checkpoint.state, "process")
+        if checkpoint.best:
+            networks = {name: _below(checkpoint.state, f"best.{name}") for name in NETWORKS}
+            self.best = Best(int(checkpoint.best["step"]), checkpoint.best["distance"], networks)
+        if self.history:
+            self.losses = {k: v for k, v in self.history[-1].items() if k not in ("step", "distance")}
+        if checkpoint.threads != self.threads:
+            log.warning(
+                "job %s: its checkpoint was made with %d CPU threads, this worker has %d: %s",
+                self.job.id,
+                checkpoint.threads,
+                self.threads,
+                "taking its number" if self.job.config["deterministic"] else "the last bits of its weights may differ",
+            )
+            if self.job.config["deterministic"]:
+                self.threads = checkpoint.threads
+
+    def _evaluations_since_best(self) -> int:
+        best = self.best.step if self.best else 0
+        return sum("distance" in point and point["step"] > best for point in self.history)
+
+    def _diverged(self, losses: dict[str, float]) -> str:
+        bad = ", ".join(name for name, value in losses.items() if not math.isfinite(value))
+        good = f"the last good checkpoint is at step {self.saved_step}" if self.saved_step else "there is no checkpoint"
+        return (
+            f"{bad} became NaN or infinite at step {self.step}; {good}. "
+            "Lower generator_learning_rate and discriminator_learning_rate, or try another seed."
+        )
+
+
+def take_up(job: Job, services: Services, device: torch.device, threads: int) -> Run:
+    """The job's run where its newest whole checkpoint stands, or at its start.
+
+    Raises:
+        UnknownDataset: its photographs were deleted.
+        UnknownModel: the version that it is to start from was deleted.
+    """
+    images, type_index, classes = services.datasets.load(job.dataset, job.config["resolution"])
+    trainer = build_trainer(
+        job.preset,
+        job.config,
+        torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
+        torch.from_numpy(type_index),
+        len(classes),
+        device,
+    )
+    run = Run(job, services.datasets.get(job.dataset).digest, trainer, device, threads)
+    checkpoint = newest_checkpoint(services.store, job.id, identity(job, run.dataset_digest))
+    if checkpoint:
+        run.restore(checkpoint)
+    elif job.config["init_from"]:
+        origin = services.registry.resolve(job.config["init_from"])
+        folder = services.registry.folder(origin)
+        trainer.load_networks({name: load_file(folder / f"{name}.safetensors") for name in NETWORKS})
+    return run
+
+
+def identity(job: Job, dataset_digest: str) -> dict[str, str]:
+    """What a checkpoint must be of to be the job's: digests of its resolved configuration and of its dataset."""
+    config = json.dumps(job.config, sort_keys=True).encode()
+    return {"config_sha256": hashlib.sha256(config).hexdigest(), "dataset_digest": dataset_digest}
+
+
+def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {name.removeprefix(start): each for name, each in state.items() if name.startswith(start)}
