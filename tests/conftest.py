@@ -66,6 +66,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full-faults", action="store_true", help="tests/faults at full length, as `make faults` runs it")
+
+
 @dataclass
 class Service:
     """A running `flawsmith serve`."""
@@ -74,6 +78,7 @@ class Service:
     client: httpx.Client
     data_dir: Path
     log: Path
+    environment: dict[str, str]
 
     def ready(self) -> bool:
         return self.client.get("/readyz").status_code == 200
@@ -139,7 +144,7 @@ def start_service(data_dir: Path, **settings: str) -> Service:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.main", "serve"], stdout=output, stderr=subprocess.STDOUT, env=environment
         )
-    service = Service(process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60), data_dir, log)
+    service = Service(process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60), data_dir, log, environment)
     try:
         until(service.ready, 60, "the service is ready")
     except BaseException:

@@ -98,6 +98,7 @@ def test_a_running_job_outlives_its_worker_and_a_wipe(mortal: Service) -> None:
 
 
 def test_readyz_names_what_is_missing(mortal: Service) -> None:
+    until(mortal.ready, 15, "nothing is missing")
     pid = until(lambda: mortal.pid("worker", "sample"), 10, "the worker runs")
     os.kill(pid, signal.SIGSTOP)
     try:
