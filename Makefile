@@ -4,7 +4,7 @@ INSTALLED := .venv/installed
 DEVELOPED := .venv/developed
 KEEP ?= 1
 
-.PHONY: install demo serve check format test clean
+.PHONY: install demo serve check format test faults clean
 
 install: $(INSTALLED)
 
@@ -38,6 +38,10 @@ format: $(DEVELOPED)
 
 test: $(DEVELOPED)
 	$(BIN)/pytest
+
+# The faults at full length, every figure printed: about half an hour.
+faults: $(DEVELOPED)
+	$(BIN)/pytest tests/faults --full-faults
 
 clean:
 	rm -rf .venv out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

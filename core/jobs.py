@@ -301,19 +301,42 @@ class Jobs:
                 return
             self.store.write_bytes(path, job.model_dump_json(indent=1).encode())
 
+    def catch_up(self) -> None:
+        """After Redis was started anew: what it lost of its last second comes back from the artifact store."""
+        if self.redis.get(keys.JOBS_RESTORED) != self._server_run():
+            self._restore()
+
     def _ensure_restored(self) -> bool:
         """Fills a Redis that was wiped from the artifact store; whether it had to."""
         if self.redis.exists(keys.JOBS_RESTORED):
             return False
-        folder = self.store.path("jobs")
+        self._restore()
+        return True
+
+    def _restore(self) -> None:
+        """Puts every record of the artifact store into Redis that is missing there, or older."""
+        server_run, folder = self._server_run(), self.store.path("jobs")
         for entry in os.scandir(folder) if folder.exists() else []:
             path = folder / entry.name / "record.json"
             if path.exists():
-                job = Job.model_validate_json(path.read_bytes())
-                if self.redis.set(keys.job(job.id), job.model_dump_json(), nx=True):
-                    self.redis.zadd(keys.jobs_in(job.state), {job.id: 0})
-        self.redis.set(keys.JOBS_RESTORED, 1)
-        return True
+                self._restore_one(Job.model_validate_json(path.read_bytes()))
+        self.redis.set(keys.JOBS_RESTORED, server_run)
+
+    def _restore_one(self, job: Job) -> None:
+        with self.redis.pipeline() as pipe:
+            pipe.watch(keys.job(job.id))
+            raw = pipe.get(keys.job(job.id))
+            before = Job.model_validate_json(raw) if raw else None
+            if before and len(before.transitions) >= len(job.transitions):
+                return
+            pipe.multi()
+            self._put(pipe, before, job)
+            with suppress(WatchError):  # somebody was quicker
+                pipe.execute()
+
+    def _server_run(self) -> bytes:
+        """Names the server's process: another one may have lost what this one was told."""
+        return str(self.redis.info("server")["run_id"]).encode()
 
 
 def _set_back(job: Job, reason: str, *, error: bool) -> Job | None:

@@ -27,6 +27,7 @@ class Reaper:
 
     def look(self) -> None:
         jobs, queues = self.services.jobs, self.services.queues
+        jobs.catch_up()
         unfinished = jobs.unfinished()
         orphans = set(unfinished) - queues.waiting_segments(unfinished) - jobs.leased(unfinished)
         for job_id in sorted(orphans & self._suspected):

@@ -34,7 +34,7 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
     while time.monotonic() < deadline:
         try:
             value = condition()
-        except httpx.TransportError:
+        except httpx.HTTPError:
             value = None
         if value:
             return value
@@ -144,7 +144,9 @@ def start_service(data_dir: Path, **settings: str) -> Service:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.main", "serve"], stdout=output, stderr=subprocess.STDOUT, env=environment
         )
-    service = Service(process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60), data_dir, log, environment)
+    service = Service(
+        process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60), data_dir, log, environment
+    )
     try:
         until(service.ready, 60, "the service is ready")
     except BaseException:

@@ -47,7 +47,7 @@ class Checkpoint:
 
 
 def save_checkpoint(store: ArtifactStore, claim: Claim, job_id: str, checkpoint: Checkpoint) -> None:
-    """Publishes a checkpoint in one step, then drops all but the newest `KEPT`.
+    """Publishes a checkpoint in one step, then drops all but `KEPT` of those up to it.
 
     Raises:
         ClaimLost: another worker has the job.
@@ -69,7 +69,8 @@ def save_checkpoint(store: ArtifactStore, claim: Claim, job_id: str, checkpoint:
         if is_disk_full(error):
             raise DiskFull(sum(each.nbytes for each in checkpoint.state.values())) from error
         raise
-    for old in sorted(folder.iterdir())[:-KEPT]:
+    # Later ones than this were passed over as damaged; they must not push whole ones out.
+    for old in sorted(each for each in folder.iterdir() if each.name <= place.name)[:-KEPT]:
         store.delete(old)
 
 
@@ -88,6 +89,12 @@ def newest_checkpoint(store: ArtifactStore, job_id: str, run: dict[str, str]) ->
         except _DAMAGE as error:
             log.warning("job %s: checkpoint %s is passed over for the one before: %s", job_id, place.name, error)
     return None
+
+
+def checkpoint_bytes(store: ArtifactStore, job_id: str) -> int:
+    """The size of the largest checkpoint that the job has; 0 where there is none."""
+    places = _folder(store, job_id).glob("*")
+    return max((sum(file.stat().st_size for file in place.iterdir()) for place in places), default=0)
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -1,14 +1,14 @@
 """From what went wrong in a segment to a reason that a person can act on."""
 
 import shutil
-from pathlib import Path
 
 import torch
 
+from core.artifacts import ArtifactStore
 from core.datasets import UnknownDataset
 from core.records import Job
 from core.registry import UnknownModel
-from worker.checkpoints import DiskFull, is_disk_full
+from worker.checkpoints import DiskFull, checkpoint_bytes, is_disk_full
 from worker.run import Diverged
 
 MEGABYTE = 10**6
@@ -16,14 +16,14 @@ LASTING = (Diverged, UnknownDataset, UnknownModel)
 """What another attempt would only meet again."""
 
 
-def reason_for(error: Exception, job: Job, store: Path, device: torch.device) -> str:
+def reason_for(error: Exception, job: Job, store: ArtifactStore, device: torch.device) -> str:
     """What was wrong, and what would be right."""
     if isinstance(error, LASTING):
         return str(error)
     if _out_of_memory(error):
         return _memory_reason(job, device)
     if is_disk_full(error):
-        return _disk_reason(error, store)
+        return _disk_reason(error, job, store)
     return f"{type(error).__name__} in the worker; its log has the details under this job's id"
 
 
@@ -45,17 +45,13 @@ def _memory_reason(job: Job, device: torch.device) -> str:
     return f"out of {where} with batch_size {batch} at {resolution} px{free}; {advice}"
 
 
-def _disk_reason(error: Exception, store: Path) -> str:
-    free = shutil.disk_usage(store).free
-    if isinstance(error, DiskFull):
-        missing = max(error.needed - free, 0)
-        told = (
-            f"a checkpoint needs {_megabytes(error.needed)}, {_megabytes(free)} are free: "
-            f"{_megabytes(missing)} are missing"
-        )
-    else:
-        told = f"{_megabytes(free)} are free"
-    return f"the artifact store's disk is full; {told}. Make room, then resume the job"
+def _disk_reason(error: Exception, job: Job, store: ArtifactStore) -> str:
+    free = shutil.disk_usage(store.root).free
+    needed = error.needed if isinstance(error, DiskFull) else checkpoint_bytes(store, job.id)
+    return (
+        f"the artifact store's disk is full; a checkpoint needs {_megabytes(needed)}, {_megabytes(free)} are free: "
+        f"{_megabytes(max(needed - free, 0))} are missing. Make room, then resume the job"
+    )
 
 
 def _megabytes(count: int) -> str:

@@ -247,7 +247,7 @@ def _keep_hot(run: Run | None) -> None:
 def _set_back(jobs: Jobs, lease: Lease, job: Job, error: Exception) -> Job:
     """Tells the job what went wrong. Where it may be tried again, the reaper sends it, seconds later."""
     _keep_hot(None)
-    reason = reason_for(error, job, services().store.root, device())
+    reason = reason_for(error, job, services().store, device())
     if isinstance(error, LASTING):
         log.error("job %s: %s", job.id, reason)
         SEGMENTS.labels("failed").inc()

@@ -93,3 +93,18 @@ def test_an_unknown_job_is_said_to_be_unknown(jobs: Jobs) -> None:
         jobs.get("job-nowhere")
     with pytest.raises(UnknownJob):
         jobs.cancel("job-nowhere")
+
+
+def test_what_redis_lost_of_its_last_second_comes_back(jobs: Jobs) -> None:
+    ended, forgotten = create(jobs), create(jobs)
+    before = jobs.redis.get(keys.job(ended.id))
+    jobs.cancel(ended.id)
+    jobs.redis.set(keys.job(ended.id), before or b"")
+    jobs.redis.zrem(keys.jobs_in(JobState.CANCELLED), ended.id)
+    jobs.redis.zadd(keys.jobs_in(JobState.QUEUED), {ended.id: 0})
+    jobs.redis.delete(keys.job(forgotten.id))
+    jobs.redis.zrem(keys.jobs_in(JobState.QUEUED), forgotten.id)
+    jobs.redis.set(keys.JOBS_RESTORED, "a server before this one")
+    jobs.catch_up()
+    assert jobs.get(ended.id).state is JobState.CANCELLED
+    assert jobs.unfinished() == [forgotten.id]

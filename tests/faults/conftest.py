@@ -1,5 +1,6 @@
 """A service with two training workers, the run that nothing disturbs, and what the faults have in common."""
 
+import hashlib
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
 
-STEPS = 1500
+STEPS, STEPS_IN_FULL = 600, 3000
 JOB = {
     "dataset": "steel",
     "resolution": 32,
@@ -44,6 +45,7 @@ class Site:
     """A service, and training workers beside the service's own."""
 
     service: Service
+    steps: int
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def add_worker(self, *before: str, **settings: str) -> subprocess.Popen[bytes]:
@@ -67,19 +69,39 @@ class Site:
         return [self.service.log.read_text(), *(self.log(n).read_text() for n in range(len(self.workers)))]
 
     def submit(self, model: str, **body: Any) -> str:
-        answer = self.service.client.post("/training-jobs", json={**JOB, "steps": STEPS, "model": model, **body})
+        answer = self.service.client.post("/training-jobs", json={**JOB, "steps": self.steps, "model": model, **body})
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
     def job(self, job: str) -> dict[str, Any]:
-        return dict(self.service.client.get(f"/training-jobs/{job}").json())
+        return dict(self.service.client.get(f"/training-jobs/{job}").raise_for_status().json())
 
     def holder(self, job: str) -> int | None:
-        """The process that trains the job now, where one does."""
+        """The live process that trains the job now, where one does."""
         record = self.job(job)
         if record["state"] != "running" or not self.service.in_hand(job):
             return None
-        return int(record["worker"].rpartition("-")[2])
+        pid = int(record["worker"].rpartition("-")[2])
+        return pid if Path(f"/proc/{pid}").exists() else None
+
+    def taken_over(self, job: str, pid: int, seconds: float) -> int:
+        """The process that has the job instead of this one."""
+
+        def another() -> int | None:
+            holder = self.holder(job)
+            return holder if holder != pid else None
+
+        return int(until(another, seconds, f"another worker than {pid} has {job}"))
+
+    def checkpoints(self, job: str) -> list[Path]:
+        """Oldest first."""
+        return sorted(self.service.data_dir.glob(f"artifacts/jobs/{job}/checkpoints/*"))
+
+    def saved(self, job: str, count: int) -> list[Path]:
+        """The job's checkpoints, as soon as it has so many."""
+        return list(
+            until(lambda: len(found := self.checkpoints(job)) >= count and found, 60, f"{job} has {count} checkpoints")
+        )
 
     def trained(self, job: str, seconds: float = 180) -> dict[str, Any]:
         """The job's record when it has succeeded."""
@@ -98,16 +120,26 @@ class Site:
         card = self.service.client.get(f"/models/{model}/versions/{version}").json()
         return card["weights_sha256"], self.service.client.get(f"/training-jobs/{job}/history").text
 
-    def kill(self, pid: int) -> None:
-        """SIGKILL; a worker of this site is started again, as `serve` does with its own."""
-        os.kill(pid, signal.SIGKILL)
+    def end(self, pid: int, signal_number: int = signal.SIGKILL) -> None:
+        """Ends a worker by a signal; one of this site is started again, as `serve` does with its own."""
+        os.kill(pid, signal_number)
         for number, worker in enumerate(self.workers):
             if worker.pid == pid:
-                worker.wait()
+                worker.wait(20)
                 with self.log(number).open("ab") as output:
                     self.workers[number] = subprocess.Popen(
                         worker.args, stdout=output, stderr=subprocess.STDOUT, env=self.service.environment
                     )
+        until(lambda: not Path(f"/proc/{pid}").exists(), 20, f"{pid} is gone")
+
+    def training_pids(self) -> list[int]:
+        """All its training workers."""
+        own = self.service.pid("worker", "train")
+        return [*([own] if own else []), *(worker.pid for worker in self.workers)]
+
+    def refused(self, job: str) -> int:
+        """How often a worker found that it had lost the job, and left it."""
+        return sum(len(re.findall(rf"(?:{job}|claim).* leaving it", log)) for log in self.logs())
 
     def live_workers(self) -> int:
         return int(
@@ -122,9 +154,10 @@ class Site:
         stop_service(self.service)
 
 
-def start_site(data_dir: Path, workers: int = 2, **settings: str) -> Site:
+def start_site(data_dir: Path, full: bool, workers: int = 2, **settings: str) -> Site:
     """A site with that many training workers and the dataset ``steel``."""
-    site = Site(start_service(data_dir, **{"segment_seconds": "3", **settings}))
+    service = start_service(data_dir, **{"segment_seconds": "3", **settings})
+    site = Site(service, STEPS_IN_FULL if full else STEPS)
     site.service.upload("steel", zipped({f"{i}.png": photograph(3000 + i) for i in range(40)}))
     for _ in range(workers - 1):
         site.add_worker()
@@ -133,9 +166,9 @@ def start_site(data_dir: Path, workers: int = 2, **settings: str) -> Site:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, full: bool) -> Iterator[Site]:
     """For faults that leave it whole."""
-    running = start_site(tmp_path_factory.mktemp("faults"))
+    running = start_site(tmp_path_factory.mktemp("faults"), full)
     yield running
     running.stop()
 
@@ -144,6 +177,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def undisturbed(site: Site) -> tuple[str, str]:
     """Weights and history of the run that nothing disturbs."""
     return site.outcome(site.submit("undisturbed"))
+
+
+def contents(site: Site) -> dict[str, str]:
+    """The digest of every file of the site's jobs and models."""
+    roots = [site.service.data_dir / "artifacts" / name for name in ("jobs", "models")]
+    files = [file for root in roots for file in root.rglob("*") if file.is_file()]
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def held_by_one_at_a_time(site: Site, job: str) -> None:
