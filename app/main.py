@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from app import problems
 from app.admission import Admission
 from app.body_limit import BodyLimit
+from app.events import Events
 from app.observation import Observation
 from app.routes import datasets, generate, models, operations, training_jobs
 from core.connections import API_RETRIES, QUICK_SECONDS, connect_async
@@ -35,12 +36,14 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
         app.state.redis = connect_async(settings)
+        app.state.events = Events(app.state.redis)
         app.state.ingests = asyncio.Semaphore(INGESTS_AT_ONCE)
         app.state.services.store.sweep()
         stop = threading.Event()
         Reaper(app.state.services).start(stop)
         yield
         stop.set()
+        await app.state.events.close()
         await app.state.redis.aclose()
 
     app = FastAPI(

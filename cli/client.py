@@ -8,6 +8,10 @@ from core.settings import get_settings
 class Refused(Exception):
     """The service answered with a problem; the message is its detail."""
 
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
 
 def connect(url: str = "") -> httpx.Client:
     """A client of the service at ``url``, or of this machine's; with the first of FLAWSMITH_API_KEYS, where set."""
@@ -25,4 +29,7 @@ def _raise_problem(response: httpx.Response) -> None:
     if response.status_code >= 400:
         response.read()
         problem = response.headers.get("content-type", "").startswith("application/problem+json")
-        raise Refused(response.json()["detail"] if problem else f"{response.status_code} from {response.url}")
+        raise Refused(
+            response.status_code,
+            response.json()["detail"] if problem else f"{response.status_code} from {response.url}",
+        )

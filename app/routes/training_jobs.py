@@ -6,7 +6,6 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ValidationError
 
-from app.events import follow
 from app.idempotency import IdempotentRoute
 from app.paging import Cursor, Limit, Page, decode, encode
 from app.problems import PNG, Problem, documented, invalid, of_pydantic
@@ -119,7 +118,7 @@ def training_job_history(job_id: JobId, services: Site) -> History:
 def training_job_events(job_id: JobId, request: Request, services: Site) -> StreamingResponse:
     """Server-sent events `progress`, `samples` and `state`; ends with the job; `Last-Event-ID` resumes."""
     job = services.jobs.get(job_id)
-    events = follow(request.app.state.redis, job.id, request.headers.get("last-event-id"))
+    events = request.app.state.events.follow(job.id, request.headers.get("last-event-id"))
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 

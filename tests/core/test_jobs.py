@@ -108,3 +108,46 @@ def test_what_redis_lost_of_its_last_second_comes_back(jobs: Jobs) -> None:
     jobs.catch_up()
     assert jobs.get(ended.id).state is JobState.CANCELLED
     assert jobs.unfinished() == [forgotten.id]
+
+
+def fall(jobs: Jobs, job: Job, *, at_checkpoint: int | None) -> Job:
+    """One attempt that ends with an error."""
+    with jobs.lease(job.id) as lease:
+        assert lease is not None
+        jobs.begin(lease, "train-1")
+        jobs.report(lease, Progress(step=at_checkpoint or 0, total_steps=10), {}, at_checkpoint)
+        return jobs.set_back(lease, "it broke")
+
+
+def test_three_errors_without_a_new_checkpoint_end_a_job_and_a_resume_gives_it_three_more(jobs: Jobs) -> None:
+    job = create(jobs)
+    assert [fall(jobs, job, at_checkpoint=2).state for _ in range(2)] == ["queued", "queued"]
+    assert fall(jobs, job, at_checkpoint=4).setbacks.errors == 1
+    assert fall(jobs, job, at_checkpoint=4).state is JobState.QUEUED
+    failed = fall(jobs, job, at_checkpoint=4)
+    assert (failed.state, failed.error) == (JobState.FAILED, "it broke")
+    assert failed.transitions[-2].reason.startswith("taken by")
+    jobs.resume(job.id)
+    assert fall(jobs, job, at_checkpoint=4).state is JobState.QUEUED
+
+
+def test_a_worker_that_vanishes_every_time_ends_a_job_in_words(jobs: Jobs) -> None:
+    job = create(jobs)
+    for attempt in range(10):
+        with jobs.lease(job.id) as lease:
+            assert lease is not None
+            jobs.begin(lease, "train-1")
+            assert jobs.reclaim(job.id).state is JobState.RUNNING, "a job in hand is not taken away"
+        assert jobs.reclaim(job.id).state is (JobState.QUEUED if attempt < 9 else JobState.FAILED)
+    assert "batch_size" in str(jobs.get(job.id).error)
+
+
+def test_history_is_that_of_the_checkpoint_and_of_what_came_since(jobs: Jobs) -> None:
+    job = create(jobs)
+    folder = jobs.store.path("jobs", job.id, "checkpoints")
+    jobs.store.write_json(folder / "000000002" / "checkpoint.json", {"history": [{"step": 1}, {"step": 2}]})
+    jobs.record_history(job.id, [{"step": 2}, {"step": 3}])
+    assert jobs.history(job.id) == [{"step": 1}, {"step": 2}, {"step": 3}]
+    jobs.store.write_bytes(folder / "000000003" / "checkpoint.json", b"damaged")
+    jobs.redis.flushall()
+    assert jobs.history(job.id) == [{"step": 1}, {"step": 2}]

@@ -1,0 +1,112 @@
+"""Checkpoints on disk: whole, or passed over."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.artifacts import ArtifactStore, Claim
+from worker.checkpoints import KEPT, Checkpoint, newest_checkpoint, save_checkpoint
+
+RUN = {"config_sha256": "c", "dataset_digest": "d"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path)
+
+
+@pytest.fixture
+def claim(store: ArtifactStore) -> Claim:
+    return store.claim(store.path("claims"))
+
+
+def save(store: ArtifactStore, claim: Claim, step: int, run: dict[str, str] = RUN) -> None:
+    history: list[dict[str, float]] = [{"step": step, "generator_loss": 0.1 + 0.2}]
+    save_checkpoint(store, claim, "job-1", Checkpoint(step, {"weights": torch.full((100,), float(step))}, run, history))
+
+
+def steps(store: ArtifactStore) -> list[int]:
+    return sorted(int(each.name) for each in store.path("jobs", "job-1", "checkpoints").iterdir())
+
+
+def flip_bit(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-5])
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def change_a_figure(file: Path) -> None:
+    text = file.read_text()
+    file.write_text(text.replace("0.3000", "0.4000") if file.suffix == ".json" else text)
+
+
+def test_a_checkpoint_comes_back_as_it_was_and_three_are_kept(store: ArtifactStore, claim: Claim) -> None:
+    for step in range(1, 6):
+        save(store, claim, step)
+    assert steps(store) == [3, 4, 5]
+    newest = newest_checkpoint(store, "job-1", RUN)
+    assert newest is not None
+    assert newest.step == 5
+    assert newest.history == [{"step": 5, "generator_loss": 0.1 + 0.2}]
+    assert torch.equal(newest.state["weights"], torch.full((100,), 5.0))
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "checkpoint.json"])
+@pytest.mark.parametrize("damage", [flip_bit, truncate, empty, Path.unlink])
+def test_a_damaged_one_is_passed_over_for_the_one_before_and_said_so(
+    store: ArtifactStore, claim: Claim, caplog: pytest.LogCaptureFixture, name: str, damage: Callable[[Path], None]
+) -> None:
+    save(store, claim, 1)
+    save(store, claim, 2)
+    damage(store.path("jobs", "job-1", "checkpoints", "000000002", name))
+    newest = newest_checkpoint(store, "job-1", RUN)
+    assert newest is not None
+    assert newest.step == 1
+    assert "checkpoint 000000002 is passed over" in caplog.text
+    save(store, claim, 2)
+    mended = newest_checkpoint(store, "job-1", RUN)
+    assert mended is not None
+    assert mended.step == 2
+
+
+def test_a_figure_that_was_changed_in_the_card_is_damage(store: ArtifactStore, claim: Claim) -> None:
+    save(store, claim, 1)
+    change_a_figure(store.path("jobs", "job-1", "checkpoints", "000000001", "checkpoint.json"))
+    assert newest_checkpoint(store, "job-1", RUN) is None
+
+
+def test_another_runs_checkpoint_is_not_taken(store: ArtifactStore, claim: Claim) -> None:
+    save(store, claim, 1)
+    save(store, claim, 2, {**RUN, "dataset_digest": "another"})
+    newest = newest_checkpoint(store, "job-1", RUN)
+    assert newest is not None
+    assert newest.step == 1
+
+
+def test_damaged_ones_push_no_whole_one_out(store: ArtifactStore, claim: Claim) -> None:
+    for step in (10, 11, 12):
+        save(store, claim, step)
+        empty(store.path("jobs", "job-1", "checkpoints", f"{step:09d}", "state.safetensors"))
+    save(store, claim, 5)
+    newest = newest_checkpoint(store, "job-1", RUN)
+    assert newest is not None
+    assert newest.step == 5
+    assert len(steps(store)) == KEPT + 1
+
+
+def test_nothing_in_it_is_pickled(store: ArtifactStore, claim: Claim) -> None:
+    save(store, claim, 1)
+    folder = store.path("jobs", "job-1", "checkpoints", "000000001")
+    assert sorted(file.name for file in folder.iterdir()) == ["checkpoint.json", "state.safetensors"]
+    json.loads((folder / "checkpoint.json").read_text())
