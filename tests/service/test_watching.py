@@ -20,8 +20,11 @@ def submit(service: Service, name: str, **body: Any) -> str:
     return str(answer.json()["id"])
 
 
-async def watched_by_many(service: Service, job: str) -> list[str]:
-    """What each of the watchers was told; the job is cancelled when all of them have heard of its beginning."""
+async def watched_by_many(service: Service, job: str) -> tuple[list[str], int]:
+    """What each of the watchers was told, and Redis' connections while they watched.
+
+    The job is cancelled when all of them have heard of its beginning.
+    """
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=service.client.base_url, timeout=60, limits=limits) as client:
         begun = [asyncio.Event() for _ in range(WATCHERS)]
@@ -38,19 +41,20 @@ async def watched_by_many(service: Service, job: str) -> list[str]:
         watching = [asyncio.create_task(watch(number)) for number in range(WATCHERS)]
         await asyncio.wait_for(asyncio.gather(*(each.wait() for each in begun)), 60)
         clients = len(service.redis.client_list())
-        assert clients < 60, f"{clients} connections to Redis for {WATCHERS} watchers"
         await client.post(f"/training-jobs/{job}/cancel")
-        return await asyncio.wait_for(asyncio.gather(*watching), 60)
+        return await asyncio.wait_for(asyncio.gather(*watching), 60), clients
 
 
 def test_hundreds_watch_one_job_and_all_are_told_the_same(service: Service) -> None:
     job = submit(service, "watched-by-many", steps=100_000)
-    told = asyncio.run(watched_by_many(service, job))
+    told, clients = asyncio.run(watched_by_many(service, job))
     ids = [re.findall(r"^id: (\S+)$", text, re.M) for text in told]
     for each in ids:
         assert each == sorted(set(each), key=lambda text: [int(part) for part in text.split("-")])
         assert each == ids[0], "a watcher missed an event, or was told one twice"
     assert all('"state": "cancelled"' in text for text in told)
+    # Whoever comes takes one of the API's 40 threads for a moment; watching itself takes none.
+    assert clients < WATCHERS / 3, f"{clients} connections to Redis for {WATCHERS} watchers"
 
 
 def test_a_bogus_last_event_id_keeps_nobody_from_the_events(service: Service) -> None:
