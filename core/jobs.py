@@ -181,15 +181,18 @@ class Jobs:
 
     def set_back(self, lease: Lease, reason: str) -> Job:
         """After an error in the leased job's segment: queued again, or failed where it does not come on."""
-        return self._change(lease.job_id, lambda job: _set_back(job, reason, error=True), lease)
+        saved = self._saved_step(lease.job_id)
+        return self._change(lease.job_id, lambda job: _set_back(job, saved, reason, error=True), lease)
 
     def reclaim(self, job_id: str) -> Job:
         """After nobody was found to have a running job in hand: queued again, or failed where it does not come on."""
 
+        saved = self._saved_step(job_id)
+
         def change(job: Job) -> Job | None:
             if job.state is not JobState.RUNNING or self.leased([job_id]):
                 return None
-            return _set_back(job, f"{job.worker} was not heard of again", error=False)
+            return _set_back(job, saved, f"{job.worker} was not heard of again", error=False)
 
         return self._change(job_id, change)
 
@@ -212,9 +215,14 @@ class Jobs:
         by_step = {point["step"]: point for point in points}
         return [by_step[step] for step in sorted(by_step)]
 
+    def _checkpoints(self, job_id: str) -> list[Path]:
+        return sorted(self.store.path("jobs", job_id, "checkpoints").glob("*/checkpoint.json"), reverse=True)
+
+    def _saved_step(self, job_id: str) -> int:
+        return max((int(card.parent.name) for card in self._checkpoints(job_id)), default=0)
+
     def _saved_history(self, job_id: str) -> list[dict[str, float]]:
-        cards = self.store.path("jobs", job_id, "checkpoints").glob("*/checkpoint.json")
-        for card in sorted(cards, reverse=True):
+        for card in self._checkpoints(job_id):
             with suppress(OSError, ValueError, KeyError):  # a damaged one: the one before is older, not wrong
                 return list(self.store.read_json(card)["history"])
         return []
@@ -339,11 +347,10 @@ class Jobs:
         return str(self.redis.info("server")["run_id"]).encode()
 
 
-def _set_back(job: Job, reason: str, *, error: bool) -> Job | None:
-    """Queued again, or failed where it went wrong too often without a checkpoint in between."""
+def _set_back(job: Job, step: int, reason: str, *, error: bool) -> Job | None:
+    """Queued again, or failed where it went wrong too often since the checkpoint of this step (0: none yet)."""
     if job.state.ended:
         return None
-    step = job.checkpoint_step or 0
     before = job.setbacks if step <= job.setbacks.step else Setbacks(step=step)
     setbacks = before.model_copy(
         update={"step": step, "errors": before.errors + error, "silences": before.silences + (not error)}

@@ -179,7 +179,10 @@ class _Reports:
 
 
 class _Checkpoints:
-    """Decides when a run is saved: the dearer a checkpoint, the rarer."""
+    """Decides when a run is saved: the dearer a checkpoint, the rarer; and sooner after every worker that vanished.
+
+    So even a job whose workers live for moments only comes on.
+    """
 
     def __init__(self, run: Run, lease: Lease) -> None:
         self.run, self.lease = run, lease
@@ -190,7 +193,7 @@ class _Checkpoints:
         pause = min(
             max(self.run.checkpoint_seconds / CHECKPOINT_SHARE, SHORTEST_WITHOUT_CHECKPOINT), LONGEST_WITHOUT_CHECKPOINT
         )
-        return time.monotonic() - self.saved_at >= pause
+        return time.monotonic() - self.saved_at >= pause / 2**self.run.job.setbacks.silences
 
     def save(self) -> None:
         """Raises ClaimLost where another worker has the job."""

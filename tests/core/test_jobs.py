@@ -110,12 +110,12 @@ def test_what_redis_lost_of_its_last_second_comes_back(jobs: Jobs) -> None:
     assert jobs.unfinished() == [forgotten.id]
 
 
-def fall(jobs: Jobs, job: Job, *, at_checkpoint: int | None) -> Job:
+def fall(jobs: Jobs, job: Job, *, at_checkpoint: int) -> Job:
     """One attempt that ends with an error."""
+    jobs.store.write_json(jobs.store.path("jobs", job.id, "checkpoints", f"{at_checkpoint:09d}", "checkpoint.json"), {})
     with jobs.lease(job.id) as lease:
         assert lease is not None
         jobs.begin(lease, "train-1")
-        jobs.report(lease, Progress(step=at_checkpoint or 0, total_steps=10), {}, at_checkpoint)
         return jobs.set_back(lease, "it broke")
 
 
