@@ -193,7 +193,7 @@ class _Checkpoints:
         pause = min(
             max(self.run.checkpoint_seconds / CHECKPOINT_SHARE, SHORTEST_WITHOUT_CHECKPOINT), LONGEST_WITHOUT_CHECKPOINT
         )
-        return time.monotonic() - self.saved_at >= pause / 2**self.run.job.setbacks.silences
+        return time.monotonic() - self.saved_at >= pause * 0.5**self.run.job.setbacks.silences
 
     def save(self) -> None:
         """Raises ClaimLost where another worker has the job."""
