@@ -52,7 +52,7 @@ class Claim:
         except Exception as error:
             if self.held:
                 raise
-            raise ClaimLost(f"claim {self.folder.name} was followed by a later one") from error
+            raise ClaimLost(f"the claim {self.folder} was followed by a later one") from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -130,15 +130,15 @@ class ArtifactStore:
         """The newest claim on the work whose claims are kept in this folder; every earlier one is lost."""
         place.mkdir(parents=True, exist_ok=True)
         while True:
-            number = 1 + max((int(entry.name) for entry in place.iterdir()), default=0)
-            claim = Claim(place / f"{number:06d}")
-            try:
-                claim.folder.mkdir()
-            except FileExistsError:  # another process claimed at the same moment: the later one has it
-                continue
-            break
+            number = 1 + max((int(entry.name.partition("-")[0]) for entry in place.iterdir()), default=0)
+            # No name is ever used twice, so that no later folder can stand where a lost claim stood.
+            claim = Claim(place / f"{number:06d}-{secrets.token_hex(4)}")
+            claim.folder.mkdir()
+            if max(place.iterdir()) == claim.folder:
+                break
+            self.delete(claim.folder)  # another process claimed meanwhile
         for entry in place.iterdir():
-            if int(entry.name) < number:
+            if entry.name < claim.folder.name:
                 self.delete(entry)
         return claim
 

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and claims that fence off whoever came before."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,13 @@ def test_an_error_under_a_claim_that_is_held_stays_what_it_was(store: ArtifactSt
         raise ZeroDivisionError
     assert claim.held
     assert not list(claim.folder.iterdir())
+
+
+def test_a_lost_claim_stays_lost_however_many_come_at_once(store: ArtifactStore) -> None:
+    place = store.path("claims")
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(lambda _: store.claim(place), range(64)))
+    held = [claim for claim in claims if claim.held]
+    assert len(held) == 1
+    assert [each.name for each in place.iterdir()] == [held[0].folder.name]
+    assert len({claim.folder for claim in claims}) == 64
