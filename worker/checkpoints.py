@@ -17,7 +17,8 @@ from core.artifacts import AlreadyPublished, ArtifactStore, Claim
 log = logging.getLogger(__name__)
 
 KEPT = 3
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
+# Another error of the operating system says nothing of the file: it is the disk's or the network's, and may pass.
+_DAMAGE = (FileNotFoundError, ValueError, KeyError, TypeError, SafetensorError)
 
 
 class DiskFull(OSError):
@@ -40,6 +41,7 @@ class Checkpoint:
     state: dict[str, Tensor]
     run: dict[str, str]
     history: list[dict[str, float]] = field(default_factory=list)
+    losses: dict[str, float] = field(default_factory=dict)
     best: dict[str, float] | None = None
     trained_seconds: float = 0.0
     threads: int = 1
@@ -47,7 +49,7 @@ class Checkpoint:
 
 
 def save_checkpoint(store: ArtifactStore, claim: Claim, job_id: str, checkpoint: Checkpoint) -> None:
-    """Publishes a checkpoint in one step, then drops all but `KEPT` of those up to it.
+    """Publishes a checkpoint in one step, then drops all but the newest `KEPT`.
 
     Raises:
         ClaimLost: another worker has the job.
@@ -69,8 +71,7 @@ def save_checkpoint(store: ArtifactStore, claim: Claim, job_id: str, checkpoint:
         if is_disk_full(error):
             raise DiskFull(sum(each.nbytes for each in checkpoint.state.values())) from error
         raise
-    # Later ones than this were passed over as damaged; they must not push whole ones out.
-    for old in sorted(each for each in folder.iterdir() if each.name <= place.name)[:-KEPT]:
+    for old in sorted(folder.iterdir())[:-KEPT]:
         store.delete(old)
 
 
@@ -81,13 +82,22 @@ def newest_step(store: ArtifactStore, job_id: str) -> int:
 
 
 def newest_checkpoint(store: ArtifactStore, job_id: str, run: dict[str, str]) -> Checkpoint | None:
-    """The run's newest whole checkpoint; one that is damaged, or another run's, is passed over, and said so."""
+    """The run's newest whole checkpoint; one that is damaged, or another run's, is passed over, and said so.
+
+    What is passed over is put aside, beside the checkpoints: it must neither push whole ones out nor count as progress.
+
+    Raises:
+        OSError: one cannot be read, which is no damage of its own.
+    """
     folder = _folder(store, job_id)
     for place in sorted(folder.iterdir(), reverse=True) if folder.exists() else []:
         try:
             return _read(place, run)
         except _DAMAGE as error:
             log.warning("job %s: checkpoint %s is passed over for the one before: %s", job_id, place.name, error)
+            aside = folder.with_name("damaged") / place.name
+            store.delete(aside)
+            store.publish(place, aside)
     return None
 
 

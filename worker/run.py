@@ -69,9 +69,9 @@ class Run:
         config = self.job.config
         if self.step >= self.total_steps:
             return StopReason.COMPLETED
-        if config["max_seconds"] is not None and self.trained_seconds >= config["max_seconds"]:
+        if config.get("max_seconds") is not None and self.trained_seconds >= config["max_seconds"]:
             return StopReason.MAX_SECONDS
-        if config["patience"] is not None and self._evaluations_since_best() >= config["patience"]:
+        if config.get("patience") is not None and self._evaluations_since_best() >= config["patience"]:
             return StopReason.PATIENCE
         return None
 
@@ -110,7 +110,7 @@ class Run:
 
     def enter(self) -> None:
         """Makes this process what it was when the run last had its turn in one."""
-        choose_kernels(self.job.config["deterministic"])
+        choose_kernels(self.job.config.get("deterministic", False))
         torch.set_num_threads(self.threads)
         if self._states is None:
             seed_process(self.job.config["seed"])
@@ -134,6 +134,7 @@ class Run:
             state=state,
             run=identity(self.job, self.dataset_digest),
             history=self.history,
+            losses=self.losses,
             best={"step": self.best.step, "distance": self.best.distance} if self.best else None,
             trained_seconds=self.trained_seconds,
             threads=self.threads,
@@ -149,17 +150,18 @@ class Run:
         if checkpoint.best:
             networks = {name: _below(checkpoint.state, f"best.{name}") for name in NETWORKS}
             self.best = Best(int(checkpoint.best["step"]), checkpoint.best["distance"], networks)
-        if self.history:
-            self.losses = {k: v for k, v in self.history[-1].items() if k not in ("step", "distance")}
+        self.losses = checkpoint.losses
         if checkpoint.threads != self.threads:
             log.warning(
                 "job %s: its checkpoint was made with %d CPU threads, this worker has %d: %s",
                 self.job.id,
                 checkpoint.threads,
                 self.threads,
-                "taking its number" if self.job.config["deterministic"] else "the last bits of its weights may differ",
+                "taking its number"
+                if self.job.config.get("deterministic")
+                else "the last bits of its weights may differ",
             )
-            if self.job.config["deterministic"]:
+            if self.job.config.get("deterministic"):
                 self.threads = checkpoint.threads
 
     def _evaluations_since_best(self) -> int:
@@ -182,6 +184,8 @@ def take_up(job: Job, services: Services, device: torch.device, threads: int) ->
         UnknownDataset: its photographs were deleted.
         UnknownModel: the version that it is to start from was deleted.
     """
+    choose_kernels(job.config.get("deterministic", False))  # building the networks computes, too
+    torch.set_num_threads(threads)
     images, type_index, classes = services.datasets.load(job.dataset, job.config["resolution"])
     trainer = build_trainer(
         job.preset,
@@ -195,7 +199,7 @@ def take_up(job: Job, services: Services, device: torch.device, threads: int) ->
     checkpoint = newest_checkpoint(services.store, job.id, identity(job, run.dataset_digest))
     if checkpoint:
         run.restore(checkpoint)
-    elif job.config["init_from"]:
+    elif job.config.get("init_from"):
         origin = services.registry.resolve(job.config["init_from"])
         folder = services.registry.folder(origin)
         trainer.load_networks({name: load_file(folder / f"{name}.safetensors") for name in NETWORKS})

@@ -3,6 +3,7 @@
 import logging
 import time
 
+from kombu.exceptions import OperationalError
 from PIL import Image
 from prometheus_client import Counter, Histogram
 from redis.exceptions import RedisError
@@ -23,6 +24,7 @@ from worker.run import Run, take_up
 
 log = logging.getLogger(__name__)
 
+LONGEST_REPORT_SECONDS = 5.0  # between two while Redis is away
 REPORT_SECONDS = 1.0  # between two reports of progress; also how soon a cancelled job is noticed
 CHECKPOINT_SHARE = 0.01  # of the time goes into checkpoints, within these bounds:
 SHORTEST_WITHOUT_CHECKPOINT = 2.0  # seconds of training that a crash may cost
@@ -47,7 +49,7 @@ def train_segment(job_id: str, token: str, request_id: str) -> None:
     except (LeaseLost, ClaimLost) as error:
         log.warning("%s; leaving it", error)
         SEGMENTS.labels("lease_lost").inc()
-    except RedisError as error:
+    except (RedisError, OperationalError) as error:
         log.warning("job %s: Redis is away (%s); it goes on from its checkpoint", job_id, error)
         SEGMENTS.labels("redis_away").inc()
 
@@ -89,11 +91,11 @@ def _advance(job: Job, lease: Lease) -> None:
     if run.stop_reason and going_on:
         version = _publish(run, lease)
         reason = f"published {version.ref}, of step {version.step}"
-        quick_services().jobs.finish(
+        ended = quick_services().jobs.finish(
             lease, JobState.SUCCEEDED, reason, produced=version.ref, stop_reason=run.stop_reason
         )
         _keep_hot(None)
-        log.info("job %s succeeded: %s", job.id, reason)
+        log.info("job %s %s: %s", job.id, ended.state, reason)
         SEGMENTS.labels("succeeded").inc()
     else:
         SEGMENTS.labels("passed_on").inc()
@@ -126,7 +128,7 @@ def _train(run: Run, lease: Lease) -> bool:
         run.trained_seconds += time.monotonic() - before
         if reports.due:
             going_on = reports.send_if_possible()
-        if checkpoints.due:
+        if checkpoints.due and not run.stop_reason:  # the last one is saved when it is evaluated
             checkpoints.save()
     if going_on and run.stop_reason and not run.evaluated:
         _evaluate(run, lease)
@@ -144,16 +146,20 @@ class _Reports:
         self.run, self.lease = run, lease
         self.since, self.step = time.monotonic(), run.step
         self.unreported: list[dict[str, float]] = []
+        self.unheard = False  # Redis was away at the last report: each try costs a wait
 
     @property
     def due(self) -> bool:
-        return time.monotonic() - self.since >= REPORT_SECONDS
+        return time.monotonic() - self.since >= (LONGEST_REPORT_SECONDS if self.unheard else REPORT_SECONDS)
 
     def send_if_possible(self) -> bool:
         """False where the job has ended meanwhile. Training goes on while Redis is away: the store is what lasts."""
         try:
-            return self._send()
+            going_on = self._send()
+            self.unheard = False
+            return going_on
         except RedisError as error:
+            self.unheard = True
             log.warning("job %s: cannot report step %d: %s", self.run.job.id, self.run.step, error)
             self.since, self.step = time.monotonic(), self.run.step
             return True
@@ -179,9 +185,9 @@ class _Reports:
 
 
 class _Checkpoints:
-    """Decides when a run is saved: the dearer a checkpoint, the rarer; and sooner after every worker that vanished.
+    """Decides when a run is saved: the dearer a checkpoint, the rarer.
 
-    So even a job whose workers live for moments only comes on.
+    After workers that vanished the first one comes sooner: so even a job whose workers live for moments comes on.
     """
 
     def __init__(self, run: Run, lease: Lease) -> None:
@@ -193,7 +199,9 @@ class _Checkpoints:
         pause = min(
             max(self.run.checkpoint_seconds / CHECKPOINT_SHARE, SHORTEST_WITHOUT_CHECKPOINT), LONGEST_WITHOUT_CHECKPOINT
         )
-        return time.monotonic() - self.saved_at >= pause * 0.5**self.run.job.setbacks.silences
+        setbacks = self.run.job.setbacks
+        vanished = setbacks.silences if self.run.saved_step <= setbacks.step else 0
+        return time.monotonic() - self.saved_at >= pause * 0.5**vanished
 
     def save(self) -> None:
         """Raises ClaimLost where another worker has the job."""
@@ -214,7 +222,7 @@ def _evaluate(run: Run, lease: Lease) -> None:
     sheet = grid([Image.fromarray(each.squeeze()) for each in pixels], PREVIEW_COLUMNS)
     lease.publishing.write_bytes(jobs.sample_path(run.job.id, run.step), encode_png(sheet))
     try:
-        jobs.emit(run.job.id, "samples", {"step": run.step, "distance": distance})
+        jobs.tell(lease, "samples", {"step": run.step, "distance": distance})
     except RedisError as error:
         log.warning("job %s: cannot tell of the samples at step %d: %s", run.job.id, run.step, error)
 

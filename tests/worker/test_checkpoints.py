@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.artifacts import ArtifactStore, Claim
-from worker.checkpoints import KEPT, Checkpoint, newest_checkpoint, save_checkpoint
+from worker.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint
 
 RUN = {"config_sha256": "c", "dataset_digest": "d"}
 
@@ -95,14 +95,26 @@ def test_another_runs_checkpoint_is_not_taken(store: ArtifactStore, claim: Claim
 
 
 def test_damaged_ones_push_no_whole_one_out(store: ArtifactStore, claim: Claim) -> None:
-    for step in (10, 11, 12):
+    for step in (4, 5, 10, 11):
         save(store, claim, step)
+    for step in (10, 11):
         empty(store.path("jobs", "job-1", "checkpoints", f"{step:09d}", "state.safetensors"))
-    save(store, claim, 5)
     newest = newest_checkpoint(store, "job-1", RUN)
     assert newest is not None
     assert newest.step == 5
-    assert len(steps(store)) == KEPT + 1
+    for step in (6, 7):
+        save(store, claim, step)
+    assert steps(store) == [5, 6, 7]
+
+
+def test_one_that_cannot_be_read_is_not_taken_for_damaged(store: ArtifactStore, claim: Claim) -> None:
+    save(store, claim, 1)
+    weights = store.path("jobs", "job-1", "checkpoints", "000000001", "state.safetensors")
+    weights.unlink()
+    weights.mkdir()  # reading it is an error of the operating system
+    with pytest.raises(IsADirectoryError):
+        newest_checkpoint(store, "job-1", RUN)
+    assert steps(store) == [1]
 
 
 def test_nothing_in_it_is_pickled(store: ArtifactStore, claim: Claim) -> None:
