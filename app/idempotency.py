@@ -6,15 +6,19 @@ After draft-ietf-httpapi-idempotency-key-header; answers are kept for a day, in 
 import base64
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from app.problems import Problem
 from core import keys
+
+log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 24 * 3600
 IN_FLIGHT_SECONDS = 600  # a call that died with its process frees its key after this
@@ -56,9 +60,16 @@ class Idempotency:
         return first["answer"]
 
     async def keep(self, answer: Any) -> None:
-        """Keeps an answer (JSON) for the calls that repeat this one."""
+        """Keeps an answer (JSON) for the calls that repeat this one.
+
+        Where Redis went away meanwhile the caller has the answer all the same: what it asked for is done.
+        """
         if self.given is not None:
-            await self.redis.set(self.key, json.dumps({"asked": self.asked, "answer": answer}), ex=KEPT_SECONDS)
+            kept = json.dumps({"asked": self.asked, "answer": answer})
+            try:
+                await self.redis.set(self.key, kept, ex=KEPT_SECONDS)
+            except RedisError as error:
+                log.warning("cannot keep the answer of an Idempotency-Key: %s", error)
 
     async def forget(self) -> None:
         """Frees the key: the call came to nothing, and may be tried again."""

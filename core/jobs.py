@@ -16,7 +16,7 @@ from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import WatchError
+from redis.exceptions import RedisError, WatchError
 
 from core import keys
 from core.artifacts import ArtifactStore
@@ -31,6 +31,7 @@ EVENTS_SECONDS = 24 * 3600
 log = logging.getLogger(__name__)
 
 Change = Callable[[Job], Job | None]
+Event = tuple[str, dict[str, Any]]
 
 
 class UnknownJob(Exception):
@@ -50,9 +51,16 @@ class Jobs:
 
     def __init__(self, redis: Redis, store: ArtifactStore) -> None:
         self.redis, self.store = redis, store
+        self._unsettled = False  # the store has a job that Redis was not told of
 
     def create(self, *, model: str, dataset: str, preset: str, config: dict[str, Any]) -> Job:
-        """Records a queued job, durably. Ids sort by the time of creation."""
+        """Records a queued job, durably. Ids sort by the time of creation.
+
+        Raises:
+            RedisError: Redis is away, and there is no job. Where it goes away only once the job is in the artifact
+                store, the job is made, and comes to Redis with the next look.
+        """
+        self._ensure_restored()
         at = now()
         job = Job(
             id=f"job-{time.time_ns() // 1000:014x}{secrets.token_hex(3)}",
@@ -66,16 +74,20 @@ class Jobs:
             transitions=[Transition(state=JobState.QUEUED, at=at, reason="submitted")],
         )
         self._persist(job)
-        self._ensure_restored()
-        pipe = self.redis.pipeline()
-        self._put(pipe, None, job)
-        pipe.execute()
+        try:
+            pipe = self.redis.pipeline()
+            self._put(pipe, None, job)
+            pipe.execute()
+        except RedisError as error:
+            log.warning("cannot tell Redis of job %s yet: %s", job.id, error)
+            self._unsettled = True
         return job
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
         raw = self.redis.get(keys.job(job_id))
-        if raw is None and self._ensure_restored():
+        if raw is None:
+            self._ensure_restored()
             raw = self.redis.get(keys.job(job_id))
         if raw is None:
             raise UnknownJob(f"there is no training job '{job_id}'")
@@ -118,7 +130,7 @@ class Jobs:
         return {job_id for job_id, token in zip(job_ids, tokens, strict=True) if token}
 
     def cancel(self, job_id: str) -> Job:
-        """Ends a job now, whether or not its worker lives; a worker that trains it sees it at its next step.
+        """Ends a job now, whether or not its worker lives; a worker that trains it sees it at its next report.
 
         Raises:
             UnknownJob: there is none.
@@ -242,44 +254,47 @@ class Jobs:
         update = {"progress": progress, "losses": losses, "checkpoint_step": checkpoint_step}
 
         def change(job: Job) -> Job | None:
-            return None if job.state.ended else job.model_copy(update=update)
+            if job.state.ended:
+                return None
+            if job.state is JobState.QUEUED:  # cancelled and resumed before its worker saw it
+                job = _moved(job, JobState.RUNNING, f"still in the hands of {job.worker}")
+            return job.model_copy(update=update)
 
-        job = self._change(lease.job_id, change, lease)
-        if not job.state.ended:
-            self.emit(job.id, "progress", {"progress": progress.model_dump(), "losses": losses})
-        return not job.state.ended
+        event = ("progress", {"progress": progress.model_dump(), "losses": losses})
+        return not self._change(lease.job_id, change, lease, event).state.ended
+
+    def tell(self, lease: Lease, event: str, data: dict[str, Any]) -> None:
+        """Adds an event of the leased job to its stream, unless it has ended meanwhile."""
+        self._change(lease.job_id, lambda job: None if job.state.ended else job, lease, (event, data))
 
     def finish(self, lease: Lease, state: JobState, reason: str, **update: Any) -> Job:
-        """Ends the leased job, unless it has ended meanwhile."""
+        """Ends the leased job. One that was ended meanwhile stays so, but says what it produced all the same."""
 
         def change(job: Job) -> Job | None:
-            return None if job.state.ended else _moved(job, state, reason, finished_at=now(), **update)
+            if job.state.ended:
+                return job.model_copy(update=update) if state is JobState.SUCCEEDED else None
+            return _moved(job, state, reason, finished_at=now(), **update)
 
         return self._change(lease.job_id, change, lease)
 
-    def emit(self, job_id: str, event: str, data: dict[str, Any]) -> None:
-        """Adds to the stream that GET /training-jobs/{id}/events follows."""
-        pipe = self.redis.pipeline(transaction=False)
-        stream = keys.job_events(job_id)
-        pipe.xadd(stream, {"event": event, "data": json.dumps(data)}, maxlen=EVENTS_KEPT)
-        pipe.expire(stream, EVENTS_SECONDS)
-        pipe.execute()
-
-    def _change(self, job_id: str, change: Change, lease: Lease | None = None) -> Job:
-        """Applies a change to the newest record, atomically; a change of state is made durable, and told."""
-        self.get(job_id)
+    def _change(self, job_id: str, change: Change, lease: Lease | None = None, event: Event | None = None) -> Job:
+        """Applies a change to the newest record and tells its events, all in one; a change of state is made durable."""
         with self.redis.pipeline() as pipe:
             while True:
-                watched = [keys.job(job_id), *([lease.key] if lease else [])]
-                pipe.watch(*watched)
+                pipe.watch(keys.job(job_id), *([lease.key] if lease else []))
                 if lease and pipe.get(lease.key) != lease.token.encode():
                     lease.renew()  # it may merely have run out while Redis was away
-                before = Job.model_validate_json(pipe.get(keys.job(job_id)) or b"")
+                raw = pipe.get(keys.job(job_id))
+                before = Job.model_validate_json(raw) if raw else self.get(job_id)
                 after = change(before)
                 if after is None:
                     return before
                 pipe.multi()
                 self._put(pipe, before, after)
+                if event:
+                    _emit(pipe, job_id, *event)
+                if after.state is not before.state:
+                    _emit(pipe, job_id, "state", {"state": after.state, "reason": after.transitions[-1].reason})
                 try:
                     pipe.execute()
                 except WatchError:
@@ -290,7 +305,6 @@ class Jobs:
                 self._persist(after)
             except OSError as error:  # Redis has it; a full disk must not keep a job from being cancelled, or failing
                 log.error("cannot write the record of %s to the artifact store: %s", job_id, error)
-            self.emit(job_id, "state", {"state": after.state, "reason": after.transitions[-1].reason})
         return after
 
     def _put(self, pipe: Pipeline, before: Job | None, after: Job) -> None:
@@ -311,7 +325,7 @@ class Jobs:
 
     def catch_up(self) -> None:
         """After Redis was started anew: what it lost of its last second comes back from the artifact store."""
-        if self.redis.get(keys.JOBS_RESTORED) != self._server_run():
+        if self._unsettled or self.redis.get(keys.JOBS_RESTORED) != self._server_run():
             self._restore()
 
     def _ensure_restored(self) -> bool:
@@ -327,20 +341,26 @@ class Jobs:
         for entry in os.scandir(folder) if folder.exists() else []:
             path = folder / entry.name / "record.json"
             if path.exists():
-                self._restore_one(Job.model_validate_json(path.read_bytes()))
+                try:
+                    self._restore_one(Job.model_validate_json(path.read_bytes()))
+                except (OSError, ValueError) as error:  # one that cannot be read must not hide all others
+                    log.error("cannot read the record of %s: %s", entry.name, error)
         self.redis.set(keys.JOBS_RESTORED, server_run)
+        self._unsettled = False
 
     def _restore_one(self, job: Job) -> None:
         with self.redis.pipeline() as pipe:
-            pipe.watch(keys.job(job.id))
-            raw = pipe.get(keys.job(job.id))
-            before = Job.model_validate_json(raw) if raw else None
-            if before and len(before.transitions) >= len(job.transitions):
-                return
-            pipe.multi()
-            self._put(pipe, before, job)
-            with suppress(WatchError):  # somebody was quicker
-                pipe.execute()
+            while True:
+                pipe.watch(keys.job(job.id))
+                raw = pipe.get(keys.job(job.id))
+                before = Job.model_validate_json(raw) if raw else None
+                if before and len(before.transitions) >= len(job.transitions):
+                    return
+                pipe.multi()
+                self._put(pipe, before, job)
+                with suppress(WatchError):  # somebody was quicker, perhaps with an older one
+                    pipe.execute()
+                    return
 
     def _server_run(self) -> bytes:
         """Names the server's process: another one may have lost what this one was told."""
@@ -365,6 +385,13 @@ def _set_back(job: Job, step: int, reason: str, *, error: bool) -> Job | None:
             "killed for want of memory: see the log of its machine, and try a smaller batch_size or resolution"
         )
     return _moved(job, JobState.FAILED, reason, finished_at=now(), error=reason, setbacks=setbacks)
+
+
+def _emit(pipe: Pipeline, job_id: str, event: str, data: dict[str, Any]) -> None:
+    """Adds to the stream that GET /training-jobs/{id}/events follows."""
+    stream = keys.job_events(job_id)
+    pipe.xadd(stream, {"event": event, "data": json.dumps(data)}, maxlen=EVENTS_KEPT)
+    pipe.expire(stream, EVENTS_SECONDS)
 
 
 def _moved(job: Job, state: JobState, reason: str, **update: Any) -> Job:

@@ -3,7 +3,7 @@
 PREFIX = "flawsmith"
 
 JOBS_RESTORED = f"{PREFIX}:jobs:restored"
-"""string "1", core.jobs: set once the jobs below were filled from the artifact store; gone when Redis was wiped."""
+"""string, core.jobs: run of the server that the jobs below were filled into from the store; gone when it was wiped."""
 
 
 def job(job_id: str) -> str:
@@ -37,7 +37,7 @@ def job_history(job_id: str) -> str:
 
 
 def job_lease(job_id: str) -> str:
-    """string, core.jobs: token of the worker that trains the job; expires unless it is renewed."""
+    """string, core.leases: token of the worker that trains the job; expires unless it is renewed."""
     return f"{PREFIX}:job:{job_id}:lease"
 
 

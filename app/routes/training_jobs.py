@@ -1,10 +1,13 @@
 """Training jobs: accepted, watched, cancelled and resumed here; trained elsewhere."""
 
+import logging
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
+from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ValidationError
+from redis.exceptions import RedisError
 
 from app.idempotency import IdempotentRoute
 from app.paging import Cursor, Limit, Page, decode, encode
@@ -16,6 +19,9 @@ from core.logs import request_id
 from core.presets import PRESETS, TrainingRequest, request_schema, resolve
 from core.records import Job, JobState
 from core.registry import UnknownModel
+from core.services import Services
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/training-jobs", tags=["training jobs"], route_class=IdempotentRoute)
 
@@ -48,7 +54,7 @@ def create_training_job(body: TrainingRequest, services: Site, response: Respons
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
     job = services.jobs.create(model=body.model, dataset=dataset.id, preset=body.preset, config=config)
-    services.queues.send_segment(job, request_id.get())
+    _send(services, job)
     response.headers["Location"] = f"/training-jobs/{job.id}"
     return job
 
@@ -95,7 +101,7 @@ def cancel_training_job(job_id: JobId, services: Site, response: Response) -> Jo
 def resume_training_job(job_id: JobId, services: Site) -> Job:
     """Lets a failed or cancelled job go on from its last checkpoint."""
     job = services.jobs.resume(job_id)
-    services.queues.send_segment(job, request_id.get())
+    _send(services, job)
     return job
 
 
@@ -138,3 +144,11 @@ def sample(job_id: JobId, step: Annotated[int, Path(ge=0, le=999_999_999)], serv
     if not path.exists():
         raise Problem(404, "not-found", f"there is no sample grid of step {step}; latest.png is the newest")
     return FileResponse(path, media_type="image/png")
+
+
+def _send(services: Services, job: Job) -> None:
+    """Sends the job's next segment. The job is made whether or not that succeeds: then the reaper sends it."""
+    try:
+        services.queues.send_segment(job, request_id.get())
+    except (RedisError, OperationalError) as error:
+        log.warning("cannot send a segment of job %s yet: %s", job.id, error)

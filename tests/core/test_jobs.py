@@ -151,3 +151,33 @@ def test_history_is_that_of_the_checkpoint_and_of_what_came_since(jobs: Jobs) ->
     jobs.store.write_bytes(folder / "000000003" / "checkpoint.json", b"damaged")
     jobs.redis.flushall()
     assert jobs.history(job.id) == [{"step": 1}, {"step": 2}]
+
+
+def test_one_record_that_cannot_be_read_hides_no_other(jobs: Jobs, caplog: pytest.LogCaptureFixture) -> None:
+    damaged, whole = create(jobs), create(jobs)
+    jobs.store.path("jobs", damaged.id, "record.json").write_bytes(b"{")
+    jobs.redis.flushall()
+    assert [each.id for each in jobs.page(None, 10, None)] == [whole.id]
+    assert f"cannot read the record of {damaged.id}" in caplog.text
+
+
+def test_a_job_that_was_published_as_it_was_cancelled_says_what_it_produced(jobs: Jobs) -> None:
+    job = create(jobs)
+    with jobs.lease(job.id) as lease:
+        assert lease is not None
+        jobs.begin(lease, "train-1")
+        jobs.cancel(job.id)
+        jobs.finish(lease, JobState.SUCCEEDED, "published m@1", produced="m@1")
+    ended = jobs.get(job.id)
+    assert (ended.state, ended.produced) == (JobState.CANCELLED, "m@1")
+
+
+def test_a_job_cancelled_and_resumed_under_its_worker_goes_on_as_running(jobs: Jobs) -> None:
+    job = create(jobs)
+    with jobs.lease(job.id) as lease:
+        assert lease is not None
+        jobs.begin(lease, "train-1")
+        jobs.cancel(job.id)
+        jobs.resume(job.id)
+        assert jobs.report(lease, Progress(step=5, total_steps=10), {})
+    assert jobs.get(job.id).state is JobState.RUNNING
