@@ -41,7 +41,7 @@ test: $(DEVELOPED)
 
 # The faults at full length, every figure printed: about half an hour.
 faults: $(DEVELOPED)
-	$(BIN)/pytest tests/faults --full-faults
+	$(BIN)/pytest tests/faults --full-faults --timeout 1800
 
 clean:
 	rm -rf .venv out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

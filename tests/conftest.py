@@ -138,6 +138,7 @@ def start_service(data_dir: Path, **settings: str) -> Service:
         "FLAWSMITH_PORT": str(port),
         "FLAWSMITH_DATA_DIR": str(data_dir),
         "FLAWSMITH_THREADS": "1",
+        "FLAWSMITH_DEVICE": "cpu",  # what is promised to the byte is promised of the CPU
         **{f"FLAWSMITH_{name.upper()}": value for name, value in settings.items()},
     }
     with log.open("ab") as output:

@@ -93,6 +93,17 @@ class Site:
 
         return int(until(another, seconds, f"another worker than {pid} has {job}"))
 
+    def resumed(self, job: str, pid: int, seconds: float) -> None:
+        """Another process than this one has the job, and has trained."""
+        self.taken_over(job, pid, seconds)
+        before = self.job(job)["progress"]
+
+        def moved() -> bool:
+            record = self.job(job)
+            return bool(record["progress"] != before or record["state"] != "running")
+
+        until(moved, seconds, f"{job} goes on")
+
     def checkpoints(self, job: str) -> list[Path]:
         """Oldest first."""
         return sorted(self.service.data_dir.glob(f"artifacts/jobs/{job}/checkpoints/*"))
@@ -139,7 +150,7 @@ class Site:
 
     def refused(self, job: str) -> int:
         """How often a worker found that it had lost the job, and left it."""
-        return sum(len(re.findall(rf"(?:{job}|claim).* leaving it", log)) for log in self.logs())
+        return sum(len(re.findall(rf"{job}.* leaving it", log)) for log in self.logs())
 
     def live_workers(self) -> int:
         return int(
@@ -179,9 +190,14 @@ def undisturbed(site: Site) -> tuple[str, str]:
     return site.outcome(site.submit("undisturbed"))
 
 
-def contents(site: Site) -> dict[str, str]:
-    """The digest of every file of the site's jobs and models."""
-    roots = [site.service.data_dir / "artifacts" / name for name in ("jobs", "models")]
+def contents(site: Site, job: str, model: str) -> dict[str, str]:
+    """The digest of every file that a job has published."""
+    artifacts = site.service.data_dir / "artifacts"
+    roots = [
+        artifacts / "jobs" / job / "checkpoints",
+        artifacts / "jobs" / job / "samples",
+        artifacts / "models" / model,
+    ]
     files = [file for root in roots for file in root.rglob("*") if file.is_file()]
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 
 from tests.conftest import until
-from tests.faults.conftest import JOB, Site, start_site
+from tests.faults.conftest import JOB, Site, held_by_one_at_a_time, start_site
 
+LONGEST_SECONDS = 1200.0
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -28,6 +29,8 @@ def test_all_jobs_end_once_and_in_fair_turns_while_workers_are_killed(
         assert [record["produced"] for record in records] == [f"many-{number}@1" for number in range(count)]
         for number in range(count):
             assert site.service.client.get(f"/models/many-{number}").json()["versions"] == [1]
+        for job in jobs:
+            held_by_one_at_a_time(site, job)
         first_end = min(record["finished_at"] for record in records)
         last_turn = max(record["started_at"] for record in records)
         rounds = [sum(f"job {job}: claim" in line for log in site.logs() for line in log.splitlines()) for job in jobs]
@@ -42,8 +45,9 @@ def test_all_jobs_end_once_and_in_fair_turns_while_workers_are_killed(
 
 def _kill_until_ended(site: Site, count: int, pause: float) -> int:
     moments, kills = random.Random(count), 0
-    due = time.monotonic() + pause
+    due, end = time.monotonic() + pause, time.monotonic() + LONGEST_SECONDS
     while _ended(site) < count:
+        assert time.monotonic() < end, f"not all jobs ended within {LONGEST_SECONDS:g} s"
         time.sleep(0.2)
         if time.monotonic() >= due:
             if pids := site.training_pids():

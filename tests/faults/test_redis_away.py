@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.conftest import until
 from tests.faults.conftest import JOB, Site, held_by_one_at_a_time, start_site
@@ -22,7 +23,7 @@ def test_a_job_outlives_a_killed_redis(
 ) -> None:
     job = site.submit("redis-killed")
     site.saved(job, 1)
-    for _ in range(5 if full else 1):
+    for _ in range(20 if full else 1):
         before = site.job(job)["progress"]["step"]
         begun = time.monotonic()
         os.kill(until(lambda: site.service.pid("redis"), 10, "Redis runs"), signal.SIGKILL)
@@ -78,6 +79,11 @@ def test_all_come_back_from_a_redis_that_hangs_or_cuts_connections(
                 )
                 assert slowest < ANSWERED_WITHIN
             assert site.outcome(job) == undisturbed
+            redis.Redis(
+                unix_socket_path=str(server)
+            ).flushall()  # whatever the store has comes back: the jobs that were refused must not be of it
+            listed = site.service.client.get("/training-jobs", params={"limit": 100}).json()["items"]
+            assert [each["model"] for each in listed] == ["behind-the-door"]
         finally:
             site.stop()
 
