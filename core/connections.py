@@ -19,7 +19,8 @@ ANSWER_SECONDS = 10.0
 QUICK_SECONDS = 2.0  # where somebody waits, or where the next try comes by itself
 HEALTH_CHECK_SECONDS = 10
 WORKER_RETRIES = 30  # at most a second apart: a restart of Redis is shorter
-API_RETRIES = 1  # a caller waits: better a clear 503 than a long silence
+API_RETRIES = 1  # of a connection that was cut, not of a server that is silent: a caller waits, better a clear 503
+_RETRIED = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
 
 
 def redis_url(settings: Settings) -> str:
@@ -47,7 +48,9 @@ def connect(settings: Settings, retries: int = WORKER_RETRIES, answer_seconds: f
         socket_connect_timeout=min(CONNECT_SECONDS, answer_seconds),
         socket_timeout=answer_seconds,
         health_check_interval=HEALTH_CHECK_SECONDS,
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
+        retry=Retry(
+            ExponentialBackoff(cap=1.0, base=0.05), retries, _RETRIED if retries > API_RETRIES else _RETRIED[:1]
+        ),
     )
 
 
@@ -58,5 +61,5 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
         socket_connect_timeout=CONNECT_SECONDS,
         socket_timeout=ANSWER_SECONDS,
         health_check_interval=HEALTH_CHECK_SECONDS,
-        retry=AsyncRetry(ExponentialBackoff(cap=1.0, base=0.05), API_RETRIES),
+        retry=AsyncRetry(ExponentialBackoff(cap=1.0, base=0.05), API_RETRIES, _RETRIED[:1]),
     )

@@ -24,7 +24,7 @@ from worker.run import Run, take_up
 
 log = logging.getLogger(__name__)
 
-LONGEST_REPORT_SECONDS = 5.0  # between two while Redis is away
+LONGEST_REPORT_SECONDS = 3.0  # between two while Redis is away
 REPORT_SECONDS = 1.0  # between two reports of progress; also how soon a cancelled job is noticed
 CHECKPOINT_SHARE = 0.01  # of the time goes into checkpoints, within these bounds:
 SHORTEST_WITHOUT_CHECKPOINT = 2.0  # seconds of training that a crash may cost

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -15,23 +16,38 @@ from tests.conftest import until
 from tests.faults.conftest import JOB, Site, held_by_one_at_a_time, start_site
 from tests.faults.redis_door import RedisDoor, Shut
 
-ANSWERED_WITHIN = 6.0  # seconds, for a caller of a service whose Redis is away: two tries of 2 s, and some
+ANSWERED_WITHIN = 6.0  # seconds, for a caller of a service whose Redis is away: 2 s for an answer, and some
 
 
-def test_a_job_outlives_a_killed_redis(
+def test_jobs_outlive_a_killed_redis(
     site: Site, undisturbed: tuple[str, str], full: bool, tell: Callable[[str], None]
 ) -> None:
-    job = site.submit("redis-killed")
-    site.saved(job, 1)
-    for _ in range(20 if full else 1):
-        before = site.job(job)["progress"]["step"]
-        begun = time.monotonic()
-        os.kill(until(lambda: site.service.pid("redis"), 10, "Redis runs"), signal.SIGKILL)
-        until(lambda before=before: site.job(job)["progress"]["step"] > before, 60, "the job is seen to go on")
-        tell(f"Redis killed: the job was seen to go on after {time.monotonic() - begun:.1f} s")
-        time.sleep(1.0 if full else 0)
-    assert site.outcome(job) == undisturbed
-    held_by_one_at_a_time(site, job)
+    kills, pauses, jobs = 20 if full else 1, list[float](), list[str]()
+    while len(pauses) < kills:
+        jobs.append(site.submit(f"redis-killed-{len(jobs)}"))
+        site.saved(jobs[-1], 1)
+        while len(pauses) < kills and site.job(jobs[-1])["state"] == "running":
+            pauses.append(_kill_redis(site, jobs[-1]))
+    tell(
+        f"Redis killed {kills} times under {len(jobs)} job(s): seen to go on after {statistics.median(pauses):.1f} s "
+        f"(median), {max(pauses):.1f} s (worst)"
+    )
+    for job in jobs:
+        assert site.outcome(job) == undisturbed
+        held_by_one_at_a_time(site, job)
+
+
+def _kill_redis(site: Site, job: str) -> float:
+    """Seconds until the job is seen to go on, or to have ended."""
+    before, begun = site.job(job)["progress"]["step"], time.monotonic()
+    os.kill(until(lambda: site.service.pid("redis"), 10, "Redis runs"), signal.SIGKILL)
+
+    def moved() -> bool:
+        record = site.job(job)
+        return bool(record["progress"]["step"] > before or record["state"] == "succeeded")
+
+    until(moved, 60, "the job is seen to go on")
+    return time.monotonic() - begun
 
 
 def test_a_job_outlives_a_wiped_redis_by_itself(
