@@ -33,10 +33,11 @@ class Idempotency:
         self.given = request.headers.get("idempotency-key")
         if self.given is not None and not 0 < len(self.given) <= LONGEST_KEY:
             raise Problem(400, "malformed-body", f"an Idempotency-Key has 1 to {LONGEST_KEY} characters")
-        caller = request.headers.get("authorization", "")
-        scope = f"{caller}\n{request.method}\n{request.url.path}\n{self.given}"
-        self.key = keys.idempotency(hashlib.sha256(scope.encode()).hexdigest())
-        self.asked = ""
+        self.key = self.asked = ""
+        if self.given is not None:
+            caller = request.headers.get("authorization", "")
+            scope = f"{caller}\n{request.method}\n{request.url.path}\n{self.given}"
+            self.key = keys.idempotency(hashlib.sha256(scope.encode()).hexdigest())
 
     async def begin(self, asked: bytes) -> Any | None:
         """The first call's kept answer, or None where this is the first; without a key, always None.

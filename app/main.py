@@ -1,22 +1,26 @@
 """The API process: wiring and lifespan, nothing else."""
 
 import asyncio
+import gc
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from tempfile import TemporaryDirectory
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app import problems
-from app.admission import Admission
+from app.admission import Admission, CallerRate
 from app.body_limit import BodyLimit
 from app.events import Events
 from app.observation import Observation
 from app.routes import datasets, generate, models, operations, training_jobs
+from app.sampling import Sampling
 from core.connections import API_RETRIES, QUICK_SECONDS, connect_async
 from core.logs import configure_logging
 from core.reaper import Reaper
@@ -26,6 +30,7 @@ from core.settings import Settings, get_settings
 log = logging.getLogger(__name__)
 
 INGESTS_AT_ONCE = 2  # each holds one decoded photograph in memory
+CORES_A_PROCESS = 4  # the other three draw, and serve Redis
 DRAIN_SECONDS = 8  # of `docker stop`'s ten, for requests in hand
 
 
@@ -37,12 +42,19 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
         app.state.redis = connect_async(settings)
         app.state.events = Events(app.state.redis)
+        app.state.caller_rate = CallerRate(app.state.redis, settings)
+        app.state.sampling = Sampling(app.state.services, app.state.redis)
         app.state.ingests = asyncio.Semaphore(INGESTS_AT_ONCE)
         app.state.services.store.sweep()
+        # What was imported stays; to look through all of it again and again would halt every request meanwhile.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
         stop = threading.Event()
         Reaper(app.state.services).start(stop)
         yield
         stop.set()
+        await app.state.sampling.close()
         await app.state.events.close()
         await app.state.redis.aclose()
 
@@ -52,16 +64,17 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("flawsmith"),
         lifespan=lifespan,
         strict_content_type=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # what is seen of a request is `Observation`'s
     )
     app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
     app.add_middleware(Admission, keys=settings.keys)
     problems.install(app)
     for router in (
+        generate.router,  # the first that a path is held against: it is asked for most
         datasets.router,
         datasets.repeatable,
         training_jobs.router,
         models.router,
-        generate.router,
         operations.router,
     ):
         app.include_router(router)
@@ -73,23 +86,36 @@ def observed(app: FastAPI) -> ASGIApp:
     return Observation(app)
 
 
-def run_api() -> None:
-    """Runs the API until SIGTERM; blocks. Without keys it binds to loopback only, and says so."""
+def application() -> ASGIApp:
+    """What a server process runs."""
     settings = get_settings()
-    configure_logging(settings)
+    configure_logging(settings, "api")
+    return observed(create_app(settings))
+
+
+def run_api() -> None:
+    """Runs the API's processes until SIGTERM; blocks. Without keys it binds to loopback only, and says so."""
+    settings = get_settings()
+    configure_logging(settings, "api")
     host = settings.host
     if not settings.keys:
         if host not in ("127.0.0.1", "::1", "localhost"):
             log.warning("FLAWSMITH_HOST=%s is not used without FLAWSMITH_API_KEYS", host)
             host = "127.0.0.1"
         log.warning("no FLAWSMITH_API_KEYS are set: everybody on this machine may call; bound to %s only", host)
-    log.info("API on http://%s:%d", host, settings.port)
-    uvicorn.run(
-        observed(create_app(settings)),
-        host=host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
+    processes = settings.api_processes or max(1, (os.cpu_count() or 1) // CORES_A_PROCESS)
+    log.info("API on http://%s:%d, processes: %d", host, settings.port, processes)
+    with TemporaryDirectory(prefix="flawsmith-metrics-") as folder:
+        if processes > 1:  # their counts come together in files; read when prometheus_client is imported, in each
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        uvicorn.run(
+            "app.main:application",
+            factory=True,
+            workers=processes,
+            host=host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )

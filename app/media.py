@@ -4,14 +4,17 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Literal, get_args
 from urllib.parse import quote
 
 import numpy as np
+from fastapi.responses import Response, StreamingResponse
 from PIL import Image
 
 from app.problems import Problem
+from app.sampling import Images
 from core.addresses import Address
 from core.images import encode
 from core.records import ModelVersion
@@ -25,9 +28,11 @@ _FORMATS: dict[str, MediaType] = {
     "webp": "image/webp",
     "npy": "application/x-npy",
 }
+PIECE = 16  # images that are sent at once
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same images are the same archive, whenever they are asked for
 
 
+@lru_cache(maxsize=1000)
 def choose(accept: str | None, format: str | None, count: int) -> MediaType:
     """The answer's media type. Raises Problem 406 where nothing that the caller accepts holds ``count`` images."""
     offers = [_FORMATS[format]] if format else _ranked(accept or "*/*", count)
@@ -68,36 +73,40 @@ def _number(text: str) -> float:
         return 0.0
 
 
-def render(
-    media_type: MediaType, version: ModelVersion, addresses: Sequence[Address], images: Sequence[bytes] | None
-) -> tuple[bytes, dict[str, str]]:
-    """The answer's body and headers. ``images`` are PNGs; None (JSON only) leaves their bytes out."""
+def answer(media_type: MediaType, version: ModelVersion, images: Images) -> Response:
+    """The answer in this form. Without images (JSON only) their bytes are left out.
+
+    All images are there before the first byte is sent, and what holds many of them is sent piece by piece, so that they
+    are in memory once.
+    """
+    first = images.addresses[0]
     headers = {
         "X-Model": version.ref,
-        "X-Seed": str(addresses[0].seed),
-        "X-Defect-Type": quote(addresses[0].defect_type),
-        "X-Stock": "miss",
+        "X-Seed": str(first.seed),
+        "X-Defect-Type": quote(first.defect_type),
+        "X-Stock": images.stock,
     }
-    if images is None or media_type == "application/json":
-        return _json(version, addresses, images), headers
-    if media_type == "application/zip":
-        return _zip(version, addresses, images), headers
-    if media_type == "application/x-npy":
-        return _npy(images), headers | {"X-Seeds": ",".join(str(each.seed) for each in addresses)}
     if media_type == "image/png":
-        return images[0], headers
-    said = f"Synthetic: true; Flawsmith {version.ref}; {addresses[0].defect_type}; seed {addresses[0].seed}"
-    picture = Image.open(io.BytesIO(images[0]))
-    return encode(picture, "jpeg" if media_type == "image/jpeg" else "webp", said), headers
+        return Response(images.pngs[0], media_type=media_type, headers=headers)
+    if media_type == "image/jpeg" or media_type == "image/webp":
+        said = f"Synthetic: true; Flawsmith {version.ref}; {first.defect_type}; seed {first.seed}"
+        picture = Image.open(io.BytesIO(images.pngs[0]))
+        encoded = encode(picture, "jpeg" if media_type == "image/jpeg" else "webp", said)
+        return Response(encoded, media_type=media_type, headers=headers)
+    if media_type == "application/x-npy":
+        headers["X-Seeds"] = ",".join(str(each.seed) for each in images.addresses)
+    pieces = _PIECES[media_type](version, images)
+    return StreamingResponse(pieces, media_type=media_type, headers=headers)
 
 
-def _json(version: ModelVersion, addresses: Sequence[Address], images: Sequence[bytes] | None) -> bytes:
-    listed: list[dict[str, object]] = [
-        {"seed": each.seed, "defect_type": each.defect_type, "url": _url(version, each)} for each in addresses
-    ]
-    for entry, png in zip(listed, images or [], strict=False):
-        entry["data"] = base64.b64encode(png).decode()
-    return json.dumps({"model": version.ref, "images": listed}).encode()
+def _json(version: ModelVersion, images: Images) -> Iterator[bytes]:
+    yield b'{"model": %s, "images": [' % json.dumps(version.ref).encode()
+    for number, address in enumerate(images.addresses):
+        entry = {"seed": address.seed, "defect_type": address.defect_type, "url": _url(version, address)}
+        if images.pngs:
+            entry["data"] = base64.b64encode(images.pngs[number]).decode()
+        yield (b", " if number else b"") + json.dumps(entry).encode()
+    yield b"]}"
 
 
 def _url(version: ModelVersion, address: Address) -> str:
@@ -105,26 +114,61 @@ def _url(version: ModelVersion, address: Address) -> str:
     return f"{place}?defect_type={quote(address.defect_type, safe='')}"
 
 
-def _zip(version: ModelVersion, addresses: Sequence[Address], images: Sequence[bytes]) -> bytes:
-    files = [f"{each.defect_type}/{each.seed}.png" for each in addresses]
+def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
+    files = [f"{each.defect_type}/{each.seed}.png" for each in images.addresses]
     manifest = {
         "model": version.ref,
         "synthetic": True,
         "images": [
             {"file": file, "seed": each.seed, "defect_type": each.defect_type}
-            for file, each in zip(files, addresses, strict=True)
+            for file, each in zip(files, images.addresses, strict=True)
         ],
     }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    window = _Window()
+    with zipfile.ZipFile(window, "w") as archive:
         archive.writestr(zipfile.ZipInfo("manifest.json", _ZIP_EPOCH), json.dumps(manifest, indent=1))
-        for file, png in zip(files, images, strict=True):
+        for number, (file, png) in enumerate(zip(files, images.pngs, strict=True), 1):
             archive.writestr(zipfile.ZipInfo(file, _ZIP_EPOCH), png)
-    return buffer.getvalue()
+            if number % PIECE == 0:
+                yield window.drained()
+    yield window.drained()
 
 
-def _npy(images: Sequence[bytes]) -> bytes:
-    pixels = np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in images])
-    buffer = io.BytesIO()
-    np.save(buffer, pixels, allow_pickle=False)
-    return buffer.getvalue()
+class _Window(io.BytesIO):
+    """The part of a file that was not sent yet, at its place in the whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sent = 0
+
+    def tell(self) -> int:
+        return self._sent + super().tell()
+
+    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        return self._sent + super().seek(position - self._sent if whence == io.SEEK_SET else position, whence)
+
+    def drained(self) -> bytes:
+        """What was written since the last time."""
+        data = self.getvalue()
+        self._sent += len(data)
+        super().seek(0)
+        self.truncate()
+        return data
+
+
+def _npy(version: ModelVersion, images: Images) -> Iterator[bytes]:
+    height_width = np.asarray(Image.open(io.BytesIO(images.pngs[0]))).shape
+    header = io.BytesIO()
+    described = {"descr": "|u1", "fortran_order": False, "shape": (len(images.pngs), *height_width)}
+    np.lib.format.write_array_header_1_0(header, described)
+    yield header.getvalue()
+    for start in range(0, len(images.pngs), PIECE):
+        pictures = [np.asarray(Image.open(io.BytesIO(png))) for png in images.pngs[start : start + PIECE]]
+        yield np.stack(pictures).tobytes()
+
+
+_PIECES: dict[MediaType, Callable[[ModelVersion, Images], Iterator[bytes]]] = {
+    "application/json": _json,
+    "application/zip": _zip,
+    "application/x-npy": _npy,
+}

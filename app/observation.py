@@ -3,10 +3,11 @@
 import logging
 import time
 import uuid
+from functools import cache
 from urllib.parse import quote
 
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems import CLIENT_GONE
@@ -21,6 +22,11 @@ SECONDS = Histogram(
     ["method", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
+
+
+@cache
+def _children(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, status), SECONDS.labels(method, route)
 
 
 class Observation:
@@ -42,15 +48,15 @@ class Observation:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = identity
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", identity.encode())]
             await send(message)
 
         try:
             await self.app(scope, receive, observed_send)
         finally:
             seconds = time.perf_counter() - begun
-            route = getattr(scope.get("route"), "path", "unknown")
-            REQUESTS.labels(scope["method"], route, status).inc()
-            SECONDS.labels(scope["method"], route).observe(seconds)
+            count, latency = _children(scope["method"], getattr(scope.get("route"), "path", "unknown"), status)
+            count.inc()
+            latency.observe(seconds)
             log.info("%s %s %d %.1f ms", scope["method"], quote(scope["path"]), status, seconds * 1000)
             request_id.reset(token)

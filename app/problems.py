@@ -17,6 +17,7 @@
 | invalid                  | 422    | the body's or the query's values; `errors` has a JSON pointer for each|
 | no-usable-images         | 422    | fewer than two usable photographs; `rejected` says why                |
 | key-reused               | 422    | an Idempotency-Key with another body than the first time              |
+| busy                     | 429    | too much work ahead, or more images than the caller's rate allows     |
 | sampling-failed          | 500    | the worker could not make the images                                  |
 | internal                 | 500    | a defect of Flawsmith; the log has it under the request's id          |
 | unavailable              | 503    | Redis, the disk or every worker of a queue is away; `Retry-After`     |
@@ -25,7 +26,7 @@
 
 import errno
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -43,7 +44,6 @@ from core.datasets import TooFewImages, UnknownDataset
 from core.jobs import JobEnded, UnknownJob
 from core.presets import CannotTrain
 from core.registry import UnknownModel, VersionInUse
-from core.replies import DeadlinePassed, SamplingFailed
 
 log = logging.getLogger(__name__)
 
@@ -125,18 +125,20 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(exception, _handler(translate))
 
 
-def _handler(translate: Callable[[Any], Problem]) -> Callable[[Request, Exception], JSONResponse]:
-    def handle(request: Request, error: Exception) -> JSONResponse:
+def _handler(
+    translate: Callable[[Any], Problem],
+) -> Callable[[Request, Exception], Coroutine[Any, Any, JSONResponse]]:
+    async def handle(request: Request, error: Exception) -> JSONResponse:  # a plain function would go to a thread
         return response(request, translate(error))
 
     return handle
 
 
-def _nobody_reads(request: Request, error: Exception) -> Response:
+async def _nobody_reads(request: Request, error: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
 
 
-def _refuse_invalid(request: Request, error: Exception) -> JSONResponse:
+async def _refuse_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     return response(request, _from_validation(request, error))
 
@@ -231,8 +233,6 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
         errors=[{"pointer": "/archive", "detail": str(error)}],
         rejected=[each.model_dump() for each in error.rejected],
     ),
-    SamplingFailed: lambda error: Problem(500, "sampling-failed", str(error)),
-    DeadlinePassed: lambda error: Problem(504, "deadline-passed", str(error)),
     RedisError: _from_redis,
     OperationalError: _from_redis,
     OSError: _from_os,

@@ -7,7 +7,8 @@ from fastapi import Depends, Request
 from core.services import Services
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
+    # Asynchronous, though it waits for nothing: FastAPI hands every other function to a thread.
     services: Services = request.app.state.services
     return services
 

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import fcntl
+import os
 import signal
 import socket
 import sys
@@ -53,14 +54,16 @@ class Part:
             "cli.main",
             *self.arguments,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C comes to this process alone, which ends the parts in order
+            stderr=sys.stdout,  # straight into the one log: to read and print each line again would cost a core
+            # Ctrl-C comes to this process alone, which ends the parts in order. No session of its own: the kernel
+            # shares the cores among sessions first, and what is nice within one is not so to another.
+            process_group=0,
             preexec_fn=_die_with_parent,
         )
-        assert self.process.stdout is not None
-        await _copy_lines(self.process.stdout, self.name)
-        return await self.process.wait()
+        status = await self.process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # children of a part that was killed: they hold its port
+        return status
 
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL for a process that does not heed it."""
@@ -95,7 +98,11 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     broker = [] if settings.redis_url else [Part("redis", ["redis"])]
-    others = [Part("api", ["api"]), Part("train", ["worker", "train"]), Part("sample", ["worker", "sample"])]
+    others = api, train, sample = (
+        Part("api", ["api"]),
+        Part("train", ["worker", "train"]),
+        Part("sample", ["worker", "sample"]),
+    )
     # asyncio holds tasks weakly: these names keep the parts' own alive.
     tasks = [asyncio.create_task(part.keep_alive()) for part in broker]
     waiting = asyncio.create_task(stop.wait())
@@ -105,7 +112,8 @@ async def _serve(settings: Settings) -> None:
         say(f"data in {settings.data_dir}; API on port {settings.port}; Ctrl-C or SIGTERM stops all of it")
     await waiting
     say("stopping")
-    for parts in (others, broker):  # first those that work, then the broker that they hand their work back to
+    # First the API, whose last requests still need a sampling worker; last the broker that all hand their work back to.
+    for parts in ([api, train], [sample], broker):
         await asyncio.gather(*(part.stop() for part in parts))
     say("stopped")
 
@@ -117,21 +125,6 @@ async def _redis_answers(settings: Settings) -> None:
             if await asyncio.to_thread(client.ping):
                 return
         await asyncio.sleep(0.05)
-
-
-async def _copy_lines(stream: asyncio.StreamReader, name: str) -> None:
-    while line := await _line(stream):
-        print(f"{name:<7}| {line.decode(errors='replace').rstrip()}", flush=True)
-
-
-async def _line(stream: asyncio.StreamReader) -> bytes:
-    """The next line; of one longer than the reader's buffer, what the buffer holds."""
-    try:
-        return await stream.readuntil(b"\n")
-    except asyncio.IncompleteReadError as error:
-        return error.partial
-    except asyncio.LimitOverrunError as error:
-        return await stream.readexactly(error.consumed)
 
 
 def say(text: str) -> None:

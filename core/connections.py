@@ -19,6 +19,7 @@ ANSWER_SECONDS = 10.0
 QUICK_SECONDS = 2.0  # where somebody waits, or where the next try comes by itself
 HEALTH_CHECK_SECONDS = 10
 WORKER_RETRIES = 30  # at most a second apart: a restart of Redis is shorter
+API_CONNECTIONS = 32  # of one process: a thousand requests at once must not open a thousand
 API_RETRIES = 1  # of a connection that was cut, not of a server that is silent: a caller waits, better a clear 503
 _RETRIED = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
 
@@ -56,10 +57,13 @@ def connect(settings: Settings, retries: int = WORKER_RETRIES, answer_seconds: f
 
 def connect_async(settings: Settings) -> redis.asyncio.Redis:
     """A client for the event loop."""
-    return redis.asyncio.Redis.from_url(
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
         redis_url(settings),
+        max_connections=API_CONNECTIONS,
+        timeout=ANSWER_SECONDS,
         socket_connect_timeout=CONNECT_SECONDS,
         socket_timeout=ANSWER_SECONDS,
         health_check_interval=HEALTH_CHECK_SECONDS,
         retry=AsyncRetry(ExponentialBackoff(cap=1.0, base=0.05), API_RETRIES, _RETRIED[:1]),
     )
+    return redis.asyncio.Redis.from_pool(pool)

@@ -41,29 +41,62 @@ def job_lease(job_id: str) -> str:
     return f"{PREFIX}:job:{job_id}:lease"
 
 
-def worker(queue: str, name: str) -> str:
-    """string, core.queues: where the live worker's metrics are; expires unless it is renewed."""
-    return f"{PREFIX}:worker:{queue}:{name}"
+def workers(queue: str) -> str:
+    """hash, core.queues: live worker -> until when, in ms, it counts as such, and where its metrics are."""
+    return f"{PREFIX}:workers:{queue}"
 
 
-def wanted(request: str) -> str:
-    """string, core.replies: there while somebody waits for the request's images; gone at its deadline."""
-    return f"{PREFIX}:wanted:{request}"
-
-
-def reply(request: str) -> str:
-    """list, core.replies: the request's images, in order; gone soon after its deadline."""
-    return f"{PREFIX}:reply:{request}"
-
-
-def next_seed(version: str, defect_type: str) -> str:
-    """hash, core.addresses: next unseeded seed and the run of the server that counted it; kept."""
-    return f"{PREFIX}:seed:{version}:{defect_type}"
+NEXT_SEED = f"{PREFIX}:seed:"
+"""Before ``version LF type``: hash, core.stock: next unseeded seed and the server's run that counted it; kept."""
 
 
 def next_turn(version: str) -> str:
-    """string, core.addresses: which defect type's turn it is; kept."""
+    """string, core.stock: which defect type's turn it is; kept."""
     return f"{PREFIX}:turn:{version}"
+
+
+STOCKS = f"{PREFIX}:stocks"
+"""sorted set, core.stock: ``version LF type`` of each stock, by when it was last asked of; idle ones are dropped."""
+
+STOCK = f"{PREFIX}:stock:"
+"""Before ``version LF type``: list, core.stock: ready images, each ``seed:png``, the next to be taken first."""
+
+STOCK_STATE = f"{PREFIX}:stock-state:"
+"""Before ``version LF type``: hash, core.stock: run of the server, demand, target, low water, bytes an image."""
+
+
+def stock_put(token: str) -> str:
+    """string, core.stock: there while the call that put images in stock may be repeated; expires."""
+    return f"{PREFIX}:stock-put:{token}"
+
+
+WORK = f"{PREFIX}:work:"
+"""Before what `core.work` keeps of the images that callers wait for; its docstring lists them."""
+
+SHIFT_SENT = f"{PREFIX}:shift:sent"
+"""string, core.work: there while a message for a sampling worker is on its way; expires where it was lost."""
+
+SHIFTS = f"{PREFIX}:shifts"
+"""sorted set, core.work: sampling workers at work, by when they will have fallen silent."""
+
+IMAGE = f"{PREFIX}:image:"
+"""Before ``version LF seed:type``: string, core.image_cache: an image that was asked for by address."""
+
+IMAGES_BY_AGE = f"{PREFIX}:images"
+"""sorted set, core.image_cache: the cached addresses, by when they were made; the oldest make room."""
+
+IMAGES_BYTES = f"{PREFIX}:images:bytes"
+"""string, core.image_cache: bytes of all cached images."""
+
+
+def inbox(api_process: str) -> str:
+    """list, core.work: images on their way to a waiting API process; gone a minute after the last."""
+    return f"{PREFIX}:inbox:{api_process}"
+
+
+def caller_rate(caller: str) -> str:
+    """string, app.admission: when, in ms, a caller's images are paid off at its rate; gone then."""
+    return f"{PREFIX}:rate:{caller}"
 
 
 def idempotency(call: str) -> str:

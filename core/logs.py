@@ -18,12 +18,16 @@ def acceptable_request_id(value: str) -> bool:
     return _ACCEPTABLE.fullmatch(value) is not None
 
 
-def configure_logging(settings: Settings) -> None:
-    """Sends all log lines of this process to standard error, in UTC."""
+def configure_logging(settings: Settings, part: str) -> None:
+    """Sends all log lines of this process to standard error, in UTC; ``part`` of the service stands in each."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_add_request_id)
+    # None of these stands in a line, and each costs something in every request.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)-7s [%(request_id)s] %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
+        f"{part:<7}| %(asctime)s.%(msecs)03dZ %(levelname)-7s [%(request_id)s] %(name)s: %(message)s",
+        "%Y-%m-%dT%H:%M:%S",
     )
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)

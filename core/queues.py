@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 import socket
-from dataclasses import dataclass
 from typing import Any, cast
 
 from celery import Celery
@@ -19,24 +18,22 @@ from core.settings import Settings
 TRAIN, SAMPLE = "train", "sample"
 QUEUES = (TRAIN, SAMPLE)
 TRAIN_SEGMENT = "flawsmith.train_segment"
-SAMPLE_IMAGES = "flawsmith.sample_images"
+SAMPLE_SHIFT = "flawsmith.sample_shift"
 
 LIVE_SECONDS = 6.0  # a worker that was silent for so long counts as dead
 HEARTBEATS = 4  # within that time
+FORGOTTEN_SECONDS = 600  # after which a dead worker's name is dropped
+
+# By the server's clock, which all machines share.
+_ANNOUNCE = """
+local now = redis.call('time')
+local till = now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[3]
+redis.call('hset', KEYS[1], ARGV[1], string.format('%.0f', till) .. ' ' .. ARGV[2])
+"""
 
 HIGHEST_PRIORITY = 9
+_PROCESS = secrets.token_hex(2)
 _PRIORITY_MARK = "\x06\x16"  # kombu's, between a queue's name and the priority of one of its lists
-
-
-@dataclass(frozen=True)
-class SampleRequest:
-    """Images that somebody waits for: seeds and defect types, one a picture, of one model version."""
-
-    request: str
-    model: str
-    version: int
-    seeds: list[int]
-    defect_types: list[str]
 
 
 def broker_settings(settings: Settings) -> dict[str, Any]:
@@ -104,19 +101,25 @@ class Queues:
         pairs = zip(job_ids, tokens, strict=True)
         return {job_id for job_id, token in pairs if token and cast(bytes, token) in bodies}
 
-    def send_sampling(self, request: SampleRequest, request_id: str) -> None:
-        self._send(SAMPLE_IMAGES, SAMPLE, {"request": vars(request), "request_id": request_id})
+    def send_shift(self, request_id: str) -> None:
+        """Has a sampling worker make what callers wait for, and then what the stocks lack."""
+        self._send(SAMPLE_SHIFT, SAMPLE, {"request_id": request_id})
 
     def live_workers(self, queue: str) -> dict[str, str]:
         """Name of each live worker of a queue -> host:port of its metrics."""
-        pattern = keys.worker(queue, "*")
-        found = list(self.redis.scan_iter(pattern, count=1000))
-        values = self.redis.mget(found) if found else []
-        return {
-            cast(bytes, key).decode().removeprefix(pattern[:-1]): cast(bytes, value).decode()
-            for key, value in zip(found, values, strict=True)
-            if value
-        }
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.time()
+        pipe.hgetall(keys.workers(queue))
+        (seconds, microseconds), said = pipe.execute()
+        now = seconds * 1000 + microseconds // 1000
+        live = {}
+        for name, value in said.items():
+            until, _, metrics = value.decode().partition(" ")
+            if int(until) > now:
+                live[name.decode()] = metrics
+            elif int(until) < now - FORGOTTEN_SECONDS * 1000:
+                self.redis.hdel(keys.workers(queue), name)
+        return live
 
     def waiting(self, queue: str) -> int:
         """How many messages of a queue no worker has taken yet."""
@@ -143,15 +146,15 @@ def _lists(queue: str) -> list[str]:
 
 
 def worker_name(queue: str) -> str:
-    """This process, as jobs and health name it: ``train-host-4711``."""
-    return f"{queue}-{socket.gethostname()}-{os.getpid()}"
+    """This process, as jobs and health name it: ``train-host-1a2b-4711``; no later one on its host has its name."""
+    return f"{queue}-{socket.gethostname()}-{_PROCESS}-{os.getpid()}"
 
 
 def announce(redis: Redis, queue: str, name: str, metrics: str) -> None:
     """Says for the next `LIVE_SECONDS` that this worker lives."""
-    redis.set(keys.worker(queue, name), metrics, px=int(LIVE_SECONDS * 1000))
+    redis.eval(_ANNOUNCE, 1, keys.workers(queue), name, metrics, int(LIVE_SECONDS * 1000))
 
 
 def withdraw(redis: Redis, queue: str, name: str) -> None:
     """Says that this worker leaves."""
-    redis.delete(keys.worker(queue, name))
+    redis.hdel(keys.workers(queue), name)

@@ -1,4 +1,4 @@
-"""Finds jobs that nobody has in hand and nobody will take, and sends their next segment again.
+"""Finds work that nobody has in hand and nobody will take, and has it taken: jobs, and images that callers wait for.
 
 A worker that was killed leaves a lease that runs out; a broker can lose a message between two steps; a wiped Redis has
 lost all of them. Every API process and every worker looks, so no single one is needed.
@@ -11,6 +11,8 @@ from redis.exceptions import RedisError
 
 from core import keys
 from core.services import Services
+from core.stock import Shelves
+from core.work import recover
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +25,17 @@ class Reaper:
 
     def __init__(self, services: Services) -> None:
         self.services = services
+        self.shelves = Shelves(services.redis, services.settings)
         self._suspected: set[str] = set()
 
     def look(self) -> None:
+        try:
+            if recover(self.services.redis) or self.shelves.look():
+                self.services.queues.send_shift(request_id="reaper")
+        finally:
+            self._look_for_jobs()
+
+    def _look_for_jobs(self) -> None:
         jobs, queues = self.services.jobs, self.services.queues
         jobs.catch_up()
         unfinished = jobs.unfinished()
@@ -46,8 +56,8 @@ class Reaper:
                 try:
                     self.look()
                 except RedisError as error:
-                    log.warning("cannot look for lost jobs: %s", error)
+                    log.warning("cannot look for lost work: %s", error)
                 except Exception:
-                    log.exception("looking for lost jobs failed")
+                    log.exception("looking for lost work failed")
 
         threading.Thread(target=run, name="reaper", daemon=True).start()

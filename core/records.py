@@ -137,6 +137,8 @@ class ModelVersion(Record):
     """One published generator: what GET /models/{name}/versions/{v} shows, and its card in the store.
 
     ``step`` is the step of the training that it was taken from, ``distance`` its patch distance to the photographs.
+    It draws in ``precision`` on the kind of device that this was ``qualified_on`` (such as ``cpu:avx512_bf16``), on any
+    other in float32; between the two, 256 of its images differed by one gray level at most.
     """
 
     model: str
@@ -151,6 +153,8 @@ class ModelVersion(Record):
     weights_sha256: str
     step: int | None = None
     distance: float | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    qualified_on: str = "cpu"
     created_at: Moment
 
     @property

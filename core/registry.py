@@ -1,14 +1,20 @@
 """Published model versions and their aliases, in the artifact store."""
 
 import hashlib
+import os
 import re
+import time
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 from core.artifacts import AlreadyPublished, ArtifactStore
 from core.records import NAME_PATTERN, Model, ModelVersion, now
 
+CARDS_KEPT = 1000
+SETTLED_NANOSECONDS = 50_000_000  # a folder that changed later than so long ago may change again under the same stamp
 PRODUCTION = "production"  # the alias that a model's bare name means, where it is set
+_Stamp = tuple[int, int, int, int]
 _REFERENCE = re.compile(NAME_PATTERN[:-1] + r"(?:@([A-Za-z0-9_.-]{1,64}))?$")
 
 
@@ -25,6 +31,8 @@ class Registry:
 
     def __init__(self, store: ArtifactStore) -> None:
         self.store = store
+        self._models: dict[str, tuple[_Stamp, Model]] = {}
+        self._cards: OrderedDict[tuple[str, int], ModelVersion] = OrderedDict()
 
     def publish(self, model: str, staged: Path, **card: Any) -> ModelVersion:
         """Makes a staged folder the model's next version, or gives the one that this job published before.
@@ -53,43 +61,41 @@ class Registry:
         if not match:
             raise UnknownModel(f"'{reference}' is no model; a reference is NAME, NAME@VERSION or NAME@ALIAS")
         name, _, label = reference.partition("@")
+        model = self.model(name)
         if label.isdecimal():
-            return self.version(name, label)
-        aliases = self.aliases(name)
-        if label and label not in aliases:
-            self.model(name)
-            known = ", ".join(sorted(aliases)) or "none"
+            return self._version(model, label)
+        if label and label not in model.aliases:
+            known = ", ".join(sorted(model.aliases)) or "none"
             raise UnknownModel(f"model '{name}' has no alias '{label}'; its aliases: {known}")
-        if not label and PRODUCTION not in aliases:
-            return self.version(name, str(self.model(name).versions[0]))
-        return self.version(name, str(aliases[label or PRODUCTION]))
+        return self._version(model, str(model.aliases.get(label or PRODUCTION, model.versions[0])))
 
     def version(self, model: str, number: str) -> ModelVersion:
         """Raises UnknownModel."""
-        if re.fullmatch(NAME_PATTERN, model) and re.fullmatch(r"[1-9]\d{0,8}", number):
-            card = self._version_folder(model, int(number)) / "card.json"
-            if card.exists():
-                return ModelVersion.model_validate_json(card.read_bytes())
-        known = ", ".join(map(str, self.model(model).versions))
-        raise UnknownModel(f"model '{model}' has no version '{number}'; its versions: {known}")
+        return self._version(self.model(model), number)
+
+    def _version(self, model: Model, number: str) -> ModelVersion:
+        if not re.fullmatch(r"[1-9]\d{0,8}", number) or int(number) not in model.versions:
+            known = ", ".join(map(str, model.versions))
+            raise UnknownModel(f"model '{model.name}' has no version '{number}'; its versions: {known}")
+        return self._card(model.name, int(number))
 
     def versions(self, model: str) -> list[ModelVersion]:
         """Newest first; none where the model is unknown."""
-        cards = (self._version_folder(model, number) / "card.json" for number in self._numbers(model))
-        return [ModelVersion.model_validate_json(card.read_bytes()) for card in cards]
+        return [self._card(model, number) for number in self._numbers(model)]
 
     def model(self, name: str) -> Model:
         """Raises UnknownModel."""
-        numbers = self._numbers(name) if re.fullmatch(NAME_PATTERN, name) else []
-        if not numbers:
-            known = ", ".join(self._names()[:20]) or "none yet"
+        found = self._model(name) if re.fullmatch(NAME_PATTERN, name) else None
+        if found is None:
+            known = ", ".join(model.name for model in self.models()[:20]) or "none yet"
             raise UnknownModel(f"there is no model '{name}'; models: {known}")
-        oldest = self.version(name, str(numbers[-1]))
-        return Model(name=name, versions=numbers, aliases=self.aliases(name), created_at=oldest.created_at)
+        return found
 
     def models(self) -> list[Model]:
         """Newest first."""
-        found = [self.model(name) for name in self._names()]
+        folder = self.store.path("models")
+        entries = folder.iterdir() if folder.exists() else []
+        found = [model for entry in entries if (model := self._model(entry.name))]
         return sorted(found, key=lambda model: (model.created_at, model.name), reverse=True)
 
     def weights(self, model: str, number: int) -> Path:
@@ -133,10 +139,47 @@ class Registry:
             self.store.write_bytes(folder.with_name(f"{version}.deleted"), b"")
             self.store.delete(folder)
 
-    def _names(self) -> list[str]:
-        folder = self.store.path("models")
-        names = [entry.name for entry in folder.iterdir()] if folder.exists() else []
-        return sorted(name for name in names if self._numbers(name))
+    def _model(self, name: str) -> Model | None:
+        """The model as its folder has it now; None where it has no version. What was read is kept by its stamp."""
+        stamp = self._stamp(name)
+        if (kept := self._models.get(name)) and kept[0] == stamp:
+            return kept[1]
+        begun = time.time_ns()
+        numbers = self._numbers(name)
+        if not numbers:
+            self._models.pop(name, None)
+            return None
+        created_at = self._card(name, numbers[-1]).created_at
+        model = Model(name=name, versions=numbers, aliases=self.aliases(name), created_at=created_at)
+        if begun - max(stamp[0], stamp[3]) > SETTLED_NANOSECONDS:
+            self._models[name] = (stamp, model)
+        return model
+
+    def _stamp(self, name: str) -> "_Stamp":
+        """Changes with the model's versions and aliases."""
+        folder = (
+            f"{self.store.root}/models/{name}"  # no Path: this is part of every request, and that five times dearer
+        )
+        try:
+            versions = os.stat(f"{folder}/versions")  # noqa: PTH116
+        except OSError:
+            return (0, 0, 0, 0)
+        try:
+            aliases = os.stat(f"{folder}/aliases.json")  # noqa: PTH116
+        except OSError:
+            return (versions.st_mtime_ns, versions.st_nlink, 0, 0)
+        return (versions.st_mtime_ns, versions.st_nlink, aliases.st_ino, aliases.st_mtime_ns)
+
+    def _card(self, model: str, number: int) -> ModelVersion:
+        """A version's card, which never changes; those read lately are kept."""
+        key = (model, number)
+        card = self._cards.get(key)
+        if card is None:
+            path = self._version_folder(model, number) / "card.json"
+            card = self._cards[key] = ModelVersion.model_validate_json(path.read_bytes())
+            while len(self._cards) > CARDS_KEPT:
+                self._cards.popitem(last=False)
+        return card
 
     def _numbers(self, model: str) -> list[int]:
         folder = self._folder(model) / "versions"

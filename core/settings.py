@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Scope = Literal["generate", "train", "admin", "metrics"]
@@ -18,6 +18,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the API listens on")
+    api_processes: int = Field(0, ge=0, description="processes of the API; 0: one for every four cores")
     data_dir: Path = Field(Path("data"), description="folder of the artifact store and of the embedded Redis")
     redis_url: str | None = Field(
         None, description="broker and cache; unset: `flawsmith serve` starts the embedded server"
@@ -34,6 +35,15 @@ class Settings(BaseSettings):
         8, ge=1, description="generators that a sampling worker keeps in memory; least recently used go first"
     )
     max_images_per_request: int = Field(256, ge=1, description="largest `count` of POST /generate")
+    max_waiting_images: int = Field(
+        4096, ge=1, description="images that may be asked for and not yet made; one caller may have half of them"
+    )
+    caller_images_per_second: float = Field(
+        0.0, ge=0, description="images a second that one key, or address, may ask for on average; 0: no bound"
+    )
+    stock_bytes: int = Field(256 * MIB, ge=0, description="ready images in Redis, all models together, in bytes")
+    stock_bytes_per_model: int = Field(64 * MIB, ge=0, description="ready images of one model, in bytes")
+    cache_bytes: int = Field(64 * MIB, ge=0, description="images in Redis that were asked for by address, in bytes")
     max_upload_bytes: int = Field(2048 * MIB, ge=1, description="largest upload, in bytes")
     max_unpacked_bytes: int = Field(8192 * MIB, ge=1, description="largest unpacked archive, in bytes")
     max_archive_entries: int = Field(50_000, ge=1, description="most entries of an archive, or files of an upload")
@@ -55,6 +65,12 @@ class Settings(BaseSettings):
     def _well_formed(cls, value: str) -> str:
         parse_api_keys(value)
         return value
+
+    @model_validator(mode="after")
+    def _room_for_a_request(self) -> "Settings":
+        if self.max_waiting_images < self.max_images_per_request:
+            raise ValueError("FLAWSMITH_MAX_WAITING_IMAGES must not be less than FLAWSMITH_MAX_IMAGES_PER_REQUEST")
+        return self
 
     @property
     def keys(self) -> dict[str, Scope]:

@@ -207,7 +207,12 @@ def render(generator: nn.Module, latents: Tensor, type_index: Tensor) -> Tensor:
     with torch.inference_mode():
         images: Tensor = generator(latents, type_index)
     generator.train(training)
-    return (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+    return to_bytes(images).cpu()
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Values in [-1, 1] to gray levels 0 … 255: uint8 of the same shape."""
+    return (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

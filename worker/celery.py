@@ -1,5 +1,6 @@
 """The Celery application of the workers, and what a worker process does beside its tasks."""
 
+import gc
 import logging
 import os
 import threading
@@ -17,13 +18,24 @@ from redis.exceptions import RedisError
 
 from core.connections import QUICK_SECONDS, connect
 from core.logs import configure_logging
-from core.queues import HEARTBEATS, LIVE_SECONDS, QUEUES, announce, broker_settings, withdraw, worker_name
+from core.queues import (
+    HEARTBEATS,
+    LIVE_SECONDS,
+    QUEUES,
+    SAMPLE,
+    TRAIN,
+    announce,
+    broker_settings,
+    withdraw,
+    worker_name,
+)
 from core.reaper import Reaper
 from core.services import Services
 from core.settings import get_settings
 
 log = logging.getLogger(__name__)
 
+NICENESS = {SAMPLE: 15, TRAIN: 19}  # whoever is answered from stock must not wait for what is being made or trained
 LONGEST_GOODBYE = 9.0  # seconds after SIGTERM: `docker stop` kills after ten
 
 stopping = threading.Event()
@@ -76,8 +88,10 @@ def run_worker(queue: str) -> None:
     settings = get_settings()
     if queue not in QUEUES:
         raise ValueError(f"unknown queue '{queue}'; the queues are {', '.join(QUEUES)}")
+    os.nice(NICENESS[queue])
     # Celery warns root of pickled messages; here they are JSON, and nothing else is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    setup_logging.connect(lambda **_: configure_logging(settings, queue), weak=False)  # in place of Celery's own
     torch.set_num_threads(threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
     server, _ = start_http_server(settings.metrics_port, settings.metrics_host)
@@ -101,6 +115,9 @@ def _announce_when_ready(queue: str, metrics: str) -> None:
 
     def ready(**_: Any) -> None:
         log.info("worker %s takes tasks; device %s, metrics on http://%s/metrics", name, device(), metrics)
+        # What was imported stays: to look through all of it again and again would halt every pass meanwhile.
+        gc.collect()
+        gc.freeze()
         threading.Thread(target=beat, name="heartbeat", daemon=True).start()
         Reaper(quick_services()).start(left)
 
@@ -120,8 +137,3 @@ def _stop(**_: Any) -> None:
     cut_off = threading.Timer(LONGEST_GOODBYE, os._exit, [1])
     cut_off.daemon = True
     cut_off.start()
-
-
-@setup_logging.connect
-def _log_our_way(**_: Any) -> None:
-    configure_logging(get_settings())

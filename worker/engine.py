@@ -1,30 +1,29 @@
-"""Loaded generators, and images from addresses: one fixed micro-batch shape, so that no image knows its neighbours."""
+"""Loaded generators, and images from addresses."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from prometheus_client import Gauge
 from safetensors.torch import load_file
-from torch import nn
 
 from core.addresses import Address
 from core.images import encode_png
 from core.records import ModelVersion
 from core.registry import Registry
+from core.work import MICRO_BATCH
+from models.drawing import Drawing, kind_of
 from models.presets import build_generator
-from models.trainer import render
 from worker.latents import latent
-
-MICRO_BATCH = 16  # every pass of every generator has this many latents, padded: kernels may differ between batch sizes
 
 LOADED = Gauge("flawsmith_loaded_generators", "Generators in this worker's memory")
 
 
 class Engine:
-    """Makes images of published versions.
+    """Draws images of published versions.
 
     Args:
         registry: where the versions are.
@@ -34,52 +33,48 @@ class Engine:
 
     def __init__(self, registry: Registry, capacity: int, device: torch.device) -> None:
         self.registry, self.capacity, self.device = registry, capacity, device
-        self._loaded: OrderedDict[str, tuple[ModelVersion, nn.Module]] = OrderedDict()
-        self._encoders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="encode")
+        # On a GPU, float32 is to be float32, and the same kernels are to be chosen every time.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True
+        self._loaded: OrderedDict[str, tuple[ModelVersion, Drawing]] = OrderedDict()
 
-    def images(self, model: str, number: int, addresses: Sequence[Address]) -> Iterator[list[bytes]]:
-        """Encoded PNGs in the order of their addresses, a micro-batch at a time.
+    def draw(self, reference: str, addresses: Sequence[Address]) -> NDArray[np.uint8]:
+        """One pass: the pixels of up to `MICRO_BATCH` addresses of a version such as ``scratches@2``, (B, H, W, C).
 
         Raises:
             UnknownModel: the version is not there, or no longer.
         """
-        version, generator = self._generator(model, number)
-        for start in range(0, len(addresses), MICRO_BATCH):
-            yield self._micro_batch(version, generator, addresses[start : start + MICRO_BATCH])
-
-    def _micro_batch(self, version: ModelVersion, generator: nn.Module, addresses: Sequence[Address]) -> list[bytes]:
+        version, drawing = self._ready(reference)
         size = version.config["latent_size"]
-        latents = torch.zeros(MICRO_BATCH, size)
-        type_index = torch.zeros(MICRO_BATCH, dtype=torch.int64)
-        for row, address in enumerate(addresses):
-            latents[row] = latent(address.seed, address.defect_type, size)
-            type_index[row] = version.classes.index(address.defect_type)
-        pixels = render(generator, latents.to(self.device), type_index.to(self.device)).permute(0, 2, 3, 1).numpy()
-        pictures = [Image.fromarray(each.squeeze()) for each in pixels[: len(addresses)]]
-        return list(self._encoders.map(lambda pair: _encode(version, *pair), zip(addresses, pictures, strict=True)))
+        latents = torch.stack([latent(each.seed, each.defect_type, size) for each in addresses])
+        type_index = torch.tensor([version.classes.index(each.defect_type) for each in addresses])
+        pixels: NDArray[np.uint8] = drawing(latents, type_index).numpy()
+        return pixels
 
-    def _generator(self, model: str, number: int) -> tuple[ModelVersion, nn.Module]:
-        key = f"{model}@{number}"
-        if key not in self._loaded:
-            version = self.registry.version(model, str(number))
+    def _ready(self, reference: str) -> tuple[ModelVersion, Drawing]:
+        if reference not in self._loaded:
+            version = self.registry.resolve(reference)
             generator = build_generator(version.preset, version.config, len(version.classes))
-            generator.load_state_dict(load_file(self.registry.weights(model, number)))
-            self._loaded[key] = (version, generator.to(self.device).eval())
+            generator.load_state_dict(load_file(self.registry.weights(version.model, version.version)))
+            # On another kind of device than the one that it was qualified on, a version draws in float32.
+            precision = version.precision if kind_of(self.device) == version.qualified_on else "float32"
+            drawing = Drawing(generator, version.config["latent_size"], MICRO_BATCH, precision, self.device)
+            self._loaded[reference] = (version, drawing)
             while len(self._loaded) > self.capacity:
                 self._loaded.popitem(last=False)
             LOADED.set(len(self._loaded))
-        self._loaded.move_to_end(key)
-        return self._loaded[key]
+        self._loaded.move_to_end(reference)
+        return self._loaded[reference]
 
 
-def _encode(version: ModelVersion, address: Address, picture: Image.Image) -> bytes:
-    """A PNG that says what it is, so that it can never be taken for a photograph by accident."""
+def encode(reference: str, address: Address, pixels: NDArray[np.uint8]) -> bytes:
+    """A PNG of (H, W, C) pixels that says what it is, so that it can never be taken for a photograph by accident."""
     return encode_png(
-        picture,
+        Image.fromarray(pixels.squeeze()),
         {
             "Synthetic": "true",
             "Software": "Flawsmith",
-            "Model": version.ref,
+            "Model": reference,
             "Defect-Type": address.defect_type,
             "Seed": str(address.seed),
         },

@@ -16,10 +16,12 @@ from core.leases import Lease, LeaseLost
 from core.logs import request_id as current_request_id
 from core.queues import TRAIN, TRAIN_SEGMENT, worker_name
 from core.records import Job, JobState, ModelVersion, Progress
+from models.drawing import kind_of
 from models.trainer import PREVIEW_COLUMNS
 from worker.celery import app, device, quick_services, services, stopping, threads
 from worker.checkpoints import newest_step, save_checkpoint
 from worker.failures import LASTING, reason_for
+from worker.qualification import qualify
 from worker.run import Run, take_up
 
 log = logging.getLogger(__name__)
@@ -247,6 +249,8 @@ def _publish(run: Run, lease: Lease) -> ModelVersion:
             dataset_digest=run.dataset_digest,
             step=run.best.step,
             distance=run.best.distance,
+            precision=qualify(run.job.preset, config, run.best.networks["generator"], run.device),
+            qualified_on=kind_of(run.device),
         )
 
 

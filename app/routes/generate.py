@@ -7,16 +7,16 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.idempotency import Idempotency
-from app.media import MEDIA_TYPES, MediaType, choose, render
+from app.lean_route import LeanRoute
+from app.media import MEDIA_TYPES, answer, choose
 from app.problems import documented, invalid
 from app.routes.models import check_defect_type
-from app.sampling import make_images
-from app.wiring import Site
-from core.addresses import SEEDS, Address, reserve, seeded
+from app.sampling import Images, Sampling, caller_of
+from core.addresses import SEEDS, Address, seeded
 from core.records import ModelVersion
 from core.services import Services
 
-router = APIRouter(prefix="/generate", tags=["generate"])
+router = APIRouter(prefix="/generate", tags=["generate"], route_class=LeanRoute)
 
 
 class GenerateRequest(BaseModel):
@@ -40,6 +40,7 @@ class GenerateRequest(BaseModel):
         406,
         409,
         415,
+        429,
         504,
         also={
             200: {
@@ -52,25 +53,30 @@ class GenerateRequest(BaseModel):
 async def generate(
     request: Request,
     body: GenerateRequest,
-    services: Site,
     data: Annotated[bool, Query(description="false: application/json without the images' bytes")] = True,
 ) -> Response:
     """Synthetic images as one picture, a zip, JSON or an array, as `Accept` or `format` asks."""
-    version = await run_in_threadpool(services.registry.resolve, body.model)
+    services: Services = request.app.state.services
+    version = services.registry.resolve(body.model)
     check_defect_type(version, body.defect_type)
     _check_range(body, services)
     media_type = choose(request.headers.get("accept"), body.format, body.count)
     idempotency = Idempotency(request.app.state.redis, request)
-    kept = await idempotency.begin(body.model_dump_json().encode())
+    kept = await idempotency.begin(body.model_dump_json().encode()) if idempotency.given else None
     try:
-        version, addresses = await _addresses(request, body, version, services, kept)
-        images = await _images(request, body, version, addresses, media_type, data)
+        if kept is None:
+            await request.app.state.caller_rate.take(caller_of(request), body.count)
+        else:  # the first call's addresses, and so its bytes
+            version = services.registry.resolve(kept["model"])
+        images = await _images(request, body, version, kept, data or media_type != "application/json")
     except BaseException:
         if kept is None:
             await idempotency.forget()
         raise
-    await idempotency.keep({"model": version.ref, "addresses": [vars(each) for each in addresses]})
-    return await run_in_threadpool(_answer, media_type, version, addresses, images)
+    await idempotency.keep({"model": version.ref, "addresses": [vars(each) for each in images.addresses]})
+    if media_type in ("image/jpeg", "image/webp"):  # which are encoded here
+        return await run_in_threadpool(answer, media_type, version, images)
+    return answer(media_type, version, images)
 
 
 def _check_range(body: GenerateRequest, services: Services) -> None:
@@ -81,35 +87,17 @@ def _check_range(body: GenerateRequest, services: Services) -> None:
         raise invalid("/seed", f"seed + count - 1 must be at most {SEEDS - 1}")
 
 
-async def _addresses(
-    request: Request, body: GenerateRequest, version: ModelVersion, services: Services, kept: Any
-) -> tuple[ModelVersion, list[Address]]:
-    """What to make. A repeated call gets the addresses of the first, and so the same bytes."""
+async def _images(request: Request, body: GenerateRequest, version: ModelVersion, kept: Any, with_data: bool) -> Images:
+    sampling: Sampling = request.app.state.sampling
     if kept is not None:
-        first = await run_in_threadpool(services.registry.resolve, kept["model"])
-        return first, [Address(**each) for each in kept["addresses"]]
-    if body.seed is not None:
-        return version, seeded(version.classes, body.defect_type, body.seed, body.count)
-    redis = request.app.state.redis
-    return version, await reserve(redis, version.ref, version.classes, body.defect_type, body.count)
-
-
-async def _images(
-    request: Request,
-    body: GenerateRequest,
-    version: ModelVersion,
-    addresses: list[Address],
-    media_type: MediaType,
-    data: bool,
-) -> list[bytes] | None:
-    """The PNGs; None where the caller wants their addresses only."""
-    if media_type == "application/json" and not data:
-        return None
-    return await make_images(request, version, addresses, body.deadline_seconds)
-
-
-def _answer(
-    media_type: MediaType, version: ModelVersion, addresses: list[Address], images: list[bytes] | None
-) -> Response:
-    content, headers = render(media_type, version, addresses, images)
-    return Response(content, media_type=media_type, headers=headers)
+        addresses = [Address(**each) for each in kept["addresses"]]
+    elif body.seed is not None:
+        addresses = seeded(version.classes, body.defect_type, body.seed, body.count)
+    elif with_data:
+        return await sampling.new_images(request, version, body.defect_type, body.count, body.deadline_seconds)
+    else:
+        taken = await sampling.stock.take(version.ref, version.classes, body.defect_type, body.count, ready=False)
+        addresses = [address for address, _ in taken.images]
+    if not with_data:
+        return Images(addresses, [], "miss")
+    return await sampling.by_address(request, version, addresses, body.deadline_seconds)

@@ -10,15 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.idempotency import IdempotentRoute
 from app.paging import Cursor, Limit, Page, page
 from app.problems import documented, invalid
-from app.sampling import make_images
+from app.sampling import Sampling
 from app.wiring import Site
 from core.addresses import SEEDS, seeded
 from core.records import Model, ModelVersion, valid_name
+from core.stock import Shelves
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
 
 ModelName = Annotated[str, Path(max_length=64)]
 Number = Annotated[str, Path(max_length=16)]
+IMAGE_SECONDS = 30.0  # how long a GET of an image may take
+
 Alias = Annotated[str, Path(max_length=64)]
 
 
@@ -52,6 +55,7 @@ def get_model_version(name: ModelName, version: Number, services: Site) -> Model
 def delete_model_version(name: ModelName, version: Number, services: Site) -> Response:
     """Removes a version that no alias points at; its number is not used again."""
     services.registry.delete_version(name, version)
+    Shelves(services.redis, services.settings).drop(f"{name}@{version}")
     return Response(status_code=204)
 
 
@@ -87,7 +91,7 @@ def weights(name: ModelName, version: Number, services: Site) -> FileResponse:
     "/{name}/versions/{version}/images/{seed}.png",
     response_class=Response,
     responses=documented(
-        404, 504, also={200: {"content": {"image/png": {}}}, 304: {"description": "The image is the one you have"}}
+        404, 429, 504, also={200: {"content": {"image/png": {}}}, 304: {"description": "The image is the one you have"}}
     ),
 )
 async def image(
@@ -106,8 +110,9 @@ async def image(
     headers = {"ETag": f'"{mark}"', "Cache-Control": "public, max-age=31536000, immutable"}
     if f'"{mark}"' in request.headers.get("if-none-match", "") or request.headers.get("if-none-match") == "*":
         return Response(status_code=304, headers=headers)
-    [png] = await make_images(request, card, [address], deadline_seconds=30)
-    return Response(png, media_type="image/png", headers=headers)
+    sampling: Sampling = request.app.state.sampling
+    images = await sampling.by_address(request, card, [address], deadline_seconds=IMAGE_SECONDS)
+    return Response(images.pngs[0], media_type="image/png", headers=headers)
 
 
 def check_defect_type(card: ModelVersion, defect_type: str | None) -> None:

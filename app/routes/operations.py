@@ -1,18 +1,22 @@
 """What ops ask: does it live, is it ready, how much has it done; and the page for people."""
 
+import os
 from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from redis.exceptions import RedisError
 
 from app.problems import documented
 from app.wiring import Site
 from core.queues import QUEUES
 from core.services import Services
+from core.stock import Shelves
+from core.work import waiting_images
 
 router = APIRouter(tags=["operations"])
 
@@ -33,8 +37,8 @@ def readyz(services: Site) -> JSONResponse:
 
 @router.get("/metrics", response_class=Response, responses=documented(also={200: {"content": {"text/plain": {}}}}))
 def metrics(services: Site) -> Response:
-    """This process's counts and latencies, and the jobs, queues and workers as Redis has them."""
-    own = generate_latest()
+    """The API's counts and latencies, and the jobs, queues and workers as Redis has them."""
+    own = generate_latest(_of_all_processes())
     return Response(own + _from_redis(services), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -66,11 +70,22 @@ def missing_parts(services: Services) -> list[str]:
     return missing
 
 
+def _of_all_processes() -> CollectorRegistry:
+    """The counts of every API process on this machine, where there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
 def _from_redis(services: Services) -> bytes:
     """Gauges that are read at the scrape, so that they are right across any number of processes."""
     jobs = GaugeMetricFamily("flawsmith_jobs", "Training jobs by state", labels=["state"])
     waiting = GaugeMetricFamily("flawsmith_queue_messages", "Messages that no worker has taken", labels=["queue"])
     live = GaugeMetricFamily("flawsmith_live_workers", "Workers heard of lately", labels=["queue"])
+    stock = GaugeMetricFamily("flawsmith_stock_images", "Ready images", labels=["model"])
+    asked = GaugeMetricFamily("flawsmith_waiting_images", "Images that callers wait for")
     up = GaugeMetricFamily("flawsmith_redis_up", "Whether Redis answered this scrape")
     try:
         for state, count in services.jobs.counts().items():
@@ -78,10 +93,13 @@ def _from_redis(services: Services) -> bytes:
         for queue in QUEUES:
             waiting.add_metric([queue], services.queues.waiting(queue))
             live.add_metric([queue], len(services.queues.live_workers(queue)))
+        for version, count in Shelves(services.redis, services.settings).held().items():
+            stock.add_metric([version], count)
+        asked.add_metric([], waiting_images(services.redis))
         up.add_metric([], 1)
     except RedisError:
         up.add_metric([], 0)
-    return generate_latest(_Collected([jobs, waiting, live, up]))
+    return generate_latest(_Collected([jobs, waiting, live, stock, asked, up]))
 
 
 class _Collected:

@@ -1,12 +1,13 @@
 """Published versions and their aliases."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from core.artifacts import ArtifactStore
 from core.records import ModelVersion
-from core.registry import Registry, UnknownModel, VersionInUse
+from core.registry import SETTLED_NANOSECONDS, Registry, UnknownModel, VersionInUse
 
 
 @pytest.fixture
@@ -70,3 +71,24 @@ def test_what_is_not_there_is_refused_with_what_is(registry: Registry, reference
     publish(registry, "job-1")
     with pytest.raises(UnknownModel):
         registry.resolve(reference)
+
+
+def test_what_another_process_changes_is_seen_at_once(registry: Registry) -> None:
+    """Models are kept in memory by their folders' stamps."""
+    another = Registry(registry.store)
+    for number in range(1, 6):
+        publish(another, f"job-{number}")
+        assert registry.resolve("scratches").version == number
+        another.set_alias("scratches", "production", 1)
+        assert registry.resolve("scratches").version == 1
+        # A stamp that is old enough for the model to be kept by it. Not a wait for something to happen.
+        time.sleep(2 * SETTLED_NANOSECONDS / 1e9)
+        assert registry.resolve("scratches").version == 1
+        another.set_alias("scratches", "production", number)
+        assert registry.resolve("scratches").version == number
+        another.delete_alias("scratches", "production")
+        assert registry.resolve("scratches").version == number
+    another.delete_version("scratches", "5")
+    assert registry.resolve("scratches").version == 4
+    with pytest.raises(UnknownModel):
+        registry.resolve("scratches@5")

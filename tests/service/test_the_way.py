@@ -236,7 +236,7 @@ def test_metrics_count_what_was_done(service: Service, trained: dict[str, Any]) 
     for target in service.client.get("/metrics/targets").json():
         found[target["labels"]["queue"]] = httpx.get(f"http://{target['targets'][0]}/metrics").text
     assert re.search(r"flawsmith_images_trained_total [1-9]", found["train"])
-    assert re.search(r'flawsmith_images_generated_total\{model="two-types"\} [1-9]', found["sample"])
+    assert re.search(r'flawsmith_images_generated_total\{model="two-types",purpose="request"\} [1-9]', found["sample"])
 
 
 def test_a_request_id_is_taken_returned_and_stands_in_the_workers_log(
