@@ -4,7 +4,7 @@ INSTALLED := .venv/installed
 DEVELOPED := .venv/developed
 KEEP ?= 1
 
-.PHONY: install demo serve check format test faults clean
+.PHONY: install demo serve check format test faults bench clean
 
 install: $(INSTALLED)
 
@@ -43,6 +43,15 @@ test: $(DEVELOPED)
 faults: $(DEVELOPED)
 	$(BIN)/pytest tests/faults --full-faults --timeout 1800
 
+# What serving costs, beside its peers and at its limits, into docs/benchmarks.md: half an hour on two idle cores.
+bench: $(DEVELOPED) .venv-peers/installed
+	$(BIN)/python -m benchmarks.serving
+
+.venv-peers/installed: benchmarks/serving/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 clean:
-	rm -rf .venv out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-peers out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,85 @@
+"""The article's generator as a published version, without a training: random weights whose batch norms know them."""
+
+import json
+import secrets
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from core.artifacts import ArtifactStore
+from core.presets import DcganOverrides
+from core.records import ModelVersion
+from core.registry import Registry
+from models.drawing import Precision, kind_of
+from models.presets import build_generator
+from worker.qualification import qualify
+
+CALIBRATION_PASSES = 4
+CALIBRATION_BATCH = 16
+
+
+def article_config(**overrides: int) -> dict[str, Any]:
+    """The resolved configuration of a run on one type of gray photographs at the preset's defaults."""
+    numbers = DcganOverrides(**{name: value for name, value in overrides.items() if name != "resolution"})
+    return {
+        "resolution": overrides.get("resolution", 128),
+        "channels": 1,
+        "classes": ["scratches"],
+        "seed": 0,
+        **numbers.model_dump(),
+    }
+
+
+def random_weights(config: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """An untrained generator's weights. Its running statistics are those of its own activations, as after a training:
+
+    with the initial ones, each layer would shrink the signal, and the images would be one gray that costs nothing to
+    encode.
+    """
+    torch.manual_seed(config["seed"])
+    generator = build_generator("dcgan", config, len(config["classes"]))
+    for module in generator.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the plain mean of all passes
+    with torch.inference_mode():
+        for _ in range(CALIBRATION_PASSES):
+            latents = torch.randn(CALIBRATION_BATCH, config["latent_size"])
+            generator(latents, torch.zeros(CALIBRATION_BATCH, dtype=torch.int64))
+    return {name: each.clone() for name, each in generator.state_dict().items()}
+
+
+def save_weights(folder: Path, config: dict[str, Any]) -> Path:
+    """Makes weights once, for any number of `publish`."""
+    path = folder / "generator.safetensors"
+    save_file(random_weights(config), path)
+    return path
+
+
+@cache
+def _qualified(weights: Path, config: str) -> Precision:
+    return qualify("dcgan", json.loads(config), load_file(weights), torch.device("cpu"))
+
+
+def publish(data_dir: Path, model: str, weights: Path, config: dict[str, Any]) -> ModelVersion:
+    """Publishes the weights as the model's next version in a service's store."""
+    registry = Registry(ArtifactStore(data_dir / "artifacts"))
+    with registry.store.staged() as staged:
+        # A link: ten thousand versions take the room of one. Published files are never written again.
+        (staged / weights.name).hardlink_to(weights)
+        return registry.publish(
+            model,
+            staged,
+            classes=config["classes"],
+            resolution=config["resolution"],
+            mode="L",
+            preset="dcgan",
+            config=config,
+            precision=_qualified(weights, json.dumps(config)),
+            qualified_on=kind_of(torch.device("cpu")),
+            training_job=f"job-{secrets.token_hex(10)}",
+            dataset_digest="0" * 64,
+        )

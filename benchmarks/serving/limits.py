@@ -1,0 +1,133 @@
+"""What the machine allows without HTTP: the generator alone, the encoder alone, and both on the same cores.
+
+    python -m benchmarks.serving.limits [--seconds 5]
+
+Network and encoder share the cores, so what an image costs adds up: 1 / (1 / generator + 1 / encoder), each at its rate
+with all cores.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving.site import MODEL
+
+GENERATOR, ENCODER_ONE, ENCODER, LIMIT, ENGINE = (
+    "generator alone",
+    "encoder alone, 1 thread",
+    "encoder alone, all cores",
+    "limit of both",
+    "the sampling engine",
+)
+
+
+def measure(data_dir: Path, seconds: float) -> dict[str, float]:
+    """Images a second of each, on the newest version of the model `m` in a service's store."""
+    cores = len(os.sched_getaffinity(0))
+    forward, engine, encode = _parts(data_dir)
+    rates = {
+        GENERATOR: _rate(forward, seconds),
+        ENCODER_ONE: _rate(lambda: encode(1), seconds),
+        ENCODER: _rate(lambda: encode(cores), seconds),
+        ENGINE: _rate(engine, seconds),
+    }
+    return rates | {LIMIT: 1 / (1 / rates[GENERATOR] + 1 / rates[ENCODER])}
+
+
+def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callable[[int], int]]:
+    """A pass of the network, of the whole engine, and of the encoder on so many threads; each gives its images."""
+    import torch
+
+    from core.addresses import Address
+    from core.artifacts import ArtifactStore
+    from core.registry import Registry
+    from core.work import MICRO_BATCH
+    from worker.engine import Engine
+    from worker.engine import encode as encoded
+
+    registry = Registry(ArtifactStore(data_dir / "artifacts"))
+    version = registry.resolve(MODEL)
+    engine = Engine(registry, 1, torch.device("cpu"))
+    _, drawing = engine._ready(version.ref)
+    latents = torch.randn(MICRO_BATCH, version.config["latent_size"])
+    type_index = torch.zeros(MICRO_BATCH, dtype=torch.int64)
+    pools = {threads: ThreadPoolExecutor(threads) for threads in {1, len(os.sched_getaffinity(0))}}
+    seeds = count(0, MICRO_BATCH)
+
+    def batch() -> list[tuple[Address, Any]]:
+        start = next(seeds)
+        addresses = [Address(version.classes[0], seed) for seed in range(start, start + MICRO_BATCH)]
+        return list(zip(addresses, engine.draw(version.ref, addresses), strict=True))
+
+    pictures = [each for _ in range(4) for each in batch()]
+
+    def forward() -> int:
+        return len(drawing(latents, type_index))
+
+    def whole() -> int:
+        return len([encoded(version.ref, *each) for each in batch()])
+
+    def encode(threads: int) -> int:
+        return len(list(pools[threads].map(lambda each: encoded(version.ref, *each), pictures)))
+
+    return forward, whole, encode
+
+
+def _rate(work: Callable[[], int], seconds: float) -> float:
+    """Images a second, after a fifth of the time to warm up."""
+    for stretch in (seconds / 5, seconds):
+        images, begun = 0, time.monotonic()
+        while (taken := time.monotonic() - begun) < stretch:
+            images += work()
+    return images / taken
+
+
+def measure_apart(data_dir: Path, seconds: float) -> dict[str, float]:
+    """`measure` in a process of its own, as a sampling worker is one."""
+    words = ["--data-dir", str(data_dir), "--seconds", str(seconds), "--json"]
+    command = [sys.executable, "-m", "benchmarks.serving.limits", *words]
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return dict(json.loads(printed))
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seconds", type=float, default=5.0, help="for each of the four measurements")
+    options.add_argument("--data-dir", type=Path, help="of a service that has a model `m`; default: a new one's")
+    options.add_argument("--json", action="store_true")
+    given = options.parse_args()
+    # As the sampling worker has it; read once, when torch is loaded, which is why this file imports torch so late.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if given.data_dir:
+        rates = measure(given.data_dir, given.seconds)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            _publish(Path(folder))
+            rates = measure(Path(folder), given.seconds)
+    print(json.dumps(rates) if given.json else _table(rates))
+
+
+def _publish(folder: Path) -> None:
+    from benchmarks.serving.article_generator import article_config, publish, save_weights
+
+    config = article_config()
+    publish(folder, MODEL, save_weights(folder, config), config)
+
+
+def _table(rates: dict[str, Any]) -> str:
+    from benchmarks.serving.machine import machine
+
+    return "\n".join([machine(), *(f"{name:<26}{rate:8.1f} images/s" for name, rate in rates.items())])
+
+
+if __name__ == "__main__":
+    main()

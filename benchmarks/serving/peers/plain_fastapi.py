@@ -1,0 +1,26 @@
+"""FastAPI that calls torch in a thread of its pool, an image a call: what one writes first.
+
+PUBLISHED_VERSION=FOLDER python -m benchmarks.serving.peers.plain_fastapi PORT
+"""
+
+import sys
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Response
+
+from benchmarks.serving.peers.published import Published
+
+app = FastAPI()
+published = Published.load()
+
+
+@app.post("/generate")
+def generate(body: dict[str, Any]) -> Response:
+    """An image."""
+    [image] = published.pngs(1)
+    return Response(image, media_type="image/png")
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_config=None, access_log=False, server_header=False)
