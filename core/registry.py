@@ -94,8 +94,8 @@ class Registry:
     def models(self) -> list[Model]:
         """Newest first."""
         folder = self.store.path("models")
-        entries = folder.iterdir() if folder.exists() else []
-        found = [model for entry in entries if (model := self._model(entry.name))]
+        names = os.listdir(folder) if folder.exists() else []  # noqa: PTH208 (as in `_stamp`)
+        found = [model for name in names if (model := self._model(name))]
         return sorted(found, key=lambda model: (model.created_at, model.name), reverse=True)
 
     def weights(self, model: str, number: int) -> Path:
