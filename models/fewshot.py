@@ -1,0 +1,174 @@
+"""Generator and discriminator for few photographs: residual, without normalisation, with grain from noise inputs.
+
+After R3GAN (Huang et al. 2024, arXiv:2501.05441, section 4): residual branches that begin at zero, no normalisation, and
+resampling by a low-pass filter, so that no layer's grid shows. Three things are different, for small images on a CPU:
+the generator's branches are two plain 3x3 convolutions; the discriminator halves by strided 4x4 convolutions, as DCGAN
+does (Radford et al. 2015, arXiv:1511.06434); and noise comes in at every resolution (Karras et al. 2018,
+arXiv:1812.04948, section 3.2), since the grain of metal is random and would otherwise have to be made of the latent.
+
+No image depends on the others of its batch: there are no batch statistics anywhere.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SMALLEST = 4  # height and width of the generator's first and the discriminator's last feature map, in pixels
+WIDEST = 8  # the widest feature maps have so many times the channels of the narrowest
+SLOPE = 0.2  # of the leaky rectifiers, for negative values
+FIRST_NOISE = 0.1  # standard deviation of the noise that is added at first, in every channel
+
+
+def resolutions(resolution: int) -> list[int]:
+    """Sides of the feature maps, from 4 to the image's."""
+    return [SMALLEST * 2**level for level in range(int(math.log2(resolution // SMALLEST)) + 1)]
+
+
+def noise_size(resolution: int) -> int:
+    """How many noise values an image of this side takes: one for each place of each resolution above the first."""
+    return sum(side**2 for side in resolutions(resolution)[1:])
+
+
+def one_hot(type_index: Tensor, types: int, dtype: torch.dtype) -> Tensor:
+    """(B,) int64 -> (B, types)."""
+    return F.one_hot(type_index, types).to(dtype)
+
+
+class Generator(nn.Module):
+    """Latents to images.
+
+    Args:
+        resolution: side of the images in pixels, a power of two from 32.
+        channels: 1 (gray) or 3 (RGB).
+        style_size: how many of a latent's numbers decide what is shown; the others are the noise of the grain.
+        width: channels at the image's own resolution; doubled at each one below, up to `WIDEST` times.
+        types: number of defect types.
+
+    Attributes:
+        latent_size: length of a latent, ``style_size`` + `noise_size`; each number is standard normal.
+        conditioning: 0 … 1, how much the type matters (Shahbazi et al. 2022, arXiv:2201.06578: a small set is learnt
+            without its types first, else the images of a type become one).
+    """
+
+    conditioning: Tensor
+
+    def __init__(self, resolution: int, channels: int, style_size: int, width: int, types: int) -> None:
+        super().__init__()
+        self.sides = resolutions(resolution)
+        self.style_size, self.types = style_size, types
+        self.latent_size = style_size + noise_size(resolution)
+        widths = [width * min(WIDEST, resolution // side) for side in self.sides]
+        self.embedding = nn.Linear(types, style_size, bias=False)
+        self.first = nn.Linear(2 * style_size, widths[0] * SMALLEST**2)
+        self.doublings = nn.ModuleList(Doubling(wide, narrow) for wide, narrow in pairwise(widths))
+        self.blocks = nn.ModuleList(NoisyResidual(each, types) for each in widths[1:])
+        self.last = nn.Conv2d(widths[-1], channels, 3, padding=1)
+        self.register_buffer("conditioning", torch.zeros(()))
+        nn.init.normal_(self.embedding.weight)
+        _initialise(self.first, 1.0)
+        _initialise(self.last, 1.0)
+
+    def forward(self, latents: Tensor, type_index: Tensor) -> Tensor:
+        """(B, latent_size) and (B,) int64 -> (B, channels, resolution, resolution), of the same dtype.
+
+        Photographs are in [-1, 1]; images may reach beyond, and are to be clamped.
+        """
+        style, *noise = latents.split([self.style_size, *(side**2 for side in self.sides[1:])], 1)
+        told = self.conditioning * one_hot(type_index, self.types, latents.dtype)
+        features = self.first(torch.cat([style, self.embedding(told)], 1)).unflatten(1, (-1, SMALLEST, SMALLEST))
+        for double, block, grain in zip(self.doublings, self.blocks, noise, strict=True):
+            features = double(features)
+            features = block(features, grain.view(-1, 1, *features.shape[2:]), told)
+        images: Tensor = self.last(F.leaky_relu(features, SLOPE))
+        return images
+
+
+class Doubling(nn.Module):
+    """Feature maps of twice the side and other channels: 1x1 convolution, then the low-pass filter [1, 3, 3, 1]."""
+
+    low_pass: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.change = nn.Conv2d(inputs, outputs, 1, bias=False)
+        # Of each axis's four taps two meet a value at any place, so they sum to 2 on each axis.
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
+        self.register_buffer("low_pass", torch.outer(taps, taps).repeat(outputs, 1, 1, 1), persistent=False)
+        _initialise(self.change, 1.0)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, inputs, S, S) -> (B, outputs, 2 S, 2 S)."""
+        changed = self.change(features)
+        return F.conv_transpose2d(changed, self.low_pass, stride=2, padding=1, groups=len(self.low_pass))
+
+
+class NoisyResidual(nn.Module):
+    """Adds to feature maps what two 3x3 convolutions make of them and of noise; at first, nothing.
+
+    The noise's strength is learnt for each channel. The type scales the channels between the convolutions.
+    """
+
+    def __init__(self, width: int, types: int) -> None:
+        super().__init__()
+        self.before = nn.Conv2d(width, width, 3, padding=1)
+        self.after = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.noise_strength = nn.Parameter(torch.full((1, width, 1, 1), FIRST_NOISE))
+        self.gain = nn.Linear(types, width, bias=False)
+        _initialise(self.before, math.sqrt(2 / (1 + SLOPE**2)))
+        nn.init.zeros_(self.after.weight)
+        nn.init.zeros_(self.gain.weight)
+
+    def forward(self, features: Tensor, noise: Tensor, told: Tensor) -> Tensor:
+        """(B, width, S, S), (B, 1, S, S), (B, types) -> (B, width, S, S)."""
+        inner = self.before(F.leaky_relu(features, SLOPE)) + self.noise_strength * noise
+        inner = inner * (1 + self.gain(told)[:, :, None, None])
+        changed: Tensor = features + self.after(F.leaky_relu(inner, SLOPE))
+        return changed
+
+
+class Discriminator(nn.Module):
+    """Images to logits: how much each looks like a photograph, and how much like a photograph of its type.
+
+    The second is the first plus a projection of the features on the type (Miyato, Koyama 2018, arXiv:1802.05637), which
+    is zero at first.
+
+    Args:
+        resolution: side of the images in pixels, a power of two from 32.
+        channels: 1 (gray) or 3 (RGB).
+        width: channels at half the image's resolution; doubled at each one below, up to `WIDEST` times.
+        types: number of defect types.
+    """
+
+    def __init__(self, resolution: int, channels: int, width: int, types: int) -> None:
+        super().__init__()
+        self.types = types
+        widths = [width * min(WIDEST, resolution // 2 // side) for side in resolutions(resolution // 2)[::-1]]
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise([channels, *widths]):
+            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(SLOPE)]
+        layers += [nn.Conv2d(widths[-1], widths[-1], SMALLEST), nn.LeakyReLU(SLOPE), nn.Flatten()]
+        self.layers = nn.Sequential(*layers)
+        self.last = nn.Linear(widths[-1], 1)
+        self.projection = nn.Linear(types, widths[-1], bias=False)
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):
+                _initialise(layer, math.sqrt(2 / (1 + SLOPE**2)))
+        _initialise(self.last, 1.0)
+        nn.init.zeros_(self.projection.weight)
+
+    def forward(self, images: Tensor, type_index: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, channels, resolution, resolution) float32, (B,) int64 -> (B,), (B,) float32 logits."""
+        features = self.layers(images)
+        logits = self.last(features).squeeze(1)
+        of_type = self.projection(one_hot(type_index, self.types, features.dtype))
+        return logits, logits + (of_type * features).sum(1)
+
+
+def _initialise(layer: nn.Linear | nn.Conv2d, gain: float) -> None:
+    """Normal weights that keep the values' variance times gain squared (He et al. 2015, arXiv:1502.01852); no bias."""
+    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(layer.weight[0].numel()))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
