@@ -39,14 +39,57 @@ class DcganOverrides(BaseModel):
     batch_size: int = Field(12, ge=1, le=1024, description="photographs in one step")
 
 
+class FewshotOverrides(BaseModel):
+    """For 20 to 2,000 photographs: relativistic loss, both gradient penalties, augmentation, averaged generator."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    latent_size: int = Field(
+        64, ge=1, le=1024, description="how many of a latent's numbers decide what is shown, beside those of the grain"
+    )
+    generator_width: int = Field(
+        8,
+        ge=1,
+        le=128,
+        description="channels of the generator at the images' resolution; doubled at each one below, up to 8 times",
+    )
+    discriminator_width: int = Field(
+        32,
+        ge=1,
+        le=256,
+        description="channels of the discriminator at half the resolution; doubled at each one below, up to 8 times",
+    )
+    learning_rate: float = Field(
+        4e-4, gt=0, le=1, description="Adam's rate for both networks at first; a quarter of it at the end"
+    )
+    gradient_penalty: float = Field(
+        5.0,
+        gt=0,
+        le=10_000,
+        description="gamma, the weight of both gradient penalties at first; a quarter of it at the end. "
+        "More is steadier and slower",
+    )
+    average_images: int = Field(
+        10_000, ge=1, le=100_000_000, description="half-life of the averaged generator, in photographs shown"
+    )
+    augment_probability: float = Field(
+        0.7, ge=0, le=1, description="share of the images that the discriminator sees shifted, brightened, contrasted"
+    )
+    augment_shift: float = Field(0.125, ge=0, le=0.5, description="farthest shift, as a share of the side")
+    augment_brightness: float = Field(0.2, ge=0, le=2, description="largest change, black to white being 2")
+    augment_contrast: float = Field(0.25, ge=0, lt=1, description="largest change of the contrast's factor")
+    batch_size: int = Field(16, ge=2, le=1024, description="photographs in one step")
+
+
 @dataclass(frozen=True)
 class Preset:
-    """A recipe that a training job can name."""
+    """A recipe that a training job can name. Its default length is so many epochs, or so many photographs shown."""
 
-    overrides: type[DcganOverrides]
+    overrides: type[DcganOverrides] | type[FewshotOverrides]
     resolutions: tuple[int, ...]
     default_resolution: int
-    default_epochs: int
+    default_epochs: int | None
+    default_images: int | None
     shaping: tuple[str, ...]  # overrides that give the networks their shape, resolution aside
 
 
@@ -56,7 +99,16 @@ PRESETS: dict[str, Preset] = {
         resolutions=(32, 64, 128, 256),
         default_resolution=128,
         default_epochs=128,
+        default_images=None,
         shaping=("latent_size", "generator_depth", "discriminator_depth"),
+    ),
+    "fewshot": Preset(
+        FewshotOverrides,
+        resolutions=(32, 64, 128, 256),
+        default_resolution=64,
+        default_epochs=None,
+        default_images=160_000,
+        shaping=("latent_size", "generator_width", "discriminator_width"),
     ),
 }
 
@@ -68,9 +120,11 @@ class TrainingRequest(BaseModel):
 
     dataset: str = Field(min_length=1, max_length=64, description="a dataset's id or name")
     model: Name = Field(description="the model whose next version the job publishes")
-    preset: Literal["dcgan"] = Field("dcgan", description="the recipe")
+    preset: Literal["dcgan", "fewshot"] = Field("dcgan", description="the recipe")
     resolution: int | None = Field(None, description="side of the images, in pixels; null: the preset's default")
-    epochs: int | None = Field(None, ge=1, le=1_000_000, description="passes over the dataset; null: the preset's")
+    epochs: int | None = Field(
+        None, ge=1, le=1_000_000, description="passes over the dataset; null: the preset's length"
+    )
     steps: int | None = Field(None, ge=1, le=100_000_000, description="updates, instead of epochs")
     seed: int = Field(0, ge=0, le=HIGHEST_SEED, description="of all that is random in the run")
     overrides: dict[str, Any] = Field(default_factory=dict, description="the preset's numbers, where not default")
@@ -126,7 +180,10 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
         raise CannotTrain("/resolution", f"preset '{request.preset}' has layers for {known}, not for {resolution}")
     numbers = preset.overrides.model_validate({**inherited, **request.overrides}).model_dump()
     steps_per_epoch = -(-dataset.image_count // numbers["batch_size"])
-    epochs = request.epochs or (None if request.steps else preset.default_epochs)
+    epochs, steps = request.epochs, request.steps
+    if epochs is None and steps is None:
+        epochs = preset.default_epochs
+        steps = preset.default_images and -(-preset.default_images // numbers["batch_size"])
     config = {
         "resolution": resolution,
         "channels": 1 if dataset.mode == "L" else 3,
@@ -134,7 +191,7 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
         "seed": request.seed,
         "epochs": epochs,
         "steps_per_epoch": steps_per_epoch,
-        "total_steps": request.steps or (epochs or 0) * steps_per_epoch,
+        "total_steps": steps or (epochs or 0) * steps_per_epoch,
         **request.model_dump(include={"priority", "max_seconds", "patience", "deterministic"}),
         "init_from": origin.ref if origin else None,
         **numbers,
@@ -181,10 +238,16 @@ def request_schema() -> dict[str, Any]:
                 "properties": {
                     "overrides": {"$ref": f"#/$defs/{name}"},
                     "resolution": {"enum": [None, *preset.resolutions], "default": preset.default_resolution},
-                    "epochs": {"default": preset.default_epochs},
+                    "epochs": {"default": preset.default_epochs, "description": _usual_length(preset)},
                 }
             },
         }
         for name, preset in PRESETS.items()
     ]
     return schema
+
+
+def _usual_length(preset: Preset) -> str:
+    if preset.default_images is None:
+        return f"passes over the dataset; null: {preset.default_epochs}"
+    return f"passes over the dataset; null: as many steps as show {preset.default_images:,} photographs"

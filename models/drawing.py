@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from models.trainer import to_bytes
+from models.rendering import to_bytes
 
 Precision = Literal["float32", "bfloat16"]
 _PRECISIONS: tuple[Precision, Precision] = ("float32", "bfloat16")
@@ -32,6 +32,7 @@ class Drawing:
     def __init__(
         self, generator: nn.Module, latent_size: int, batch: int, precision: Precision, device: torch.device
     ) -> None:
+        self.latent_size = latent_size
         self.network = folded(generator).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if precision != "float32":
             _lower(self.network, getattr(torch, precision))

@@ -1,6 +1,6 @@
 """Generator and discriminator for few photographs: residual, without normalisation, with grain from noise inputs.
 
-After R3GAN (Huang et al. 2024, arXiv:2501.05441, section 4): residual branches that begin at zero, no normalisation, and
+After R3GAN (Huang et al. 2024, arXiv:2501.05441, section 4): residual branches that begin at zero, no normalisation,
 resampling by a low-pass filter, so that no layer's grid shows. Three things are different, for small images on a CPU:
 the generator's branches are two plain 3x3 convolutions; the discriminator halves by strided 4x4 convolutions, as DCGAN
 does (Radford et al. 2015, arXiv:1511.06434); and noise comes in at every resolution (Karras et al. 2018,
@@ -102,7 +102,8 @@ class Doubling(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, inputs, S, S) -> (B, outputs, 2 S, 2 S)."""
         changed = self.change(features)
-        return F.conv_transpose2d(changed, self.low_pass, stride=2, padding=1, groups=len(self.low_pass))
+        low_pass = self.low_pass.to(changed.dtype)
+        return F.conv_transpose2d(changed, low_pass, stride=2, padding=1, groups=len(low_pass))
 
 
 class NoisyResidual(nn.Module):
@@ -130,10 +131,12 @@ class NoisyResidual(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to logits: how much each looks like a photograph, and how much like a photograph of its type.
+    """Images to one logit each: strided 4x4 convolutions and leaky rectifiers, then the inner product with a head.
 
-    The second is the first plus a projection of the features on the type (Miyato, Koyama 2018, arXiv:1802.05637), which
-    is zero at first.
+    The head is one for all types plus, as the generator's `conditioning` says, one for the image's type, which is zero
+    at first (projection: Miyato, Koyama 2018, arXiv:1802.05637, section 3).
+
+    Around almost every image the network is linear, which `models/discriminator_pass.py` uses.
 
     Args:
         resolution: side of the images in pixels, a power of two from 32.
@@ -142,33 +145,39 @@ class Discriminator(nn.Module):
         types: number of defect types.
     """
 
+    conditioning: Tensor
+
     def __init__(self, resolution: int, channels: int, width: int, types: int) -> None:
         super().__init__()
         self.types = types
         widths = [width * min(WIDEST, resolution // 2 // side) for side in resolutions(resolution // 2)[::-1]]
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise([channels, *widths]):
-            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(SLOPE)]
-        layers += [nn.Conv2d(widths[-1], widths[-1], SMALLEST), nn.LeakyReLU(SLOPE), nn.Flatten()]
-        self.layers = nn.Sequential(*layers)
-        self.last = nn.Linear(widths[-1], 1)
-        self.projection = nn.Linear(types, widths[-1], bias=False)
-        for layer in layers:
-            if isinstance(layer, nn.Conv2d):
-                _initialise(layer, math.sqrt(2 / (1 + SLOPE**2)))
-        _initialise(self.last, 1.0)
-        nn.init.zeros_(self.projection.weight)
+        strided = [nn.Conv2d(inputs, outputs, 4, 2, 1) for inputs, outputs in pairwise([channels, *widths])]
+        self.convolutions = nn.ModuleList([*strided, nn.Conv2d(widths[-1], widths[-1], SMALLEST)])
+        self.head = nn.Linear(widths[-1], 1)
+        self.heads_by_type = nn.Linear(types, widths[-1], bias=False)
+        self.register_buffer("conditioning", torch.zeros(()))
+        for layer in self.convolutions:
+            _initialise(layer, math.sqrt(2 / (1 + SLOPE**2)))
+        _initialise(self.head, 1.0)
+        nn.init.zeros_(self.heads_by_type.weight)
 
-    def forward(self, images: Tensor, type_index: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, channels, resolution, resolution) float32, (B,) int64 -> (B,), (B,) float32 logits."""
-        features = self.layers(images)
-        logits = self.last(features).squeeze(1)
-        of_type = self.projection(one_hot(type_index, self.types, features.dtype))
-        return logits, logits + (of_type * features).sum(1)
+    def forward(self, images: Tensor, type_index: Tensor) -> Tensor:
+        """(B, channels, resolution, resolution) float32, (B,) int64 -> (B,) float32 logits."""
+        features = images
+        for convolution in self.convolutions:
+            features = F.leaky_relu(convolution(features), SLOPE)
+        return (features.flatten(1) * self.heads(type_index)).sum(1) + self.head.bias
+
+    def heads(self, type_index: Tensor) -> Tensor:
+        """(B,) int64 -> (B, features), what the logit is the inner product of the features with."""
+        told = self.conditioning * one_hot(type_index, self.types, self.head.weight.dtype)
+        heads: Tensor = self.head.weight + self.heads_by_type(told)
+        return heads
 
 
-def _initialise(layer: nn.Linear | nn.Conv2d, gain: float) -> None:
+def _initialise(layer: nn.Module, gain: float) -> None:
     """Normal weights that keep the values' variance times gain squared (He et al. 2015, arXiv:1502.01852); no bias."""
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
     nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(layer.weight[0].numel()))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -1,13 +1,18 @@
 """From a preset's name and its resolved configuration to what trains and what draws."""
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.dcgan import Generator
-from models.trainer import DcganConfig, Trainer
+from models import dcgan, fewshot
+from models.dcgan_trainer import DcganConfig, DcganTrainer
+from models.fewshot_trainer import FewshotConfig, FewshotTrainer
+from models.trainer import Trainer
+
+Generator = dcgan.Generator | fewshot.Generator
+Config = TypeVar("Config", DcganConfig, FewshotConfig)
 
 
 def build_trainer(
@@ -18,25 +23,46 @@ def build_trainer(
     types: int,
     device: torch.device,
 ) -> Trainer:
-    """A run of the preset at its first step. For the shapes see `Trainer`.
+    """A run of the preset at its first step. For the shapes see `DcganTrainer`.
 
     Raises:
         KeyError: an unknown preset, or a configuration that lacks one of its numbers.
     """
-    return {"dcgan": Trainer}[preset](_numbers(config), images, type_index, types, device)
+    return {"dcgan": _dcgan_trainer, "fewshot": _fewshot_trainer}[preset](config, images, type_index, types, device)
 
 
-def build_generator(preset: str, config: dict[str, Any], types: int) -> nn.Module:
-    """The preset's generator with weights yet to be loaded; it maps (B, latent_size) and (B,) to (B, C, H, W).
+def build_generator(preset: str, config: dict[str, Any], types: int) -> Generator:
+    """The preset's generator with weights yet to be loaded; it maps (B, its latent_size) and (B,) to (B, C, H, W).
 
     Raises:
         KeyError: an unknown preset, or a configuration that lacks one of its numbers.
     """
-    numbers = _numbers(config)
-    return {"dcgan": Generator}[preset](
-        numbers.resolution, numbers.channels, numbers.latent_size, numbers.generator_depth, types
+    return {"dcgan": _dcgan_generator, "fewshot": _fewshot_generator}[preset](config, types)
+
+
+def _dcgan_trainer(
+    config: dict[str, Any], images: Tensor, type_index: Tensor, types: int, device: torch.device
+) -> Trainer:
+    return DcganTrainer(_numbers(DcganConfig, config), images, type_index, types, device)
+
+
+def _fewshot_trainer(
+    config: dict[str, Any], images: Tensor, type_index: Tensor, types: int, device: torch.device
+) -> Trainer:
+    return FewshotTrainer(_numbers(FewshotConfig, config), images, type_index, types, device)
+
+
+def _dcgan_generator(config: dict[str, Any], types: int) -> Generator:
+    return dcgan.Generator(
+        config["resolution"], config["channels"], config["latent_size"], config["generator_depth"], types
     )
 
 
-def _numbers(config: dict[str, Any]) -> DcganConfig:
-    return DcganConfig(**{field.name: config[field.name] for field in fields(DcganConfig)})
+def _fewshot_generator(config: dict[str, Any], types: int) -> Generator:
+    return fewshot.Generator(
+        config["resolution"], config["channels"], config["latent_size"], config["generator_width"], types
+    )
+
+
+def _numbers(kind: type[Config], config: dict[str, Any]) -> Config:
+    return kind(**{field.name: config[field.name] for field in fields(kind)})

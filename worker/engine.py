@@ -45,7 +45,7 @@ class Engine:
             UnknownModel: the version is not there, or no longer.
         """
         version, drawing = self._ready(reference)
-        size = version.config["latent_size"]
+        size = drawing.latent_size
         latents = torch.stack([latent(each.seed, each.defect_type, size) for each in addresses])
         type_index = torch.tensor([version.classes.index(each.defect_type) for each in addresses])
         pixels: NDArray[np.uint8] = drawing(latents, type_index).numpy()
@@ -58,7 +58,7 @@ class Engine:
             generator.load_state_dict(load_file(self.registry.weights(version.model, version.version)))
             # On another kind of device than the one that it was qualified on, a version draws in float32.
             precision = version.precision if kind_of(self.device) == version.qualified_on else "float32"
-            drawing = Drawing(generator, version.config["latent_size"], MICRO_BATCH, precision, self.device)
+            drawing = Drawing(generator, generator.latent_size, MICRO_BATCH, precision, self.device)
             self._loaded[reference] = (version, drawing)
             while len(self._loaded) > self.capacity:
                 self._loaded.popitem(last=False)

@@ -20,5 +20,5 @@ def qualify(preset: str, config: dict[str, Any], weights: Mapping[str, Tensor], 
     generator = build_generator(preset, config, len(classes))
     generator.load_state_dict(dict(weights))
     types = [seed % len(classes) for seed in range(IMAGES)]
-    latents = [latent(seed, classes[each], config["latent_size"]) for seed, each in enumerate(types)]
+    latents = [latent(seed, classes[each], generator.latent_size) for seed, each in enumerate(types)]
     return qualified_precision(generator, torch.stack(latents), torch.tensor(types), MICRO_BATCH, device)

@@ -17,7 +17,7 @@ from core.logs import request_id as current_request_id
 from core.queues import TRAIN, TRAIN_SEGMENT, worker_name
 from core.records import Job, JobState, ModelVersion, Progress
 from models.drawing import kind_of
-from models.trainer import PREVIEW_COLUMNS
+from models.fixed_samples import PREVIEW_COLUMNS
 from worker.celery import app, device, quick_services, services, stopping, threads
 from worker.checkpoints import newest_step, save_checkpoint
 from worker.failures import LASTING, reason_for
@@ -168,10 +168,10 @@ class _Reports:
 
     def _send(self) -> bool:
         run, trainer, jobs = self.run, self.run.trainer, quick_services().jobs
-        images = (run.step - self.step) * trainer.config.batch_size
+        images = (run.step - self.step) * trainer.batch_size
         IMAGES.inc(images)
         rate = images / max(time.monotonic() - self.since, 1e-9) or run.job.progress.images_per_second
-        left = (run.total_steps - run.step) * trainer.config.batch_size
+        left = (run.total_steps - run.step) * trainer.batch_size
         progress = Progress(
             step=run.step,
             total_steps=run.total_steps,

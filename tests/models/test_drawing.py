@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from models.dcgan import Generator
 from models.drawing import Drawing, Precision, folded, qualified_precision
-from models.trainer import render
+from models.rendering import render
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.trainer import DcganConfig, Trainer, render
+from models.dcgan_trainer import DcganConfig, DcganTrainer
+from models.rendering import render
 
 CONFIG = DcganConfig(
     resolution=32,
@@ -22,9 +23,9 @@ CONFIG = DcganConfig(
 )
 
 
-def trainer(count: int = 10, config: DcganConfig = CONFIG) -> Trainer:
+def trainer(count: int = 10, config: DcganConfig = CONFIG) -> DcganTrainer:
     images = torch.randint(0, 256, (count, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return Trainer(config, images, torch.arange(count) % 2, 2, torch.device("cpu"))
+    return DcganTrainer(config, images, torch.arange(count) % 2, 2, torch.device("cpu"))
 
 
 def test_an_epochs_last_short_batch_trains() -> None:

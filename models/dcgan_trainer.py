@@ -1,0 +1,160 @@
+"""The article's training run without its I/O: data order, latents, updates, and all of its state as tensors."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from models.dcgan import Discriminator, Generator
+from models.fixed_samples import FixedSamples
+from models.objectives import fake_loss, real_loss
+from models.rendering import from_bytes
+from models.trainer import Networks
+from models.training_state import copied_weights, flat_state, load_flat_state
+
+
+@dataclass(frozen=True)
+class DcganConfig:
+    """A run's numbers; their defaults, bounds and units are documented with the preset's words."""
+
+    resolution: int
+    channels: int
+    seed: int
+    latent_size: int
+    generator_depth: int
+    discriminator_depth: int
+    generator_learning_rate: float
+    discriminator_learning_rate: float
+    beta1: float
+    beta2: float
+    batch_size: int
+
+
+class DcganTrainer:
+    """The article's run on one dataset, step by step; a `Trainer`.
+
+    Everything random comes from one CPU generator seeded by ``config.seed``, whatever the device, and that generator's
+    state is part of `state_dict`: a run that is saved and loaded goes on as if it had never stopped.
+
+    Args:
+        config: the run's numbers.
+        images: (N, channels, resolution, resolution) uint8.
+        type_index: (N,) int64, each image's defect type.
+        types: number of defect types.
+        device: where the networks live; the images stay where they are and travel batch by batch.
+    """
+
+    def __init__(
+        self, config: DcganConfig, images: Tensor, type_index: Tensor, types: int, device: torch.device
+    ) -> None:
+        self.config, self.device, self.types = config, device, types
+        self.images, self.type_index = images, type_index
+        self.random = torch.Generator().manual_seed(config.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.generator = Generator(
+                config.resolution, config.channels, config.latent_size, config.generator_depth, types
+            ).to(device)
+            self.discriminator = Discriminator(
+                config.resolution, config.channels, config.discriminator_depth, types
+            ).to(device)
+        betas = (config.beta1, config.beta2)
+        self.generator_optimiser = Adam(self.generator.parameters(), config.generator_learning_rate, betas=betas)
+        self.discriminator_optimiser = Adam(
+            self.discriminator.parameters(), config.discriminator_learning_rate, betas=betas
+        )
+        self.completed_steps = 0
+        self.order = torch.randperm(len(images), generator=self.random)
+        self.samples = FixedSamples(images, types, config.latent_size, config.seed, device)
+
+    @property
+    def batch_size(self) -> int:
+        return self.config.batch_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.images) // self.config.batch_size)
+
+    def step(self) -> dict[str, float]:
+        """One update of the discriminator, then one of the generator; returns the losses and mean scores.
+
+        ``real_score`` and ``fake_score`` are the discriminator's mean probability of "real", 0 to 1, before its update.
+        An epoch's last batch is as short as what is left: every label takes its shape from the batch, where the
+        article's loop made labels of the full batch size and stopped.
+        """
+        chosen = self._next_batch()
+        real = from_bytes(self.images[chosen].to(self.device))
+        type_index = self.type_index[chosen].to(self.device)
+        fake = self.generator(self._latents(len(chosen)).to(self.device), type_index)
+
+        self.discriminator_optimiser.zero_grad()
+        real_logits = self.discriminator(real, type_index)
+        loss_on_real = real_loss(real_logits)
+        loss_on_real.backward()
+        fake_logits = self.discriminator(fake.detach(), type_index)
+        loss_on_fake = fake_loss(fake_logits)
+        loss_on_fake.backward()
+        self.discriminator_optimiser.step()
+
+        # The generator's gradient passes through the discriminator; the discriminator's own is not needed here.
+        self.discriminator.requires_grad_(False)
+        self.generator_optimiser.zero_grad()
+        generator_loss = real_loss(self.discriminator(fake, type_index))
+        generator_loss.backward()
+        self.generator_optimiser.step()
+        self.discriminator.requires_grad_(True)
+
+        self.completed_steps += 1
+        return {
+            "discriminator_loss": (loss_on_real + loss_on_fake).item(),
+            "generator_loss": generator_loss.item(),
+            "real_score": real_logits.detach().sigmoid().mean().item(),
+            "fake_score": fake_logits.detach().sigmoid().mean().item(),
+        }
+
+    def preview(self) -> Tensor:
+        return self.samples.preview(self.generator)
+
+    def evaluate(self) -> float:
+        return self.samples.distance(self.generator)
+
+    def networks(self) -> Networks:
+        return {name: copied_weights(module) for name, module in self._modules().items()}
+
+    def load_networks(self, networks: Networks) -> None:
+        for name, module in self._modules().items():
+            module.load_state_dict(networks[name])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {
+            "random": self.random.get_state(),
+            "order": self.order,
+            "completed_steps": torch.tensor(self.completed_steps),
+            **flat_state(self._modules(), self._optimisers()),
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.random.set_state(state["random"])
+        self.order = state["order"]
+        self.completed_steps = int(state["completed_steps"])
+        load_flat_state(state, self._modules(), self._optimisers())
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def _optimisers(self) -> dict[str, Optimizer]:
+        return {
+            "generator_optimiser": self.generator_optimiser,
+            "discriminator_optimiser": self.discriminator_optimiser,
+        }
+
+    def _next_batch(self) -> Tensor:
+        position = self.completed_steps % self.steps_per_epoch
+        if position == 0 and self.completed_steps:
+            self.order = torch.randperm(len(self.images), generator=self.random)
+        size = self.config.batch_size
+        return self.order[position * size : (position + 1) * size]
+
+    def _latents(self, count: int) -> Tensor:
+        return torch.randn(count, self.config.latent_size, generator=self.random)

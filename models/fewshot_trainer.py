@@ -1,0 +1,235 @@
+"""A training run on few photographs: schedules, updates, averaging, and all of its state as tensors."""
+
+import copy
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from models.augment import Draw, Strength, Symmetries, augment, draw
+from models.balanced_batches import BalancedBatches
+from models.discriminator_pass import DiscriminatorPass
+from models.fewshot import Discriminator, Generator
+from models.fixed_samples import FixedSamples
+from models.objectives import relativistic_discriminator_loss, relativistic_generator_loss
+from models.rendering import from_bytes
+from models.trainer import Networks
+from models.training_state import below, copied_weights, flat_state, load_flat_state
+
+FINAL_SHARE = 0.25  # of the learning rate and of the penalties' weight, at the end of the run
+CONDITIONING_BEGINS, CONDITIONING_COMPLETE = 0.15, 0.4  # share of the run
+BETA1, BETA2 = 0.0, 0.99  # of Adam: R3GAN, arXiv:2501.05441, and StyleGAN2, arXiv:1912.04958
+
+
+@dataclass(frozen=True)
+class FewshotConfig:
+    """A run's numbers; their defaults, bounds and units are documented with the preset's words."""
+
+    resolution: int
+    channels: int
+    seed: int
+    total_steps: int
+    latent_size: int
+    generator_width: int
+    discriminator_width: int
+    learning_rate: float
+    gradient_penalty: float
+    average_images: int
+    augment_probability: float
+    augment_shift: float
+    augment_brightness: float
+    augment_contrast: float
+    batch_size: int
+
+
+class FewshotTrainer:
+    """A run on one dataset, step by step; a `Trainer`.
+
+    Args:
+        config: the run's numbers.
+        images: (N, channels, resolution, resolution) uint8, on the CPU.
+        type_index: (N,) int64, each image's defect type.
+        types: number of defect types.
+        device: where the networks live, and a copy of the images.
+        symmetries: under which turns a photograph of a type stays one; without, under flips, and no quarter turn.
+    """
+
+    def __init__(
+        self,
+        config: FewshotConfig,
+        images: Tensor,
+        type_index: Tensor,
+        types: int,
+        device: torch.device,
+        symmetries: Symmetries | None = None,
+    ) -> None:
+        self.config, self.device, self.types = config, device, types
+        self.images = images.to(device)
+        self.symmetries = symmetries or _flips(types)
+        self.strength = Strength(
+            config.augment_probability, config.augment_shift, config.augment_brightness, config.augment_contrast
+        )
+        self.random = torch.Generator().manual_seed(config.seed)
+        self._build_networks()
+        self.generator_optimiser = _adam(self.generator, config)
+        self.discriminator_optimiser = _adam(self.discriminator, config)
+        self.batches = BalancedBatches(type_index, types, self.random)
+        self.samples = FixedSamples(images, types, self.generator.latent_size, config.seed, device)
+        self.completed_steps = 0
+
+    @property
+    def batch_size(self) -> int:
+        return self.config.batch_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.images) // self.config.batch_size)
+
+    def step(self) -> dict[str, float]:
+        """One update of the discriminator, then one of the generator.
+
+        Returns:
+            ``discriminator_loss`` and ``generator_loss``, the relativistic losses; ``real_penalty`` and
+            ``fake_penalty``, R1 and R2 as they are added to the former; ``sign_rate``, the mean sign of D(x) - D(G(z))
+            over the pairs, -1 to 1; ``margin``, the mean of that difference.
+        """
+        self._keep_to_schedule()
+        chosen, type_index = self.batches.draw(self.config.batch_size)
+        real = from_bytes(self.images[chosen.to(self.device)])
+        types = type_index.to(self.device)
+        fake = self.generator(self._latents(len(chosen)).to(self.device), types)
+        measured = self._update_discriminator(real, fake.detach(), types, self._draw(type_index))
+        measured |= self._update_generator(real, fake, types, self._draw(type_index))
+        self._average_generator()
+        self.completed_steps += 1
+        return dict(zip(measured, torch.stack(list(measured.values())).tolist(), strict=True))
+
+    def preview(self) -> Tensor:
+        return self.samples.preview(self.average)
+
+    def evaluate(self) -> float:
+        return self.samples.distance(self.average)
+
+    def networks(self) -> Networks:
+        return {"generator": copied_weights(self.average), "discriminator": copied_weights(self.discriminator)}
+
+    def load_networks(self, networks: Networks) -> None:
+        self.generator.load_state_dict(networks["generator"])
+        self.average.load_state_dict(networks["generator"])
+        self.discriminator.load_state_dict(networks["discriminator"])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {
+            "random": self.random.get_state(),
+            "completed_steps": torch.tensor(self.completed_steps),
+            **{f"batches.{name}": value for name, value in self.batches.state_dict().items()},
+            **flat_state(self._modules(), self._optimisers()),
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.random.set_state(state["random"])
+        self.completed_steps = int(state["completed_steps"])
+        self.batches.load_state_dict(below(state, "batches"))
+        load_flat_state(state, self._modules(), self._optimisers())
+
+    def _build_networks(self) -> None:
+        config = self.config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            generator = Generator(
+                config.resolution, config.channels, config.latent_size, config.generator_width, self.types
+            )
+            discriminator = Discriminator(config.resolution, config.channels, config.discriminator_width, self.types)
+        for network in (generator, discriminator):
+            # Channels last: there the convolutions of small images are twice as fast.
+            network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator, self.discriminator = generator, discriminator
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
+
+    def _optimisers(self) -> dict[str, Optimizer]:
+        return {
+            "generator_optimiser": self.generator_optimiser,
+            "discriminator_optimiser": self.discriminator_optimiser,
+        }
+
+    def _keep_to_schedule(self) -> None:
+        """Sets what changes over the run: rates and penalties fall, the type comes in."""
+        progress = min(1.0, self.completed_steps / self.config.total_steps)
+        self._share = FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * progress)) / 2
+        for optimiser in self._optimisers().values():
+            for group in optimiser.param_groups:
+                group["lr"] = self.config.learning_rate * self._share
+        begun = (progress - CONDITIONING_BEGINS) / (CONDITIONING_COMPLETE - CONDITIONING_BEGINS)
+        conditioning = min(1.0, max(0.0, begun)) if self.types > 1 else 0.0
+        for network in (self.generator, self.discriminator, self.average):
+            network.conditioning.fill_(conditioning)
+
+    def _update_discriminator(self, real: Tensor, fake: Tensor, types: Tensor, drawn: Draw) -> dict[str, Tensor]:
+        images = torch.cat([real, fake]).requires_grad_()
+        seen = augment(images, drawn)
+        through = DiscriminatorPass(self.discriminator, _channels_last(seen.detach()), types.repeat(2))
+        logits = through.logits.requires_grad_()
+        loss = relativistic_discriminator_loss(*logits.chunk(2))
+        (weights,) = torch.autograd.grad(loss, logits)
+        # The penalty is on the images before their augmentation, so the way back goes on through it.
+        (gradients,) = torch.autograd.grad(seen, images, through.image_gradients())
+        gamma = self.config.gradient_penalty * self._share
+        directions = augment(gamma / len(real) * gradients, replace(drawn, brightness=torch.zeros(len(real))))
+        through.set_gradients(weights, _channels_last(directions))
+        self.discriminator_optimiser.step()
+        real_penalty, fake_penalty = (gamma / 2 * gradients.square().sum((1, 2, 3))).view(2, -1).mean(1)
+        real_logits, fake_logits = logits.detach().chunk(2)
+        return {
+            "discriminator_loss": loss.detach(),
+            "real_penalty": real_penalty,
+            "fake_penalty": fake_penalty,
+            "sign_rate": (real_logits - fake_logits).sign().mean(),
+            "margin": (real_logits - fake_logits).mean(),
+        }
+
+    def _update_generator(self, real: Tensor, fake: Tensor, types: Tensor, drawn: Draw) -> dict[str, Tensor]:
+        with torch.no_grad():
+            real_logits = self.discriminator(_channels_last(augment(real, drawn)), types)
+        # The gradient passes through the discriminator; the discriminator's own is not needed here.
+        self.discriminator.requires_grad_(False)
+        fake_logits = self.discriminator(_channels_last(augment(fake, drawn)), types)
+        self.generator_optimiser.zero_grad()
+        loss = relativistic_generator_loss(real_logits, fake_logits)
+        loss.backward()
+        self.generator_optimiser.step()
+        self.discriminator.requires_grad_(True)
+        return {"generator_loss": loss.detach()}
+
+    def _average_generator(self) -> None:
+        """Exponential moving average whose half-life is `average_images`, or a twentieth of the images seen before."""
+        seen = self.completed_steps * self.config.batch_size
+        half_life = min(self.config.average_images, seen / 20)
+        keep = 0.5 ** (self.config.batch_size / half_life) if half_life else 0.0
+        averages: list[Tensor] = list(self.average.parameters())
+        weights: list[Tensor] = list(self.generator.parameters())
+        with torch.no_grad():
+            torch._foreach_lerp_(averages, weights, 1 - keep)
+
+    def _draw(self, type_index: Tensor) -> Draw:
+        return draw(type_index, self.config.resolution, self.strength, self.symmetries, self.random)
+
+    def _latents(self, count: int) -> Tensor:
+        return torch.randn(count, self.generator.latent_size, generator=self.random)
+
+
+def _flips(types: int) -> Symmetries:
+    yes = torch.ones(types, dtype=torch.bool)
+    return Symmetries(horizontal_flip=yes, vertical_flip=yes, quarter_turn=~yes)
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _adam(network: nn.Module, config: FewshotConfig) -> Adam:
+    return Adam(network.parameters(), config.learning_rate, betas=(BETA1, BETA2), fused=True)

@@ -1,0 +1,27 @@
+"""Images as bytes."""
+
+import torch
+from torch import Tensor, nn
+
+
+def render(generator: nn.Module, latents: Tensor, type_index: Tensor) -> Tensor:
+    """Images of these latents as bytes: (B, C, H, W) uint8 on the CPU; the generator's mode is left as it was.
+
+    In evaluation mode batch norm uses its running statistics, so that no image depends on its neighbours.
+    """
+    training = generator.training
+    generator.eval()
+    with torch.inference_mode():
+        images: Tensor = generator(latents, type_index)
+    generator.train(training)
+    return to_bytes(images).cpu()
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Values in [-1, 1] of any floating dtype to gray levels 0 … 255: uint8 of the same shape."""
+    return (images.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def from_bytes(images: Tensor) -> Tensor:
+    """Gray levels 0 … 255 to values in [-1, 1]: float32 of the same shape."""
+    return images.float() / 127.5 - 1

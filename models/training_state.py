@@ -1,0 +1,45 @@
+"""Networks and optimisers as one flat dictionary of tensors, and back."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+def flat_state(modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimizer]) -> dict[str, Tensor]:
+    """``network.weight`` for each module's state, ``optimiser.0.exp_avg`` for each optimiser's slots."""
+    state: dict[str, Tensor] = {}
+    for name, module in modules.items():
+        state |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+    for name, optimiser in optimisers.items():
+        for index, slots in optimiser.state_dict()["state"].items():
+            state |= {f"{name}.{index}.{slot}": value for slot, value in slots.items()}
+    return state
+
+
+def load_flat_state(
+    state: Mapping[str, Tensor], modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimizer]
+) -> None:
+    """Takes over what `flat_state` gave of the like; an optimiser's rates stay as they are.
+
+    Raises:
+        KeyError, RuntimeError: the state is of other networks.
+    """
+    for name, module in modules.items():
+        module.load_state_dict(below(state, name))
+    for name, optimiser in optimisers.items():
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, value in below(state, name).items():
+            index, slot = key.split(".")
+            slots.setdefault(int(index), {})[slot] = value
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
+
+
+def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries ``prefix.key``, as ``key``."""
+    return {key.removeprefix(f"{prefix}."): value for key, value in state.items() if key.startswith(f"{prefix}.")}
+
+
+def copied_weights(module: nn.Module) -> dict[str, Tensor]:
+    """A module's state on the CPU, safe from further steps."""
+    return {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
