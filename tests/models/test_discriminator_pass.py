@@ -1,0 +1,53 @@
+"""Gradients with both penalties, without differentiating twice: the same as by differentiating twice."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.augment import Strength, Symmetries, augment, draw
+from models.discriminator_pass import DiscriminatorPass
+from models.fewshot import Discriminator
+from models.objectives import relativistic_discriminator_loss, squared_gradient_norms
+
+GAMMA, PAIRS = 3.0, 4
+
+
+@pytest.mark.parametrize("conditioning", [0.0, 0.6])
+def test_gradients_are_those_of_automatic_differentiation(conditioning: float) -> None:
+    torch.manual_seed(0)
+    network = Discriminator(32, 1, width=4, types=2).double()
+    torch.nn.init.normal_(network.heads_by_type.weight)
+    network.conditioning.fill_(conditioning)
+    types = torch.arange(PAIRS) % 2
+    flips = torch.ones(2, dtype=torch.bool)
+    drawn = draw(types, 32, Strength(1, 0.2, 0.3, 0.3), Symmetries(flips, flips, flips), torch.Generator())
+    images = torch.randn(2 * PAIRS, 1, 32, 32, dtype=torch.float64, requires_grad=True)
+
+    logits = network(augment(images, drawn), types.repeat(2))
+    norms = squared_gradient_norms(logits, images)
+    (relativistic_discriminator_loss(*logits.chunk(2)) + GAMMA / 2 * norms.sum() / PAIRS).backward()
+    expected = {name: each.grad.clone() for name, each in network.named_parameters()}
+    network.zero_grad()
+
+    seen = augment(images, drawn)
+    through = DiscriminatorPass(network, seen.detach(), types.repeat(2))
+    torch.testing.assert_close(through.logits, logits.detach())
+    ours = through.logits.requires_grad_()
+    (weights,) = torch.autograd.grad(relativistic_discriminator_loss(*ours.chunk(2)), ours)
+    (gradients,) = torch.autograd.grad(seen, images, through.image_gradients())
+    torch.testing.assert_close(gradients.square().sum((1, 2, 3)), norms.detach())
+    still = replace(drawn, brightness=torch.zeros(PAIRS))
+    through.set_gradients(weights, augment(GAMMA / PAIRS * gradients, still))
+    for name, each in network.named_parameters():
+        torch.testing.assert_close(each.grad, expected[name], msg=name)
+
+
+def test_without_a_loss_the_penalties_alone_move_the_weights() -> None:
+    network = Discriminator(32, 1, width=4, types=1)
+    through = DiscriminatorPass(network, torch.randn(2, 1, 32, 32), torch.zeros(2, dtype=torch.int64))
+    through.set_gradients(torch.zeros(2), through.image_gradients())
+    for convolution in network.convolutions:
+        assert convolution.weight.grad.abs().max() > 0
+        assert convolution.bias.grad.abs().max() == 0
+    assert network.head.weight.grad.abs().max() > 0

@@ -1,0 +1,132 @@
+"""A training run on few photographs, without its I/O."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.fewshot_trainer import FewshotConfig, FewshotTrainer
+
+CONFIG = FewshotConfig(
+    resolution=32,
+    channels=1,
+    seed=3,
+    total_steps=8,
+    latent_size=8,
+    generator_width=2,
+    discriminator_width=4,
+    learning_rate=4e-4,
+    gradient_penalty=5.0,
+    average_images=10_000,
+    augment_probability=0.7,
+    augment_shift=0.125,
+    augment_brightness=0.2,
+    augment_contrast=0.25,
+    batch_size=4,
+)
+
+
+def trainer(config: FewshotConfig = CONFIG, types: int = 2, count: int = 10) -> FewshotTrainer:
+    images = torch.randint(0, 256, (count, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return FewshotTrainer(config, images, torch.arange(count) % types, types, torch.device("cpu"))
+
+
+def test_a_step_tells_losses_penalties_and_how_the_pairs_are_told_apart() -> None:
+    run = trainer()
+    measured = run.step()
+    assert run.completed_steps == 1
+    assert list(measured) == [
+        "discriminator_loss",
+        "real_penalty",
+        "fake_penalty",
+        "sign_rate",
+        "margin",
+        "generator_loss",
+    ]
+    assert measured["real_penalty"] > 0
+    assert measured["fake_penalty"] > 0
+    assert -1 <= measured["sign_rate"] <= 1
+
+
+@pytest.mark.parametrize("stop", [1, 4, 7])
+def test_a_saved_run_goes_on_bit_by_bit_as_if_it_had_never_stopped(stop: int) -> None:
+    whole, first = trainer(), trainer()
+    expected = [whole.step() for _ in range(8)]
+    losses = [first.step() for _ in range(stop)]
+    state = {name: value.clone() for name, value in first.state_dict().items()}
+    rest = trainer()
+    rest.load_state_dict(state)
+    losses += [rest.step() for _ in range(8 - stop)]
+    assert losses == expected
+    final, wanted = rest.state_dict(), whole.state_dict()
+    assert final.keys() == wanted.keys()
+    assert all(torch.equal(final[name], wanted[name]) for name in wanted)
+
+
+def test_looking_changes_nothing_of_the_run() -> None:
+    looked_at, left_alone = trainer(), trainer()
+    for _ in range(2):
+        looked_at.step()
+        looked_at.preview()
+        looked_at.evaluate()
+        left_alone.step()
+    wanted = left_alone.state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in looked_at.state_dict().items())
+
+
+def test_another_seed_is_another_run() -> None:
+    assert trainer().step() != trainer(replace(CONFIG, seed=4)).step()
+
+
+def test_the_generator_to_draw_with_is_the_moving_average() -> None:
+    run = trainer(replace(CONFIG, average_images=4, batch_size=4))
+    run.completed_steps = 1000  # so that the half-life is no longer bound by the images seen
+    before = run.networks()["generator"]
+    run.step()
+    after, newest = run.networks()["generator"], run.generator.state_dict()
+    for name, value in after.items():
+        if name != "conditioning":
+            torch.testing.assert_close(value, (before[name] + newest[name]) / 2)
+    assert not torch.equal(after["last.weight"], newest["last.weight"])
+
+
+def test_early_the_average_is_of_few_steps() -> None:
+    run = trainer()
+    run.step()
+    assert torch.equal(run.average.first.weight, run.generator.first.weight)
+
+
+def test_rates_and_penalties_fall_and_the_type_comes_in_over_the_run() -> None:
+    run = trainer(replace(CONFIG, total_steps=100))
+    rates, told = [], []
+    for step in (0, 27, 50, 100):
+        run.completed_steps = step
+        run.step()
+        rates.append(run.generator_optimiser.param_groups[0]["lr"])
+        told.append(run.average.conditioning.item())
+    assert rates[0] == CONFIG.learning_rate
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(CONFIG.learning_rate / 4)
+    assert told == pytest.approx([0, 0.48, 1, 1])
+
+
+def test_a_run_of_one_type_is_told_no_type() -> None:
+    run = trainer(replace(CONFIG, total_steps=2), types=1)
+    for _ in range(2):
+        run.step()
+    assert run.generator.conditioning == run.discriminator.conditioning == 0
+
+
+def test_fewer_photographs_than_a_batch_train() -> None:
+    run = trainer(types=1, count=2)
+    assert run.steps_per_epoch == 1
+    run.step()
+
+
+def test_a_run_can_start_from_anothers_networks() -> None:
+    origin, run = trainer(), trainer(replace(CONFIG, seed=9))
+    origin.step()
+    run.load_networks(origin.networks())
+    for name, weights in origin.networks().items():
+        assert all(torch.equal(value, run.networks()[name][key]) for key, value in weights.items())
+    assert torch.equal(run.preview(), trainer(replace(CONFIG, seed=9)).samples.preview(origin.average))
