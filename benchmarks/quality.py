@@ -1,0 +1,186 @@
+"""How good a preset's images are after so many seconds of training, beside photographs that it never saw.
+
+    python -m benchmarks.quality PHOTOGRAPHS --seconds 180 420 [--preset fewshot] [--types scratches] [--seed 0] …
+
+PHOTOGRAPHS is a folder of photographs of one type, or an archive with a folder a type. One model is trained on all the
+types named, on a part of their photographs drawn by the seed. Measuring does not count as training. Prints a table a
+type, in the last column what the figures say of the photographs trained on; `--picture` has photographs on the left
+and generated images on the right.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.serving.machine import machine
+from core.artifacts import ArtifactStore
+from core.datasets import Datasets
+from core.images import encode_png, grid
+from core.presets import PRESETS, TrainingRequest, resolve
+from core.records import Dataset
+from core.settings import Settings
+from models.presets import build_generator, build_trainer
+from models.quality_report import Quality, measure
+from models.rendering import render
+from models.trainer import Trainer
+
+COLUMNS, SHOWN = 8, 64  # in the picture, of each kind
+RENDERED_AT_ONCE = 16
+STEPS_TIMED = 30  # to tell how many steps fit
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """What is trained on and what is kept aside, (N, C, side, side) uint8 each, by type."""
+
+    dataset: Dataset
+    training: dict[str, Tensor]
+    kept_aside: dict[str, Tensor]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("photographs", type=Path)
+    options.add_argument("--types", nargs="+", help="folders of the archive; all")
+    options.add_argument("--preset", choices=list(PRESETS), default="fewshot")
+    options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="the preset's numbers")
+    options.add_argument("--resolution", type=int, default=64)
+    options.add_argument("--seconds", type=float, nargs="+", required=True, help="of training, at which to measure")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--device", default="cpu")
+    options.add_argument("--kept-aside", type=int, default=100, help="photographs of each type never trained on")
+    options.add_argument("--images", type=int, default=300, help="generated of each type, to measure")
+    options.add_argument("--picture", type=Path, help="where to write PNGs; seconds and type are added to the name")
+    given = options.parse_args()
+    torch.set_num_threads(given.threads)
+
+    photographs = _load(given.photographs, given.types, given.resolution, given.kept_aside, given.seed)
+    print(f"{machine()}; {given.threads} threads, {given.device}")
+    overrides = {name: json.loads(value) for name, value in (each.split("=") for each in given.override)}
+    request = TrainingRequest(
+        dataset=photographs.dataset.id,
+        model="benchmark",
+        preset=given.preset,
+        resolution=given.resolution,
+        seed=given.seed,
+        overrides=overrides,
+        steps=1,
+    )
+    config = resolve(request, photographs.dataset)
+    times = sorted(given.seconds)
+    config["total_steps"] = _steps_within(times[-1], given.preset, config, photographs, given.device)
+    run, spent = _trainer(given.preset, config, photographs, given.device), 0.0
+    for until in times:
+        spent = _train(run, spent, until)
+        shown = run.completed_steps * run.batch_size
+        print(
+            f"\n{given.preset} {given.override}, seed {given.seed}: {until:g} s, step {run.completed_steps} of "
+            f"{config['total_steps']}, {shown:,} photographs shown, {shown / spent:.0f} a second"
+        )
+        _show(run, given, config, photographs, until)
+
+
+def _load(path: Path, types: list[str] | None, resolution: int, aside: int, seed: int) -> Photographs:
+    with tempfile.TemporaryDirectory() as folder:
+        datasets = Datasets(ArtifactStore(Path(folder)), Settings())
+        if path.is_dir():
+            dataset, _ = datasets.add_images(path.name, [(each.name, each) for each in sorted(path.iterdir())])
+        else:
+            dataset, _ = datasets.add_archive("photographs", path)
+        pixels, type_index, classes = datasets.load(dataset.id, resolution)
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    random = torch.Generator().manual_seed(seed)
+    training, kept_aside = {}, {}
+    for name in types or classes:
+        members = images[torch.from_numpy(type_index) == classes.index(name)]
+        members = members[torch.randperm(len(members), generator=random)]
+        kept_aside[name], training[name] = members[:aside], members[aside:]
+    return Photographs(dataset, training, kept_aside)
+
+
+def _trainer(preset: str, config: dict[str, Any], photographs: Photographs, device: str) -> Trainer:
+    counts = torch.tensor([len(each) for each in photographs.training.values()])
+    type_index = torch.arange(len(counts)).repeat_interleave(counts)
+    images = torch.cat(list(photographs.training.values()))
+    return build_trainer(preset, config, images, type_index, len(counts), torch.device(device))
+
+
+def _steps_within(seconds: float, preset: str, config: dict[str, Any], photographs: Photographs, device: str) -> int:
+    """How many steps a run will make in the time, by a run that is thrown away: schedules need to know."""
+    trial = _trainer(preset, config, photographs, device)
+    for _ in range(STEPS_TIMED // 3):
+        trial.step()
+    begun = time.perf_counter()
+    for _ in range(STEPS_TIMED):
+        trial.step()
+    return max(1, round(seconds * STEPS_TIMED / (time.perf_counter() - begun)))
+
+
+def _train(run: Trainer, spent: float, until: float) -> float:
+    """Steps until so many seconds are spent in all; the seconds spent."""
+    begun = time.perf_counter() - spent
+    while time.perf_counter() - begun < until:
+        losses = run.step()
+    print(" ".join(f"{name} {value:.3g}" for name, value in losses.items()))
+    return time.perf_counter() - begun
+
+
+def _show(
+    run: Trainer, given: argparse.Namespace, config: dict[str, Any], photographs: Photographs, seconds: float
+) -> None:
+    generator = build_generator(given.preset, config, len(photographs.training))
+    generator.load_state_dict(run.networks()["generator"])
+    for index, (name, kept_aside) in enumerate(photographs.kept_aside.items()):
+        latents = torch.randn(given.images, generator.latent_size, generator=torch.Generator().manual_seed(index))
+        types = torch.full((RENDERED_AT_ONCE,), index)
+        images = torch.cat([render(generator, each, types[: len(each)]) for each in latents.split(RENDERED_AT_ONCE)])
+        training = photographs.training[name]
+        _print_table(name, measure(images, kept_aside, training), measure(training, kept_aside, training))
+        if given.picture:
+            place = given.picture.with_stem(f"{given.picture.stem}-{name}-{seconds:g}")
+            place.write_bytes(encode_png(_picture(kept_aside, images)))
+
+
+def _print_table(name: str, images: Quality, training: Quality) -> None:
+    rows = [(f"{name}", "generated", "photographs"), ("---", "---", "---")]
+    for space in images.kernel_distance:
+        theirs, real = (each.kernel_distance[space] for each in (images, training))
+        rows.append((f"kernel distance, {space}", _spread(theirs), _spread(real)))
+        rows.append((f"density, {space}", f"{images.density[space]:.2f}", f"{training.density[space]:.2f}"))
+        rows.append((f"coverage, {space}", f"{images.coverage[space]:.2f}", f"{training.coverage[space]:.2f}"))
+    rows += [
+        ("spectrum, decades", f"{images.spectrum_decades:.2f}", f"{training.spectrum_decades:.2f}"),
+        ("histogram, gray levels", f"{images.histogram_levels:.1f}", f"{training.histogram_levels:.1f}"),
+        ("nearest training photograph", f"{images.nearest_distance:.2f}", ""),
+        ("authenticity", f"{images.authenticity:.2f}", ""),
+        ("copies", f"{images.copied_share:.2f}", ""),
+    ]
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+
+
+def _spread(values: list[float]) -> str:
+    return f"{fmean(values):.3f} ({min(values):.3f} … {max(values):.3f})"
+
+
+def _picture(photographs: Tensor, images: Tensor) -> Image.Image:
+    """Photographs on the left, generated images on the right, a gap between them."""
+    sheets = [
+        grid([Image.fromarray(each.permute(1, 2, 0).squeeze().numpy()) for each in some[:SHOWN]], COLUMNS)
+        for some in (photographs, images)
+    ]
+    return grid(sheets, 2, gap=12)
+
+
+if __name__ == "__main__":
+    main()
