@@ -5,6 +5,7 @@ kernels may differ between batch sizes.
 """
 
 import copy
+import threading
 from typing import Literal
 
 import torch
@@ -39,34 +40,46 @@ class Drawing:
         self.latents = torch.zeros(batch, latent_size, device=device)
         self.type_index = torch.zeros(batch, dtype=torch.int64, device=device)
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._in_turn = threading.Lock()  # the graph works in memory of its own
         if device.type == "cuda":
             self._capture(device)
 
     def __call__(self, latents: Tensor, type_index: Tensor) -> Tensor:
-        """(B, L) float32 and (B,) int64 on the CPU, B up to ``batch`` -> (B, H, W, C) uint8 on the CPU."""
-        count = len(latents)
-        self.latents[:count].copy_(latents, non_blocking=True)
-        self.type_index[:count].copy_(type_index, non_blocking=True)
-        if self._graph is None:
-            return self._draw()[:count].cpu()
-        self._graph.replay()
-        return self._drawn[:count].cpu()
+        """(B, L) float32 and (B,) int64 on the CPU, B up to ``batch`` -> (B, H, W, C) uint8 on the CPU.
 
-    def _draw(self) -> Tensor:
+        May be called from several threads at once.
+        """
+        count = len(latents)
+        if self._graph is None:
+            return self._draw(_filled(self.latents, latents), _filled(self.type_index, type_index))[:count]
+        with self._in_turn:
+            self.latents[:count].copy_(latents, non_blocking=True)
+            self.type_index[:count].copy_(type_index, non_blocking=True)
+            self._graph.replay()
+            return self._drawn[:count].cpu()
+
+    def _draw(self, latents: Tensor, type_index: Tensor) -> Tensor:
         with torch.inference_mode():
-            return to_bytes(self.network(self.latents, self.type_index)).permute(0, 2, 3, 1).contiguous()
+            return to_bytes(self.network(latents, type_index)).permute(0, 2, 3, 1).contiguous()
 
     def _capture(self, device: torch.device) -> None:
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             for _ in range(3):  # libraries choose kernels and allocate before a capture, not within
-                self._draw()
+                self._draw(self.latents, self.type_index)
         torch.cuda.current_stream(device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(device), torch.cuda.graph(graph, stream=stream):
-            self._drawn = self._draw()
+            self._drawn = self._draw(self.latents, self.type_index)
         self._graph = graph
+
+
+def _filled(blank: Tensor, values: Tensor) -> Tensor:
+    """A copy of ``blank`` with these values in its first places."""
+    filled = blank.clone()
+    filled[: len(values)] = values
+    return filled
 
 
 def folded(generator: nn.Module) -> nn.Module:

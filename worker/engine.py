@@ -1,5 +1,6 @@
 """Loaded generators, and images from addresses."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -37,9 +38,12 @@ class Engine:
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.deterministic = True
         self._loaded: OrderedDict[str, tuple[ModelVersion, Drawing]] = OrderedDict()
+        self._loading = threading.Lock()
 
     def draw(self, reference: str, addresses: Sequence[Address]) -> NDArray[np.uint8]:
         """One pass: the pixels of up to `MICRO_BATCH` addresses of a version such as ``scratches@2``, (B, H, W, C).
+
+        May be called from several threads at once.
 
         Raises:
             UnknownModel: the version is not there, or no longer.
@@ -52,19 +56,22 @@ class Engine:
         return pixels
 
     def _ready(self, reference: str) -> tuple[ModelVersion, Drawing]:
-        if reference not in self._loaded:
-            version = self.registry.resolve(reference)
-            generator = build_generator(version.preset, version.config, len(version.classes))
-            generator.load_state_dict(load_file(self.registry.weights(version.model, version.version)))
-            # On another kind of device than the one that it was qualified on, a version draws in float32.
-            precision = version.precision if kind_of(self.device) == version.qualified_on else "float32"
-            drawing = Drawing(generator, generator.latent_size, MICRO_BATCH, precision, self.device)
-            self._loaded[reference] = (version, drawing)
-            while len(self._loaded) > self.capacity:
-                self._loaded.popitem(last=False)
-            LOADED.set(len(self._loaded))
-        self._loaded.move_to_end(reference)
-        return self._loaded[reference]
+        with self._loading:
+            if reference not in self._loaded:
+                self._loaded[reference] = self._load(reference)
+                while len(self._loaded) > self.capacity:
+                    self._loaded.popitem(last=False)
+                LOADED.set(len(self._loaded))
+            self._loaded.move_to_end(reference)
+            return self._loaded[reference]
+
+    def _load(self, reference: str) -> tuple[ModelVersion, Drawing]:
+        version = self.registry.resolve(reference)
+        generator = build_generator(version.preset, version.config, len(version.classes))
+        generator.load_state_dict(load_file(self.registry.weights(version.model, version.version)))
+        # On another kind of device than the one that it was qualified on, a version draws in float32.
+        precision = version.precision if kind_of(self.device) == version.qualified_on else "float32"
+        return version, Drawing(generator, generator.latent_size, MICRO_BATCH, precision, self.device)
 
 
 def encode(reference: str, address: Address, pixels: NDArray[np.uint8]) -> bytes:

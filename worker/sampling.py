@@ -1,16 +1,12 @@
 """A sampling worker's shift: first the images that callers wait for, then those that the stocks lack."""
 
 import logging
-import os
+import threading
 import time
-from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import lru_cache, partial
 
-import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import Counter, Histogram
 from redis.exceptions import RedisError
 
@@ -21,13 +17,14 @@ from core.queues import SAMPLE, SAMPLE_SHIFT, worker_name
 from core.registry import UnknownModel
 from core.stock import Lack, Shelves
 from core.work import FAILURE_MARK, MICRO_BATCH, Batch, Hand
-from worker.celery import app, device, quick_services, services, stopping
+from worker.celery import app, device, quick_services, services, stopping, threads
+from worker.cores import use_cores
 from worker.engine import Engine, encode
 
 log = logging.getLogger(__name__)
 
 SHIFT_SECONDS = 5.0  # far less than what the broker takes for a lost message
-HANDING_OVER = 2  # micro-batches that may wait for their encoding and delivery
+HANDING_OVER = 1  # micro-batches in hand beyond those that have a core: one is always on its way
 PACE_MEMORY = 0.8  # of the measured speed, at each micro-batch
 
 IMAGES = Counter("flawsmith_images_generated_total", "Images made by this worker", ["model", "purpose"])
@@ -49,84 +46,83 @@ def sample_shift(request_id: str) -> None:
 
 
 class Sampler:
-    """Draws a micro-batch while those before it are encoded and handed over."""
+    """Draws micro-batches side by side, encodes them and hands them over.
+
+    On a CPU each pass has one core, and there are as many at once as there are cores: one pass over all of them makes
+    its cores wait for one another at every layer. Only where nothing else is to do, the pass has all of them.
+    """
 
     def __init__(self) -> None:
         settings, redis = services().settings, services().redis
         self.engine = Engine(services().registry, settings.loaded_generators, device())
         self.hand = Hand(redis, worker_name(SAMPLE))
         self.shelves = Shelves(redis, settings)
-        self.handing_over = ThreadPoolExecutor(HANDING_OVER, thread_name_prefix="hand-over")
-        # A micro-batch's encoding is spread over all cores: where one of them had it alone, the others, which share
-        # the next pass with it, would wait for that one.
-        self.encoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode")
-        self._warm: set[str] = set()
-        self._seconds: dict[str, float] = {}  # of one micro-batch, by version
+        self.pace = Pace()
+        self.narrow = _drawers(threads() + HANDING_OVER, 1)
+        self.wide = _drawers(1, threads())
+        self.in_hand: set[Future[None]] = set()
 
     def work(self) -> bool:
         """One shift; whether another is to follow."""
         self.hand.begin()
-        handing_over: deque[Future[None]] = deque()
         until, more = time.monotonic() + SHIFT_SECONDS, True
         try:
             while more and not stopping.is_set() and time.monotonic() < until:
-                begun = time.monotonic()
-                following = self._micro_batch()
-                more = following is not None
-                if following is not None:
-                    version, future = following
-                    handing_over.append(future)
-                    if len(handing_over) > HANDING_OVER:
-                        _finish(handing_over.popleft())
-                    self._measure(version, time.monotonic() - begun)
+                more = self._micro_batch()
+                if len(self.in_hand) >= threads() + HANDING_OVER:
+                    self._finish(FIRST_COMPLETED)
         finally:
-            for each in handing_over:
-                _finish(each)
+            self._finish(ALL_COMPLETED)
             follow = self.hand.end(more and not stopping.is_set())
         return follow
 
-    def _micro_batch(self) -> tuple[str, Future[None]] | None:
-        """Draws what is asked for most urgently, and has it handed over; None where there is nothing to draw.
+    def _micro_batch(self) -> bool:
+        """Has drawn what is asked for most urgently; False where there is nothing to draw.
 
         What callers leave free of a pass is drawn for stock: it costs no more.
         """
         batch = self.hand.take()
         spare = MICRO_BATCH - (len(batch.addresses) if batch else 0)
         lack = self.shelves.next_batch(spare, batch.version if batch else "") if spare else None
-        if batch:
-            version = batch.version
-        elif lack:
-            version = lack.version
-        else:
-            return None
+        wanted = [each for each in (batch, lack) if each]
+        if not wanted:
+            return False
+        version = wanted[0].version
+        alone = not self.in_hand and batch is not None and len(batch.addresses) < MICRO_BATCH
+        drawers = self.wide if alone else self.narrow
+        self.in_hand.add(drawers.submit(self._make, version, batch, lack))
+        return True
+
+    def _finish(self, when: str) -> None:
+        """Waits for micro-batches in hand. One that could not be handed over is lined up again at the shift's end."""
+        done, self.in_hand = wait(self.in_hand, return_when=when)
+        for each in done:
+            if error := each.exception():
+                log.error("a micro-batch could not be handed over", exc_info=error)
+
+    def _make(self, version: str, batch: Batch | None, lack: Lack | None) -> None:
         addresses = [*(batch.addresses if batch else []), *(lack.addresses if lack else [])]
+        begun = time.monotonic()
         try:
-            pixels = self._draw(version, addresses)
+            with DRAW_SECONDS.time():
+                pixels = self.engine.draw(version, addresses)
         except Exception as error:
-            return version, self.handing_over.submit(self._give_up, version, batch, error)
-        return version, self.handing_over.submit(self._hand_over, batch, lack, pixels)
-
-    def _draw(self, version: str, addresses: Sequence[Address]) -> NDArray[np.uint8]:
-        with DRAW_SECONDS.time():
-            return self.engine.draw(version, addresses)
-
-    def _hand_over(self, batch: Batch | None, lack: Lack | None, pixels: NDArray[np.uint8]) -> None:
+            self._give_up(version, batch, error)
+            return
+        pngs = list(map(partial(encode, version), addresses, pixels))
+        self.pace.made(version, begun)
         if batch:
-            pngs = self._encoded(batch.version, batch.addresses, pixels[: len(batch.addresses)])
-            self._deliver(batch, dict(zip(batch.addresses, pngs, strict=True)))
+            self._deliver(batch, dict(zip(batch.addresses, pngs, strict=False)))
         if lack:
-            self.shelves.put(lack, self._encoded(lack.version, lack.addresses, pixels[-len(lack.addresses) :]))
-            IMAGES.labels(_model(lack.version), "stock").inc(len(lack.addresses))
-
-    def _encoded(self, version: str, addresses: Sequence[Address], pixels: NDArray[np.uint8]) -> list[bytes]:
-        return list(self.encoders.map(partial(encode, version), addresses, pixels))
+            self.shelves.put(lack, pngs[-len(lack.addresses) :])
+            IMAGES.labels(_model(version), "stock").inc(len(lack.addresses))
 
     def _deliver(self, batch: Batch, images: dict[Address, bytes]) -> None:
         if batch.by_address:
             worth_keeping = {each: images[each] for each in batch.by_address}
             with suppress(RedisError):  # then it is drawn again for whoever asks
                 keep(quick_services().redis, batch.version, worth_keeping, services().settings.cache_bytes)
-        self.hand.deliver(batch, images, self._images_per_second(batch.version))
+        self.hand.deliver(batch, images, self.pace.images_per_second(batch.version))
         IMAGES.labels(_model(batch.version), "request").inc(len(images))
 
     def _give_up(self, version: str, batch: Batch | None, error: Exception) -> None:
@@ -143,25 +139,36 @@ class Sampler:
             current_request_id.set(request)
             log.error("sampling of %s failed", version, exc_info=error)
 
-    def _measure(self, version: str, seconds: float) -> None:
-        if version not in self._warm:  # the first pass loads the generator
-            self._warm.add(version)
-            return
-        before = self._seconds.get(version, seconds)
-        self._seconds[version] = PACE_MEMORY * before + (1 - PACE_MEMORY) * seconds
 
-    def _images_per_second(self, version: str) -> float:
-        """What full micro-batches would come to; 0 before the first."""
+class Pace:
+    """How fast micro-batches of each version come, several at once or one after the other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0.0  # when the newest was made
+        self._warm: set[str] = set()
+        self._seconds: dict[str, float] = {}  # from one micro-batch to the next, by version
+
+    def made(self, version: str, begun: float) -> None:
+        """A micro-batch, begun at this time of the monotonic clock, was made now."""
+        with self._lock:
+            now = time.monotonic()
+            seconds, self._last = now - max(begun, self._last), now
+            if version not in self._warm:  # the first pass loads the generator
+                self._warm.add(version)
+                return
+            before = self._seconds.get(version, seconds)
+            self._seconds[version] = PACE_MEMORY * before + (1 - PACE_MEMORY) * seconds
+
+    def images_per_second(self, version: str) -> float:
+        """What full micro-batches come to; 0 before it is known."""
         seconds = self._seconds.get(version)
         return MICRO_BATCH / seconds if seconds else 0.0
 
 
-def _finish(handing_over: Future[None]) -> None:
-    """What could not be handed over is lined up again at the shift's end."""
-    try:
-        handing_over.result()
-    except Exception:
-        log.exception("a micro-batch could not be handed over")
+def _drawers(count: int, cores: int) -> ThreadPoolExecutor:
+    """Threads each of whose passes runs on so many cores."""
+    return ThreadPoolExecutor(count, f"draw-on-{cores}", use_cores, (cores,))
 
 
 def _model(version: str) -> str:
