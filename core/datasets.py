@@ -22,6 +22,7 @@ from core.settings import Settings
 
 LARGEST_FILE = 256 * 1024 * 1024  # bytes of one photograph as it comes
 FEWEST_IMAGES = 2
+LONGEST_SIDE = 3  # as many times the other side; of a longer photograph too little is used
 MOST_CLASSES = 1000
 REJECTED_LISTED = 1000
 PREVIEW_COLUMNS, PREVIEW_ROWS = 12, 24
@@ -56,6 +57,7 @@ class _Photograph:
     file: str = field(compare=False)
     mode: str = field(compare=False)
     size: tuple[int, int] = field(compare=False)
+    picture: str = field(compare=False)  # a digest of its pixels; empty where all of them are alike
 
 
 class Datasets:
@@ -176,7 +178,7 @@ class Datasets:
         )
         path.write_bytes(encode_png(image))
         digest = hashlib.sha256(member.data).hexdigest()
-        return _Photograph(defect_type, digest, path.name, member.path, image.mode, image.size)
+        return _Photograph(defect_type, digest, path.name, member.path, image.mode, image.size, _picture(image))
 
     def _complete(self, staged: Path, dataset: Dataset, photographs: builtins.list[_Photograph]) -> None:
         """Gives the images their final names and adds what belongs to them."""
@@ -226,6 +228,33 @@ def _defect_type(folder: str) -> str:
     return name
 
 
+def _picture(image: Image.Image) -> str:
+    if all(low == high for low, high in np.asarray(image.getextrema()).reshape(-1, 2)):
+        return ""
+    return hashlib.sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).hexdigest()
+
+
+def _warnings(photographs: list[_Photograph]) -> list[str]:
+    """What is odd about a dataset's photographs, in words."""
+    found = []
+    for defect_type in sorted({each.defect_type for each in photographs}):
+        of_type = [each for each in photographs if each.defect_type == defect_type]
+        pictures = [each.picture for each in of_type if each.picture]
+        if plain := len(of_type) - len(pictures):
+            found.append(
+                f"{plain} of {len(of_type)} photographs of '{defect_type}' are plain: all their pixels are alike"
+            )
+        if copies := len(pictures) - len(set(pictures)):
+            found.append(f"{copies} of {len(of_type)} photographs of '{defect_type}' are copies of others of them")
+    if long := [each for each in photographs if max(each.size) > LONGEST_SIDE * min(each.size)]:
+        width, height = long[0].size
+        found.append(
+            f"{len(long)} photographs are far longer than wide ('{long[0].file}' has {width}x{height} pixels): only "
+            "the middle square of each is used; cut them into squares"
+        )
+    return found
+
+
 def _record(name: str, photographs: list[_Photograph], rejected: list[RejectedFile]) -> Dataset:
     """The record of these photographs. Their digest counts type and content, neither file names nor order."""
     content = "".join(f"{each.defect_type}\n{each.digest}\n" for each in photographs)
@@ -242,6 +271,11 @@ def _record(name: str, photographs: list[_Photograph], rejected: list[RejectedFi
         classes=dict(sorted(Counter(each.defect_type for each in photographs).items())),
         size=SizeRange(min=(min(widths), min(heights)), max=(max(widths), max(heights))),
         mode="L" if all(each.mode == "L" for each in photographs) else "RGB",
+        distinct={
+            name: len({each.picture for each in photographs if each.defect_type == name and each.picture})
+            for name in sorted({each.defect_type for each in photographs})
+        },
+        warnings=_warnings(photographs),
         rejected=rejected,
         created_at=now(),
     )

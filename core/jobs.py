@@ -21,7 +21,7 @@ from redis.exceptions import RedisError, WatchError
 from core import keys
 from core.artifacts import ArtifactStore
 from core.leases import Lease
-from core.records import Job, JobState, Progress, Setbacks, Transition, now
+from core.records import Health, Job, JobState, Progress, Setbacks, Transition, now
 
 ERRORS_IN_A_ROW = 3  # without a checkpoint in between: more of the same would help nobody
 SILENCES_IN_A_ROW = 10  # more patience where the worker vanished: that is seldom the job's doing
@@ -53,7 +53,9 @@ class Jobs:
         self.redis, self.store = redis, store
         self._unsettled = False  # the store has a job that Redis was not told of
 
-    def create(self, *, model: str, dataset: str, preset: str, config: dict[str, Any]) -> Job:
+    def create(
+        self, *, model: str, dataset: str, preset: str, config: dict[str, Any], health: Health | None = None
+    ) -> Job:
         """Records a queued job, durably. Ids sort by the time of creation.
 
         Raises:
@@ -69,6 +71,7 @@ class Jobs:
             dataset=dataset,
             preset=preset,
             config=config,
+            health=health or Health(),
             progress=Progress(total_steps=config["total_steps"]),
             created_at=at,
             transitions=[Transition(state=JobState.QUEUED, at=at, reason="submitted")],
@@ -248,10 +251,15 @@ class Jobs:
         return max(self.store.path("jobs", job_id, "samples").glob("[0-9]*.png"), default=None)
 
     def report(
-        self, lease: Lease, progress: Progress, losses: dict[str, float], checkpoint_step: int | None = None
+        self,
+        lease: Lease,
+        progress: Progress,
+        losses: dict[str, float],
+        health: Health,
+        checkpoint_step: int | None = None,
     ) -> bool:
         """Shows how far the leased job is; False where it has ended meanwhile, so that the worker stops."""
-        update = {"progress": progress, "losses": losses, "checkpoint_step": checkpoint_step}
+        update = {"progress": progress, "losses": losses, "health": health, "checkpoint_step": checkpoint_step}
 
         def change(job: Job) -> Job | None:
             if job.state.ended:

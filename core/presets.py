@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from core.records import Dataset, ModelVersion, Name
 
 HIGHEST_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
+FEWEST_DISTINCT = 2  # photographs of a type
 EVALUATIONS = 50  # of a whole job, each with a sample grid
 
 
@@ -37,6 +38,9 @@ class DcganOverrides(BaseModel):
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment")
     batch_size: int = Field(12, ge=1, le=1024, description="photographs in one step")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the networks' feature maps; bfloat16 is faster where the device computes in it"
+    )
 
 
 class FewshotOverrides(BaseModel):
@@ -78,6 +82,13 @@ class FewshotOverrides(BaseModel):
     augment_shift: float = Field(0.125, ge=0, le=0.5, description="farthest shift, as a share of the side")
     augment_brightness: float = Field(0.2, ge=0, le=2, description="largest change, black to white being 2")
     augment_contrast: float = Field(0.25, ge=0, lt=1, description="largest change of the contrast's factor")
+    horizontal_flip: bool | None = Field(
+        None, description="show the discriminator mirrored images; null: where a test finds that photographs allow it"
+    )
+    vertical_flip: bool | None = Field(None, description="the same, upside down")
+    transposition: bool | None = Field(
+        None, description="the same, with rows and columns exchanged; with both flips, all quarter turns"
+    )
     batch_size: int = Field(16, ge=2, le=1024, description="photographs in one step")
 
 
@@ -168,9 +179,11 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
         origin: the version that ``init_from`` names.
 
     Raises:
-        CannotTrain: the preset has no layers for the resolution, or ``origin`` has networks of another shape.
+        CannotTrain: there are no two different photographs of a type, the preset has no layers for the resolution, or
+            ``origin`` has networks of another shape.
         pydantic.ValidationError: an override is unknown or out of its bounds.
     """
+    _check_photographs(dataset)
     preset = PRESETS[request.preset]
     inherited = _shape(origin) if origin else {}
     usual = inherited.pop("resolution", preset.default_resolution)
@@ -199,6 +212,17 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
     if origin:
         _check_shape(request, config, origin)
     return config
+
+
+def _check_photographs(dataset: Dataset) -> None:
+    for defect_type, count in dataset.distinct.items():
+        if count < FEWEST_DISTINCT:
+            which = {0: "none of which shows anything", 1: "all of which show the same"}[count]
+            raise CannotTrain(
+                "/dataset",
+                f"'{dataset.name}' has {dataset.classes[defect_type]} photographs of '{defect_type}', {which}; "
+                f"at least {FEWEST_DISTINCT} different ones are needed, and 20 are few",
+            )
 
 
 def _shape(origin: ModelVersion) -> dict[str, Any]:

@@ -48,7 +48,10 @@ class SizeRange(Record):
 
 
 class Dataset(Record):
-    """Photographs of one or several defect types, addressed by their content."""
+    """Photographs of one or several defect types, addressed by their content.
+
+    ``distinct`` counts, for each type, the different ones that show anything; ``warnings`` say what is odd about them.
+    """
 
     id: str
     name: str
@@ -57,6 +60,8 @@ class Dataset(Record):
     classes: dict[str, int]
     size: SizeRange
     mode: Literal["L", "RGB"]
+    distinct: dict[str, int] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
     rejected: list[RejectedFile]
     created_at: Moment
 
@@ -109,6 +114,21 @@ class Setbacks(Record):
     silences: int = 0  # attempts whose worker was not heard of again
 
 
+class HealthState(StrEnum):
+    """Whether a job's training can be trusted so far."""
+
+    GOOD = "good"
+    WARNING = "warning"  # a person should look
+    FAILING = "failing"  # what comes out will not be of use
+
+
+class Health(Record):
+    """A judgement of a training run, with its reasons in words."""
+
+    state: HealthState = HealthState.GOOD
+    reasons: list[str] = Field(default_factory=list)
+
+
 class Job(Record):
     """A training job, as GET /training-jobs/{id} shows it."""
 
@@ -120,6 +140,7 @@ class Job(Record):
     config: dict[str, Any]
     progress: Progress
     losses: dict[str, float] = Field(default_factory=dict)
+    health: Health = Field(default_factory=Health)
     checkpoint_step: int | None = None
     attempts: int = 0
     setbacks: Setbacks = Field(default_factory=Setbacks)
@@ -136,7 +157,8 @@ class Job(Record):
 class ModelVersion(Record):
     """One published generator: what GET /models/{name}/versions/{v} shows, and its card in the store.
 
-    ``step`` is the step of the training that it was taken from, ``distance`` its patch distance to the photographs.
+    ``step`` is the step of the training that it was taken from, ``distance`` its distance to the photographs,
+    ``health`` what was to be said of the run, ``findings`` what it found out about the photographs and decided by it.
     It draws in ``precision`` on the kind of device that this was ``qualified_on`` (such as ``cpu:avx512_bf16``), on any
     other in float32; between the two, 256 of its images differed by one gray level at most.
     """
@@ -153,6 +175,8 @@ class ModelVersion(Record):
     weights_sha256: str
     step: int | None = None
     distance: float | None = None
+    health: Health | None = None
+    findings: dict[str, Any] = Field(default_factory=dict)
     precision: Literal["float32", "bfloat16"] = "float32"
     qualified_on: str = "cpu"
     created_at: Moment

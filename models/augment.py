@@ -36,7 +36,7 @@ class Symmetries:
 
     horizontal_flip: Tensor
     vertical_flip: Tensor
-    quarter_turn: Tensor
+    transposition: Tensor
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def draw(type_index: Tensor, side: int, strength: Strength, symmetries: Symmetri
     return Draw(
         rows=_places(side, (coins[0] < 0.5) & symmetries.vertical_flip[type_index], down),
         columns=_places(side, (coins[1] < 0.5) & symmetries.horizontal_flip[type_index], right),
-        transposed=(coins[2] < 0.5) & symmetries.quarter_turn[type_index],
+        transposed=(coins[2] < 0.5) & symmetries.transposition[type_index],
         brightness=strength.brightness * places[2] * brightened,
         contrast=1 + strength.contrast * places[3] * contrasted,
     )

@@ -1,17 +1,21 @@
 """The article's training run without its I/O: data order, latents, updates, and all of its state as tensors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from models.dcgan import Discriminator, Generator
+from models.distance import PatchDistance
 from models.fixed_samples import FixedSamples
 from models.objectives import fake_loss, real_loss
 from models.rendering import from_bytes
 from models.trainer import Networks
-from models.training_state import copied_weights, flat_state, load_flat_state
+from models.training_state import copied_weights, flat_state, forget, load_flat_state
+from models.watching import Watch
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class DcganConfig:
     beta1: float
     beta2: float
     batch_size: int
+    precision: str = "float32"  # as in jobs from before it could be chosen
 
 
 class DcganTrainer:
@@ -55,18 +60,19 @@ class DcganTrainer:
             torch.manual_seed(config.seed)
             self.generator = Generator(
                 config.resolution, config.channels, config.latent_size, config.generator_depth, types
-            ).to(device)
-            self.discriminator = Discriminator(
-                config.resolution, config.channels, config.discriminator_depth, types
-            ).to(device)
+            )
+            self.discriminator = Discriminator(config.resolution, config.channels, config.discriminator_depth, types)
+        for network in (self.generator, self.discriminator):
+            network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         betas = (config.beta1, config.beta2)
-        self.generator_optimiser = Adam(self.generator.parameters(), config.generator_learning_rate, betas=betas)
-        self.discriminator_optimiser = Adam(
-            self.discriminator.parameters(), config.discriminator_learning_rate, betas=betas
-        )
+        self.generator_optimiser = Adam(self.generator.parameters(), betas=betas, fused=True)
+        self.discriminator_optimiser = Adam(self.discriminator.parameters(), betas=betas, fused=True)
+        self.softened = 0
+        self._set_rates()
         self.completed_steps = 0
         self.order = torch.randperm(len(images), generator=self.random)
-        self.samples = FixedSamples(images, types, config.latent_size, config.seed, device)
+        self.samples = FixedSamples(types, config.latent_size, config.seed, device)
+        self._look: Callable[[Tensor], dict[str, float]] | None = None
 
     @property
     def batch_size(self) -> int:
@@ -84,15 +90,15 @@ class DcganTrainer:
         article's loop made labels of the full batch size and stopped.
         """
         chosen = self._next_batch()
-        real = from_bytes(self.images[chosen].to(self.device))
+        real = from_bytes(self.images[chosen].to(self.device)).contiguous(memory_format=torch.channels_last)
         type_index = self.type_index[chosen].to(self.device)
-        fake = self.generator(self._latents(len(chosen)).to(self.device), type_index)
+        fake = self._compute(self.generator, self._latents(len(chosen)).to(self.device), type_index)
 
         self.discriminator_optimiser.zero_grad()
-        real_logits = self.discriminator(real, type_index)
+        real_logits = self._compute(self.discriminator, real, type_index)
         loss_on_real = real_loss(real_logits)
         loss_on_real.backward()
-        fake_logits = self.discriminator(fake.detach(), type_index)
+        fake_logits = self._compute(self.discriminator, fake.detach(), type_index)
         loss_on_fake = fake_loss(fake_logits)
         loss_on_fake.backward()
         self.discriminator_optimiser.step()
@@ -100,7 +106,7 @@ class DcganTrainer:
         # The generator's gradient passes through the discriminator; the discriminator's own is not needed here.
         self.discriminator.requires_grad_(False)
         self.generator_optimiser.zero_grad()
-        generator_loss = real_loss(self.discriminator(fake, type_index))
+        generator_loss = real_loss(self._compute(self.discriminator, fake, type_index))
         generator_loss.backward()
         self.generator_optimiser.step()
         self.discriminator.requires_grad_(True)
@@ -116,8 +122,20 @@ class DcganTrainer:
     def preview(self) -> Tensor:
         return self.samples.preview(self.generator)
 
-    def evaluate(self) -> float:
-        return self.samples.distance(self.generator)
+    def evaluate(self) -> dict[str, float]:
+        if self._look is None:
+            watch, distance = Watch(self.images, self.images[:0]), PatchDistance(self.images)
+            self._look = lambda samples: {**watch.signals(samples), "distance": distance(samples)}
+        return self._look(self.samples.evaluated(self.generator))
+
+    def soften(self) -> None:
+        """Halves the learning rates, and forgets what the optimisers remember."""
+        self.softened += 1
+        forget(self._optimisers())
+        self._set_rates()
+
+    def findings(self) -> dict[str, Any]:
+        return {}
 
     def networks(self) -> Networks:
         return {name: copied_weights(module) for name, module in self._modules().items()}
@@ -131,6 +149,7 @@ class DcganTrainer:
             "random": self.random.get_state(),
             "order": self.order,
             "completed_steps": torch.tensor(self.completed_steps),
+            "softened": torch.tensor(self.softened),
             **flat_state(self._modules(), self._optimisers()),
         }
 
@@ -139,6 +158,15 @@ class DcganTrainer:
         self.order = state["order"]
         self.completed_steps = int(state["completed_steps"])
         load_flat_state(state, self._modules(), self._optimisers())
+        self.softened = int(state.get("softened", 0))  # not there in older states
+        self._set_rates()
+
+    def _set_rates(self) -> None:
+        config = self.config
+        rates = (config.generator_learning_rate, config.discriminator_learning_rate)
+        for optimiser, rate in zip(self._optimisers().values(), rates, strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * 0.5**self.softened
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator}
@@ -155,6 +183,12 @@ class DcganTrainer:
             self.order = torch.randperm(len(self.images), generator=self.random)
         size = self.config.batch_size
         return self.order[position * size : (position + 1) * size]
+
+    def _compute(self, network: nn.Module, *told: Tensor) -> Tensor:
+        """What a network makes, in the run's precision; float32."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            made: Tensor = network(*told)
+        return made.float()
 
     def _latents(self, count: int) -> Tensor:
         return torch.randn(count, self.config.latent_size, generator=self.random)

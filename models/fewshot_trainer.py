@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,13 @@ from models.balanced_batches import BalancedBatches
 from models.discriminator_pass import DiscriminatorPass
 from models.fewshot import Discriminator, Generator
 from models.fixed_samples import FixedSamples
+from models.kept_aside import kept_aside
 from models.objectives import relativistic_discriminator_loss, relativistic_generator_loss
 from models.rendering import from_bytes
+from models.symmetry import TURNS, UNTOLD, harmless, p_values
 from models.trainer import Networks
-from models.training_state import below, copied_weights, flat_state, load_flat_state
+from models.training_state import below, copied_weights, flat_state, forget, load_flat_state
+from models.watching import Watch
 
 FINAL_SHARE = 0.25  # of the learning rate and of the penalties' weight, at the end of the run
 CONDITIONING_BEGINS, CONDITIONING_COMPLETE = 0.15, 0.4  # share of the run
@@ -42,10 +46,13 @@ class FewshotConfig:
     augment_brightness: float
     augment_contrast: float
     batch_size: int
+    horizontal_flip: bool | None = None
+    vertical_flip: bool | None = None
+    transposition: bool | None = None
 
 
 class FewshotTrainer:
-    """A run on one dataset, step by step; a `Trainer`.
+    """A run on one dataset, step by step; a `Trainer`. Some photographs are kept aside, see `kept_aside`.
 
     Args:
         config: the run's numbers.
@@ -53,21 +60,20 @@ class FewshotTrainer:
         type_index: (N,) int64, each image's defect type.
         types: number of defect types.
         device: where the networks live, and a copy of the images.
-        symmetries: under which turns a photograph of a type stays one; without, under flips, and no quarter turn.
     """
 
     def __init__(
-        self,
-        config: FewshotConfig,
-        images: Tensor,
-        type_index: Tensor,
-        types: int,
-        device: torch.device,
-        symmetries: Symmetries | None = None,
+        self, config: FewshotConfig, images: Tensor, type_index: Tensor, types: int, device: torch.device
     ) -> None:
         self.config, self.device, self.types = config, device, types
-        self.images = images.to(device)
-        self.symmetries = symmetries or _flips(types)
+        aside = kept_aside(type_index, types, config.seed)
+        self.kept_aside, self.kept_type_index = images[aside], type_index[aside]
+        images, type_index = images[~aside], type_index[~aside]
+        self.photographs = len(aside)
+        self.images, self.type_index = images.to(device), type_index
+        self.softened = 0
+        self._p_values: Tensor | None = None  # of each type's turns, (types, 3)
+        self._watch: Watch | None = None
         self.strength = Strength(
             config.augment_probability, config.augment_shift, config.augment_brightness, config.augment_contrast
         )
@@ -76,7 +82,7 @@ class FewshotTrainer:
         self.generator_optimiser = _adam(self.generator, config)
         self.discriminator_optimiser = _adam(self.discriminator, config)
         self.batches = BalancedBatches(type_index, types, self.random)
-        self.samples = FixedSamples(images, types, self.generator.latent_size, config.seed, device)
+        self.samples = FixedSamples(types, self.generator.latent_size, config.seed, device)
         self.completed_steps = 0
 
     @property
@@ -85,7 +91,7 @@ class FewshotTrainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-len(self.images) // self.config.batch_size)
+        return -(-self.photographs // self.config.batch_size)
 
     def step(self) -> dict[str, float]:
         """One update of the discriminator, then one of the generator.
@@ -109,8 +115,29 @@ class FewshotTrainer:
     def preview(self) -> Tensor:
         return self.samples.preview(self.average)
 
-    def evaluate(self) -> float:
-        return self.samples.distance(self.average)
+    def evaluate(self) -> dict[str, float]:
+        if self._watch is None:
+            self._watch = Watch(self.images.cpu(), self.kept_aside)
+        samples = self.samples.evaluated(self.average)
+        return {**self._watch.signals(samples), **self._gap(samples)}
+
+    def soften(self) -> None:
+        """Halves the learning rate, doubles the penalties' weight, and forgets what the optimisers remember."""
+        self.softened += 1
+        forget(self._optimisers())
+
+    def findings(self) -> dict[str, Any]:
+        """``augmentation``: for each type, in order, which turns are used, and the p-values of `symmetry.p_values`."""
+        used, found = self._turns_used().tolist(), self._tested().tolist()
+        return {
+            "augmentation": [
+                {
+                    turn: {"used": yes, "p_value": None if p_value == UNTOLD else round(p_value, 4)}
+                    for turn, yes, p_value in zip(TURNS, *of_type, strict=True)
+                }
+                for of_type in zip(used, found, strict=True)
+            ]
+        }
 
     def networks(self) -> Networks:
         return {"generator": copied_weights(self.average), "discriminator": copied_weights(self.discriminator)}
@@ -124,6 +151,8 @@ class FewshotTrainer:
         return {
             "random": self.random.get_state(),
             "completed_steps": torch.tensor(self.completed_steps),
+            "softened": torch.tensor(self.softened),
+            "p_values": self._tested(),
             **{f"batches.{name}": value for name, value in self.batches.state_dict().items()},
             **flat_state(self._modules(), self._optimisers()),
         }
@@ -131,6 +160,8 @@ class FewshotTrainer:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.random.set_state(state["random"])
         self.completed_steps = int(state["completed_steps"])
+        self.softened = int(state["softened"])
+        self._p_values = state["p_values"]
         self.batches.load_state_dict(below(state, "batches"))
         load_flat_state(state, self._modules(), self._optimisers())
 
@@ -163,7 +194,7 @@ class FewshotTrainer:
         self._share = FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * progress)) / 2
         for optimiser in self._optimisers().values():
             for group in optimiser.param_groups:
-                group["lr"] = self.config.learning_rate * self._share
+                group["lr"] = self.config.learning_rate * self._share * 0.5**self.softened
         begun = (progress - CONDITIONING_BEGINS) / (CONDITIONING_COMPLETE - CONDITIONING_BEGINS)
         conditioning = min(1.0, max(0.0, begun)) if self.types > 1 else 0.0
         for network in (self.generator, self.discriminator, self.average):
@@ -178,7 +209,7 @@ class FewshotTrainer:
         (weights,) = torch.autograd.grad(loss, logits)
         # The penalty is on the images before their augmentation, so the way back goes on through it.
         (gradients,) = torch.autograd.grad(seen, images, through.image_gradients())
-        gamma = self.config.gradient_penalty * self._share
+        gamma = self.config.gradient_penalty * self._share * 2**self.softened
         directions = augment(gamma / len(real) * gradients, replace(drawn, brightness=torch.zeros(len(real))))
         through.set_gradients(weights, _channels_last(directions))
         self.discriminator_optimiser.step()
@@ -216,15 +247,49 @@ class FewshotTrainer:
             torch._foreach_lerp_(averages, weights, 1 - keep)
 
     def _draw(self, type_index: Tensor) -> Draw:
-        return draw(type_index, self.config.resolution, self.strength, self.symmetries, self.random)
+        symmetries = Symmetries(*self._turns_used().T)
+        return draw(type_index, self.config.resolution, self.strength, symmetries, self.random)
+
+    def _tested(self) -> Tensor:
+        """When first needed: a run that is taken up again has them from its state."""
+        if self._p_values is None:
+            images = self.images.cpu()
+            self._p_values = torch.stack([p_values(images[self.type_index == each]) for each in range(self.types)])
+        return self._p_values
+
+    def _turns_used(self) -> Tensor:
+        """(types, 3) bool: as the configuration says, else what was found harmless."""
+        used, config = harmless(self._tested()), self.config
+        for turn, said in enumerate((config.horizontal_flip, config.vertical_flip, config.transposition)):
+            if said is not None:
+                used[:, turn] = said
+        return used
+
+    def _gap(self, samples: Tensor) -> dict[str, float]:
+        """``gap``: how much more real photographs trained on look to the discriminator than those kept aside.
+
+        As a share of how much more than samples; 0 for a discriminator that learnt nothing by heart, 1 for one to which
+        photographs that it does not know are as good as samples. Nothing where none are kept aside.
+        """
+        if not len(self.kept_aside):
+            return {}
+        known, aside = (
+            torch.arange(len(samples)) * len(each) // len(samples) for each in (self.images, self.kept_aside)
+        )
+        looked_at = [
+            (self.images[known.to(self.device)], self.type_index[known]),
+            (self.kept_aside[aside], self.kept_type_index[aside]),
+            (samples, torch.arange(len(samples)) % self.types),
+        ]
+        with torch.no_grad():
+            training, others, fake = (
+                self.discriminator(_channels_last(from_bytes(images.to(self.device))), types.to(self.device)).mean()
+                for images, types in looked_at
+            )
+        return {"gap": ((training - others) / (training - fake).abs().clamp_min(1e-6)).item()}
 
     def _latents(self, count: int) -> Tensor:
         return torch.randn(count, self.generator.latent_size, generator=self.random)
-
-
-def _flips(types: int) -> Symmetries:
-    yes = torch.ones(types, dtype=torch.bool)
-    return Symmetries(horizontal_flip=yes, vertical_flip=yes, quarter_turn=~yes)
 
 
 def _channels_last(images: Tensor) -> Tensor:

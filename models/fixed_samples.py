@@ -3,11 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from models.distance import PatchDistance
 from models.rendering import render
 
 PREVIEW_COLUMNS = 8  # fixed latents of each type in the sample grid
-EVALUATED = 64  # images whose distance to the photographs is measured
+EVALUATED = 64  # images that are compared with the photographs
 RENDERED_AT_ONCE = 16
 
 
@@ -15,30 +14,26 @@ class FixedSamples:
     """Draws of their own, so that looking changes nothing of the run.
 
     Args:
-        photographs: (N, C, H, W) uint8, on the CPU.
         types: number of defect types.
         latent_size: length of a latent.
         seed: of the latents.
         device: where the generator lives.
     """
 
-    def __init__(self, photographs: Tensor, types: int, latent_size: int, seed: int, device: torch.device) -> None:
-        self.photographs, self.device = photographs, device
+    def __init__(self, types: int, latent_size: int, seed: int, device: torch.device) -> None:
+        self.device = device
         random = torch.Generator().manual_seed(seed)
         self._evaluated = torch.randn(EVALUATED, latent_size, generator=random), torch.arange(EVALUATED) % types
         columns = torch.arange(types).repeat_interleave(PREVIEW_COLUMNS)
         self._previewed = torch.randn(len(columns), latent_size, generator=random), columns
-        self._distance: PatchDistance | None = None
 
     def preview(self, generator: nn.Module) -> Tensor:
         """`PREVIEW_COLUMNS` images of each type: (types * columns, C, H, W) uint8."""
         return self._rendered(generator, *self._previewed)
 
-    def distance(self, generator: nn.Module) -> float:
-        """Patch distance of `EVALUATED` images, the types in turn, to the photographs: see `PatchDistance`."""
-        if self._distance is None:
-            self._distance = PatchDistance(self.photographs)
-        return self._distance(self._rendered(generator, *self._evaluated))
+    def evaluated(self, generator: nn.Module) -> Tensor:
+        """`EVALUATED` images, the types in turn: (EVALUATED, C, H, W) uint8."""
+        return self._rendered(generator, *self._evaluated)
 
     def _rendered(self, generator: nn.Module, latents: Tensor, type_index: Tensor) -> Tensor:
         batches = zip(latents.split(RENDERED_AT_ONCE), type_index.split(RENDERED_AT_ONCE), strict=True)

@@ -26,7 +26,7 @@ def build_trainer(
     """A run of the preset at its first step. For the shapes see `DcganTrainer`.
 
     Raises:
-        KeyError: an unknown preset, or a configuration that lacks one of its numbers.
+        KeyError, TypeError: an unknown preset, or a configuration that lacks one of its numbers.
     """
     return {"dcgan": _dcgan_trainer, "fewshot": _fewshot_trainer}[preset](config, images, type_index, types, device)
 
@@ -35,7 +35,7 @@ def build_generator(preset: str, config: dict[str, Any], types: int) -> Generato
     """The preset's generator with weights yet to be loaded; it maps (B, its latent_size) and (B,) to (B, C, H, W).
 
     Raises:
-        KeyError: an unknown preset, or a configuration that lacks one of its numbers.
+        KeyError, TypeError: an unknown preset, or a configuration that lacks one of its numbers.
     """
     return {"dcgan": _dcgan_generator, "fewshot": _fewshot_generator}[preset](config, types)
 
@@ -65,4 +65,4 @@ def _fewshot_generator(config: dict[str, Any], types: int) -> Generator:
 
 
 def _numbers(kind: type[Config], config: dict[str, Any]) -> Config:
-    return kind(**{field.name: config[field.name] for field in fields(kind)})
+    return kind(**{field.name: config[field.name] for field in fields(kind) if field.name in config})

@@ -13,6 +13,7 @@ from models.quality import (
     density_and_coverage,
     histogram_distance,
     kernel_distance,
+    least_ratio,
     nearest_distances,
     spectrum_distance,
 )
@@ -73,7 +74,7 @@ def measure(images: Tensor, kept_aside: Tensor, training: Tensor) -> Quality:
         histogram_levels=histogram_distance(kept_aside, images),
         nearest_distance=nearest_distances(images, training)[:, 0].mean().item(),
         authenticity=authenticity(images, training),
-        copied_share=copied_share(images, training, kept_aside),
+        copied_share=copied_share(images, training, least_ratio(training, kept_aside)),
     )
 
 

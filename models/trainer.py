@@ -1,6 +1,6 @@
 """What every training run can do, whatever its preset."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -30,8 +30,18 @@ class Trainer(Protocol):
     def preview(self) -> Tensor:
         """The same latents at every step, `PREVIEW_COLUMNS` a defect type: (types * columns, C, H, W) uint8."""
 
-    def evaluate(self) -> float:
-        """How far images are from the photographs, in the figure that checkpoints are chosen by: see `FixedSamples`."""
+    def evaluate(self) -> dict[str, float]:
+        """Signals of the run's state, the same for the same state; looking changes nothing.
+
+        Among them ``distance``, how far images are from the photographs, which checkpoints are chosen by, and what
+        `Watch` tells.
+        """
+
+    def soften(self) -> None:
+        """Trains more gently from here on, as after a divergence; part of `state_dict`."""
+
+    def findings(self) -> dict[str, Any]:
+        """What was found out about the photographs and decided by it, for the card of what is trained; JSON."""
 
     def networks(self) -> Networks:
         """``generator`` (the one to draw with) and ``discriminator``: a copy of their weights on the CPU."""

@@ -35,6 +35,12 @@ def load_flat_state(
         optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
 
 
+def forget(optimisers: Mapping[str, Optimizer]) -> None:
+    """Optimisers begin anew: one that met a number that is none would never lose it."""
+    for each in optimisers.values():
+        each.state.clear()
+
+
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The entries ``prefix.key``, as ``key``."""
     return {key.removeprefix(f"{prefix}."): value for key, value in state.items() if key.startswith(f"{prefix}.")}

@@ -43,6 +43,7 @@ class Checkpoint:
     history: list[dict[str, float]] = field(default_factory=list)
     losses: dict[str, float] = field(default_factory=dict)
     best: dict[str, float] | None = None
+    mishaps: list[tuple[int, str]] = field(default_factory=list)
     trained_seconds: float = 0.0
     threads: int = 1
     random_states: dict[str, Any] = field(default_factory=dict)

@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from core.health import MOST_COPIES, diverged, doubts, judge
 from core.presets import EVALUATIONS
-from core.records import Job, StopReason
+from core.records import Health, Job, StopReason
 from core.services import Services
 from models.presets import build_trainer
 from models.trainer import Trainer
@@ -23,24 +24,33 @@ log = logging.getLogger(__name__)
 
 HISTORY_POINTS = 1000  # recorded steps of a whole job
 NETWORKS = ("generator", "discriminator")
+MENDED_AT_MOST = 2  # times that a run goes back
 
 
 class Diverged(Exception):
-    """A loss is no longer a finite number."""
+    """The run went wrong more often than `MENDED_AT_MOST`, or before there was anything to go back to."""
 
 
 @dataclass
 class Best:
-    """The networks at the step whose images were nearest to the photographs."""
+    """The networks at the step whose images were nearest to the photographs, among those that copy them least.
+
+    ``copies`` is the share of near-copies, where it was measured.
+    """
 
     step: int
     distance: float
+    copies: float
     networks: dict[str, dict[str, Tensor]]
 
 
 @dataclass
 class Run:
-    """A job in training. ``history`` holds the recorded steps: losses, and at evaluated ones the distance."""
+    """A job in training.
+
+    ``history`` holds the recorded steps: losses, and at evaluated ones the signals of `Trainer.evaluate`. ``mishaps``
+    says, for each time that it went back to its best networks, at which step and why.
+    """
 
     job: Job
     dataset_digest: str
@@ -49,6 +59,8 @@ class Run:
     threads: int
     history: list[dict[str, float]] = field(default_factory=list)
     best: Best | None = None
+    doubts: list[str] = field(default_factory=list)
+    mishaps: list[tuple[int, str]] = field(default_factory=list)
     trained_seconds: float = 0.0
     saved_step: int = 0
     checkpoint_seconds: float = 0.0  # that the last one took
@@ -75,11 +87,17 @@ class Run:
             return StopReason.PATIENCE
         return None
 
+    @property
+    def health(self) -> Health:
+        return judge(self.doubts, [words for _, words in self.mishaps], self.history, self.total_steps)
+
     def advance(self) -> bool:
         """One step; whether it was one that is recorded. Raises Diverged."""
         losses = self.trainer.step()
-        if not all(map(math.isfinite, losses.values())):
-            raise Diverged(self._diverged(losses))
+        bad = [name for name, value in losses.items() if not math.isfinite(value)]
+        if bad:
+            self._go_back(f"{', '.join(bad)} became NaN or infinite")
+            return False
         interval = max(1, self.total_steps // HISTORY_POINTS)
         recorded = self.step % interval == 0 or self.step in (1, self.total_steps)
         if recorded:
@@ -94,19 +112,29 @@ class Run:
         interval = recorded * max(1, self.total_steps // EVALUATIONS // recorded)
         return self.step % interval == 0 or self.step in (1, self.total_steps)
 
-    def evaluate(self) -> float:
-        """Measures the step's distance to the photographs, and keeps its networks where it is the best so far."""
+    def evaluate(self) -> dict[str, float]:
+        """Measures the step's images, and keeps its networks where they are the best so far. Raises Diverged."""
         if not self.history or self.history[-1]["step"] != self.step:
             self.history.append({"step": self.step, **self.losses})
-        distance = self.history[-1]["distance"] = self.trainer.evaluate()
-        if self.best is None or distance < self.best.distance:
-            self.best = Best(self.step, distance, self.trainer.networks())
-        return distance
+        signals = self.trainer.evaluate()
+        self.history[-1] |= signals
+        found = Best(self.step, signals["distance"], signals.get("copies", 0.0), {})
+        if math.isfinite(found.distance) and (self.best is None or _rank(found) < _rank(self.best)):
+            found.networks = self.trainer.networks()
+            self.best = found
+        if words := diverged(self.history, since=self.mishaps[-1][0] if self.mishaps else 0):
+            self._go_back(words)
+        return signals
 
     @property
     def evaluated(self) -> bool:
         """Whether the step was evaluated."""
         return bool(self.history) and self.history[-1]["step"] == self.step and "distance" in self.history[-1]
+
+    def findings(self) -> dict[str, Any]:
+        """What the trainer found out, by the names of the defect types."""
+        classes = self.job.config["classes"]
+        return {name: dict(zip(classes, each, strict=True)) for name, each in self.trainer.findings().items()}
 
     def enter(self) -> None:
         """Makes this process what it was when the run last had its turn in one."""
@@ -135,7 +163,8 @@ class Run:
             run=identity(self.job, self.dataset_digest),
             history=self.history,
             losses=self.losses,
-            best={"step": self.best.step, "distance": self.best.distance} if self.best else None,
+            best={k: v for k, v in vars(self.best).items() if k != "networks"} if self.best else None,
+            mishaps=self.mishaps,
             trained_seconds=self.trained_seconds,
             threads=self.threads,
             random_states=states,
@@ -149,7 +178,8 @@ class Run:
         self._states = checkpoint.random_states, _below(checkpoint.state, "process")
         if checkpoint.best:
             networks = {name: _below(checkpoint.state, f"best.{name}") for name in NETWORKS}
-            self.best = Best(int(checkpoint.best["step"]), checkpoint.best["distance"], networks)
+            self.best = Best(**{"copies": 0.0, **checkpoint.best}, networks=networks)  # type: ignore[arg-type]
+        self.mishaps = [(step, words) for step, words in checkpoint.mishaps]
         self.losses = checkpoint.losses
         if checkpoint.threads != self.threads:
             log.warning(
@@ -168,13 +198,25 @@ class Run:
         best = self.best.step if self.best else 0
         return sum("distance" in point and point["step"] > best for point in self.history)
 
-    def _diverged(self, losses: dict[str, float]) -> str:
-        bad = ", ".join(name for name, value in losses.items() if not math.isfinite(value))
-        good = f"the last good checkpoint is at step {self.saved_step}" if self.saved_step else "there is no checkpoint"
-        return (
-            f"{bad} became NaN or infinite at step {self.step}; {good}. "
-            "Lower generator_learning_rate and discriminator_learning_rate, or try another seed."
-        )
+    def _go_back(self, why: str) -> None:
+        """Trains on from the best networks, more gently. Raises Diverged."""
+        if self.best is None or len(self.mishaps) >= MENDED_AT_MOST:
+            tried = f" after going back {len(self.mishaps)} times" if self.mishaps else ""
+            kept = f"the best networks, of step {self.best.step}, are in its checkpoints" if self.best else ""
+            raise Diverged(
+                f"{why} at step {self.step}{tried}; {kept or 'there is nothing to go back to'}. "
+                "Lower the learning rates, or try another seed."
+            )
+        self.trainer.load_networks(self.best.networks)
+        self.trainer.soften()
+        words = f"{why} at step {self.step}: went back to step {self.best.step}, more gently"
+        self.mishaps.append((self.step, f"{words} ({len(self.mishaps) + 1} of at most {MENDED_AT_MOST})"))
+        log.warning("job %s: %s", self.job.id, self.mishaps[-1][1])
+
+
+def _rank(best: Best) -> tuple[bool, float]:
+    """The less, the better."""
+    return best.copies > MOST_COPIES, best.distance
 
 
 def take_up(job: Job, services: Services, device: torch.device, threads: int) -> Run:
@@ -195,7 +237,8 @@ def take_up(job: Job, services: Services, device: torch.device, threads: int) ->
         len(classes),
         device,
     )
-    run = Run(job, services.datasets.get(job.dataset).digest, trainer, device, threads)
+    dataset = services.datasets.get(job.dataset)
+    run = Run(job, dataset.digest, trainer, device, threads, doubts=doubts(dataset))
     checkpoint = newest_checkpoint(services.store, job.id, identity(job, run.dataset_digest))
     if checkpoint:
         run.restore(checkpoint)

@@ -5,7 +5,7 @@ import time
 
 from kombu.exceptions import OperationalError
 from PIL import Image
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from redis.exceptions import RedisError
 from safetensors.torch import save_file
 
@@ -35,6 +35,9 @@ LONGEST_WITHOUT_CHECKPOINT = 60.0
 STEPS = Counter("flawsmith_training_steps_total", "Training steps done by this worker")
 IMAGES = Counter("flawsmith_images_trained_total", "Real images shown to a discriminator by this worker")
 SEGMENTS = Counter("flawsmith_training_segments_total", "Training segments by outcome", ["outcome"])
+SIGNALS = Gauge(
+    "flawsmith_training_signal", "What the last evaluation of this worker's run told; see docs/presets.md", ["signal"]
+)
 CHECKPOINT_SECONDS = Histogram("flawsmith_checkpoint_seconds", "Time to write one checkpoint, in seconds")
 
 _hot: Run | None = None  # the run of the last segment: a chain on one worker loads nothing
@@ -180,7 +183,7 @@ class _Reports:
             eta_seconds=round(left / rate, 1) if rate else None,
         )
         run.job = run.job.model_copy(update={"progress": progress})
-        going_on = jobs.report(self.lease, progress, run.losses, run.saved_step or None)
+        going_on = jobs.report(self.lease, progress, run.losses, run.health, run.saved_step or None)
         jobs.record_history(run.job.id, self.unreported)
         self.since, self.step, self.unreported = time.monotonic(), run.step, []
         return going_on
@@ -217,14 +220,16 @@ class _Checkpoints:
 
 
 def _evaluate(run: Run, lease: Lease) -> None:
-    """Measures the run's distance to the photographs, and shows the sample grid of the step."""
+    """Measures the run's images, and shows the sample grid of the step."""
     assert lease.publishing is not None
-    jobs, distance = quick_services().jobs, run.evaluate()
+    jobs, signals = quick_services().jobs, run.evaluate()
+    for name, value in signals.items():
+        SIGNALS.labels(name).set(value)
     pixels = run.trainer.preview().permute(0, 2, 3, 1).numpy()
     sheet = grid([Image.fromarray(each.squeeze()) for each in pixels], PREVIEW_COLUMNS)
     lease.publishing.write_bytes(jobs.sample_path(run.job.id, run.step), encode_png(sheet))
     try:
-        jobs.tell(lease, "samples", {"step": run.step, "distance": distance})
+        jobs.tell(lease, "samples", {"step": run.step, "distance": signals["distance"]})
     except RedisError as error:
         log.warning("job %s: cannot tell of the samples at step %d: %s", run.job.id, run.step, error)
 
@@ -249,6 +254,8 @@ def _publish(run: Run, lease: Lease) -> ModelVersion:
             dataset_digest=run.dataset_digest,
             step=run.best.step,
             distance=run.best.distance,
+            health=run.health,
+            findings=run.findings(),
             precision=qualify(run.job.preset, config, run.best.networks["generator"], run.device),
             qualified_on=kind_of(run.device),
         )

@@ -14,6 +14,7 @@ from app.paging import Cursor, Limit, Page, decode, encode
 from app.problems import PNG, Problem, documented, invalid, of_pydantic
 from app.wiring import Site
 from core.datasets import UnknownDataset
+from core.health import doubts, judge
 from core.jobs import JobEnded
 from core.logs import request_id
 from core.presets import PRESETS, TrainingRequest, request_schema, resolve
@@ -29,9 +30,10 @@ JobId = Annotated[str, Path(max_length=64)]
 
 
 class History(BaseModel):
-    """Recorded steps and, for each loss, its value at each of them.
+    """Recorded steps and, for each loss and each signal, its value at each of them.
 
-    `distance` is the patch distance of the fixed samples to the photographs, null at steps that were not evaluated.
+    The signals come from evaluations and are null at other steps. `distance` says how far the fixed samples are from
+    the photographs; the others are explained in docs/presets.md.
     """
 
     steps: list[int]
@@ -53,7 +55,8 @@ def create_training_job(body: TrainingRequest, services: Site, response: Respons
         config = resolve(body, dataset, origin)
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
-    job = services.jobs.create(model=body.model, dataset=dataset.id, preset=body.preset, config=config)
+    health = judge(doubts(dataset), [], [], config["total_steps"])
+    job = services.jobs.create(model=body.model, dataset=dataset.id, preset=body.preset, config=config, health=health)
     _send(services, job)
     response.headers["Location"] = f"/training-jobs/{job.id}"
     return job
@@ -109,7 +112,7 @@ def resume_training_job(job_id: JobId, services: Site) -> Job:
 def training_job_history(job_id: JobId, services: Site) -> History:
     """The losses so far: at most about a thousand points, whatever the job's length."""
     points = services.jobs.history(services.jobs.get(job_id).id)
-    names = [name for name in (points[0] if points else {}) if name != "step"]
+    names = [name for name in dict.fromkeys(name for point in points for name in point) if name != "step"]
     return History(
         steps=[int(point["step"]) for point in points],
         series={name: [point.get(name) for point in points] for name in names},

@@ -10,7 +10,7 @@ from core import keys
 from core.artifacts import ArtifactStore
 from core.jobs import JobEnded, Jobs, UnknownJob
 from core.leases import LeaseLost
-from core.records import Job, JobState, Progress
+from core.records import Health, Job, JobState, Progress
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_job_goes_from_queued_over_running_to_its_end(jobs: Jobs) -> None:
     with jobs.lease(job.id) as lease:
         assert lease is not None
         jobs.begin(lease, "train-1")
-        assert jobs.report(lease, Progress(step=5, total_steps=10), {"discriminator_loss": 1.0})
+        assert jobs.report(lease, Progress(step=5, total_steps=10), {"discriminator_loss": 1.0}, Health())
         jobs.finish(lease, JobState.SUCCEEDED, "published m@1", produced="m@1")
     ended = jobs.get(job.id)
     assert [each.state for each in ended.transitions] == ["queued", "running", "succeeded"]
@@ -62,7 +62,7 @@ def test_a_cancelled_job_tells_its_worker_and_stays_cancelled(jobs: Jobs) -> Non
         assert lease is not None
         jobs.begin(lease, "train-1")
         jobs.cancel(job.id)
-        assert not jobs.report(lease, Progress(step=5, total_steps=10), {})
+        assert not jobs.report(lease, Progress(step=5, total_steps=10), {}, Health())
         assert jobs.finish(lease, JobState.FAILED, "too late").state is JobState.CANCELLED
         assert jobs.begin(lease, "train-1") is None
     with pytest.raises(JobEnded):
@@ -179,5 +179,5 @@ def test_a_job_cancelled_and_resumed_under_its_worker_goes_on_as_running(jobs: J
         jobs.begin(lease, "train-1")
         jobs.cancel(job.id)
         jobs.resume(job.id)
-        assert jobs.report(lease, Progress(step=5, total_steps=10), {})
+        assert jobs.report(lease, Progress(step=5, total_steps=10), {}, Health())
     assert jobs.get(job.id).state is JobState.RUNNING

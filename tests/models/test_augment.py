@@ -10,8 +10,8 @@ from models.augment import Draw, Strength, Symmetries, augment, draw
 
 SIDE = 8
 ALL = torch.ones(2, dtype=torch.bool)
-EVERYTHING = Symmetries(horizontal_flip=ALL, vertical_flip=ALL, quarter_turn=ALL)
-NOTHING = Symmetries(horizontal_flip=~ALL, vertical_flip=~ALL, quarter_turn=~ALL)
+EVERYTHING = Symmetries(horizontal_flip=ALL, vertical_flip=ALL, transposition=ALL)
+NOTHING = Symmetries(horizontal_flip=~ALL, vertical_flip=~ALL, transposition=~ALL)
 STRONG = Strength(probability=1, shift=0.25, brightness=0.5, contrast=0.5)
 NONE = Strength(probability=0, shift=0.25, brightness=0.5, contrast=0.5)
 
@@ -45,9 +45,9 @@ def test_the_same_generator_state_gives_the_same_draw() -> None:
     assert torch.equal(first.contrast, second.contrast)
 
 
-def test_flips_and_quarter_turns_are_for_the_types_that_allow_them() -> None:
+def test_flips_and_transpositions_are_for_the_types_that_allow_them() -> None:
     only_first = torch.tensor([True, False])
-    symmetries = Symmetries(horizontal_flip=only_first, vertical_flip=~only_first, quarter_turn=only_first)
+    symmetries = Symmetries(horizontal_flip=only_first, vertical_flip=~only_first, transposition=only_first)
     types = torch.arange(400) % 2
     drawn = draw(types, SIDE, NONE, symmetries, generator())
     upright = torch.arange(SIDE)

@@ -130,3 +130,47 @@ def test_a_run_can_start_from_anothers_networks() -> None:
     for name, weights in origin.networks().items():
         assert all(torch.equal(value, run.networks()[name][key]) for key, value in weights.items())
     assert torch.equal(run.preview(), trainer(replace(CONFIG, seed=9)).samples.preview(origin.average))
+
+
+def test_an_evaluation_tells_the_signals_of_the_run() -> None:
+    run = trainer(count=140)
+    run.step()
+    signals = run.evaluate()
+    assert {"distance", "diversity", "near_duplicates", "copies", "nearest_distance", "gap"} == set(signals)
+    assert signals == run.evaluate()
+
+
+def test_photographs_kept_aside_are_never_trained_on() -> None:
+    run = trainer(types=1, count=140)
+    assert len(run.images) == 126
+    assert len(run.kept_aside) == 14
+    assert run.steps_per_epoch == 35
+    distances = torch.cdist(run.images.flatten(1).float(), run.kept_aside.flatten(1).float())
+    assert distances.min() > 0
+    assert len(trainer(types=1, count=20).kept_aside) == 0
+
+
+def test_the_turns_that_are_used_are_found_out_or_as_the_configuration_says() -> None:
+    found = trainer(replace(CONFIG, transposition=True), count=20).findings()["augmentation"]
+    assert len(found) == 2
+    assert found[0] == {
+        "horizontal_flip": {"used": True, "p_value": None},
+        "vertical_flip": {"used": False, "p_value": None},
+        "transposition": {"used": True, "p_value": None},
+    }
+    tested = trainer(replace(CONFIG, horizontal_flip=False), types=1, count=40).findings()["augmentation"][0]
+    assert tested["horizontal_flip"]["used"] is False
+    assert 0 < tested["vertical_flip"]["p_value"] <= 1
+
+
+def test_a_run_can_be_made_gentler_and_stays_so_when_it_is_taken_up_again() -> None:
+    run = trainer()
+    run.step()
+    run.soften()
+    rest = trainer()
+    rest.load_state_dict(run.state_dict())
+    for each in (run, rest):
+        each.step()
+    assert run.generator_optimiser.param_groups[0]["lr"] < 0.51 * CONFIG.learning_rate
+    assert rest.generator_optimiser.param_groups[0]["lr"] == run.generator_optimiser.param_groups[0]["lr"]
+    assert all(torch.equal(value, rest.state_dict()[name]) for name, value in run.state_dict().items())

@@ -1,0 +1,63 @@
+"""The training loop of the 2019 article, as it was: what Flawsmith's own is compared with.
+
+Two passes of the discriminator, then the generator's, each with labels and binary cross-entropy on probabilities; all
+gradients everywhere; four numbers fetched at every step.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from models.dcgan import Discriminator, Generator
+from models.dcgan_trainer import DcganConfig
+
+
+class ArticleLoop:
+    """A run on (N, C, H, W) uint8 images of one type, begun with the same weights as `DcganTrainer`'s."""
+
+    def __init__(self, config: DcganConfig, images: Tensor, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.images = images.float() / 127.5 - 1
+        self.random = torch.Generator().manual_seed(config.seed)
+        torch.manual_seed(config.seed)
+        self.generator = Generator(config.resolution, config.channels, config.latent_size, config.generator_depth, 1)
+        self.generator.to(device)
+        self.discriminator = Discriminator(config.resolution, config.channels, config.discriminator_depth, 1)
+        self.discriminator.to(device)
+        betas = (config.beta1, config.beta2)
+        self.of_generator = Adam(self.generator.parameters(), config.generator_learning_rate, betas=betas)
+        self.of_discriminator = Adam(self.discriminator.parameters(), config.discriminator_learning_rate, betas=betas)
+        self.order = torch.randperm(len(images), generator=self.random)
+        self.position = 0
+
+    def step(self) -> dict[str, float]:
+        """One update of each network; the losses."""
+        loss, size = nn.BCELoss(), self.config.batch_size
+        if self.position >= len(self.order):
+            self.order, self.position = torch.randperm(len(self.images), generator=self.random), 0
+        real = self.images[self.order[self.position : self.position + size]].to(self.device)
+        self.position += size
+        types = torch.zeros(len(real), dtype=torch.int64, device=self.device)
+        yes, no = torch.ones(len(real), device=self.device), torch.zeros(len(real), device=self.device)
+
+        self.discriminator.zero_grad()
+        on_real = self.discriminator(real, types).sigmoid()
+        loss_on_real = loss(on_real, yes)
+        loss_on_real.backward()
+        latents = torch.randn(len(real), self.config.latent_size, generator=self.random)
+        fake = self.generator(latents.to(self.device), types)
+        on_fake = self.discriminator(fake.detach(), types).sigmoid()
+        loss_on_fake = loss(on_fake, no)
+        loss_on_fake.backward()
+        self.of_discriminator.step()
+
+        self.generator.zero_grad()
+        generator_loss = loss(self.discriminator(fake, types).sigmoid(), yes)
+        generator_loss.backward()
+        self.of_generator.step()
+        return {
+            "discriminator_loss": loss_on_real.item() + loss_on_fake.item(),
+            "generator_loss": generator_loss.item(),
+            "real_score": on_real.mean().item(),
+            "fake_score": on_fake.mean().item(),
+        }

@@ -1,0 +1,147 @@
+"""How many photographs a second are trained on, beside what the machine's arithmetic allows.
+
+    python -m benchmarks.training [--resolution 64] [--rounds 5] [--threads 2] [--device cpu]
+
+In each round every contender has its turn: the article's own loop, the preset `dcgan` (the same mathematics) in float32
+and in bfloat16, and the preset `fewshot`. The limit is what a large matrix product reaches in the same run, in the same
+precision, divided by the multiplications that a step of the contender takes.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.article_loop import ArticleLoop
+from benchmarks.serving.machine import machine
+from core.presets import TrainingRequest, resolve
+from core.records import Dataset, SizeRange, now
+from models.dcgan_trainer import DcganConfig
+from models.presets import _numbers, build_trainer
+
+PHOTOGRAPHS = 300
+PRODUCT = 2048  # side of the matrices
+WARM_STEPS = 3
+
+
+@dataclass
+class Contender:
+    """Something that trains a batch at each call."""
+
+    step: Callable[[], Any]
+    batch: int
+    precision: str
+    rates: list[float] = field(default_factory=list)
+    flops: float = 0.0  # of an image
+
+    def measure(self, seconds: float) -> None:
+        begun, steps = time.perf_counter(), 0
+        while (taken := time.perf_counter() - begun) < seconds:
+            self.step()
+            steps += 1
+        self.rates.append(steps * self.batch / taken)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--resolution", type=int, default=64)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=float, default=5.0, help="of a turn")
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--device", default="cpu")
+    options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="of dcgan")
+    given = options.parse_args()
+    torch.set_num_threads(given.threads)
+    print(f"{machine()}; {given.threads} threads, {given.device}, {given.resolution} px")
+
+    overrides = {name: json.loads(value) for name, value in (each.split("=") for each in given.override)}
+    contenders = _contenders(given.resolution, overrides, torch.device(given.device))
+    for each in contenders.values():
+        for _ in range(WARM_STEPS):
+            each.step()
+        with FlopCounterMode(display=False) as counted:
+            each.step()
+        each.flops = counted.get_total_flops() / each.batch
+    products: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+    for _ in range(given.rounds):
+        for precision, rates in products.items():
+            rates.append(_product_rate(getattr(torch, precision), torch.device(given.device), given.seconds / 5))
+        for each in contenders.values():
+            each.measure(given.seconds)
+    _print(contenders, {precision: median(rates) for precision, rates in products.items()})
+
+
+def _contenders(resolution: int, overrides: dict[str, Any], device: torch.device) -> dict[str, Contender]:
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (PHOTOGRAPHS, 1, resolution, resolution), generator=random, dtype=torch.uint8)
+    type_index = torch.zeros(PHOTOGRAPHS, dtype=torch.int64)
+
+    def trainer(preset: str, **numbers: Any) -> Contender:
+        config = _config(preset, resolution, numbers)
+        run = build_trainer(preset, config, images, type_index, 1, device)
+        return Contender(run.step, run.batch_size, numbers.get("precision", "float32"))
+
+    config = _config("dcgan", resolution, overrides)
+    article = ArticleLoop(_numbers(DcganConfig, config), images, device)
+    return {
+        "the article's loop": Contender(article.step, config["batch_size"], "float32"),
+        "dcgan, float32": trainer("dcgan", **overrides, precision="float32"),
+        "dcgan, bfloat16": trainer("dcgan", **overrides, precision="bfloat16"),
+        "fewshot": trainer("fewshot"),
+    }
+
+
+def _config(preset: str, resolution: int, overrides: dict[str, Any]) -> dict[str, Any]:
+    dataset = Dataset(
+        id="ds-1",
+        name="noise",
+        digest="",
+        image_count=PHOTOGRAPHS,
+        classes={"noise": PHOTOGRAPHS},
+        size=SizeRange(min=(resolution, resolution), max=(resolution, resolution)),
+        mode="L",
+        rejected=[],
+        created_at=now(),
+    )
+    request = TrainingRequest(
+        dataset="ds-1", model="m", preset=preset, resolution=resolution, overrides=overrides, steps=100_000
+    )
+    return resolve(request, dataset)
+
+
+def _product_rate(precision: torch.dtype, device: torch.device, seconds: float) -> float:
+    """Operations a second, a multiplication and an addition being two."""
+    left, right = (torch.randn(PRODUCT, PRODUCT, device=device).to(precision) for _ in range(2))
+    begun, products = time.perf_counter(), 0
+    while (taken := time.perf_counter() - begun) < seconds:
+        product = left @ right
+        products += 1
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+    del product
+    return 2 * PRODUCT**3 * products / taken
+
+
+def _print(contenders: dict[str, Contender], products: dict[str, float]) -> None:
+    article = contenders["the article's loop"]
+    print("| | images/s (lowest … highest) | of the article's loop | operations an image | of the arithmetic limit |")
+    print("|---|---|---|---|---|")
+    for name, each in contenders.items():
+        rate = median(each.rates)
+        ratio = median(ours / theirs for ours, theirs in zip(each.rates, article.rates, strict=True))
+        share = rate * each.flops / products[each.precision]
+        print(
+            f"| {name} | {rate:.1f} ({min(each.rates):.1f} … {max(each.rates):.1f}) | {ratio:.2f} | "
+            f"{each.flops / 1e9:.2f} G | {share:.0%} |"
+        )
+    print("\nmatrix product: " + ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in products.items()))
+
+
+if __name__ == "__main__":
+    main()
