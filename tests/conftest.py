@@ -22,6 +22,7 @@ from PIL import Image
 from core import keys
 
 SMALL_JOB = {
+    "preset": "dcgan",
     "resolution": 32,
     "steps": 6,
     "overrides": {"generator_depth": 4, "discriminator_depth": 4, "batch_size": 4},

@@ -18,6 +18,7 @@ from tests.conftest import Service, photograph, start_service, stop_service, unt
 STEPS, STEPS_IN_FULL = 600, 3000
 JOB = {
     "dataset": "steel",
+    "preset": "dcgan",
     "resolution": 32,
     "overrides": {"generator_depth": 8, "discriminator_depth": 8, "batch_size": 8},
 }

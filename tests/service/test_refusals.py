@@ -56,7 +56,7 @@ def test_a_generate_body_that_cannot_be_is_refused_at_its_place(
     [
         ({"dataset": "nowhere"}, "/dataset", "there is no dataset 'nowhere'; datasets: "),
         ({"model": "a b"}, "/model", "match"),
-        ({"preset": "stylegan"}, "/preset", "'dcgan'"),
+        ({"preset": "stylegan"}, "/preset", "'dcgan' or 'fewshot'"),
         ({"resolution": 100}, "/resolution", "32, 64, 128, 256"),
         ({"resolution": 0}, "/resolution", "32, 64, 128, 256"),
         ({"epochs": 1, "steps": 1}, "", "give one of them"),
@@ -72,7 +72,9 @@ def test_a_job_that_cannot_train_is_refused_before_it_is_queued(
     service: Service, trained: dict[str, Any], change: dict[str, Any], pointer: str, words: str
 ) -> None:
     before = service.client.get("/training-jobs").json()["items"][0]["id"]
-    answer = service.client.post("/training-jobs", json={"dataset": "two-types", "model": "m", **change})
+    answer = service.client.post(
+        "/training-jobs", json={"dataset": "two-types", "model": "m", "preset": "dcgan", **change}
+    )
     problem = refused(answer, 422, words)
     assert [each["pointer"] for each in problem["errors"]] == [pointer]
     assert service.client.get("/training-jobs").json()["items"][0]["id"] == before

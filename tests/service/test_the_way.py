@@ -246,6 +246,7 @@ def test_a_request_id_is_taken_returned_and_stands_in_the_workers_log(
     body = {
         "dataset": "traced",
         "model": "traced",
+        "preset": "dcgan",
         "resolution": 32,
         "steps": 1,
         "overrides": {"generator_depth": 1, "discriminator_depth": 1},

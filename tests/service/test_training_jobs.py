@@ -91,7 +91,7 @@ def test_what_no_run_can_be_made_of_is_refused_at_its_place(
 ) -> None:
     if turns.client.get("/models/origin").status_code == 404:
         turns.train("set", "origin")
-    sent = {"dataset": "set", "model": "refused", "resolution": 32, "steps": 1, **body}
+    sent = {"dataset": "set", "model": "refused", "preset": "dcgan", "resolution": 32, "steps": 1, **body}
     answer = turns.client.post("/training-jobs", json=sent)
     assert answer.status_code == 422
     (problem,) = answer.json()["errors"]

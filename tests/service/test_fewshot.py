@@ -1,0 +1,123 @@
+"""The preset for few photographs over HTTP: what is refused, what is warned of, what a trained version tells."""
+
+import io
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
+
+SMALL = {
+    "preset": "fewshot",
+    "resolution": 32,
+    "steps": 8,
+    "overrides": {"latent_size": 8, "generator_width": 2, "discriminator_width": 4, "batch_size": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    service = start_service(tmp_path_factory.mktemp("fewshot"), segment_seconds="1")
+    uneven = {f"dents/{number}.png": photograph(number) for number in range(52)}
+    service.upload("set", zipped(uneven | {f"scratches/{number}.png": photograph(100 + number) for number in range(2)}))
+    yield service
+    stop_service(service)
+
+
+@pytest.fixture(scope="module")
+def trained(site: Service) -> dict[str, Any]:
+    answer = site.client.post("/training-jobs", json={"dataset": "set", "model": "both", **SMALL})
+    assert answer.status_code == 202, answer.text
+    return site.ended(answer.json()["id"])
+
+
+def plain(gray: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (40, 40), gray).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def long(number: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise((40, 4000), 20 + number).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_job_tells_its_signals_and_what_is_doubtful(site: Service, trained: dict[str, Any]) -> None:
+    assert trained["state"] == "succeeded", trained
+    assert trained["health"]["state"] in ("warning", "failing")  # hardly trained, on noise
+    reasons = " ".join(trained["health"]["reasons"])
+    assert "2 photographs of 'scratches'" in reasons
+    assert "beside 52 of 'dents'" in reasons
+    series = site.client.get(f"/training-jobs/{trained['id']}/history").json()["series"]
+    assert {"sign_rate", "real_penalty", "distance", "diversity", "near_duplicates", "copies", "gap"} <= set(series)
+    assert all(each is not None for each in series["distance"])
+
+
+def test_the_card_tells_health_and_which_turns_were_used(site: Service, trained: dict[str, Any]) -> None:
+    card = site.client.get("/models/both/versions/1").json()
+    assert card["preset"] == "fewshot"
+    assert card["health"]["state"] == trained["health"]["state"]
+    turns = card["findings"]["augmentation"]
+    assert set(turns) == {"dents", "scratches"}
+    assert turns["scratches"]["transposition"] == {"used": False, "p_value": None}
+    assert 0 < turns["dents"]["horizontal_flip"]["p_value"] <= 1
+
+
+def test_images_of_every_type_come_by_address(site: Service, trained: dict[str, Any]) -> None:
+    for defect_type in ("dents", "scratches"):
+        body = {"model": "both", "defect_type": defect_type, "seed": 7}
+        first, again = (site.client.post("/generate", json=body, headers={"Accept": "image/png"}) for _ in range(2))
+        assert first.status_code == 200, first.text
+        assert first.content == again.content
+        assert Image.open(io.BytesIO(first.content)).size == (32, 32)
+
+
+def test_signals_are_metrics(site: Service, trained: dict[str, Any]) -> None:
+    assert 'flawsmith_training_signal{signal="diversity"' in site.client.get("/metrics").text
+
+
+def test_killed_and_resumed_it_gives_the_same_weights(site: Service, trained: dict[str, Any]) -> None:
+    def weights(model: str, kills: int) -> str:
+        body = {"dataset": "set", "model": model, **SMALL, "steps": 200, "deterministic": True}
+        job = site.client.post("/training-jobs", json=body).json()["id"]
+        for number in range(kills):
+            until(lambda n=number: reached(job, 20 * (n + 1)), 30, "the job trains")  # type: ignore[misc]
+            os.kill(until(lambda: site.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
+        assert site.ended(job)["state"] == "succeeded"
+        return str(site.client.get(f"/models/{model}/versions/1").json()["weights_sha256"])
+
+    def reached(job: str, step: int) -> bool:
+        return bool(site.client.get(f"/training-jobs/{job}").json()["progress"]["step"] >= step)
+
+    assert weights("undisturbed", kills=0) == weights("killed", kills=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "words"),
+    [
+        ("gray", {f"{number}.png": plain(90 + number % 3) for number in range(60)}, "none of which shows anything"),
+        ("copies", {f"{number}.png": photograph(1) for number in range(30)}, "all of which show the same"),
+    ],
+)
+def test_photographs_that_nothing_can_be_learnt_from_are_refused(
+    site: Service, name: str, files: dict[str, bytes], words: str
+) -> None:
+    dataset = site.upload(name, zipped(files)).json()
+    assert dataset["warnings"]
+    answer = site.client.post("/training-jobs", json={"dataset": name, "model": "m", **SMALL})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/dataset"
+    assert words in answer.json()["errors"][0]["detail"]
+
+
+def test_photographs_far_longer_than_wide_are_warned_of_and_trained(site: Service) -> None:
+    site.upload("long", zipped({f"{number}.png": long(number) for number in range(4)}))
+    job = site.client.post("/training-jobs", json={"dataset": "long", "model": "long", **SMALL}).json()
+    assert job["health"]["state"] == "warning"
+    assert any("40x4000" in each for each in job["health"]["reasons"])
+    assert site.ended(job["id"])["state"] == "succeeded"
