@@ -42,7 +42,7 @@ FAILURE_MARK = b"!"  # before a payload that is no image but the reason why ther
 SENT_SECONDS = 3.0  # a shift's message that nobody took by then is sent again
 SILENT_SECONDS = 5.0  # a worker at work that was silent for so long is not counted on
 INBOX_SECONDS = 60
-MARGIN = 2.0  # on the time that the work ahead is expected to take: what is accepted is ready in time on a bad day, too
+MARGIN = 2.5  # on the time that the work ahead is expected to take: what is accepted is ready in time on a bad day, too
 
 MESSAGES = f"{keys.PREFIX}:broker:{SAMPLE}"  # the broker's list of shifts that no worker has taken
 

@@ -89,8 +89,8 @@ class Sampler:
             return False
         version = wanted[0].version
         alone = not self.in_hand and batch is not None and len(batch.addresses) < MICRO_BATCH
-        drawers = self.wide if alone else self.narrow
-        self.in_hand.add(drawers.submit(self._make, version, batch, lack))
+        drawers, beside = (self.wide, 1) if alone else (self.narrow, len(self.in_hand) + 1)
+        self.in_hand.add(drawers.submit(self._make, version, batch, lack, beside))
         return True
 
     def _finish(self, when: str) -> None:
@@ -100,7 +100,8 @@ class Sampler:
             if error := each.exception():
                 log.error("a micro-batch could not be handed over", exc_info=error)
 
-    def _make(self, version: str, batch: Batch | None, lack: Lack | None) -> None:
+    def _make(self, version: str, batch: Batch | None, lack: Lack | None, beside: int) -> None:
+        """Draws, one of so many passes at once, encodes and hands over."""
         addresses = [*(batch.addresses if batch else []), *(lack.addresses if lack else [])]
         begun = time.monotonic()
         try:
@@ -110,7 +111,7 @@ class Sampler:
             self._give_up(version, batch, error)
             return
         pngs = list(map(partial(encode, version), addresses, pixels))
-        self.pace.made(version, begun)
+        self.pace.made(version, (time.monotonic() - begun) / beside)
         if batch:
             self._deliver(batch, dict(zip(batch.addresses, pngs, strict=False)))
         if lack:
@@ -141,19 +142,16 @@ class Sampler:
 
 
 class Pace:
-    """How fast micro-batches of each version come, several at once or one after the other."""
+    """How fast micro-batches of each version come."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last = 0.0  # when the newest was made
         self._warm: set[str] = set()
-        self._seconds: dict[str, float] = {}  # from one micro-batch to the next, by version
+        self._seconds: dict[str, float] = {}  # of one micro-batch, by version
 
-    def made(self, version: str, begun: float) -> None:
-        """A micro-batch, begun at this time of the monotonic clock, was made now."""
+    def made(self, version: str, seconds: float) -> None:
+        """A micro-batch took so long, divided by how many were made at once."""
         with self._lock:
-            now = time.monotonic()
-            seconds, self._last = now - max(begun, self._last), now
             if version not in self._warm:  # the first pass loads the generator
                 self._warm.add(version)
                 return
