@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -47,5 +48,6 @@ def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def copied_weights(module: nn.Module) -> dict[str, Tensor]:
-    """A module's state on the CPU, safe from further steps."""
-    return {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
+    """A module's state on the CPU, in the usual order of dimensions, safe from further steps."""
+    kept = torch.contiguous_format
+    return {key: value.detach().cpu().clone(memory_format=kept) for key, value in module.state_dict().items()}

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -78,7 +79,9 @@ def test_images_of_every_type_come_by_address(site: Service, trained: dict[str, 
 
 
 def test_signals_are_metrics(site: Service, trained: dict[str, Any]) -> None:
-    assert 'flawsmith_training_signal{signal="diversity"' in site.client.get("/metrics").text
+    targets = [each for group in site.client.get("/metrics/targets").json() for each in group["targets"]]
+    told = "".join(httpx.get(f"http://{target}/metrics").text for target in targets)
+    assert 'flawsmith_training_signal{signal="diversity"}' in told
 
 
 def test_killed_and_resumed_it_gives_the_same_weights(site: Service, trained: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def test_a_finished_job_tells_all_of_itself(service: Service, trained: dict[str,
     times = [trained[name] for name in ("created_at", "started_at", "finished_at")]
     assert times == sorted(times)
     assert all(datetime.fromisoformat(each) and each.endswith("Z") for each in times)
-    assert [each["state"] for each in trained["transitions"]] == ["queued", "running", "succeeded"]
+    assert [each["state"] for each in trained["transitions"]] == ["queued", "running", "succeeded"], trained
     path = f"/training-jobs/{trained['id']}"
     history = service.client.get(f"{path}/history").json()
     assert history["steps"] == [1, 2, 3, 4, 5, 6]
