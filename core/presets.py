@@ -67,7 +67,7 @@ class FewshotOverrides(BaseModel):
         4e-4, gt=0, le=1, description="Adam's rate for both networks at first; a quarter of it at the end"
     )
     gradient_penalty: float = Field(
-        5.0,
+        0.2,
         gt=0,
         le=10_000,
         description="gamma, the weight of both gradient penalties at first; a quarter of it at the end. "
@@ -94,7 +94,10 @@ class FewshotOverrides(BaseModel):
 
 @dataclass(frozen=True)
 class Preset:
-    """A recipe that a training job can name. Its default length is so many epochs, or so many photographs shown."""
+    """A recipe that a training job can name.
+
+    Its default length is so many epochs; or so many photographs shown for one type, and a third more for each other.
+    """
 
     overrides: type[DcganOverrides] | type[FewshotOverrides]
     resolutions: tuple[int, ...]
@@ -118,7 +121,7 @@ PRESETS: dict[str, Preset] = {
         resolutions=(32, 64, 128, 256),
         default_resolution=64,
         default_epochs=None,
-        default_images=160_000,
+        default_images=128_000,
         shaping=("latent_size", "generator_width", "discriminator_width"),
     ),
 }
@@ -131,7 +134,7 @@ class TrainingRequest(BaseModel):
 
     dataset: str = Field(min_length=1, max_length=64, description="a dataset's id or name")
     model: Name = Field(description="the model whose next version the job publishes")
-    preset: Literal["dcgan", "fewshot"] = Field("dcgan", description="the recipe")
+    preset: Literal["dcgan", "fewshot"] = Field("fewshot", description="the recipe")
     resolution: int | None = Field(None, description="side of the images, in pixels; null: the preset's default")
     epochs: int | None = Field(
         None, ge=1, le=1_000_000, description="passes over the dataset; null: the preset's length"
@@ -196,7 +199,7 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
     epochs, steps = request.epochs, request.steps
     if epochs is None and steps is None:
         epochs = preset.default_epochs
-        steps = preset.default_images and -(-preset.default_images // numbers["batch_size"])
+        steps = preset.default_images and _steps(preset.default_images, dataset, numbers["batch_size"])
     config = {
         "resolution": resolution,
         "channels": 1 if dataset.mode == "L" else 3,
@@ -212,6 +215,11 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
     if origin:
         _check_shape(request, config, origin)
     return config
+
+
+def _steps(images: int, dataset: Dataset, batch_size: int) -> int:
+    """The types share what they have in common, so a set of six takes less than six runs."""
+    return -(-images * (2 + len(dataset.classes)) // (3 * batch_size))
 
 
 def _check_photographs(dataset: Dataset) -> None:
@@ -274,4 +282,5 @@ def request_schema() -> dict[str, Any]:
 def _usual_length(preset: Preset) -> str:
     if preset.default_images is None:
         return f"passes over the dataset; null: {preset.default_epochs}"
-    return f"passes over the dataset; null: as many steps as show {preset.default_images:,} photographs"
+    shown = f"as many steps as show {preset.default_images:,} photographs, and a third more for each further type"
+    return f"passes over the dataset; null: {shown}"

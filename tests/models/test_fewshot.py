@@ -35,8 +35,8 @@ def test_every_resolution_has_layers_from_latent_to_image_and_from_image_to_logi
     assert discriminator(images, type_index).shape == (2,)
 
 
-def test_a_latent_is_the_style_and_a_noise_value_for_each_place_of_each_resolution() -> None:
-    assert noise_size(32) == 8**2 + 16**2 + 32**2
+def test_a_latent_is_the_style_and_a_noise_value_for_each_place_row_and_column_of_each_resolution() -> None:
+    assert noise_size(32) == 8 * 10 + 16 * 18 + 32 * 34
     assert Generator(32, 1, style_size=5, width=2, types=1).latent_size == 5 + noise_size(32)
 
 
