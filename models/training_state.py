@@ -29,11 +29,19 @@ def load_flat_state(
     for name, module in modules.items():
         module.load_state_dict(below(state, name))
     for name, optimiser in optimisers.items():
+        parameters = [each for group in optimiser.param_groups for each in group["params"]]
         slots: dict[int, dict[str, Tensor]] = {}
         for key, value in below(state, name).items():
             index, slot = key.split(".")
-            slots.setdefault(int(index), {})[slot] = value
+            slots.setdefault(int(index), {})[slot] = _laid_out_like(parameters[int(index)], value)
         optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """A copy whose numbers lie in memory in the parameter's order, which fused optimisers take for granted."""
+    if value.shape != parameter.shape:
+        return value.clone()
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def forget(optimisers: Mapping[str, Optimizer]) -> None:

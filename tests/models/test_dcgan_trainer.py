@@ -51,7 +51,7 @@ def test_a_saved_run_goes_on_bit_by_bit_as_if_it_had_never_stopped() -> None:
     whole, first_half = trainer(), trainer()
     expected = [whole.step() for _ in range(8)]
     losses = [first_half.step() for _ in range(4)]
-    state = {name: value.clone() for name, value in first_half.state_dict().items()}
+    state = {name: value.contiguous().clone() for name, value in first_half.state_dict().items()}
     second_half = trainer()
     second_half.load_state_dict(state)
     losses += [second_half.step() for _ in range(4)]

@@ -53,7 +53,7 @@ def test_a_saved_run_goes_on_bit_by_bit_as_if_it_had_never_stopped(stop: int) ->
     whole, first = trainer(), trainer()
     expected = [whole.step() for _ in range(8)]
     losses = [first.step() for _ in range(stop)]
-    state = {name: value.clone() for name, value in first.state_dict().items()}
+    state = {name: value.contiguous().clone() for name, value in first.state_dict().items()}
     rest = trainer()
     rest.load_state_dict(state)
     losses += [rest.step() for _ in range(8 - stop)]

@@ -86,16 +86,21 @@ def test_signals_are_metrics(site: Service, trained: dict[str, Any]) -> None:
 
 def test_killed_and_resumed_it_gives_the_same_weights(site: Service, trained: dict[str, Any]) -> None:
     def weights(model: str, kills: int) -> str:
-        body = {"dataset": "set", "model": model, **SMALL, "steps": 200, "deterministic": True}
-        job = site.client.post("/training-jobs", json=body).json()["id"]
-        for number in range(kills):
-            until(lambda n=number: reached(job, 20 * (n + 1)), 30, "the job trains")  # type: ignore[misc]
+        body = {"dataset": "set", "model": model, **SMALL, "steps": 1500, "deterministic": True}
+        job, saved = site.client.post("/training-jobs", json=body).json()["id"], 0
+        for _ in range(kills):
+            saved = until(lambda before=saved: saved_step(job, before), 60, "a checkpoint")  # type: ignore[misc]
             os.kill(until(lambda: site.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
-        assert site.ended(job)["state"] == "succeeded"
+        ended = site.ended(job)
+        assert ended["state"] == "succeeded"
+        assert ended["attempts"] == kills + 1
         return str(site.client.get(f"/models/{model}/versions/1").json()["weights_sha256"])
 
-    def reached(job: str, step: int) -> bool:
-        return bool(site.client.get(f"/training-jobs/{job}").json()["progress"]["step"] >= step)
+    def saved_step(job: str, before: int) -> int:
+        """A later checkpoint's step, once the job is past it."""
+        record = site.client.get(f"/training-jobs/{job}").json()
+        step = record["checkpoint_step"] or 0
+        return step if before < step < record["progress"]["step"] else 0
 
     assert weights("undisturbed", kills=0) == weights("killed", kills=2)
 
