@@ -14,7 +14,7 @@ from models.random_features import LayoutFeatures, TextureFeatures, standardised
 CLOSEST_REAL_PAIRS = (
     0.01  # share of the pairs of photographs; samples that are closer to each other are near-duplicates
 )
-MOST = 300  # photographs that samples are compared with, of either kind
+MOST = 200  # photographs that samples are compared with, of either kind
 
 
 class Watch:
