@@ -1,10 +1,15 @@
 """Generator and discriminator for few photographs: residual, without normalisation, with grain from noise inputs.
 
 After R3GAN (Huang et al. 2024, arXiv:2501.05441, section 4): residual branches that begin at zero, no normalisation,
-resampling by a low-pass filter, so that no layer's grid shows. Three things are different, for small images on a CPU:
-the generator's branches are two plain 3x3 convolutions; the discriminator halves by strided 4x4 convolutions, as DCGAN
-does (Radford et al. 2015, arXiv:1511.06434); and noise comes in at every resolution (Karras et al. 2018,
-arXiv:1812.04948, section 3.2), since the grain of metal is random and would otherwise have to be made of the latent.
+resampling by a low-pass filter, so that no layer's grid shows. Four things are different, for small images on a CPU:
+
+- the generator's branches are two plain 3x3 convolutions;
+- the discriminator halves by strided 4x4 convolutions, as DCGAN does (Radford et al. 2015, arXiv:1511.06434);
+- noise comes in at every resolution, since the grain of metal is random and would otherwise have to be made of the
+  latent (Karras et al. 2018, arXiv:1812.04948, section 3.2); beside that of places there is noise that is the same all
+  along a row, or a column, since what rolling leaves on metal runs straight, and convolutions bend what is long;
+- the style scales channels and noise at every resolution, not at the first alone (as there, section 3, but without
+  normalising): images differ in which way their lines run and how strong their grain is.
 
 No image depends on the others of its batch: there are no batch statistics anywhere.
 """
@@ -28,8 +33,13 @@ def resolutions(resolution: int) -> list[int]:
 
 
 def noise_size(resolution: int) -> int:
-    """How many noise values an image of this side takes: one for each place of each resolution above the first."""
-    return sum(side**2 for side in resolutions(resolution)[1:])
+    """How many noise values an image takes: for each resolution above the first, a value a place, a row, a column."""
+    return sum(noise_sizes(resolution))
+
+
+def noise_sizes(resolution: int) -> list[int]:
+    """The same, of each resolution."""
+    return [side * (side + 2) for side in resolutions(resolution)[1:]]
 
 
 def one_hot(type_index: Tensor, types: int, dtype: torch.dtype) -> Tensor:
@@ -43,7 +53,7 @@ class Generator(nn.Module):
     Args:
         resolution: side of the images in pixels, a power of two from 32.
         channels: 1 (gray) or 3 (RGB).
-        style_size: how many of a latent's numbers decide what is shown; the others are the noise of the grain.
+        style_size: how many of a latent's numbers are the style; the others are the noise of grain and lines.
         width: channels at the image's own resolution; doubled at each one below, up to `WIDEST` times.
         types: number of defect types.
 
@@ -64,7 +74,7 @@ class Generator(nn.Module):
         self.embedding = nn.Linear(types, style_size, bias=False)
         self.first = nn.Linear(2 * style_size, widths[0] * SMALLEST**2)
         self.doublings = nn.ModuleList(Doubling(wide, narrow) for wide, narrow in pairwise(widths))
-        self.blocks = nn.ModuleList(NoisyResidual(each, types) for each in widths[1:])
+        self.blocks = nn.ModuleList(NoisyResidual(each, 2 * style_size) for each in widths[1:])
         self.last = nn.Conv2d(widths[-1], channels, 3, padding=1)
         self.register_buffer("conditioning", torch.zeros(()))
         nn.init.normal_(self.embedding.weight)
@@ -76,12 +86,12 @@ class Generator(nn.Module):
 
         Photographs are in [-1, 1]; images may reach beyond, and are to be clamped.
         """
-        style, *noise = latents.split([self.style_size, *(side**2 for side in self.sides[1:])], 1)
+        style, *noise = latents.split([self.style_size, *noise_sizes(self.sides[-1])], 1)
         told = self.conditioning * one_hot(type_index, self.types, latents.dtype)
-        features = self.first(torch.cat([style, self.embedding(told)], 1)).unflatten(1, (-1, SMALLEST, SMALLEST))
+        styled = torch.cat([style, self.embedding(told)], 1)
+        features = self.first(styled).unflatten(1, (-1, SMALLEST, SMALLEST))
         for double, block, grain in zip(self.doublings, self.blocks, noise, strict=True):
-            features = double(features)
-            features = block(features, grain.view(-1, 1, *features.shape[2:]), told)
+            features = block(double(features), grain, styled)
         images: Tensor = self.last(F.leaky_relu(features, SLOPE))
         return images
 
@@ -109,24 +119,29 @@ class Doubling(nn.Module):
 class NoisyResidual(nn.Module):
     """Adds to feature maps what two 3x3 convolutions make of them and of noise; at first, nothing.
 
-    The noise's strength is learnt for each channel. The type scales the channels between the convolutions.
+    Between the convolutions the style says, for each channel, how strong the noise of places, of rows and of columns is
+    and by what the sum is multiplied.
     """
 
-    def __init__(self, width: int, types: int) -> None:
+    def __init__(self, width: int, style_size: int) -> None:
         super().__init__()
         self.before = nn.Conv2d(width, width, 3, padding=1)
         self.after = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.noise_strength = nn.Parameter(torch.full((1, width, 1, 1), FIRST_NOISE))
-        self.gain = nn.Linear(types, width, bias=False)
+        self.styling = nn.Linear(style_size, 4 * width)
         _initialise(self.before, math.sqrt(2 / (1 + SLOPE**2)))
         nn.init.zeros_(self.after.weight)
-        nn.init.zeros_(self.gain.weight)
+        nn.init.zeros_(self.styling.weight)
+        with torch.no_grad():
+            self.styling.bias.fill_(FIRST_NOISE)[:width] = 1
 
-    def forward(self, features: Tensor, noise: Tensor, told: Tensor) -> Tensor:
-        """(B, width, S, S), (B, 1, S, S), (B, types) -> (B, width, S, S)."""
-        inner = self.before(F.leaky_relu(features, SLOPE)) + self.noise_strength * noise
-        inner = inner * (1 + self.gain(told)[:, :, None, None])
-        changed: Tensor = features + self.after(F.leaky_relu(inner, SLOPE))
+    def forward(self, features: Tensor, noise: Tensor, style: Tensor) -> Tensor:
+        """(B, width, S, S), (B, S (S + 2)), (B, style_size) -> (B, width, S, S)."""
+        side = features.shape[2]
+        places, rows, columns = noise.split([side**2, side, side], 1)
+        gain, grainy, along_rows, along_columns = self.styling(style)[:, :, None, None].chunk(4, 1)
+        lines = along_rows * rows.view(-1, 1, side, 1) + along_columns * columns.view(-1, 1, 1, side)
+        inner = self.before(F.leaky_relu(features, SLOPE)) + grainy * places.view(-1, 1, side, side) + lines
+        changed: Tensor = features + self.after(F.leaky_relu(gain * inner, SLOPE))
         return changed
 
 

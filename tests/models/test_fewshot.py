@@ -35,8 +35,8 @@ def test_every_resolution_has_layers_from_latent_to_image_and_from_image_to_logi
     assert discriminator(images, type_index).shape == (2,)
 
 
-def test_a_latent_is_the_style_and_a_noise_value_for_each_place_of_each_resolution() -> None:
-    assert noise_size(32) == 8**2 + 16**2 + 32**2
+def test_a_latent_is_the_style_and_a_noise_value_for_each_place_row_and_column_of_each_resolution() -> None:
+    assert noise_size(32) == 8 * 10 + 16 * 18 + 32 * 34
     assert Generator(32, 1, style_size=5, width=2, types=1).latent_size == 5 + noise_size(32)
 
 
@@ -51,6 +51,19 @@ def test_noise_changes_the_grain_and_not_what_is_shown() -> None:
     assert not torch.equal(image, by_noise)
     coarse = [torch.nn.functional.avg_pool2d(each, 8) for each in (image, by_noise, by_style)]
     assert (coarse[0] - coarse[1]).norm() < (coarse[0] - coarse[2]).norm()
+
+
+def test_the_noise_of_a_row_runs_along_it_and_that_of_a_column_along_that() -> None:
+    network, side, place = trained_looking(), 32, 12
+    told = latents(network, 1)
+    types = torch.zeros(1, dtype=torch.int64)
+    for first, turned in ((-2 * side, False), (-side, True)):
+        other = told.clone()
+        other[:, first + place] += 1
+        changed = (network(other, types) - network(told, types))[0, 0].abs() > 1e-6
+        lines = (changed.T if turned else changed).all(1).nonzero().flatten().tolist()
+        assert lines == [place - 2, place - 1, place, place + 1, place + 2]
+        assert changed.sum() == len(lines) * side
 
 
 def test_the_type_matters_as_much_as_the_conditioning_says() -> None:
