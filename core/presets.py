@@ -45,7 +45,7 @@ class FewshotOverrides(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     latent_size: int = Field(
-        64, ge=1, le=1024, description="how many of a latent's numbers decide what is shown, beside those of the grain"
+        64, ge=1, le=1024, description="how many of a latent's numbers are the style, beside those of grain and lines"
     )
     generator_width: int = Field(
         8,
@@ -63,7 +63,7 @@ class FewshotOverrides(BaseModel):
         4e-4, gt=0, le=1, description="Adam's rate for both networks at first; a quarter of it at the end"
     )
     gradient_penalty: float = Field(
-        5.0,
+        0.2,
         gt=0,
         le=10_000,
         description="gamma, the weight of both gradient penalties at first; a quarter of it at the end. "
