@@ -48,10 +48,10 @@ class FewshotOverrides(BaseModel):
         64, ge=1, le=1024, description="how many of a latent's numbers are the style, beside those of grain and lines"
     )
     generator_width: int = Field(
-        8,
+        16,
         ge=1,
         le=128,
-        description="channels of the generator at the images' resolution; doubled at each one below, up to 8 times",
+        description="channels of the generator at the images' resolution; doubled at each one below, up to 4 times",
     )
     discriminator_width: int = Field(
         32,
