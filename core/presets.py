@@ -49,13 +49,13 @@ class FewshotOverrides(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     latent_size: int = Field(
-        64, ge=1, le=1024, description="how many of a latent's numbers decide what is shown, beside those of the grain"
+        64, ge=1, le=1024, description="how many of a latent's numbers are the style, beside those of grain and lines"
     )
     generator_width: int = Field(
-        8,
+        16,
         ge=1,
         le=128,
-        description="channels of the generator at the images' resolution; doubled at each one below, up to 8 times",
+        description="channels of the generator at the images' resolution; doubled at each one below, up to 4 times",
     )
     discriminator_width: int = Field(
         32,

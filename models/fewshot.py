@@ -1,10 +1,15 @@
 """Generator and discriminator for few photographs: residual, without normalisation, with grain from noise inputs.
 
 After R3GAN (Huang et al. 2024, arXiv:2501.05441, section 4): residual branches that begin at zero, no normalisation,
-resampling by a low-pass filter, so that no layer's grid shows. Three things are different, for small images on a CPU:
-the generator's branches are two plain 3x3 convolutions; the discriminator halves by strided 4x4 convolutions, as DCGAN
-does (Radford et al. 2015, arXiv:1511.06434); and noise comes in at every resolution (Karras et al. 2018,
-arXiv:1812.04948, section 3.2), since the grain of metal is random and would otherwise have to be made of the latent.
+resampling by a low-pass filter, so that no layer's grid shows. Four things are different, for small images on a CPU:
+
+- the generator's branches are two plain 3x3 convolutions;
+- the discriminator halves by strided 4x4 convolutions, as DCGAN does (Radford et al. 2015, arXiv:1511.06434);
+- noise comes in at every resolution, since the grain of metal is random and would otherwise have to be made of the
+  latent (Karras et al. 2018, arXiv:1812.04948, section 3.2); beside that of places there is noise that is the same all
+  along a row, or a column, since what rolling leaves on metal runs straight, and convolutions bend what is long;
+- the style scales channels and noise at every resolution, not at the first alone (as there, section 3, but without
+  normalising): images differ in which way their lines run and how strong their grain is.
 
 No image depends on the others of its batch: there are no batch statistics anywhere.
 """
@@ -17,7 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SMALLEST = 4  # height and width of the generator's first and the discriminator's last feature map, in pixels
-WIDEST = 8  # the widest feature maps have so many times the channels of the narrowest
+# How many times the channels of the narrowest feature maps the widest have. Detail is where the generator is short of
+# channels, and coarse layout where the discriminator is.
+GENERATOR_WIDEST, DISCRIMINATOR_WIDEST = 4, 8
 SLOPE = 0.2  # of the leaky rectifiers, for negative values
 FIRST_NOISE = 0.1  # standard deviation of the noise that is added at first, in every channel
 
@@ -48,8 +55,8 @@ class Generator(nn.Module):
     Args:
         resolution: side of the images in pixels, a power of two from 32.
         channels: 1 (gray) or 3 (RGB).
-        style_size: how many of a latent's numbers decide what is shown; the others are the noise of the grain.
-        width: channels at the image's own resolution; doubled at each one below, up to `WIDEST` times.
+        style_size: how many of a latent's numbers are the style; the others are the noise of grain and lines.
+        width: channels at the image's own resolution; doubled at each one below, up to `GENERATOR_WIDEST` times.
         types: number of defect types.
 
     Attributes:
@@ -65,7 +72,7 @@ class Generator(nn.Module):
         self.sides = resolutions(resolution)
         self.style_size, self.types = style_size, types
         self.latent_size = style_size + noise_size(resolution)
-        widths = [width * min(WIDEST, resolution // side) for side in self.sides]
+        widths = [width * min(GENERATOR_WIDEST, resolution // side) for side in self.sides]
         self.embedding = nn.Linear(types, style_size, bias=False)
         self.first = nn.Linear(2 * style_size, widths[0] * SMALLEST**2)
         self.doublings = nn.ModuleList(Doubling(wide, narrow) for wide, narrow in pairwise(widths))
@@ -151,7 +158,7 @@ class Discriminator(nn.Module):
     Args:
         resolution: side of the images in pixels, a power of two from 32.
         channels: 1 (gray) or 3 (RGB).
-        width: channels at half the image's resolution; doubled at each one below, up to `WIDEST` times.
+        width: channels at half the image's resolution; doubled at each one below, up to `DISCRIMINATOR_WIDEST` times.
         types: number of defect types.
     """
 
@@ -160,7 +167,9 @@ class Discriminator(nn.Module):
     def __init__(self, resolution: int, channels: int, width: int, types: int) -> None:
         super().__init__()
         self.types = types
-        widths = [width * min(WIDEST, resolution // 2 // side) for side in resolutions(resolution // 2)[::-1]]
+        widths = [
+            width * min(DISCRIMINATOR_WIDEST, resolution // 2 // side) for side in resolutions(resolution // 2)[::-1]
+        ]
         strided = [nn.Conv2d(inputs, outputs, 4, 2, 1) for inputs, outputs in pairwise([channels, *widths])]
         self.convolutions = nn.ModuleList([*strided, nn.Conv2d(widths[-1], widths[-1], SMALLEST)])
         self.head = nn.Linear(widths[-1], 1)

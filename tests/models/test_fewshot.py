@@ -53,6 +53,19 @@ def test_noise_changes_the_grain_and_not_what_is_shown() -> None:
     assert (coarse[0] - coarse[1]).norm() < (coarse[0] - coarse[2]).norm()
 
 
+def test_the_noise_of_a_row_runs_along_it_and_that_of_a_column_along_that() -> None:
+    network, side, place = trained_looking(), 32, 12
+    told = latents(network, 1)
+    types = torch.zeros(1, dtype=torch.int64)
+    for first, turned in ((-2 * side, False), (-side, True)):
+        other = told.clone()
+        other[:, first + place] += 1
+        changed = (network(other, types) - network(told, types))[0, 0].abs() > 1e-6
+        lines = (changed.T if turned else changed).all(1).nonzero().flatten().tolist()
+        assert lines == [place - 2, place - 1, place, place + 1, place + 2]
+        assert changed.sum() == len(lines) * side
+
+
 def test_the_type_matters_as_much_as_the_conditioning_says() -> None:
     generator, discriminator = trained_looking(types=2), Discriminator(32, 1, width=4, types=2)
     torch.nn.init.normal_(discriminator.heads_by_type.weight)
