@@ -121,7 +121,7 @@ PRESETS: dict[str, Preset] = {
         resolutions=(32, 64, 128, 256),
         default_resolution=64,
         default_epochs=None,
-        default_images=128_000,
+        default_images=96_000,
         shaping=("latent_size", "generator_width", "discriminator_width"),
     ),
 }
