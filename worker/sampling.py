@@ -88,8 +88,9 @@ class Sampler:
         if not wanted:
             return False
         version = wanted[0].version
-        alone = not self.in_hand and batch is not None and len(batch.addresses) < MICRO_BATCH
-        drawers, beside = (self.wide, 1) if alone else (self.narrow, len(self.in_hand) + 1)
+        others = sum(not each.done() for each in self.in_hand)
+        alone = not others and batch is not None and len(batch.addresses) < MICRO_BATCH
+        drawers, beside = (self.wide, 1) if alone else (self.narrow, others + 1)
         self.in_hand.add(drawers.submit(self._make, version, batch, lack, beside))
         return True
 
