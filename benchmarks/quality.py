@@ -12,7 +12,9 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.classifier import named_right, train_classifier
 from benchmarks.serving.machine import machine
 from core.artifacts import ArtifactStore
 from core.datasets import Datasets
@@ -35,7 +38,6 @@ from models.trainer import Trainer
 
 COLUMNS, SHOWN = 8, 64  # in the picture, of each kind
 RENDERED_AT_ONCE = 16
-STEPS_TIMED = 30  # to tell how many steps fit
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,14 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--device", default="cpu")
+    options.add_argument("--training", type=int, help="photographs of each type that are trained on; all others")
     options.add_argument("--kept-aside", type=int, default=100, help="photographs of each type never trained on")
     options.add_argument("--images", type=int, default=300, help="generated of each type, to measure")
     options.add_argument("--picture", type=Path, help="where to write PNGs; seconds and type are added to the name")
     given = options.parse_args()
     torch.set_num_threads(given.threads)
 
-    photographs = _load(given.photographs, given.types, given.resolution, given.kept_aside, given.seed)
+    photographs = _load(given)
     print(f"{machine()}; {given.threads} threads, {given.device}")
     overrides = {name: json.loads(value) for name, value in (each.split("=") for each in given.override)}
     request = TrainingRequest(
@@ -78,66 +81,62 @@ def main() -> None:
     )
     config = resolve(request, photographs.dataset)
     times = sorted(given.seconds)
-    config["total_steps"] = _steps_within(times[-1], given.preset, config, photographs, given.device)
     run, spent = _trainer(given.preset, config, photographs, given.device), 0.0
     for until in times:
-        spent = _train(run, spent, until)
+        spent = _train(run, spent, until, times[-1])
         shown = run.completed_steps * run.batch_size
         print(
-            f"\n{given.preset} {given.override}, seed {given.seed}: {until:g} s, step {run.completed_steps} of "
-            f"{config['total_steps']}, {shown:,} photographs shown, {shown / spent:.0f} a second"
+            f"\n{given.preset} {given.override}, seed {given.seed}: {until:g} s, step {run.completed_steps}, "
+            f"{shown:,} photographs shown, {shown / spent:.0f} a second"
         )
         _show(run, given, config, photographs, until)
 
 
-def _load(path: Path, types: list[str] | None, resolution: int, aside: int, seed: int) -> Photographs:
+def _load(given: argparse.Namespace) -> Photographs:
+    path = given.photographs
     with tempfile.TemporaryDirectory() as folder:
         datasets = Datasets(ArtifactStore(Path(folder)), Settings())
         if path.is_dir():
             dataset, _ = datasets.add_images(path.name, [(each.name, each) for each in sorted(path.iterdir())])
         else:
             dataset, _ = datasets.add_archive("photographs", path)
-        pixels, type_index, classes = datasets.load(dataset.id, resolution)
+        pixels, type_index, classes = datasets.load(dataset.id, given.resolution)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-    random = torch.Generator().manual_seed(seed)
+    random = torch.Generator().manual_seed(given.seed)
     training, kept_aside = {}, {}
-    for name in types or classes:
+    for name in given.types or classes:
         members = images[torch.from_numpy(type_index) == classes.index(name)]
         members = members[torch.randperm(len(members), generator=random)]
-        kept_aside[name], training[name] = members[:aside], members[aside:]
+        kept_aside[name], others = members[: given.kept_aside], members[given.kept_aside :]
+        training[name] = others[: given.training]
     return Photographs(dataset, training, kept_aside)
 
 
 def _trainer(preset: str, config: dict[str, Any], photographs: Photographs, device: str) -> Trainer:
+    images, type_index = _joined(photographs)
+    return build_trainer(preset, config, images, type_index, len(photographs.training), torch.device(device))
+
+
+def _joined(photographs: Photographs) -> tuple[Tensor, Tensor]:
+    """Those trained on, (N, C, side, side), and each one's type, (N,)."""
     counts = torch.tensor([len(each) for each in photographs.training.values()])
-    type_index = torch.arange(len(counts)).repeat_interleave(counts)
-    images = torch.cat(list(photographs.training.values()))
-    return build_trainer(preset, config, images, type_index, len(counts), torch.device(device))
+    return torch.cat(list(photographs.training.values())), torch.arange(len(counts)).repeat_interleave(counts)
 
 
-def _steps_within(seconds: float, preset: str, config: dict[str, Any], photographs: Photographs, device: str) -> int:
-    """How many steps a run will make in the time, by a run that is thrown away: schedules need to know."""
-    trial = _trainer(preset, config, photographs, device)
-    for _ in range(STEPS_TIMED // 3):
-        trial.step()
-    begun = time.perf_counter()
-    for _ in range(STEPS_TIMED):
-        trial.step()
-    return max(1, round(seconds * STEPS_TIMED / (time.perf_counter() - begun)))
-
-
-def _train(run: Trainer, spent: float, until: float) -> float:
-    """Steps until so many seconds are spent in all; the seconds spent."""
+def _train(run: Trainer, spent: float, until: float, length: float) -> float:
+    """Steps until so many seconds are spent in all, of a run that is so many long; the seconds spent."""
     begun = time.perf_counter() - spent
-    while time.perf_counter() - begun < until:
-        losses = run.step()
-    print(" ".join(f"{name} {value:.3g}" for name, value in losses.items()))
-    return time.perf_counter() - begun
+    while (spent := time.perf_counter() - begun) < until:
+        signals = run.step(spent / length)
+    signals |= run.evaluate()
+    print(" ".join(f"{name} {value:.3g}" for name, value in signals.items()))
+    return spent
 
 
 def _show(
     run: Trainer, given: argparse.Namespace, config: dict[str, Any], photographs: Photographs, seconds: float
 ) -> None:
+    names_right = _names_right(photographs)
     generator = build_generator(given.preset, config, len(photographs.training))
     generator.load_state_dict(run.networks()["generator"])
     for index, (name, kept_aside) in enumerate(photographs.kept_aside.items()):
@@ -146,9 +145,18 @@ def _show(
         images = torch.cat([render(generator, each, types[: len(each)]) for each in latents.split(RENDERED_AT_ONCE)])
         training = photographs.training[name]
         _print_table(name, measure(images, kept_aside, training), measure(training, kept_aside, training))
+        if names_right:
+            print(f"| taken for {name} | {names_right(images, index):.2f} | {names_right(kept_aside, index):.2f} |")
         if given.picture:
             place = given.picture.with_stem(f"{given.picture.stem}-{name}-{seconds:g}")
             place.write_bytes(encode_png(_picture(kept_aside, images)))
+
+
+def _names_right(photographs: Photographs) -> Callable[[Tensor, int], float] | None:
+    """Which share of images a classifier of the photographs trained on takes for a type."""
+    if len(photographs.training) == 1:
+        return None
+    return partial(named_right, train_classifier(*_joined(photographs), len(photographs.training)))
 
 
 def _print_table(name: str, images: Quality, training: Quality) -> None:

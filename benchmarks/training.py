@@ -85,7 +85,7 @@ def _contenders(resolution: int, overrides: dict[str, Any], device: torch.device
     def trainer(preset: str, **numbers: Any) -> Contender:
         config = _config(preset, resolution, numbers)
         run = build_trainer(preset, config, images, type_index, 1, device)
-        return Contender(run.step, run.batch_size, numbers.get("precision", "float32"))
+        return Contender(lambda: run.step(0.5), run.batch_size, numbers.get("precision", "float32"))
 
     config = _config("dcgan", resolution, overrides)
     article = ArticleLoop(_numbers(DcganConfig, config), images, device)

@@ -16,6 +16,7 @@ EVALUATIONS = 3  # the last ones, whose median is judged
 LOSSES = 20  # the last recorded steps, whose mean is judged
 
 MOST_COPIES = 0.05  # share of the samples; a checkpoint with more is published only where there is none with fewer
+FAR, AWAY = 0.1, 0.5  # distance of samples to photographs, as a share of the distance of two photographs
 LEAST_DIVERSITY, COLLAPSED = 0.6, 0.3
 MOST_NEAR_DUPLICATES = 0.05
 HIGHEST_SIGN_RATE = 0.9
@@ -47,18 +48,18 @@ def doubts(dataset: Dataset) -> list[str]:
     return found
 
 
-def judge(doubts: Iterable[str], mishaps: Iterable[str], history: Sequence[Point], total_steps: int) -> Health:
+def judge(doubts: Iterable[str], mishaps: Iterable[str], history: Sequence[Point], progress: float) -> Health:
     """A run's health.
 
     Args:
         doubts: see `doubts`.
         mishaps: what went wrong and was mended.
         history: recorded steps, as GET /training-jobs/{id}/history shows them.
-        total_steps: of the whole run.
+        progress: how far the run is, 0 to 1; 1 for one that is over, however soon it ended.
     """
     findings = [(HealthState.WARNING, each) for each in (*doubts, *mishaps)]
     evaluated = [point for point in history if "distance" in point]
-    if evaluated and evaluated[-1]["step"] >= GRACE * total_steps:
+    if evaluated and progress >= GRACE:
         findings += [*_of_samples(evaluated), *_of_losses(history)]
         if words := diverged(history, since=0):
             findings.append((HealthState.FAILING, words))
@@ -93,6 +94,10 @@ def _of_samples(evaluated: Sequence[Point]) -> list[Finding]:
     last = evaluated[-EVALUATIONS:]
     now = {name: median(point[name] for point in last if name in point) for name in evaluated[-1]}
     found: list[Finding] = []
+    if now["distance"] > FAR:
+        state = HealthState.FAILING if now["distance"] > AWAY else HealthState.WARNING
+        words = f"after {evaluated[-1]['step']} steps samples do not look like the photographs yet"
+        found.append((state, f"{words}: their distance is {now['distance']:.2f}, where {FAR} is near"))
     diversity, twins, copies = now.get("diversity", 1.0), now.get("near_duplicates", 0.0), now.get("copies", 0.0)
     if diversity < LEAST_DIVERSITY:
         state = HealthState.FAILING if diversity < COLLAPSED else HealthState.WARNING

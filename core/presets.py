@@ -59,7 +59,7 @@ class FewshotOverrides(BaseModel):
     )
     discriminator_width: int = Field(
         32,
-        ge=1,
+        ge=2,
         le=256,
         description="channels of the discriminator at half the resolution; doubled at each one below, up to 8 times",
     )

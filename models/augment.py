@@ -18,7 +18,9 @@ class Strength:
     """How far images are changed.
 
     Attributes:
-        probability: of the images that are shifted; independently, brightened; independently, contrasted.
+        probability: of the images that are shifted; independently, brightened; independently, contrasted. The others
+            are shifted, too, by one pixel or none: a discriminator that halves its feature maps is to meet each pixel
+            in each place of its grid.
         shift: farthest, as a share of the side, less than 1.
         brightness: farthest, on values in [-1, 1].
         contrast: farthest of the factor from 1.
@@ -68,11 +70,13 @@ def draw(type_index: Tensor, side: int, strength: Strength, symmetries: Symmetri
         random: on the CPU.
     """
     count = len(type_index)
-    coins = torch.rand(6, count, generator=random)
+    coins = torch.rand(8, count, generator=random)
     places = 2 * torch.rand(4, count, generator=random) - 1
-    shifted, brightened, contrasted = coins[3:] < strength.probability
+    shifted, brightened, contrasted = coins[3:6] < strength.probability
     farthest = round(strength.shift * side)
-    down, right = ((farthest + 0.5) * places[:2]).round().clamp(-farthest, farthest).long() * shifted
+    by_one = (coins[6:] < 0.5).long() * min(1, farthest)
+    far = ((farthest + 0.5) * places[:2]).round().clamp(-farthest, farthest).long()
+    down, right = torch.where(shifted, far, by_one)
     return Draw(
         rows=_places(side, (coins[0] < 0.5) & symmetries.vertical_flip[type_index], down),
         columns=_places(side, (coins[1] < 0.5) & symmetries.horizontal_flip[type_index], right),

@@ -1,6 +1,5 @@
 """The article's training run without its I/O: data order, latents, updates, and all of its state as tensors."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,6 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from models.dcgan import Discriminator, Generator
-from models.distance import PatchDistance
 from models.fixed_samples import FixedSamples
 from models.objectives import fake_loss, real_loss
 from models.rendering import from_bytes
@@ -72,7 +70,7 @@ class DcganTrainer:
         self.completed_steps = 0
         self.order = torch.randperm(len(images), generator=self.random)
         self.samples = FixedSamples(types, config.latent_size, config.seed, device)
-        self._look: Callable[[Tensor], dict[str, float]] | None = None
+        self._watch: Watch | None = None
 
     @property
     def batch_size(self) -> int:
@@ -82,8 +80,10 @@ class DcganTrainer:
     def steps_per_epoch(self) -> int:
         return -(-len(self.images) // self.config.batch_size)
 
-    def step(self) -> dict[str, float]:
+    def step(self, progress: float) -> dict[str, Tensor]:
         """One update of the discriminator, then one of the generator; returns the losses and mean scores.
+
+        The article has no schedule, so ``progress`` changes nothing.
 
         ``real_score`` and ``fake_score`` are the discriminator's mean probability of "real", 0 to 1, before its update.
         An epoch's last batch is as short as what is left: every label takes its shape from the batch, where the
@@ -113,20 +113,19 @@ class DcganTrainer:
 
         self.completed_steps += 1
         return {
-            "discriminator_loss": (loss_on_real + loss_on_fake).item(),
-            "generator_loss": generator_loss.item(),
-            "real_score": real_logits.detach().sigmoid().mean().item(),
-            "fake_score": fake_logits.detach().sigmoid().mean().item(),
+            "discriminator_loss": (loss_on_real + loss_on_fake).detach(),
+            "generator_loss": generator_loss.detach(),
+            "real_score": real_logits.detach().sigmoid().mean(),
+            "fake_score": fake_logits.detach().sigmoid().mean(),
         }
 
     def preview(self) -> Tensor:
         return self.samples.preview(self.generator)
 
     def evaluate(self) -> dict[str, float]:
-        if self._look is None:
-            watch, distance = Watch(self.images, self.images[:0]), PatchDistance(self.images)
-            self._look = lambda samples: {**watch.signals(samples), "distance": distance(samples)}
-        return self._look(self.samples.evaluated(self.generator))
+        if self._watch is None:
+            self._watch = Watch(self.images, self.images[:0])
+        return self._watch.signals(self.samples.evaluated(self.generator))
 
     def soften(self) -> None:
         """Halves the learning rates, and forgets what the optimisers remember."""

@@ -4,10 +4,12 @@ After R3GAN (Huang et al. 2024, arXiv:2501.05441, section 4): residual branches 
 resampling by a low-pass filter, so that no layer's grid shows. Four things are different, for small images on a CPU:
 
 - the generator's branches are two plain 3x3 convolutions;
-- the discriminator halves by strided 4x4 convolutions, as DCGAN does (Radford et al. 2015, arXiv:1511.06434);
-- noise comes in at every resolution, since the grain of metal is random and would otherwise have to be made of the
-  latent (Karras et al. 2018, arXiv:1812.04948, section 3.2); beside that of places there is noise that is the same all
-  along a row, or a column, since what rolling leaves on metal runs straight, and convolutions bend what is long;
+- the discriminator halves by strided 4x4 convolutions, as DCGAN does (Radford et al. 2015, arXiv:1511.06434), after
+  one 3x3 convolution of the image as it is: without, it is half blind for single pixels, and grain becomes a weave;
+- noise comes in at every resolution, and once more just before the images, since the grain of metal is random and would
+  otherwise have to be made of the latent (Karras et al. 2018, arXiv:1812.04948, section 3.2); beside that of places
+  there is noise that is the same all along a row, or a column, since what rolling leaves on metal runs straight, and
+  convolutions bend what is long;
 - the style scales channels and noise at every resolution, not at the first alone (as there, section 3, but without
   normalising): images differ in which way their lines run and how strong their grain is.
 
@@ -77,11 +79,14 @@ class Generator(nn.Module):
         self.first = nn.Linear(2 * style_size, widths[0] * SMALLEST**2)
         self.doublings = nn.ModuleList(Doubling(wide, narrow) for wide, narrow in pairwise(widths))
         self.blocks = nn.ModuleList(NoisyResidual(each, 2 * style_size) for each in widths[1:])
+        self.grain = nn.Linear(2 * style_size, widths[-1])  # how strong the noise before the last convolution is
         self.last = nn.Conv2d(widths[-1], channels, 3, padding=1)
         self.register_buffer("conditioning", torch.zeros(()))
         nn.init.normal_(self.embedding.weight)
         _initialise(self.first, 1.0)
         _initialise(self.last, 1.0)
+        nn.init.zeros_(self.grain.weight)
+        nn.init.constant_(self.grain.bias, FIRST_NOISE)
 
     def forward(self, latents: Tensor, type_index: Tensor) -> Tensor:
         """(B, latent_size) and (B,) int64 -> (B, channels, resolution, resolution), of the same dtype.
@@ -92,8 +97,11 @@ class Generator(nn.Module):
         told = self.conditioning * one_hot(type_index, self.types, latents.dtype)
         styled = torch.cat([style, self.embedding(told)], 1)
         features = self.first(styled).unflatten(1, (-1, SMALLEST, SMALLEST))
-        for double, block, grain in zip(self.doublings, self.blocks, noise, strict=True):
-            features = block(double(features), grain, styled)
+        for double, block, its_noise in zip(self.doublings, self.blocks, noise, strict=True):
+            features = block(double(features), its_noise, styled)
+        side = self.sides[-1]
+        places = noise[-1][:, : side**2].view(-1, 1, side, side)
+        features = features + self.grain(styled)[:, :, None, None] * places
         images: Tensor = self.last(F.leaky_relu(features, SLOPE))
         return images
 
@@ -148,7 +156,7 @@ class NoisyResidual(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to one logit each: strided 4x4 convolutions and leaky rectifiers, then the inner product with a head.
+    """Images to one logit each: convolutions and leaky rectifiers, then the inner product with a head.
 
     The head is one for all types plus, as the generator's `conditioning` says, one for the image's type, which is zero
     at first (projection: Miyato, Koyama 2018, arXiv:1802.05637, section 3).
@@ -158,7 +166,8 @@ class Discriminator(nn.Module):
     Args:
         resolution: side of the images in pixels, a power of two from 32.
         channels: 1 (gray) or 3 (RGB).
-        width: channels at half the image's resolution; doubled at each one below, up to `DISCRIMINATOR_WIDEST` times.
+        width: channels at half the image's resolution, from 2; half as many at the image's own, and doubled at each one
+            below, up to `DISCRIMINATOR_WIDEST` times.
         types: number of defect types.
     """
 
@@ -170,8 +179,9 @@ class Discriminator(nn.Module):
         widths = [
             width * min(DISCRIMINATOR_WIDEST, resolution // 2 // side) for side in resolutions(resolution // 2)[::-1]
         ]
-        strided = [nn.Conv2d(inputs, outputs, 4, 2, 1) for inputs, outputs in pairwise([channels, *widths])]
-        self.convolutions = nn.ModuleList([*strided, nn.Conv2d(widths[-1], widths[-1], SMALLEST)])
+        finest = nn.Conv2d(channels, width // 2, 3, padding=1)
+        strided = [nn.Conv2d(inputs, outputs, 4, 2, 1) for inputs, outputs in pairwise([width // 2, *widths])]
+        self.convolutions = nn.ModuleList([finest, *strided, nn.Conv2d(widths[-1], widths[-1], SMALLEST)])
         self.head = nn.Linear(widths[-1], 1)
         self.heads_by_type = nn.Linear(types, widths[-1], bias=False)
         self.register_buffer("conditioning", torch.zeros(()))

@@ -34,7 +34,6 @@ class FewshotConfig:
     resolution: int
     channels: int
     seed: int
-    total_steps: int
     latent_size: int
     generator_width: int
     discriminator_width: int
@@ -93,15 +92,18 @@ class FewshotTrainer:
     def steps_per_epoch(self) -> int:
         return -(-self.photographs // self.config.batch_size)
 
-    def step(self) -> dict[str, float]:
+    def step(self, progress: float) -> dict[str, Tensor]:
         """One update of the discriminator, then one of the generator.
+
+        Args:
+            progress: how far the run is, 0 to 1: rates and penalties fall, and the type comes in.
 
         Returns:
             ``discriminator_loss`` and ``generator_loss``, the relativistic losses; ``real_penalty`` and
             ``fake_penalty``, R1 and R2 as they are added to the former; ``sign_rate``, the mean sign of D(x) - D(G(z))
             over the pairs, -1 to 1; ``margin``, the mean of that difference.
         """
-        self._keep_to_schedule()
+        self._keep_to_schedule(progress)
         chosen, type_index = self.batches.draw(self.config.batch_size)
         real = from_bytes(self.images[chosen.to(self.device)])
         types = type_index.to(self.device)
@@ -110,7 +112,7 @@ class FewshotTrainer:
         measured |= self._update_generator(real, fake, types, self._draw(type_index))
         self._average_generator()
         self.completed_steps += 1
-        return dict(zip(measured, torch.stack(list(measured.values())).tolist(), strict=True))
+        return measured
 
     def preview(self) -> Tensor:
         return self.samples.preview(self.average)
@@ -188,9 +190,7 @@ class FewshotTrainer:
             "discriminator_optimiser": self.discriminator_optimiser,
         }
 
-    def _keep_to_schedule(self) -> None:
-        """Sets what changes over the run: rates and penalties fall, the type comes in."""
-        progress = min(1.0, self.completed_steps / self.config.total_steps)
+    def _keep_to_schedule(self, progress: float) -> None:
         self._share = FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * progress)) / 2
         for optimiser in self._optimisers().values():
             for group in optimiser.param_groups:

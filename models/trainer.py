@@ -24,8 +24,16 @@ class Trainer(Protocol):
     def steps_per_epoch(self) -> int:
         """Steps in which as many photographs are shown as there are."""
 
-    def step(self) -> dict[str, float]:
-        """One update of both networks; returns the losses and what else is worth watching."""
+    def step(self, progress: float) -> dict[str, Tensor]:
+        """One update of both networks.
+
+        Args:
+            progress: how far the run is, 0 to 1, which its schedules follow.
+
+        Returns:
+            The losses and what else is worth watching, () float32 each, where the networks live: who reads one waits
+            for the step to be done.
+        """
 
     def preview(self) -> Tensor:
         """The same latents at every step, `PREVIEW_COLUMNS` a defect type: (types * columns, C, H, W) uint8."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from worker.determinism import choose_kernels, random_states, restore_random_sta
 log = logging.getLogger(__name__)
 
 HISTORY_POINTS = 1000  # recorded steps of a whole job
+SHORTEST_BETWEEN_EVALUATIONS = 4.0  # seconds, in a run whose length is a time
 NETWORKS = ("generator", "discriminator")
 MENDED_AT_MOST = 2  # times that a run goes back
 
@@ -64,7 +66,9 @@ class Run:
     trained_seconds: float = 0.0
     saved_step: int = 0
     checkpoint_seconds: float = 0.0  # that the last one took
-    losses: dict[str, float] = field(default_factory=dict)
+    measured: Mapping[str, Tensor | float] = field(default_factory=dict)  # by the last step
+    evaluation_due: bool = False  # of the step that was just made
+    _passed: dict[int, int] = field(default_factory=dict)  # see `_parts_passed`
     _states: tuple[dict[str, Any], dict[str, Tensor]] | None = None
 
     @property
@@ -76,46 +80,63 @@ class Run:
         return int(self.job.config["total_steps"])
 
     @property
+    def progress(self) -> float:
+        """How far it is, 0 to 1: of its steps or, where that is further, of its time."""
+        of_time = self.trained_seconds / self.job.config["max_seconds"] if self.seconds_left < math.inf else 0.0
+        return min(1.0, max(self.step / self.total_steps, of_time))
+
+    @property
+    def seconds_left(self) -> float:
+        """Until it must end; infinity where it may take as long as it wants."""
+        longest = self.job.config.get("max_seconds")
+        return math.inf if longest is None else max(0.0, longest - self.trained_seconds)
+
+    @property
     def stop_reason(self) -> StopReason | None:
         """Why the run is over; None where it is not."""
-        config = self.job.config
         if self.step >= self.total_steps:
             return StopReason.COMPLETED
-        if config.get("max_seconds") is not None and self.trained_seconds >= config["max_seconds"]:
+        if self.seconds_left == 0:
             return StopReason.MAX_SECONDS
-        if config.get("patience") is not None and self._evaluations_since_best() >= config["patience"]:
+        patience = self.job.config.get("patience")
+        if patience is not None and self._evaluations_since_best() >= patience:
             return StopReason.PATIENCE
         return None
 
     @property
     def health(self) -> Health:
-        return judge(self.doubts, [words for _, words in self.mishaps], self.history, self.total_steps)
+        """Judged by its samples once it is some way on, and at its end, however soon that is."""
+        progress = 1.0 if self.stop_reason else self.progress
+        return judge(self.doubts, [words for _, words in self.mishaps], self.history, progress)
 
     def advance(self) -> bool:
         """One step; whether it was one that is recorded. Raises Diverged."""
-        losses = self.trainer.step()
+        self.measured = self.trainer.step(self.progress)
+        due, self.evaluation_due = self._passes(HISTORY_POINTS), self._passes(self._evaluations)
+        recorded = (due or self.evaluation_due) and self.record()
+        self.evaluation_due = self.evaluation_due and recorded
+        return recorded
+
+    def record(self) -> bool:
+        """Whether the step, which was not recorded, now is: one that gave no number is not, and the run goes back."""
+        losses = self.losses
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:
             self._go_back(f"{', '.join(bad)} became NaN or infinite")
             return False
-        interval = max(1, self.total_steps // HISTORY_POINTS)
-        recorded = self.step % interval == 0 or self.step in (1, self.total_steps)
-        if recorded:
-            self.history.append({"step": self.step, **losses})
-        self.losses = losses
-        return recorded
+        self.history.append({"step": self.step, **losses})
+        return True
 
     @property
-    def evaluation_due(self) -> bool:
-        """Whether the step that was just made is one of those that are evaluated: each of them is recorded, too."""
-        recorded = max(1, self.total_steps // HISTORY_POINTS)
-        interval = recorded * max(1, self.total_steps // EVALUATIONS // recorded)
-        return self.step % interval == 0 or self.step in (1, self.total_steps)
+    def losses(self) -> dict[str, float]:
+        """Of the last step. Reading them waits for it, which on a GPU is not to be done at every step."""
+        return {name: float(value) for name, value in self.measured.items()}
 
     def evaluate(self) -> dict[str, float]:
-        """Measures the step's images, and keeps its networks where they are the best so far. Raises Diverged."""
-        if not self.history or self.history[-1]["step"] != self.step:
-            self.history.append({"step": self.step, **self.losses})
+        """Measures the step's images, and keeps its networks where they are the best so far. Raises Diverged.
+
+        Only of a recorded step.
+        """
         signals = self.trainer.evaluate()
         self.history[-1] |= signals
         found = Best(self.step, signals["distance"], signals.get("copies", 0.0), {})
@@ -127,9 +148,14 @@ class Run:
         return signals
 
     @property
+    def recorded(self) -> bool:
+        """Whether the step was recorded."""
+        return bool(self.history) and self.history[-1]["step"] == self.step
+
+    @property
     def evaluated(self) -> bool:
         """Whether the step was evaluated."""
-        return bool(self.history) and self.history[-1]["step"] == self.step and "distance" in self.history[-1]
+        return self.recorded and "distance" in self.history[-1]
 
     def findings(self) -> dict[str, Any]:
         """What the trainer found out, by the names of the defect types."""
@@ -180,7 +206,8 @@ class Run:
             networks = {name: _below(checkpoint.state, f"best.{name}") for name in NETWORKS}
             self.best = Best(**{"copies": 0.0, **checkpoint.best}, networks=networks)  # type: ignore[arg-type]
         self.mishaps = [(step, words) for step, words in checkpoint.mishaps]
-        self.losses = checkpoint.losses
+        self._passed = {parts: self._parts_passed(parts) for parts in (HISTORY_POINTS, self._evaluations)}
+        self.measured = checkpoint.losses
         if checkpoint.threads != self.threads:
             log.warning(
                 "job %s: its checkpoint was made with %d CPU threads, this worker has %d: %s",
@@ -193,6 +220,22 @@ class Run:
             )
             if self.job.config.get("deterministic"):
                 self.threads = checkpoint.threads
+
+    @property
+    def _evaluations(self) -> int:
+        """Fewer in a run of few seconds, of which looking is not to take most."""
+        longest = self.job.config.get("max_seconds") or math.inf
+        return int(min(EVALUATIONS, 1 + longest / SHORTEST_BETWEEN_EVALUATIONS))
+
+    def _passes(self, parts: int) -> bool:
+        """Whether the step that was just made is the first one, or ends one of so many equal parts of the run."""
+        before, self._passed[parts] = self._passed.get(parts, 0), self._parts_passed(parts)
+        return self._passed[parts] > before or self.step == 1
+
+    def _parts_passed(self, parts: int) -> int:
+        """In whole numbers: whatever may be rounded, a run that is taken up again goes on at the same steps."""
+        passed = self.step * parts // self.total_steps
+        return max(passed, int(parts * self.progress)) if self.seconds_left < math.inf else passed
 
     def _evaluations_since_best(self) -> int:
         best = self.best.step if self.best else 0

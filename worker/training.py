@@ -1,6 +1,7 @@
 """One training segment: take the job's lease, load, train for a bounded time, checkpoint, pass on or publish."""
 
 import logging
+import math
 import time
 
 from kombu.exceptions import OperationalError
@@ -135,7 +136,7 @@ def _train(run: Run, lease: Lease) -> bool:
             going_on = reports.send_if_possible()
         if checkpoints.due and not run.stop_reason:  # the last one is saved when it is evaluated
             checkpoints.save()
-    if going_on and run.stop_reason and not run.evaluated:
+    if going_on and run.stop_reason and not run.evaluated and (run.recorded or run.record()):
         _evaluate(run, lease)
         reports.unreported.append(run.history[-1])
     going_on = going_on and reports.send_if_possible()
@@ -180,10 +181,11 @@ class _Reports:
             total_steps=run.total_steps,
             epoch=round(run.step / trainer.steps_per_epoch, 3),
             images_per_second=round(rate, 2) if rate else None,
-            eta_seconds=round(left / rate, 1) if rate else None,
+            eta_seconds=round(min(left / rate, run.seconds_left), 1) if rate else None,
         )
         run.job = run.job.model_copy(update={"progress": progress})
-        going_on = jobs.report(self.lease, progress, run.losses, run.health, run.saved_step or None)
+        losses = {name: value for name, value in run.losses.items() if math.isfinite(value)}
+        going_on = jobs.report(self.lease, progress, losses, run.health, run.saved_step or None)
         jobs.record_history(run.job.id, self.unreported)
         self.since, self.step, self.unreported = time.monotonic(), run.step, []
         return going_on

@@ -5,7 +5,7 @@ import pytest
 from core.health import diverged, doubts, judge
 from core.records import Dataset, Health, HealthState, SizeRange, now
 
-GOOD = {"distance": 0.2, "diversity": 0.95, "near_duplicates": 0.0, "copies": 0.0, "gap": 0.1}
+GOOD = {"distance": 0.02, "diversity": 0.95, "near_duplicates": 0.0, "copies": 0.0, "gap": 0.1}
 LOSSES = {"discriminator_loss": 0.6, "real_penalty": 0.1, "fake_penalty": 0.1, "sign_rate": 0.3}
 
 
@@ -13,8 +13,8 @@ def history(*signals: dict[str, float], losses: dict[str, float] = LOSSES) -> li
     return [{"step": 10 * (number + 1), **losses, **GOOD, **each} for number, each in enumerate(signals)]
 
 
-def of(*signals: dict[str, float], total_steps: int = 40, losses: dict[str, float] = LOSSES) -> Health:
-    return judge([], [], history(*signals, losses=losses), total_steps)
+def of(*signals: dict[str, float], progress: float = 0.75, losses: dict[str, float] = LOSSES) -> Health:
+    return judge([], [], history(*signals, losses=losses), progress)
 
 
 def dataset(classes: dict[str, int], warnings: list[str] | None = None) -> Dataset:
@@ -36,6 +36,8 @@ def test_a_run_without_a_reason_to_doubt_is_good() -> None:
         ({"near_duplicates": 0.2}, "warning", "nearly the same"),
         ({"copies": 0.31}, "warning", "31% of the samples are near-copies"),
         ({"gap": 0.9}, "warning", "by heart"),
+        ({"distance": 0.3}, "warning", "after 30 steps samples do not look like the photographs yet"),
+        ({"distance": 0.8}, "failing", "do not look like the photographs"),
     ],
 )
 def test_each_signal_is_put_into_words(signals: dict[str, float], state: str, words: str) -> None:
@@ -56,17 +58,18 @@ def test_one_bad_evaluation_among_good_ones_is_no_reason() -> None:
     assert of({}, {"diversity": 0.1}, {}).state == "good"
 
 
-def test_a_run_that_has_just_begun_is_not_judged() -> None:
-    assert of({"diversity": 0.0}, total_steps=1000).state == "good"
+def test_a_run_that_has_just_begun_is_not_judged_until_it_is_over() -> None:
+    assert of({"diversity": 0.0}, progress=1.0).state == "failing"
+    assert of({"diversity": 0.0}, progress=0.1).state == "good"
 
 
 def test_doubts_and_mishaps_are_warnings_from_the_start() -> None:
-    assert judge(["few"], ["went back"], [], 100) == Health(state=HealthState.WARNING, reasons=["few", "went back"])
+    assert judge(["few"], ["went back"], [], 0.0) == Health(state=HealthState.WARNING, reasons=["few", "went back"])
 
 
 def test_a_run_whose_samples_went_away_has_diverged() -> None:
     away = history({}, {"distance": 50}, {"distance": 60}, {"distance": 70})
-    assert "distance was 0.2, and is 70" in (diverged(away, since=0) or "")
+    assert "distance was 0.02, and is 70" in (diverged(away, since=0) or "")
     assert diverged(away, since=20) is None  # only two evaluations since it went on
     assert diverged(history({}, {"distance": 50}, {}, {"distance": 70}), since=0) is None
 

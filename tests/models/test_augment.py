@@ -13,7 +13,7 @@ ALL = torch.ones(2, dtype=torch.bool)
 EVERYTHING = Symmetries(horizontal_flip=ALL, vertical_flip=ALL, transposition=ALL)
 NOTHING = Symmetries(horizontal_flip=~ALL, vertical_flip=~ALL, transposition=~ALL)
 STRONG = Strength(probability=1, shift=0.25, brightness=0.5, contrast=0.5)
-NONE = Strength(probability=0, shift=0.25, brightness=0.5, contrast=0.5)
+NONE = Strength(probability=0, shift=0, brightness=0.5, contrast=0.5)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -77,6 +77,14 @@ def test_a_shift_moves_by_whole_pixels_and_reflects_at_the_border() -> None:
     assert set(shifts.tolist()) == {-2, -1, 0, 1, 2}
     down = drawn.rows[shifts == -2][0].tolist()
     assert down == [2, 1, 0, 1, 2, 3, 4, 5]
+
+
+def test_images_that_are_not_shifted_stand_in_either_place_of_the_discriminators_grid() -> None:
+    drawn = draw(torch.zeros(300, dtype=torch.int64), SIDE, replace(NONE, shift=0.25), NOTHING, generator())
+    for places in (drawn.rows, drawn.columns):
+        moved = places[:, SIDE // 2] - SIDE // 2
+        assert set(moved.tolist()) == {-1, 0}
+        assert 0.4 < (moved == 0).float().mean() < 0.6
 
 
 def test_brightness_and_contrast_are_their_formulas() -> None:

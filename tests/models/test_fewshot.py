@@ -41,16 +41,17 @@ def test_a_latent_is_the_style_and_a_noise_value_for_each_place_row_and_column_o
 
 
 def test_noise_changes_the_grain_and_not_what_is_shown() -> None:
-    network = trained_looking()
-    told = latents(network, 1)
+    torch.manual_seed(0)
+    network = Generator(32, 1, style_size=8, width=4, types=1)
+    told = latents(network, 8)
     other_noise, other_style = told.clone(), told.clone()
-    other_noise[:, network.style_size :] = torch.randn(1, noise_size(32))
+    other_noise[:, network.style_size :] = torch.randn(8, noise_size(32))
     other_style[:, : network.style_size] *= -1
-    types = torch.zeros(1, dtype=torch.int64)
+    types = torch.zeros(8, dtype=torch.int64)
     image, by_noise, by_style = (network(each, types) for each in (told, other_noise, other_style))
     assert not torch.equal(image, by_noise)
     coarse = [torch.nn.functional.avg_pool2d(each, 8) for each in (image, by_noise, by_style)]
-    assert (coarse[0] - coarse[1]).norm() < (coarse[0] - coarse[2]).norm()
+    assert (coarse[0] - coarse[1]).norm() < 0.2 * (coarse[0] - coarse[2]).norm()
 
 
 def test_the_noise_of_a_row_runs_along_it_and_that_of_a_column_along_that() -> None:

@@ -11,7 +11,6 @@ CONFIG = FewshotConfig(
     resolution=32,
     channels=1,
     seed=3,
-    total_steps=8,
     latent_size=8,
     generator_width=2,
     discriminator_width=4,
@@ -33,7 +32,7 @@ def trainer(config: FewshotConfig = CONFIG, types: int = 2, count: int = 10) -> 
 
 def test_a_step_tells_losses_penalties_and_how_the_pairs_are_told_apart() -> None:
     run = trainer()
-    measured = run.step()
+    measured = run.step(0.5)
     assert run.completed_steps == 1
     assert list(measured) == [
         "discriminator_loss",
@@ -51,12 +50,12 @@ def test_a_step_tells_losses_penalties_and_how_the_pairs_are_told_apart() -> Non
 @pytest.mark.parametrize("stop", [1, 4, 7])
 def test_a_saved_run_goes_on_bit_by_bit_as_if_it_had_never_stopped(stop: int) -> None:
     whole, first = trainer(), trainer()
-    expected = [whole.step() for _ in range(8)]
-    losses = [first.step() for _ in range(stop)]
+    expected = [whole.step(0.5) for _ in range(8)]
+    losses = [first.step(0.5) for _ in range(stop)]
     state = {name: value.contiguous().clone() for name, value in first.state_dict().items()}
     rest = trainer()
     rest.load_state_dict(state)
-    losses += [rest.step() for _ in range(8 - stop)]
+    losses += [rest.step(0.5) for _ in range(8 - stop)]
     assert losses == expected
     final, wanted = rest.state_dict(), whole.state_dict()
     assert final.keys() == wanted.keys()
@@ -66,23 +65,23 @@ def test_a_saved_run_goes_on_bit_by_bit_as_if_it_had_never_stopped(stop: int) ->
 def test_looking_changes_nothing_of_the_run() -> None:
     looked_at, left_alone = trainer(), trainer()
     for _ in range(2):
-        looked_at.step()
+        looked_at.step(0.5)
         looked_at.preview()
         looked_at.evaluate()
-        left_alone.step()
+        left_alone.step(0.5)
     wanted = left_alone.state_dict()
     assert all(torch.equal(value, wanted[name]) for name, value in looked_at.state_dict().items())
 
 
 def test_another_seed_is_another_run() -> None:
-    assert trainer().step() != trainer(replace(CONFIG, seed=4)).step()
+    assert trainer().step(0.5) != trainer(replace(CONFIG, seed=4)).step(0.5)
 
 
 def test_the_generator_to_draw_with_is_the_moving_average() -> None:
     run = trainer(replace(CONFIG, average_images=4, batch_size=4))
     run.completed_steps = 1000  # so that the half-life is no longer bound by the images seen
     before = run.networks()["generator"]
-    run.step()
+    run.step(0.5)
     after, newest = run.networks()["generator"], run.generator.state_dict()
     for name, value in after.items():
         if name != "conditioning":
@@ -92,16 +91,15 @@ def test_the_generator_to_draw_with_is_the_moving_average() -> None:
 
 def test_early_the_average_is_of_few_steps() -> None:
     run = trainer()
-    run.step()
+    run.step(0.5)
     assert torch.equal(run.average.first.weight, run.generator.first.weight)
 
 
 def test_rates_and_penalties_fall_and_the_type_comes_in_over_the_run() -> None:
-    run = trainer(replace(CONFIG, total_steps=100))
+    run = trainer()
     rates, told = [], []
-    for step in (0, 27, 50, 100):
-        run.completed_steps = step
-        run.step()
+    for progress in (0.0, 0.27, 0.5, 1.0):
+        run.step(progress)
         rates.append(run.generator_optimiser.param_groups[0]["lr"])
         told.append(run.average.conditioning.item())
     assert rates[0] == CONFIG.learning_rate
@@ -111,21 +109,20 @@ def test_rates_and_penalties_fall_and_the_type_comes_in_over_the_run() -> None:
 
 
 def test_a_run_of_one_type_is_told_no_type() -> None:
-    run = trainer(replace(CONFIG, total_steps=2), types=1)
-    for _ in range(2):
-        run.step()
+    run = trainer(types=1)
+    run.step(1.0)
     assert run.generator.conditioning == run.discriminator.conditioning == 0
 
 
 def test_fewer_photographs_than_a_batch_train() -> None:
     run = trainer(types=1, count=2)
     assert run.steps_per_epoch == 1
-    run.step()
+    run.step(0.5)
 
 
 def test_a_run_can_start_from_anothers_networks() -> None:
     origin, run = trainer(), trainer(replace(CONFIG, seed=9))
-    origin.step()
+    origin.step(0.5)
     run.load_networks(origin.networks())
     for name, weights in origin.networks().items():
         assert all(torch.equal(value, run.networks()[name][key]) for key, value in weights.items())
@@ -134,7 +131,7 @@ def test_a_run_can_start_from_anothers_networks() -> None:
 
 def test_an_evaluation_tells_the_signals_of_the_run() -> None:
     run = trainer(count=140)
-    run.step()
+    run.step(0.5)
     signals = run.evaluate()
     assert {"distance", "diversity", "near_duplicates", "copies", "nearest_distance", "gap"} == set(signals)
     assert signals == run.evaluate()
@@ -165,12 +162,12 @@ def test_the_turns_that_are_used_are_found_out_or_as_the_configuration_says() ->
 
 def test_a_run_can_be_made_gentler_and_stays_so_when_it_is_taken_up_again() -> None:
     run = trainer()
-    run.step()
+    run.step(0.5)
     run.soften()
     rest = trainer()
     rest.load_state_dict(run.state_dict())
     for each in (run, rest):
-        each.step()
+        each.step(0.5)
     assert run.generator_optimiser.param_groups[0]["lr"] < 0.51 * CONFIG.learning_rate
     assert rest.generator_optimiser.param_groups[0]["lr"] == run.generator_optimiser.param_groups[0]["lr"]
     assert all(torch.equal(value, rest.state_dict()[name]) for name, value in run.state_dict().items())

@@ -52,6 +52,8 @@ def test_a_job_ends_when_its_seconds_are_over_and_publishes_its_best(turns: Serv
     by_step = dict(zip(history["steps"], history["series"]["distance"], strict=True))
     assert card["distance"] == by_step[card["step"]] == min(each for each in by_step.values() if each is not None)
     assert turns.client.get(f"/training-jobs/{job['id']}/samples/{card['step']}.png").status_code == 200
+    assert job["progress"]["eta_seconds"] == 0
+    assert any("do not look like the photographs yet" in reason for reason in job["health"]["reasons"])
 
 
 def test_a_job_ends_when_it_no_longer_becomes_better(turns: Service) -> None:
