@@ -23,6 +23,7 @@ from worker.determinism import choose_kernels, random_states, restore_random_sta
 
 log = logging.getLogger(__name__)
 
+STEPS_UNREAD = 20  # at most: then losses are read, to see that they are numbers
 HISTORY_POINTS = 1000  # recorded steps of a whole job
 SHORTEST_BETWEEN_EVALUATIONS = 4.0  # seconds, in a run whose length is a time
 NETWORKS = ("generator", "discriminator")
@@ -113,16 +114,18 @@ class Run:
         """One step; whether it was one that is recorded. Raises Diverged."""
         self.measured = self.trainer.step(self.progress)
         due, self.evaluation_due = self._passes(HISTORY_POINTS), self._passes(self._evaluations)
-        recorded = (due or self.evaluation_due) and self.record()
-        self.evaluation_due = self.evaluation_due and recorded
-        return recorded
+        if due or self.evaluation_due:
+            recorded = self.record()
+            self.evaluation_due = self.evaluation_due and recorded
+            return recorded
+        if self.step % STEPS_UNREAD == 0:
+            self._go_back_if_no_number(self.losses)
+        return False
 
     def record(self) -> bool:
         """Whether the step, which was not recorded, now is: one that gave no number is not, and the run goes back."""
         losses = self.losses
-        bad = [name for name, value in losses.items() if not math.isfinite(value)]
-        if bad:
-            self._go_back(f"{', '.join(bad)} became NaN or infinite")
+        if self._go_back_if_no_number(losses):
             return False
         self.history.append({"step": self.step, **losses})
         return True
@@ -240,6 +243,12 @@ class Run:
     def _evaluations_since_best(self) -> int:
         best = self.best.step if self.best else 0
         return sum("distance" in point and point["step"] > best for point in self.history)
+
+    def _go_back_if_no_number(self, losses: dict[str, float]) -> bool:
+        bad = [name for name, value in losses.items() if not math.isfinite(value)]
+        if bad:
+            self._go_back(f"{', '.join(bad)} became NaN or infinite")
+        return bool(bad)
 
     def _go_back(self, why: str) -> None:
         """Trains on from the best networks, more gently. Raises Diverged."""
