@@ -6,10 +6,12 @@ gradients everywhere; four numbers fetched at every step.
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim import Adam
 
 from models.dcgan import Discriminator, Generator
 from models.dcgan_trainer import DcganConfig
+from models.spectral_convolution import SIDE, SpectralConvolution
 
 
 class ArticleLoop:
@@ -23,7 +25,7 @@ class ArticleLoop:
         self.generator = Generator(config.resolution, config.channels, config.latent_size, config.generator_depth, 1)
         self.generator.to(device)
         self.discriminator = Discriminator(config.resolution, config.channels, config.discriminator_depth, 1)
-        self.discriminator.to(device)
+        self.discriminator.layers = nn.Sequential(*map(_articles_layer, self.discriminator.layers)).to(device)
         betas = (config.beta1, config.beta2)
         self.of_generator = Adam(self.generator.parameters(), config.generator_learning_rate, betas=betas)
         self.of_discriminator = Adam(self.discriminator.parameters(), config.discriminator_learning_rate, betas=betas)
@@ -61,3 +63,20 @@ class ArticleLoop:
             "real_score": on_real.mean().item(),
             "fake_score": on_fake.mean().item(),
         }
+
+
+def _articles_layer(layer: nn.Module) -> nn.Module:
+    """A spectral convolution as the article had it, with the same weights: its kernel is divided in every pass."""
+    if not isinstance(layer, SpectralConvolution):
+        return layer
+    outputs, inputs = layer.weight.shape[:2]
+    convolution = nn.Conv2d(inputs, outputs, SIDE, layer.stride, layer.padding, bias=False)
+    normalised = spectral_norm(convolution)
+    normalised.load_state_dict(
+        {
+            "parametrizations.weight.original": layer.weight.detach(),
+            "parametrizations.weight.0._u": layer.left,
+            "parametrizations.weight.0._v": layer.right.view(SIDE, SIDE, inputs).permute(2, 0, 1).flatten(),
+        }
+    )
+    return normalised

@@ -23,7 +23,7 @@ from benchmarks.serving.machine import machine
 from core.presets import TrainingRequest, resolve
 from core.records import Dataset, SizeRange, now
 from models.dcgan_trainer import DcganConfig
-from models.presets import _numbers, build_trainer
+from models.presets import build_trainer, config_numbers
 
 PHOTOGRAPHS = 300
 PRODUCT = 2048  # side of the matrices
@@ -88,7 +88,7 @@ def _contenders(resolution: int, overrides: dict[str, Any], device: torch.device
         return Contender(lambda: run.step(0.5), run.batch_size, numbers.get("precision", "float32"))
 
     config = _config("dcgan", resolution, overrides)
-    article = ArticleLoop(_numbers(DcganConfig, config), images, device)
+    article = ArticleLoop(config_numbers(DcganConfig, config), images, device)
     return {
         "the article's loop": Contender(article.step, config["batch_size"], "float32"),
         "dcgan, float32": trainer("dcgan", **overrides, precision="float32"),

@@ -11,7 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
+
+from models.spectral_convolution import SpectralConvolution
 
 SMALLEST = 4  # height and width of the generator's first and the discriminator's last feature map, in pixels
 
@@ -84,16 +85,16 @@ class Discriminator(nn.Module):
         self.label_channels = one_hot_channels(types)
         hidden = widths(depth, resolution)
         layers: list[nn.Module] = [
-            _normalised(channels + self.label_channels, hidden[0], 2, 1),
+            SpectralConvolution(channels + self.label_channels, hidden[0], 2, 1),
             nn.LeakyReLU(0.2, inplace=True),
         ]
         for narrow, wide in pairwise(hidden):
             layers += [
-                _normalised(narrow, wide, 2, 1),
+                SpectralConvolution(narrow, wide, 2, 1),
                 nn.BatchNorm2d(wide),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        layers.append(_normalised(hidden[-1], 1, 1, 0))
+        layers.append(SpectralConvolution(hidden[-1], 1, 1, 0))
         self.layers = nn.Sequential(*layers)
         self.apply(_initialise)
 
@@ -102,12 +103,6 @@ class Discriminator(nn.Module):
         planes = one_hot(type_index, self.label_channels)[:, :, None, None].expand(-1, -1, *images.shape[2:])
         logits: Tensor = self.layers(torch.cat([images, planes], 1))
         return logits.flatten()
-
-
-def _normalised(inputs: int, outputs: int, stride: int, padding: int) -> nn.Module:
-    convolution = nn.Conv2d(inputs, outputs, 4, stride, padding, bias=False)
-    nn.init.normal_(convolution.weight, 0.0, 0.02)
-    return spectral_norm(convolution)
 
 
 def _initialise(module: nn.Module) -> None:

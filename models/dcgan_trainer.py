@@ -92,28 +92,31 @@ class DcganTrainer:
         chosen = self._next_batch()
         real = from_bytes(self.images[chosen].to(self.device)).contiguous(memory_format=torch.channels_last)
         type_index = self.type_index[chosen].to(self.device)
-        fake = self._compute(self.generator, self._latents(len(chosen)).to(self.device), type_index)
+        latents = self._latents(len(chosen)).to(self.device)
+        with self._precision():
+            fake = self.generator(latents, type_index).float()
 
         self.discriminator_optimiser.zero_grad()
-        real_logits = self._compute(self.discriminator, real, type_index)
-        loss_on_real = real_loss(real_logits)
-        loss_on_real.backward()
-        fake_logits = self._compute(self.discriminator, fake.detach(), type_index)
-        loss_on_fake = fake_loss(fake_logits)
-        loss_on_fake.backward()
+        with self._precision():  # one for both passes: weights are converted once
+            real_logits = self.discriminator(real, type_index).float()
+            fake_logits = self.discriminator(fake.detach(), type_index).float()
+        discriminator_loss = real_loss(real_logits) + fake_loss(fake_logits)
+        discriminator_loss.backward()
         self.discriminator_optimiser.step()
 
         # The generator's gradient passes through the discriminator; the discriminator's own is not needed here.
         self.discriminator.requires_grad_(False)
         self.generator_optimiser.zero_grad()
-        generator_loss = real_loss(self._compute(self.discriminator, fake, type_index))
+        with self._precision():
+            deceived_logits = self.discriminator(fake, type_index).float()
+        generator_loss = real_loss(deceived_logits)
         generator_loss.backward()
         self.generator_optimiser.step()
         self.discriminator.requires_grad_(True)
 
         self.completed_steps += 1
         return {
-            "discriminator_loss": (loss_on_real + loss_on_fake).detach(),
+            "discriminator_loss": discriminator_loss.detach(),
             "generator_loss": generator_loss.detach(),
             "real_score": real_logits.detach().sigmoid().mean(),
             "fake_score": fake_logits.detach().sigmoid().mean(),
@@ -183,11 +186,8 @@ class DcganTrainer:
         size = self.config.batch_size
         return self.order[position * size : (position + 1) * size]
 
-    def _compute(self, network: nn.Module, *told: Tensor) -> Tensor:
-        """What a network makes, in the run's precision; float32."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            made: Tensor = network(*told)
-        return made.float()
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
     def _latents(self, count: int) -> Tensor:
         return torch.randn(count, self.config.latent_size, generator=self.random)

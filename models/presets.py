@@ -43,13 +43,13 @@ def build_generator(preset: str, config: dict[str, Any], types: int) -> Generato
 def _dcgan_trainer(
     config: dict[str, Any], images: Tensor, type_index: Tensor, types: int, device: torch.device
 ) -> Trainer:
-    return DcganTrainer(_numbers(DcganConfig, config), images, type_index, types, device)
+    return DcganTrainer(config_numbers(DcganConfig, config), images, type_index, types, device)
 
 
 def _fewshot_trainer(
     config: dict[str, Any], images: Tensor, type_index: Tensor, types: int, device: torch.device
 ) -> Trainer:
-    return FewshotTrainer(_numbers(FewshotConfig, config), images, type_index, types, device)
+    return FewshotTrainer(config_numbers(FewshotConfig, config), images, type_index, types, device)
 
 
 def _dcgan_generator(config: dict[str, Any], types: int) -> Generator:
@@ -64,5 +64,10 @@ def _fewshot_generator(config: dict[str, Any], types: int) -> Generator:
     )
 
 
-def _numbers(kind: type[Config], config: dict[str, Any]) -> Config:
+def config_numbers(kind: type[Config], config: dict[str, Any]) -> Config:
+    """Those numbers of a resolved configuration that a run of this kind takes.
+
+    Raises:
+        TypeError: one is not there.
+    """
     return kind(**{field.name: config[field.name] for field in fields(kind) if field.name in config})
