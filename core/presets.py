@@ -90,6 +90,9 @@ class FewshotOverrides(BaseModel):
         None, description="the same, with rows and columns exchanged; with both flips, all quarter turns"
     )
     batch_size: int = Field(16, ge=2, le=1024, description="photographs in one step")
+    cuda_graph: bool = Field(
+        False, description="on a GPU, record the step once and replay it: the same numbers, fewer launches"
+    )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch.optim import Adam, Optimizer
 
 from models.augment import Draw, Strength, Symmetries, augment, draw
 from models.balanced_batches import BalancedBatches
+from models.captured_step import CapturedStep
 from models.discriminator_pass import DiscriminatorPass
 from models.fewshot import Discriminator, Generator
 from models.fixed_samples import FixedSamples
@@ -48,6 +49,7 @@ class FewshotConfig:
     horizontal_flip: bool | None = None
     vertical_flip: bool | None = None
     transposition: bool | None = None
+    cuda_graph: bool = False
 
 
 class FewshotTrainer:
@@ -78,8 +80,11 @@ class FewshotTrainer:
         )
         self.random = torch.Generator().manual_seed(config.seed)
         self._build_networks()
-        self.generator_optimiser = _adam(self.generator, config)
-        self.discriminator_optimiser = _adam(self.discriminator, config)
+        self._gamma = torch.zeros((), device=device)
+        captured = config.cuda_graph and device.type == "cuda"
+        self.generator_optimiser = _adam(self.generator, config, captured)
+        self.discriminator_optimiser = _adam(self.discriminator, config, captured)
+        self._update = CapturedStep(self._update_both) if captured else self._update_both
         self.batches = BalancedBatches(type_index, types, self.random)
         self.samples = FixedSamples(types, self.generator.latent_size, config.seed, device)
         self.completed_steps = 0
@@ -104,12 +109,7 @@ class FewshotTrainer:
             over the pairs, -1 to 1; ``margin``, the mean of that difference.
         """
         self._keep_to_schedule(progress)
-        chosen, type_index = self.batches.draw(self.config.batch_size)
-        real = from_bytes(self.images[chosen.to(self.device)])
-        types = type_index.to(self.device)
-        fake = self.generator(self._latents(len(chosen)).to(self.device), types)
-        measured = self._update_discriminator(real, fake.detach(), types, self._draw(type_index))
-        measured |= self._update_generator(real, fake, types, self._draw(type_index))
+        measured = self._update(self._drawn())
         self._average_generator()
         self.completed_steps += 1
         return measured
@@ -127,6 +127,7 @@ class FewshotTrainer:
         """Halves the learning rate, doubles the penalties' weight, and forgets what the optimisers remember."""
         self.softened += 1
         forget(self._optimisers())
+        self._forget_captured()
 
     def findings(self) -> dict[str, Any]:
         """``augmentation``: for each type, in order, which turns are used, and the p-values of `symmetry.p_values`."""
@@ -166,6 +167,33 @@ class FewshotTrainer:
         self._p_values = state["p_values"]
         self.batches.load_state_dict(below(state, "batches"))
         load_flat_state(state, self._modules(), self._optimisers())
+        self._forget_captured()
+
+    def _forget_captured(self) -> None:
+        if isinstance(self._update, CapturedStep):
+            self._update.forget()
+
+    def _drawn(self) -> dict[str, Tensor]:
+        """All that is random in a step, on the device: which photographs, latents, and the draws of both updates."""
+        chosen, type_index = self.batches.draw(self.config.batch_size)
+        drawn = {"chosen": chosen, "types": type_index, "latents": self._latents(len(chosen))}
+        for network in ("discriminator", "generator"):
+            drawn |= {f"{network}.{name}": each for name, each in vars(self._draw(type_index)).items()}
+        return {name: self._sent(each) for name, each in drawn.items()}
+
+    def _sent(self, drawn: Tensor) -> Tensor:
+        """To the device, without waiting for what it is at."""
+        if self.device.type != "cuda":
+            return drawn.to(self.device)
+        return drawn.pin_memory().to(self.device, non_blocking=True)
+
+    def _update_both(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A step's work on the device."""
+        types = drawn["types"]
+        real = from_bytes(self.images[drawn["chosen"]])
+        fake = self.generator(drawn["latents"], types)
+        measured = self._update_discriminator(real, fake.detach(), types, Draw(**below(drawn, "discriminator")))
+        return measured | self._update_generator(real, fake, types, Draw(**below(drawn, "generator")))
 
     def _build_networks(self) -> None:
         config = self.config
@@ -191,10 +219,15 @@ class FewshotTrainer:
         }
 
     def _keep_to_schedule(self, progress: float) -> None:
-        self._share = FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * progress)) / 2
+        share = FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * progress)) / 2
         for optimiser in self._optimisers().values():
             for group in optimiser.param_groups:
-                group["lr"] = self.config.learning_rate * self._share * 0.5**self.softened
+                rate = self.config.learning_rate * share * 0.5**self.softened
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
+        self._gamma.fill_(self.config.gradient_penalty * share * 2**self.softened)
         begun = (progress - CONDITIONING_BEGINS) / (CONDITIONING_COMPLETE - CONDITIONING_BEGINS)
         conditioning = min(1.0, max(0.0, begun)) if self.types > 1 else 0.0
         for network in (self.generator, self.discriminator, self.average):
@@ -209,11 +242,11 @@ class FewshotTrainer:
         (weights,) = torch.autograd.grad(loss, logits)
         # The penalty is on the images before their augmentation, so the way back goes on through it.
         (gradients,) = torch.autograd.grad(seen, images, through.image_gradients())
-        gamma = self.config.gradient_penalty * self._share * 2**self.softened
-        directions = augment(gamma / len(real) * gradients, replace(drawn, brightness=torch.zeros(len(real))))
+        plain = replace(drawn, brightness=torch.zeros_like(drawn.brightness))
+        directions = augment(self._gamma / len(real) * gradients, plain)
         through.set_gradients(weights, _channels_last(directions))
         self.discriminator_optimiser.step()
-        real_penalty, fake_penalty = (gamma / 2 * gradients.square().sum((1, 2, 3))).view(2, -1).mean(1)
+        real_penalty, fake_penalty = (self._gamma / 2 * gradients.square().sum((1, 2, 3))).view(2, -1).mean(1)
         real_logits, fake_logits = logits.detach().chunk(2)
         return {
             "discriminator_loss": loss.detach(),
@@ -296,5 +329,8 @@ def _channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def _adam(network: nn.Module, config: FewshotConfig) -> Adam:
-    return Adam(network.parameters(), config.learning_rate, betas=(BETA1, BETA2), fused=True)
+def _adam(network: nn.Module, config: FewshotConfig, captured: bool) -> Adam:
+    """``captured``: its rate is a number on the device, so that a recorded step follows it."""
+    on = next(network.parameters()).device
+    rate = torch.tensor(config.learning_rate, device=on) if captured else config.learning_rate
+    return Adam(network.parameters(), rate, betas=(BETA1, BETA2), fused=True, capturable=captured)

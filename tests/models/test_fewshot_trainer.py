@@ -25,9 +25,9 @@ CONFIG = FewshotConfig(
 )
 
 
-def trainer(config: FewshotConfig = CONFIG, types: int = 2, count: int = 10) -> FewshotTrainer:
+def trainer(config: FewshotConfig = CONFIG, types: int = 2, count: int = 10, device: str = "cpu") -> FewshotTrainer:
     images = torch.randint(0, 256, (count, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return FewshotTrainer(config, images, torch.arange(count) % types, types, torch.device("cpu"))
+    return FewshotTrainer(config, images, torch.arange(count) % types, types, torch.device(device))
 
 
 def test_a_step_tells_losses_penalties_and_how_the_pairs_are_told_apart() -> None:
@@ -171,3 +171,20 @@ def test_a_run_can_be_made_gentler_and_stays_so_when_it_is_taken_up_again() -> N
     assert run.generator_optimiser.param_groups[0]["lr"] < 0.51 * CONFIG.learning_rate
     assert rest.generator_optimiser.param_groups[0]["lr"] == run.generator_optimiser.param_groups[0]["lr"]
     assert all(torch.equal(value, rest.state_dict()[name]) for name, value in run.state_dict().items())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs are of a GPU")
+def test_a_recorded_step_gives_the_weights_and_penalties_of_the_step_as_it_is() -> None:
+    """Through the warm steps, the recording, a change of rates and penalties, and a return to gentler settings."""
+    as_it_is, recorded = (trainer(replace(CONFIG, cuda_graph=graph), device="cuda") for graph in (False, True))
+    for number in range(16):
+        expected, measured = as_it_is.step(number / 16), recorded.step(number / 16)
+        assert measured["real_penalty"] > 0
+        assert measured["fake_penalty"] > 0
+        for name, value in expected.items():
+            torch.testing.assert_close(measured[name], value, rtol=1e-3, atol=1e-4)
+        if number == 8:
+            as_it_is.soften()
+            recorded.soften()
+    for name, weights in as_it_is.state_dict().items():
+        torch.testing.assert_close(recorded.state_dict()[name], weights, rtol=1e-3, atol=1e-4)
