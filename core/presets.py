@@ -55,13 +55,16 @@ class FewshotOverrides(BaseModel):
         16,
         ge=1,
         le=128,
-        description="channels of the generator at the images' resolution; doubled at each one below, up to 4 times",
+        description="channels of the generator at the images' resolution; doubled at each one below, "
+        "to at most four times as many",
     )
     discriminator_width: int = Field(
         32,
         ge=2,
         le=256,
-        description="channels of the discriminator at half the resolution; doubled at each one below, up to 8 times",
+        description="channels of the discriminator at half the resolution; half as many at the full one; "
+        "doubled at each one below, "
+        "to at most eight times as many",
     )
     learning_rate: float = Field(
         4e-4, gt=0, le=1, description="Adam's rate for both networks at first; a quarter of it at the end"
@@ -74,7 +77,11 @@ class FewshotOverrides(BaseModel):
         "More is steadier and slower",
     )
     average_images: int = Field(
-        10_000, ge=1, le=100_000_000, description="half-life of the averaged generator, in photographs shown"
+        10_000,
+        ge=1,
+        le=100_000_000,
+        description="longest half-life of the averaged generator, in photographs shown; "
+        "it is a twentieth of those shown so far where that is less",
     )
     augment_probability: float = Field(
         0.7, ge=0, le=1, description="share of the images that the discriminator sees shifted, brightened, contrasted"
@@ -91,7 +98,9 @@ class FewshotOverrides(BaseModel):
     )
     batch_size: int = Field(16, ge=2, le=1024, description="photographs in one step")
     cuda_graph: bool = Field(
-        False, description="on a GPU, record the step once and replay it: the same numbers, fewer launches"
+        False,
+        description="on a GPU, record the step and replay it: the same but for rounding, fewer launches; "
+        "not yet tried on one",
     )
 
 

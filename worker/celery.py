@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import socket
 import threading
 import warnings
 from contextlib import suppress
@@ -36,6 +37,7 @@ from core.settings import get_settings
 log = logging.getLogger(__name__)
 
 NICENESS = {SAMPLE: 15, TRAIN: 19}  # whoever is answered from stock must not wait for what is being made or trained
+EVERY_ADDRESS = ("0.0.0.0", "::")
 LONGEST_GOODBYE = 9.0  # seconds after SIGTERM: `docker stop` kills after ten
 
 stopping = threading.Event()
@@ -95,7 +97,9 @@ def run_worker(queue: str) -> None:
     torch.set_num_threads(threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
     server, _ = start_http_server(settings.metrics_port, settings.metrics_host)
-    metrics = f"{settings.metrics_host}:{server.server_port}"
+    # Where it listens on every address, scrapers reach it by the machine's, or the container's, name.
+    host = socket.gethostname() if settings.metrics_host in EVERY_ADDRESS else settings.metrics_host
+    metrics = f"{host}:{server.server_port}"
     _announce_when_ready(queue, metrics)
     options = [f"--queues={queue}", f"--hostname={worker_name(queue)}", f"--loglevel={settings.log_level}"]
     app.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle", "--without-heartbeat"])
