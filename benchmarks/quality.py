@@ -125,7 +125,7 @@ def _joined(photographs: Photographs) -> tuple[Tensor, Tensor]:
 
 def _train(run: Trainer, spent: float, until: float, length: float) -> float:
     """Steps until so many seconds are spent in all, of a run that is so many long; the seconds spent."""
-    begun = time.perf_counter() - spent
+    begun, signals = time.perf_counter() - spent, {}
     while (spent := time.perf_counter() - begun) < until:
         signals = run.step(spent / length)
     signals |= run.evaluate()
@@ -139,7 +139,8 @@ def _show(
     names_right = _names_right(photographs)
     generator = build_generator(given.preset, config, len(photographs.training))
     generator.load_state_dict(run.networks()["generator"])
-    for index, (name, kept_aside) in enumerate(photographs.kept_aside.items()):
+    for index, (name, others) in enumerate(photographs.kept_aside.items()):
+        kept_aside = others[: len(photographs.training[name])]  # with more, these would cover too little of them
         latents = torch.randn(given.images, generator.latent_size, generator=torch.Generator().manual_seed(index))
         types = torch.full((RENDERED_AT_ONCE,), index)
         images = torch.cat([render(generator, each, types[: len(each)]) for each in latents.split(RENDERED_AT_ONCE)])

@@ -57,7 +57,8 @@ def _compare(services: dict[str, Service], steps: int, pairs: int, segment_secon
 
 
 def _trained(service: Service, model: str, steps: int) -> float:
-    body = {"dataset": "set", "model": model, "resolution": 64, "steps": steps, "overrides": NETWORKS}
+    recipe = {"preset": "dcgan", "resolution": 64, "overrides": NETWORKS}
+    body = {"dataset": "set", "model": model, "steps": steps, **recipe}
     job = service.client.post("/training-jobs", json=body).raise_for_status().json()["id"]
 
     def ended() -> dict[str, str] | None:

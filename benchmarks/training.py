@@ -37,15 +37,18 @@ class Contender:
     step: Callable[[], Any]
     batch: int
     precision: str
+    finish: Callable[[], None]  # waits for what the device is still at
     rates: list[float] = field(default_factory=list)
     flops: float = 0.0  # of an image
 
     def measure(self, seconds: float) -> None:
+        self.finish()
         begun, steps = time.perf_counter(), 0
-        while (taken := time.perf_counter() - begun) < seconds:
+        while time.perf_counter() - begun < seconds:
             self.step()
             steps += 1
-        self.rates.append(steps * self.batch / taken)
+        self.finish()
+        self.rates.append(steps * self.batch / (time.perf_counter() - begun))
 
 
 def main() -> None:
@@ -56,12 +59,16 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--device", default="cpu")
     options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="of dcgan")
+    options.add_argument("--fewshot", nargs="*", default=[], metavar="NAME=VALUE", help="overrides of fewshot")
     given = options.parse_args()
     torch.set_num_threads(given.threads)
     print(f"{machine()}; {given.threads} threads, {given.device}, {given.resolution} px")
 
-    overrides = {name: json.loads(value) for name, value in (each.split("=") for each in given.override)}
-    contenders = _contenders(given.resolution, overrides, torch.device(given.device))
+    overrides, fewshot = (
+        {name: json.loads(value) for name, value in (each.split("=") for each in numbers)}
+        for numbers in (given.override, given.fewshot)
+    )
+    contenders = _contenders(given.resolution, overrides, fewshot, torch.device(given.device))
     for each in contenders.values():
         for _ in range(WARM_STEPS):
             each.step()
@@ -77,23 +84,29 @@ def main() -> None:
     _print(contenders, {precision: median(rates) for precision, rates in products.items()})
 
 
-def _contenders(resolution: int, overrides: dict[str, Any], device: torch.device) -> dict[str, Contender]:
+def _contenders(
+    resolution: int, overrides: dict[str, Any], fewshot: dict[str, Any], device: torch.device
+) -> dict[str, Contender]:
     random = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (PHOTOGRAPHS, 1, resolution, resolution), generator=random, dtype=torch.uint8)
     type_index = torch.zeros(PHOTOGRAPHS, dtype=torch.int64)
 
+    def finish() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
     def trainer(preset: str, **numbers: Any) -> Contender:
         config = _config(preset, resolution, numbers)
         run = build_trainer(preset, config, images, type_index, 1, device)
-        return Contender(lambda: run.step(0.5), run.batch_size, numbers.get("precision", "float32"))
+        return Contender(lambda: run.step(0.5), run.batch_size, numbers.get("precision", "float32"), finish)
 
     config = _config("dcgan", resolution, overrides)
     article = ArticleLoop(config_numbers(DcganConfig, config), images, device)
     return {
-        "the article's loop": Contender(article.step, config["batch_size"], "float32"),
+        "the article's loop": Contender(article.step, config["batch_size"], "float32", finish),
         "dcgan, float32": trainer("dcgan", **overrides, precision="float32"),
         "dcgan, bfloat16": trainer("dcgan", **overrides, precision="bfloat16"),
-        "fewshot": trainer("fewshot"),
+        "fewshot": trainer("fewshot", **fewshot),
     }
 
 

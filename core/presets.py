@@ -195,11 +195,13 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
 
     Raises:
         CannotTrain: there are no two different photographs of a type, the preset has no layers for the resolution, or
-            ``origin`` has networks of another shape.
+            ``origin`` is of another preset, or has networks of another shape.
         pydantic.ValidationError: an override is unknown or out of its bounds.
     """
     _check_photographs(dataset)
     preset = PRESETS[request.preset]
+    if origin and origin.preset != request.preset:
+        raise CannotTrain("/preset", f"{origin.ref} is of preset '{origin.preset}'; init_from needs the same")
     inherited = _shape(origin) if origin else {}
     usual = inherited.pop("resolution", preset.default_resolution)
     resolution = usual if request.resolution is None else request.resolution
@@ -225,7 +227,7 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
         **numbers,
     }
     if origin:
-        _check_shape(request, config, origin)
+        _check_shape(config, origin)
     return config
 
 
@@ -250,9 +252,7 @@ def _shape(origin: ModelVersion) -> dict[str, Any]:
     return {name: origin.config[name] for name in ("resolution", *PRESETS[origin.preset].shaping)}
 
 
-def _check_shape(request: TrainingRequest, config: dict[str, Any], origin: ModelVersion) -> None:
-    if origin.preset != request.preset:
-        raise CannotTrain("/preset", f"{origin.ref} is of preset '{origin.preset}'; init_from needs the same")
+def _check_shape(config: dict[str, Any], origin: ModelVersion) -> None:
     for name, value in _shape(origin).items():
         if config[name] != value:
             pointer = "/resolution" if name == "resolution" else f"/overrides/{name}"

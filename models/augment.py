@@ -43,7 +43,7 @@ class Symmetries:
 
 @dataclass(frozen=True)
 class Draw:
-    """What happens to each image of a batch, on the CPU.
+    """What happens to each image of a batch.
 
     Attributes:
         rows, columns: (B, side) int64, which of the image's rows and columns stands in each place.
@@ -95,15 +95,14 @@ def augment(images: Tensor, drawn: Draw) -> Tensor:
     Args:
         images: (n B, C, side, side): n images for each place of the draw, the first B of them in its order, then the
             next B. So the photographs and their generated partners, one after the other, are treated alike.
-        drawn: of B images.
+        drawn: of B images, on the same device.
 
     Returns:
         (n B, C, side, side) of the same dtype.
     """
     times = len(images) // len(drawn.rows)
     transposed, brightness, contrast = (
-        each.to(images.device, non_blocking=True).repeat(times)[:, None, None, None]
-        for each in (drawn.transposed, drawn.brightness, drawn.contrast)
+        each.repeat(times)[:, None, None, None] for each in (drawn.transposed, drawn.brightness, drawn.contrast)
     )
     rows, columns = (_picking(each, images).repeat(times, 1, 1)[:, None] for each in (drawn.rows, drawn.columns))
     images = torch.where(transposed, images.transpose(2, 3), images)
@@ -122,4 +121,4 @@ def _places(side: int, flipped: Tensor, shift: Tensor) -> Tensor:
 def _picking(places: Tensor, images: Tensor) -> Tensor:
     """(B, side) -> (B, side, side) of zeros and, in each row, a one."""
     side = torch.arange(places.shape[1], device=images.device)
-    return (places.to(images.device, non_blocking=True)[:, :, None] == side).to(images.dtype)
+    return (places[:, :, None] == side).to(images.dtype)

@@ -17,15 +17,24 @@ class CapturedStep:
     """Runs a step a few times as it is; later calls replay it on the inputs given.
 
     Args:
-        step: from inputs to what it measured, all on one CUDA device and of the same shapes at each call. It does not
-            wait for the device, and what it changes beside, it changes in place.
+        step: from inputs to what it measured, all on the device and of the same shapes at each call. It does not wait
+            for the device, and what it changes beside, it changes in place.
+        device: CUDA.
     """
 
-    def __init__(self, step: Step) -> None:
-        self._step = step
+    def __init__(self, step: Step, device: torch.device) -> None:
+        self._step, self._device = step, device
         self.forget()
 
     def __call__(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        with torch.cuda.device(self._device):
+            return self._run(inputs)
+
+    @property
+    def recorded(self) -> bool:
+        return self._graph is not None
+
+    def _run(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         if self._graph is None and self._warm_steps < WARM_STEPS:
             self._warm_steps += 1
             return self._as_it_is(inputs)
@@ -53,6 +62,7 @@ class CapturedStep:
 
     def _record(self, inputs: dict[str, Tensor]) -> None:
         self._inputs = {name: each.clone() for name, each in inputs.items()}
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
             self._measured = self._step(self._inputs)
+        self._graph = graph

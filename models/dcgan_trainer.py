@@ -12,8 +12,8 @@ from models.fixed_samples import FixedSamples
 from models.objectives import fake_loss, real_loss
 from models.rendering import from_bytes
 from models.trainer import Networks
-from models.training_state import copied_weights, flat_state, forget, load_flat_state
-from models.watching import Watch
+from models.training_state import copied_weights, flat_state, forget, load_flat_state, sent
+from models.watching import Watch, by_type
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ class DcganTrainer:
         article's loop made labels of the full batch size and stopped.
         """
         chosen = self._next_batch()
-        real = from_bytes(self.images[chosen].to(self.device)).contiguous(memory_format=torch.channels_last)
-        type_index = self.type_index[chosen].to(self.device)
-        latents = self._latents(len(chosen)).to(self.device)
+        real = from_bytes(sent(self.images[chosen], self.device)).contiguous(memory_format=torch.channels_last)
+        type_index = sent(self.type_index[chosen], self.device)
+        latents = sent(self._latents(len(chosen)), self.device)
         with self._precision():
             fake = self.generator(latents, type_index).float()
 
@@ -127,7 +127,8 @@ class DcganTrainer:
 
     def evaluate(self) -> dict[str, float]:
         if self._watch is None:
-            self._watch = Watch(self.images, self.images[:0])
+            images = by_type(self.images, self.type_index, self.types)
+            self._watch = Watch(images, [each[:0] for each in images])
         return self._watch.signals(self.samples.evaluated(self.generator))
 
     def soften(self) -> None:

@@ -11,8 +11,9 @@ have the same derivative by a layer's output, c; only what enters the layer diff
 for s logit(x) + <v, J(x)> a layer's weights get c (x) (s h + t): one product for the loss and the penalties together.
 All in all four convolutions a layer, where a step without penalties takes three.
 
-It is the same mathematics as `squared_gradient_norms`, and equal to it but for rounding; and since nothing is
-differentiated twice, kernels and compilers without a second derivative will do.
+It is the same mathematics as differentiating twice, and equal to it but for rounding; and kernels and compilers without
+a second derivative will do. R1 and R2: Mescheder et al. 2018, arXiv:1801.04406, eq. 9 and 10; that neither may be
+missing: R3GAN, arXiv:2501.05441, section 3.1.
 """
 
 from typing import cast
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.fewshot import SLOPE, Discriminator
+from models.fewshot import SLOPE, Discriminator, one_hot
 
 _convolution_backward = torch.ops.aten.convolution_backward.default
 _rectifier_backward = torch.ops.aten.leaky_relu_backward.default
@@ -90,7 +91,7 @@ class DiscriminatorPass:
         network = self.network
         network.head.weight.grad = told.sum(0, keepdim=True)
         network.head.bias.grad = weights.sum()[None]
-        types = F.one_hot(self.type_index, network.types).to(told.dtype)
+        types = one_hot(self.type_index, network.types, told.dtype)
         network.heads_by_type.weight.grad = network.conditioning * (told.T @ types)
 
 

@@ -2,7 +2,9 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -20,11 +22,12 @@ from models.objectives import relativistic_discriminator_loss, relativistic_gene
 from models.rendering import from_bytes
 from models.symmetry import TURNS, UNTOLD, harmless, p_values
 from models.trainer import Networks
-from models.training_state import below, copied_weights, flat_state, forget, load_flat_state
-from models.watching import Watch
+from models.training_state import below, copied_weights, flat_state, forget, load_flat_state, sent
+from models.watching import Watch, by_type
 
 FINAL_SHARE = 0.25  # of the learning rate and of the penalties' weight, at the end of the run
 CONDITIONING_BEGINS, CONDITIONING_COMPLETE = 0.15, 0.4  # share of the run
+LOOKED_AT = 64  # photographs of each kind and type, for the discriminator's gap
 BETA1, BETA2 = 0.0, 0.99  # of Adam: R3GAN, arXiv:2501.05441, and StyleGAN2, arXiv:1912.04958
 
 
@@ -84,7 +87,7 @@ class FewshotTrainer:
         captured = config.cuda_graph and device.type == "cuda"
         self.generator_optimiser = _adam(self.generator, config, captured)
         self.discriminator_optimiser = _adam(self.discriminator, config, captured)
-        self._update = CapturedStep(self._update_both) if captured else self._update_both
+        self.captured = CapturedStep(self._update_both, device) if captured else None
         self.batches = BalancedBatches(type_index, types, self.random)
         self.samples = FixedSamples(types, self.generator.latent_size, config.seed, device)
         self.completed_steps = 0
@@ -109,7 +112,7 @@ class FewshotTrainer:
             over the pairs, -1 to 1; ``margin``, the mean of that difference.
         """
         self._keep_to_schedule(progress)
-        measured = self._update(self._drawn())
+        measured = (self.captured or self._update_both)(self._drawn())
         self._average_generator()
         self.completed_steps += 1
         return measured
@@ -119,7 +122,10 @@ class FewshotTrainer:
 
     def evaluate(self) -> dict[str, float]:
         if self._watch is None:
-            self._watch = Watch(self.images.cpu(), self.kept_aside)
+            self._watch = Watch(
+                by_type(self.images.cpu(), self.type_index, self.types),
+                by_type(self.kept_aside, self.kept_type_index, self.types),
+            )
         samples = self.samples.evaluated(self.average)
         return {**self._watch.signals(samples), **self._gap(samples)}
 
@@ -127,7 +133,8 @@ class FewshotTrainer:
         """Halves the learning rate, doubles the penalties' weight, and forgets what the optimisers remember."""
         self.softened += 1
         forget(self._optimisers())
-        self._forget_captured()
+        if self.captured:
+            self.captured.forget()
 
     def findings(self) -> dict[str, Any]:
         """``augmentation``: for each type, in order, which turns are used, and the p-values of `symmetry.p_values`."""
@@ -167,11 +174,8 @@ class FewshotTrainer:
         self._p_values = state["p_values"]
         self.batches.load_state_dict(below(state, "batches"))
         load_flat_state(state, self._modules(), self._optimisers())
-        self._forget_captured()
-
-    def _forget_captured(self) -> None:
-        if isinstance(self._update, CapturedStep):
-            self._update.forget()
+        if self.captured:
+            self.captured.forget()
 
     def _drawn(self) -> dict[str, Tensor]:
         """All that is random in a step, on the device: which photographs, latents, and the draws of both updates."""
@@ -179,13 +183,7 @@ class FewshotTrainer:
         drawn = {"chosen": chosen, "types": type_index, "latents": self._latents(len(chosen))}
         for network in ("discriminator", "generator"):
             drawn |= {f"{network}.{name}": each for name, each in vars(self._draw(type_index)).items()}
-        return {name: self._sent(each) for name, each in drawn.items()}
-
-    def _sent(self, drawn: Tensor) -> Tensor:
-        """To the device, without waiting for what it is at."""
-        if self.device.type != "cuda":
-            return drawn.to(self.device)
-        return drawn.pin_memory().to(self.device, non_blocking=True)
+        return {name: sent(each, self.device) for name, each in drawn.items()}
 
     def _update_both(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
         """A step's work on the device."""
@@ -298,28 +296,31 @@ class FewshotTrainer:
                 used[:, turn] = said
         return used
 
-    def _gap(self, samples: Tensor) -> dict[str, float]:
+    def _gap(self, samples: Sequence[Tensor]) -> dict[str, float]:
         """``gap``: how much more real photographs trained on look to the discriminator than those kept aside.
 
-        As a share of how much more than samples; 0 for a discriminator that learnt nothing by heart, 1 for one to which
-        photographs that it does not know are as good as samples. Nothing where none are kept aside.
+        As a share of how much more than samples, the mean over types of which some are kept aside; 0 for a
+        discriminator that learnt nothing by heart, 1 for one to which photographs that it does not know are as good as
+        samples. Nothing where none are kept aside.
         """
-        if not len(self.kept_aside):
-            return {}
-        known, aside = (
-            torch.arange(len(samples)) * len(each) // len(samples) for each in (self.images, self.kept_aside)
-        )
-        looked_at = [
-            (self.images[known.to(self.device)], self.type_index[known]),
-            (self.kept_aside[aside], self.kept_type_index[aside]),
-            (samples, torch.arange(len(samples)) % self.types),
+        training = by_type(self.images, self.type_index.to(self.device), self.types)
+        aside = by_type(self.kept_aside, self.kept_type_index, self.types)
+        logits = [
+            [self._mean_logit(images, each) for images in (training[each], aside[each], samples[each])]
+            for each in range(self.types)
+            if len(aside[each])
         ]
-        with torch.no_grad():
-            training, others, fake = (
-                self.discriminator(_channels_last(from_bytes(images.to(self.device))), types.to(self.device)).mean()
-                for images, types in looked_at
-            )
-        return {"gap": ((training - others) / (training - fake).abs().clamp_min(1e-6)).item()}
+        if not logits:
+            return {}
+        known, others, fake = (fmean(each) for each in zip(*logits, strict=True))
+        return {"gap": (known - others) / max(abs(known - fake), 1e-6)}
+
+    @torch.no_grad()
+    def _mean_logit(self, images: Tensor, of_type: int) -> float:
+        """Of at most `LOOKED_AT` of them, evenly chosen."""
+        chosen = images[:: -(-len(images) // LOOKED_AT)].to(self.device)
+        types = torch.full((len(chosen),), of_type, device=self.device)
+        return float(self.discriminator(_channels_last(from_bytes(chosen)), types).mean())
 
     def _latents(self, count: int) -> Tensor:
         return torch.randn(count, self.generator.latent_size, generator=self.random)

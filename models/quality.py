@@ -5,12 +5,15 @@ Images are uint8, so what a generator made beyond black and white is clamped bef
 """
 
 import math
+from collections.abc import Sequence
+from statistics import fmean
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 NEIGHBOURS = 5  # k of density and coverage
+THE_SAME = 0.01  # distance of images, 0 … 2, up to which they are one photograph
 LOWEST_POWER = 1e-12  # of a band, on values 0 … 1: below any that bytes can have but those of a plain image
 
 
@@ -46,18 +49,25 @@ def kernel_distance(real: Tensor, fake: Tensor) -> float:
     return float(within - 2 * _kernel(real, fake).mean().item())
 
 
-def energy_distance(real: Tensor, fake: Tensor) -> float:
+def energy_distance(real: Sequence[Tensor], fake: Sequence[Tensor]) -> float:
     """2 E|x - y| - E|x - x'| - E|y - y'|, unbiased, so it may fall below 0; in the features' unit.
 
     Szekely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018. One far image moves it far less than `kernel_distance`, so
     it is the steadier on few images.
 
     Args:
-        real: (N, D) float features of photographs, N > 1.
-        fake: (M, D), M > 1.
+        real: float features of photographs, (N, D), N > 1, for each of the parts that count alike, such as types.
+        fake: the same of generated images, part by part.
     """
-    within = sum(F.pdist(each).mean().item() for each in (real, fake))
-    return 2 * torch.cdist(real, fake).mean().item() - within
+    between = fmean(torch.cdist(one, other).mean().item() for one in real for other in fake)
+    return 2 * between - mean_distance(real) - mean_distance(fake)
+
+
+def mean_distance(parts: Sequence[Tensor]) -> float:
+    """E|x - x'| of two different members of a set whose parts, (N, D) each, N > 1, count alike."""
+    return fmean(
+        (F.pdist(one) if one is other else torch.cdist(one, other)).mean().item() for one in parts for other in parts
+    )
 
 
 def radial_power_spectrum(images: Tensor) -> Tensor:
@@ -131,12 +141,16 @@ def least_ratio(training: Tensor, kept_aside: Tensor) -> float:
     Args:
         training: (M, C, side, side) uint8, M > 2, of photographs trained on.
         kept_aside: (K, C, side, side) uint8, of photographs never trained on; where there are none, every photograph is
-            compared with the others trained on.
+            compared with the others trained on. A photograph that is there twice tells nothing of others, and does not
+            count.
     """
     if len(kept_aside):
-        return _ratio(nearest_distances(kept_aside, training)).min().item()
-    among = _turned_distances(training, training).fill_diagonal_(math.inf)
-    return _ratio(among.topk(2, dim=1, largest=False).values).min().item()
+        nearest = nearest_distances(kept_aside, training)
+    else:
+        among = _turned_distances(training, training).fill_diagonal_(math.inf)
+        nearest = among.topk(2, dim=1, largest=False).values
+    others = nearest[nearest[:, 0] > THE_SAME]
+    return _ratio(others).min().item() if len(others) else 0.0
 
 
 def copied_share(images: Tensor, training: Tensor, allowed: float) -> float:

@@ -41,10 +41,11 @@ class SpectralConvolution(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H', W')."""
-        if self.training:
-            self._improve()
-        # Copies: the next pass changes the vectors before this one's gradient is computed.
-        norm = torch.dot(self.left.clone(), torch.mv(self._matrix(), self.right.clone()))
+        with torch.autocast(features.device.type, enabled=False):  # the estimate is float32 in any precision
+            if self.training:
+                self._improve()
+            # Copies: the next pass changes the vectors before this one's gradient is computed.
+            norm = torch.dot(self.left.clone(), torch.mv(self._matrix(), self.right.clone()))
         made: Tensor = F.conv2d(features, self.weight, None, self.stride, self.padding) / norm
         return made
 

@@ -50,6 +50,13 @@ def forget(optimisers: Mapping[str, Optimizer]) -> None:
         each.state.clear()
 
 
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """To the device from the CPU, without waiting for what the device is at."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The entries ``prefix.key``, as ``key``."""
     return {key.removeprefix(f"{prefix}."): value for key, value in state.items() if key.startswith(f"{prefix}.")}

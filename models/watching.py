@@ -4,40 +4,47 @@ Cheap enough for fifty times in a run. Whoever chooses a checkpoint or judges a 
 decides anything.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.quality import copied_share, energy_distance, least_ratio, nearest_distances
+from models.quality import copied_share, energy_distance, least_ratio, mean_distance, nearest_distances
 from models.random_features import LayoutFeatures, TextureFeatures, standardised
 
 CLOSEST_REAL_PAIRS = (
     0.01  # share of the pairs of photographs; samples that are closer to each other are near-duplicates
 )
-MOST = 200  # photographs that samples are compared with, of either kind
+MOST = 200  # photographs that samples are compared with, of either kind, of all types together; but at least
+LEAST = 20  # of a type
 
 
 class Watch:
     """Compares samples with photographs; the same for the same images.
 
     Args:
-        training: (N, C, side, side) uint8, N > 2, the photographs trained on.
-        kept_aside: (K, C, side, side) uint8, photographs never trained on; where there are none, those trained on take
-            their place, and the distance is blind to what was learnt by heart.
+        training: the photographs trained on, (N, C, side, side) uint8, N > 1, for each type.
+        kept_aside: photographs never trained on, (K, C, side, side) uint8, for each type; where a type has none, those
+            trained on take their place, and the distance is blind to what was learnt by heart.
     """
 
-    def __init__(self, training: Tensor, kept_aside: Tensor) -> None:
-        self._training, self._kept_aside = _some(training), _some(kept_aside)
-        spaces = [space(training.shape[1], 0) for space in (TextureFeatures, LayoutFeatures)]
+    def __init__(self, training: Sequence[Tensor], kept_aside: Sequence[Tensor]) -> None:
+        training, kept_aside = (
+            [_some(each, MOST // len(of_all)) for each in of_all] for of_all in (training, kept_aside)
+        )
+        self._training = torch.cat(training)
+        spaces = [space(self._training.shape[1], 0) for space in (TextureFeatures, LayoutFeatures)]
         self._spaces = [(space, space(self._training)) for space in spaces]
-        self._reference = self._features(self._kept_aside if len(kept_aside) else self._training)
-        self._allowed = least_ratio(self._training, self._kept_aside)
-        distances = F.pdist(self._features(self._training))
-        self._usual_distance = distances.mean().item()
-        self._close = distances.quantile(CLOSEST_REAL_PAIRS).item()
+        references = (aside if len(aside) > 1 else known for known, aside in zip(training, kept_aside, strict=True))
+        self._reference = [self._features(each) for each in references]
+        self._allowed = least_ratio(self._training, torch.cat(kept_aside))
+        known = [self._features(each) for each in training]
+        self._usual_distance = max(mean_distance(known), 1e-9)
+        self._close = F.pdist(torch.cat(known)).quantile(CLOSEST_REAL_PAIRS).item()
 
-    def signals(self, samples: Tensor) -> dict[str, float]:
-        """What the samples, (M, C, side, side) uint8, M > 1, are like.
+    def signals(self, samples: Sequence[Tensor]) -> dict[str, float]:
+        """What the samples, (M, C, side, side) uint8, M > 1, for each type, are like. Types count alike.
 
         Returns:
             ``distance``: `energy_distance` to photographs never trained on, as a share of the mean distance of two
@@ -45,16 +52,16 @@ class Watch:
             ``diversity``: mean distance of two samples, as a share of that of two photographs.
             ``near_duplicates``: share of the pairs of samples that are closer than all but the closest hundredth of the
             pairs of photographs.
-            ``copies``: `copied_share`. ``nearest_distance``: mean distance to the nearest photograph trained on.
+            ``copies``: `copied_share`; not told where there are too few photographs to tell it by.
+            ``nearest_distance``: mean distance to the nearest photograph trained on.
         """
-        features = self._features(samples)
-        between, usual = F.pdist(features), max(self._usual_distance, 1e-9)
+        features, images = [self._features(each) for each in samples], torch.cat(list(samples))
         return {
-            "distance": energy_distance(self._reference, features) / usual,
-            "diversity": between.mean().item() / usual,
-            "near_duplicates": (between < self._close).float().mean().item(),
-            "copies": copied_share(samples, self._training, self._allowed),
-            "nearest_distance": nearest_distances(samples, self._training)[:, 0].mean().item(),
+            "distance": energy_distance(self._reference, features) / self._usual_distance,
+            "diversity": mean_distance(features) / self._usual_distance,
+            "near_duplicates": (F.pdist(torch.cat(features)) < self._close).float().mean().item(),
+            **({"copies": copied_share(images, self._training, self._allowed)} if self._allowed else {}),
+            "nearest_distance": nearest_distances(images, self._training)[:, 0].mean().item(),
         }
 
     def _features(self, images: Tensor) -> Tensor:
@@ -63,6 +70,11 @@ class Watch:
         return torch.cat([each / each.shape[1] ** 0.5 for each in found], 1)
 
 
-def _some(images: Tensor) -> Tensor:
+def by_type(images: Tensor, type_index: Tensor, types: int) -> list[Tensor]:
+    """(N, …) and (N,) int64: the images of each type."""
+    return [images[type_index == each] for each in range(types)]
+
+
+def _some(images: Tensor, most: int) -> Tensor:
     random = torch.Generator().manual_seed(0)
-    return images[torch.randperm(len(images), generator=random)[:MOST]]
+    return images[torch.randperm(len(images), generator=random)[: max(most, LEAST)]]

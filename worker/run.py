@@ -18,6 +18,7 @@ from core.records import Health, Job, StopReason
 from core.services import Services
 from models.presets import build_trainer
 from models.trainer import Trainer
+from models.training_state import below
 from worker.checkpoints import Checkpoint, newest_checkpoint
 from worker.determinism import choose_kernels, random_states, restore_random_states, seed_process
 
@@ -124,6 +125,8 @@ class Run:
 
     def record(self) -> bool:
         """Whether the step, which was not recorded, now is: one that gave no number is not, and the run goes back."""
+        if self.mishaps and self.mishaps[-1][0] == self.step:
+            return False
         losses = self.losses
         if self._go_back_if_no_number(losses):
             return False
@@ -204,9 +207,9 @@ class Run:
         self.trainer.load_state_dict(checkpoint.state)
         self.history, self.saved_step = checkpoint.history, checkpoint.step
         self.trained_seconds = checkpoint.trained_seconds
-        self._states = checkpoint.random_states, _below(checkpoint.state, "process")
+        self._states = checkpoint.random_states, below(checkpoint.state, "process")
         if checkpoint.best:
-            networks = {name: _below(checkpoint.state, f"best.{name}") for name in NETWORKS}
+            networks = {name: below(checkpoint.state, f"best.{name}") for name in NETWORKS}
             self.best = Best(**{"copies": 0.0, **checkpoint.best}, networks=networks)  # type: ignore[arg-type]
         self.mishaps = [(step, words) for step, words in checkpoint.mishaps]
         self._passed = {parts: self._parts_passed(parts) for parts in (HISTORY_POINTS, self._evaluations)}
@@ -305,8 +308,3 @@ def identity(job: Job, dataset_digest: str) -> dict[str, str]:
     """What a checkpoint must be of to be the job's: digests of its resolved configuration and of its dataset."""
     config = json.dumps(job.config, sort_keys=True).encode()
     return {"config_sha256": hashlib.sha256(config).hexdigest(), "dataset_digest": dataset_digest}
-
-
-def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {name.removeprefix(start): each for name, each in state.items() if name.startswith(start)}

@@ -35,7 +35,7 @@ def test_a_run_without_a_reason_to_doubt_is_good() -> None:
         ({"diversity": 0.2}, "failing", "alike"),
         ({"near_duplicates": 0.2}, "warning", "nearly the same"),
         ({"copies": 0.31}, "warning", "31% of the samples are near-copies"),
-        ({"gap": 0.9}, "warning", "by heart"),
+        ({"gap": 1.4}, "warning", "by heart"),
         ({"distance": 0.3}, "warning", "after 30 steps samples do not look like the photographs yet"),
         ({"distance": 0.8}, "failing", "do not look like the photographs"),
     ],

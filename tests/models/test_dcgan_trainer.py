@@ -68,8 +68,17 @@ def test_another_seed_is_another_run() -> None:
 
 def test_the_generators_step_leaves_the_discriminators_gradients_alone() -> None:
     run = trainer()
+    begun = {name: value.clone() for name, value in run.state_dict().items()}
+    left = []
+    run.discriminator_optimiser.register_step_post_hook(
+        lambda *_: left.extend(each.grad.clone() for each in run.discriminator.parameters())
+    )
     run.step(0.5)
-    assert all(each.requires_grad for each in run.discriminator.parameters())
+    assert len(left) == len(list(run.discriminator.parameters()))
+    for each, gradient in zip(run.discriminator.parameters(), left, strict=True):
+        assert torch.equal(each.grad, gradient)
+        assert each.requires_grad
+    assert any(not torch.equal(value, begun[name]) for name, value in run.state_dict().items() if "generator" in name)
 
 
 def test_the_update_is_the_articles() -> None:

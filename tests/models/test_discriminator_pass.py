@@ -8,9 +8,15 @@ import torch
 from models.augment import Strength, Symmetries, augment, draw
 from models.discriminator_pass import DiscriminatorPass
 from models.fewshot import Discriminator
-from models.objectives import relativistic_discriminator_loss, squared_gradient_norms
+from models.objectives import relativistic_discriminator_loss
 
 GAMMA, PAIRS = 3.0, 4
+
+
+def squared_gradient_norms(logits: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """As R1 and R2 are written (Mescheder et al. 2018, arXiv:1801.04406, eq. 9 and 10), to be differentiated again."""
+    (gradients,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradients.square().sum((1, 2, 3))
 
 
 @pytest.mark.parametrize("conditioning", [0.0, 0.6])

@@ -186,5 +186,22 @@ def test_a_recorded_step_gives_the_weights_and_penalties_of_the_step_as_it_is() 
         if number == 8:
             as_it_is.soften()
             recorded.soften()
+    assert recorded.captured is not None
+    assert recorded.captured.recorded
     for name, weights in as_it_is.state_dict().items():
         torch.testing.assert_close(recorded.state_dict()[name], weights, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs are of a GPU")
+def test_a_recorded_run_that_is_taken_up_again_goes_on_as_it_would_have() -> None:
+    config = replace(CONFIG, cuda_graph=True)
+    whole, rest = trainer(config, device="cuda"), trainer(config, device="cuda")
+    for _ in range(6):
+        whole.step(0.5)
+        rest.step(0.9)
+    rest.load_state_dict({name: value.cpu().clone() for name, value in whole.state_dict().items()})
+    for _ in range(8):
+        whole.step(0.5)
+        rest.step(0.5)
+    for name, weights in whole.state_dict().items():
+        torch.testing.assert_close(rest.state_dict()[name], weights, rtol=1e-3, atol=1e-4)

@@ -83,6 +83,7 @@ def test_a_job_goes_on_from_a_published_version(turns: Service) -> None:
         ({"init_from": "origin@9"}, "/init_from", "9"),
         ({"init_from": "origin@1", "resolution": 64}, "/resolution", "32"),
         ({"init_from": "origin@1", "overrides": {"latent_size": 7}}, "/overrides/latent_size", "100"),
+        ({"init_from": "origin@1", "preset": "fewshot"}, "/preset", "dcgan"),
         ({"priority": 10}, "/priority", "9"),
         ({"max_seconds": 0}, "/max_seconds", "0"),
         ({"patience": 0}, "/patience", "1"),
