@@ -70,7 +70,7 @@ class FewshotOverrides(BaseModel):
         4e-4, gt=0, le=1, description="Adam's rate for both networks at first; a quarter of it at the end"
     )
     gradient_penalty: float = Field(
-        0.2,
+        1.0,
         gt=0,
         le=10_000,
         description="gamma, the weight of both gradient penalties at first; a quarter of it at the end. "
