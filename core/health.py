@@ -11,7 +11,7 @@ from core.records import Dataset, Health, HealthState
 
 FEWEST_PHOTOGRAPHS = 30  # of a type; with fewer, near-copies are the rule (Feng et al. 2021, arXiv:2202.11765)
 MOST_UNEVEN = 20  # photographs of the most frequent type for each one of the rarest
-GRACE = 0.2  # of a run, before which samples are not judged
+GRACE = 0.4  # of a run, before which samples are not judged: then types are told apart
 EVALUATIONS = 3  # the last ones, whose median is judged
 LOSSES = 20  # the last recorded steps, whose mean is judged
 

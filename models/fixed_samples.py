@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from models.rendering import render
 
 PREVIEW_COLUMNS = 8  # fixed latents of each type in the sample grid
-EVALUATED, LEAST_EVALUATED = 64, 4  # images that are compared with the photographs: in all, but at least of each type
+EVALUATED, LEAST_EVALUATED = 64, 16  # images that are compared with the photographs: in all, but at least of each type
 RENDERED_AT_ONCE = 16
 
 

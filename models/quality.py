@@ -49,22 +49,21 @@ def kernel_distance(real: Tensor, fake: Tensor) -> float:
     return float(within - 2 * _kernel(real, fake).mean().item())
 
 
-def energy_distance(real: Sequence[Tensor], fake: Sequence[Tensor]) -> float:
+def energy_distance(real: Tensor, fake: Tensor) -> float:
     """2 E|x - y| - E|x - x'| - E|y - y'|, unbiased, so it may fall below 0; in the features' unit.
 
     Szekely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018. One far image moves it far less than `kernel_distance`, so
     it is the steadier on few images.
 
     Args:
-        real: float features of photographs, (N, D), N > 1, for each of the parts that count alike, such as types.
-        fake: the same of generated images, part by part.
+        real: (N, D) float features of photographs, N > 1.
+        fake: (M, D), M > 1.
     """
-    between = fmean(torch.cdist(one, other).mean().item() for one in real for other in fake)
-    return 2 * between - mean_distance(real) - mean_distance(fake)
+    return 2 * torch.cdist(real, fake).mean().item() - mean_distance([real]) - mean_distance([fake])
 
 
 def mean_distance(parts: Sequence[Tensor]) -> float:
-    """E|x - x'| of two different members of a set whose parts, (N, D) each, N > 1, count alike."""
+    """E|x - x'| of two different members of a set whose parts, such as types, (N, D) each, N > 1, count alike."""
     return fmean(
         (F.pdist(one) if one is other else torch.cdist(one, other)).mean().item() for one in parts for other in parts
     )

@@ -5,6 +5,7 @@ decides anything.
 """
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -47,8 +48,8 @@ class Watch:
         """What the samples, (M, C, side, side) uint8, M > 1, for each type, are like. Types count alike.
 
         Returns:
-            ``distance``: `energy_distance` to photographs never trained on, as a share of the mean distance of two
-            photographs.
+            ``distance``: `energy_distance` to photographs never trained on, the mean over types, as a share of the mean
+            distance of two photographs.
             ``diversity``: mean distance of two samples, as a share of that of two photographs.
             ``near_duplicates``: share of the pairs of samples that are closer than all but the closest hundredth of the
             pairs of photographs.
@@ -57,7 +58,7 @@ class Watch:
         """
         features, images = [self._features(each) for each in samples], torch.cat(list(samples))
         return {
-            "distance": energy_distance(self._reference, features) / self._usual_distance,
+            "distance": fmean(map(energy_distance, self._reference, features)) / self._usual_distance,
             "diversity": mean_distance(features) / self._usual_distance,
             "near_duplicates": (F.pdist(torch.cat(features)) < self._close).float().mean().item(),
             **({"copies": copied_share(images, self._training, self._allowed)} if self._allowed else {}),

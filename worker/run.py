@@ -29,6 +29,9 @@ HISTORY_POINTS = 1000  # recorded steps of a whole job
 SHORTEST_BETWEEN_EVALUATIONS = 4.0  # seconds, in a run whose length is a time
 NETWORKS = ("generator", "discriminator")
 MENDED_AT_MOST = 2  # times that a run goes back
+# Of the distance: what another draw of photographs makes of it. Of steps that are as near the last one is the best: its
+# rate is the lowest and its average the longest.
+INDISTINCT = 0.02
 
 
 class Diverged(Exception):
@@ -37,7 +40,7 @@ class Diverged(Exception):
 
 @dataclass
 class Best:
-    """The networks at the step whose images were nearest to the photographs, among those that copy them least.
+    """The networks at the last of the steps whose images were nearest to the photographs, among those that do not copy.
 
     ``copies`` is the share of near-copies, where it was measured.
     """
@@ -101,7 +104,7 @@ class Run:
         if self.seconds_left == 0:
             return StopReason.MAX_SECONDS
         patience = self.job.config.get("patience")
-        if patience is not None and self._evaluations_since_best() >= patience:
+        if patience is not None and self._evaluations_since_nearest() >= patience:
             return StopReason.PATIENCE
         return None
 
@@ -139,16 +142,14 @@ class Run:
         return {name: float(value) for name, value in self.measured.items()}
 
     def evaluate(self) -> dict[str, float]:
-        """Measures the step's images, and keeps its networks where they are the best so far. Raises Diverged.
+        """Measures the step's images, and keeps its networks where none were better. Raises Diverged.
 
         Only of a recorded step.
         """
         signals = self.trainer.evaluate()
         self.history[-1] |= signals
-        found = Best(self.step, signals["distance"], signals.get("copies", 0.0), {})
-        if math.isfinite(found.distance) and (self.best is None or _rank(found) < _rank(self.best)):
-            found.networks = self.trainer.networks()
-            self.best = found
+        if self._as_near_as_any():
+            self.best = Best(self.step, signals["distance"], signals.get("copies", 0.0), self.trainer.networks())
         if words := diverged(self.history, since=self.mishaps[-1][0] if self.mishaps else 0):
             self._go_back(words)
         return signals
@@ -243,9 +244,18 @@ class Run:
         passed = self.step * parts // self.total_steps
         return max(passed, int(parts * self.progress)) if self.seconds_left < math.inf else passed
 
-    def _evaluations_since_best(self) -> int:
-        best = self.best.step if self.best else 0
-        return sum("distance" in point and point["step"] > best for point in self.history)
+    def _as_near_as_any(self) -> bool:
+        """Whether no evaluated step's samples were nearer to the photographs than the last one's, but by chance."""
+        (copies, distance), (least_copies, least_distance) = _rank(self.history[-1]), self._nearest()[0]
+        return math.isfinite(distance) and (copies, distance) <= (least_copies, least_distance + INDISTINCT)
+
+    def _nearest(self) -> tuple[tuple[bool, float], float]:
+        """The rank and the step of the evaluated step whose samples were nearest to the photographs."""
+        return min((_rank(point), point["step"]) for point in self.history if "distance" in point)
+
+    def _evaluations_since_nearest(self) -> int:
+        _, nearest = self._nearest() if any("distance" in point for point in self.history) else (None, 0)
+        return sum("distance" in point and point["step"] > nearest for point in self.history)
 
     def _go_back_if_no_number(self, losses: dict[str, float]) -> bool:
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
@@ -269,9 +279,10 @@ class Run:
         log.warning("job %s: %s", self.job.id, self.mishaps[-1][1])
 
 
-def _rank(best: Best) -> tuple[bool, float]:
+def _rank(evaluated: Mapping[str, float]) -> tuple[bool, float]:
     """The less, the better."""
-    return best.copies > MOST_COPIES, best.distance
+    distance = evaluated["distance"]
+    return evaluated.get("copies", 0.0) > MOST_COPIES, distance if math.isfinite(distance) else math.inf
 
 
 def take_up(job: Job, services: Services, device: torch.device, threads: int) -> Run:

@@ -125,7 +125,7 @@ def test_a_plain_image_has_a_spectrum() -> None:
 
 def test_the_energy_distance_is_its_formula() -> None:
     real, fake = torch.tensor([[0.0], [2.0]]), torch.tensor([[3.0], [4.0]])
-    assert energy_distance([real], [fake]) == pytest.approx(2 * (3 + 4 + 1 + 2) / 4 - 2 - 1)
+    assert energy_distance(real, fake) == pytest.approx(2 * (3 + 4 + 1 + 2) / 4 - 2 - 1)
 
 
 def test_the_histogram_distance_is_how_far_gray_must_be_moved() -> None:

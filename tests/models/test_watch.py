@@ -55,8 +55,10 @@ def test_types_count_alike_however_many_photographs_each_has() -> None:
     watched = Watch([blots, plates], [photographs(2, 20), plates[:0]])
     right = watched.signals([photographs(3, 20), photographs(4, 20).flip(3) // 2])["distance"]
     without_the_rare = watched.signals([photographs(3, 20), photographs(4, 20)])["distance"]
+    taken_for_each_other = watched.signals([photographs(4, 20).flip(3) // 2, photographs(3, 20)])["distance"]
     assert abs(right) < 0.1
     assert without_the_rare > 0.3
+    assert taken_for_each_other > 0.6
 
 
 def test_one_image_again_and_again_is_told() -> None:
