@@ -6,17 +6,22 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from core.presets import DcganOverrides
+from models.presets import build_trainer
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
 
-STEPS, STEPS_IN_FULL = 600, 3000
-JOB = {
+SECONDS, SECONDS_IN_FULL = 8.0, 40.0  # that a job trains where nothing disturbs it, or longer
+JOB: dict[str, Any] = {
     "dataset": "steel",
     "preset": "dcgan",
     "resolution": 32,
@@ -166,10 +171,23 @@ class Site:
         stop_service(self.service)
 
 
+@lru_cache
+def steps_in(seconds: float) -> int:
+    """How many steps of `JOB` this machine makes in so many seconds: a job is to last until it is disturbed."""
+    side = int(JOB["resolution"])
+    numbers = {**DcganOverrides(**JOB["overrides"]).model_dump(), "resolution": side, "channels": 1, "seed": 0}
+    photographs, types = torch.zeros(40, 1, side, side, dtype=torch.uint8), torch.zeros(40, dtype=torch.int64)
+    run = build_trainer("dcgan", numbers, photographs, types, 1, torch.device("cpu"))
+    begun = time.monotonic()
+    while time.monotonic() - begun < 1:
+        run.step(0.5)
+    return int(seconds * run.completed_steps)
+
+
 def start_site(data_dir: Path, full: bool, workers: int = 2, **settings: str) -> Site:
     """A site with that many training workers and the dataset ``steel``."""
     service = start_service(data_dir, **{"segment_seconds": "3", **settings})
-    site = Site(service, STEPS_IN_FULL if full else STEPS)
+    site = Site(service, steps_in(SECONDS_IN_FULL if full else SECONDS))
     site.service.upload("steel", zipped({f"{i}.png": photograph(3000 + i) for i in range(40)}))
     for _ in range(workers - 1):
         site.add_worker()

@@ -86,7 +86,7 @@ def test_signals_are_metrics(site: Service, trained: dict[str, Any]) -> None:
 
 def test_killed_and_resumed_it_gives_the_same_weights(site: Service, trained: dict[str, Any]) -> None:
     def weights(model: str, kills: int) -> str:
-        body = {"dataset": "set", "model": model, **SMALL, "steps": 1500, "deterministic": True}
+        body = {"dataset": "set", "model": model, **SMALL, "steps": 2500, "deterministic": True}
         job, saved = site.client.post("/training-jobs", json=body).json()["id"], 0
         for _ in range(kills):
             saved = until(lambda before=saved: saved_step(job, before), 60, "a checkpoint")  # type: ignore[misc]
