@@ -109,7 +109,9 @@ def _load(given: argparse.Namespace) -> Photographs:
         members = members[torch.randperm(len(members), generator=random)]
         kept_aside[name], others = members[: given.kept_aside], members[given.kept_aside :]
         training[name] = others[: given.training]
-    return Photographs(dataset, training, kept_aside)
+    counts = {name: len(each) for name, each in training.items()}
+    given_to_run = {"image_count": sum(counts.values()), "classes": counts, "distinct": counts}
+    return Photographs(dataset.model_copy(update=given_to_run), training, kept_aside)
 
 
 def _trainer(preset: str, config: dict[str, Any], photographs: Photographs, device: str) -> Trainer:

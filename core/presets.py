@@ -69,12 +69,12 @@ class FewshotOverrides(BaseModel):
     learning_rate: float = Field(
         4e-4, gt=0, le=1, description="Adam's rate for both networks at first; a quarter of it at the end"
     )
-    gradient_penalty: float = Field(
-        1.0,
+    gradient_penalty: float | None = Field(
+        None,
         gt=0,
         le=10_000,
         description="gamma, the weight of both gradient penalties at first; a quarter of it at the end. "
-        "More is steadier and slower",
+        "More is steadier and slower; null: 200 over the number of photographs, from 0.2 to 1",
     )
     average_images: int = Field(
         10_000,
@@ -209,6 +209,8 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
         known = ", ".join(map(str, preset.resolutions))
         raise CannotTrain("/resolution", f"preset '{request.preset}' has layers for {known}, not for {resolution}")
     numbers = preset.overrides.model_validate({**inherited, **request.overrides}).model_dump()
+    if "gradient_penalty" in numbers and numbers["gradient_penalty"] is None:
+        numbers["gradient_penalty"] = _gradient_penalty(dataset.image_count)
     steps_per_epoch = -(-dataset.image_count // numbers["batch_size"])
     epochs, steps = request.epochs, request.steps
     if epochs is None and steps is None:
@@ -234,6 +236,11 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
 def _steps(images: int, dataset: Dataset, batch_size: int) -> int:
     """The types share what they have in common, so a set of six takes less than six runs."""
     return -(-images * (2 + len(dataset.classes)) // (3 * batch_size))
+
+
+def _gradient_penalty(photographs: int) -> float:
+    """Few photographs are learnt by heart unless it is strong; many are learnt sooner where it is weak."""
+    return min(1.0, max(0.2, 200 / photographs))
 
 
 def _check_photographs(dataset: Dataset) -> None:
