@@ -20,7 +20,7 @@ from core.presets import DcganOverrides
 from models.presets import build_trainer
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
 
-SECONDS, SECONDS_IN_FULL = 8.0, 40.0  # that a job trains where nothing disturbs it, or longer
+SECONDS, SECONDS_IN_FULL = 12.0, 60.0  # that a job trains where nothing disturbs it, or longer
 JOB: dict[str, Any] = {
     "dataset": "steel",
     "preset": "dcgan",
