@@ -63,8 +63,7 @@ class FewshotOverrides(BaseModel):
         ge=2,
         le=256,
         description="channels of the discriminator at half the resolution; half as many at the full one; "
-        "doubled at each one below, "
-        "to at most eight times as many",
+        "doubled at each one below, to at most eight times as many",
     )
     learning_rate: float = Field(
         4e-4, gt=0, le=1, description="Adam's rate for both networks at first; a quarter of it at the end"

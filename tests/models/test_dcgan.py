@@ -38,6 +38,21 @@ def test_a_model_of_several_types_draws_each_type_its_own_way() -> None:
     assert not torch.equal(first, second)
 
 
+def test_the_discriminators_convolutions_are_normalised_to_a_spectral_norm_of_one() -> None:
+    discriminator = Discriminator(resolution=32, channels=1, depth=4, types=1)
+    for _ in range(30):  # the power iteration settles
+        discriminator(torch.randn(4, 1, 32, 32), torch.zeros(4, dtype=torch.int64))
+    convolutions = [each for each in discriminator.modules() if isinstance(each, SpectralConvolution)]
+    assert len(convolutions) == 4
+    for each in convolutions:
+        pixels = torch.randn(1, each.weight.shape[1], 4, 4)  # as large as the kernel: one inner product an output
+        norm = torch.linalg.matrix_norm(each.weight.flatten(1), 2)
+        each.stride, each.padding = 1, 0
+        torch.testing.assert_close(
+            each(pixels).flatten(), each.weight.flatten(1) @ pixels.flatten() / norm, rtol=0.05, atol=1e-4
+        )
+
+
 def test_a_spectral_convolution_is_pytorchs_with_its_gradients() -> None:
     """Which divides the kernel; and a state saved by it is taken over."""
     reference = spectral_norm(torch.nn.Conv2d(3, 6, 4, 2, 1, bias=False))
