@@ -2,8 +2,8 @@
 
 Miyato et al. 2018, arXiv:1802.05957, algorithm 1: the kernel, as a matrix, is divided by an estimate of its largest
 singular value, which a step of the power iteration improves before each pass in training. A convolution is linear, so
-dividing its output is the same; and DCGAN's kernels are many times larger than its feature maps, so it is less work, and
-so are the derivatives.
+dividing its output is the same; and DCGAN's kernels are many times larger than its feature maps, so it is less work,
+and so are the derivatives.
 """
 
 from typing import Any
