@@ -72,8 +72,8 @@ class FewshotOverrides(BaseModel):
         None,
         gt=0,
         le=10_000,
-        description="gamma, the weight of both gradient penalties at first; a quarter of it at the end. "
-        "More is steadier and slower; null: 200 over the number of photographs, from 0.2 to 1",
+        description="gamma, the weight of both gradient penalties. More is steadier and slower; "
+        "null: 200 over the number of photographs, from 0.2 to 1",
     )
     average_images: int = Field(
         10_000,

@@ -25,7 +25,7 @@ from models.trainer import Networks
 from models.training_state import below, copied_weights, flat_state, forget, load_flat_state, sent
 from models.watching import Watch, by_type
 
-FINAL_SHARE = 0.25  # of the learning rate and of the penalties' weight, at the end of the run
+FINAL_SHARE = 0.25  # of the learning rate, at the end of the run
 CONDITIONING_BEGINS, CONDITIONING_COMPLETE = 0.15, 0.4  # share of the run
 LOOKED_AT = 64  # photographs of each kind and type, for the discriminator's gap
 BETA1, BETA2 = 0.0, 0.99  # of Adam: R3GAN, arXiv:2501.05441, and StyleGAN2, arXiv:1912.04958
@@ -104,7 +104,7 @@ class FewshotTrainer:
         """One update of the discriminator, then one of the generator.
 
         Args:
-            progress: how far the run is, 0 to 1: rates and penalties fall, and the type comes in.
+            progress: how far the run is, 0 to 1: rates fall, and the type comes in.
 
         Returns:
             ``discriminator_loss`` and ``generator_loss``, the relativistic losses; ``real_penalty`` and
@@ -225,7 +225,7 @@ class FewshotTrainer:
                     group["lr"].fill_(rate)
                 else:
                     group["lr"] = rate
-        self._gamma.fill_(self.config.gradient_penalty * share * 2**self.softened)
+        self._gamma.fill_(self.config.gradient_penalty * 2**self.softened)
         begun = (progress - CONDITIONING_BEGINS) / (CONDITIONING_COMPLETE - CONDITIONING_BEGINS)
         conditioning = min(1.0, max(0.0, begun)) if self.types > 1 else 0.0
         for network in (self.generator, self.discriminator, self.average):

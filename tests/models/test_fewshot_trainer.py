@@ -95,7 +95,14 @@ def test_early_the_average_is_of_few_steps() -> None:
     assert torch.equal(run.average.first.weight, run.generator.first.weight)
 
 
-def test_rates_and_penalties_fall_and_the_type_comes_in_over_the_run() -> None:
+def test_penalties_weigh_as_much_at_the_end_as_at_first() -> None:
+    first, last = (trainer(types=1).step(progress) for progress in (0.0, 1.0))
+    assert first["real_penalty"] > 0
+    assert first["real_penalty"] == last["real_penalty"]
+    assert first["fake_penalty"] == last["fake_penalty"]
+
+
+def test_rates_fall_and_the_type_comes_in_over_the_run() -> None:
     run = trainer()
     rates, told = [], []
     for progress in (0.0, 0.27, 0.5, 1.0):
