@@ -33,6 +33,7 @@ from core.queues import (
 from core.reaper import Reaper
 from core.services import Services
 from core.settings import get_settings
+from worker.determinism import choose_kernels
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,8 @@ def run_worker(queue: str) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(lambda **_: configure_logging(settings, queue), weak=False)  # in place of Celery's own
     torch.set_num_threads(threads())
+    if queue == TRAIN:
+        choose_kernels(False)  # the first call imports 70 MB of torch: not in a job's turn, where memory may be short
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
     server, _ = start_http_server(settings.metrics_port, settings.metrics_host)
     # Where it listens on every address, scrapers reach it by the machine's, or the container's, name.

@@ -1,5 +1,6 @@
 """From what went wrong in a segment to a reason that a person can act on."""
 
+import errno
 import shutil
 
 import torch
@@ -29,8 +30,10 @@ def reason_for(error: Exception, job: Job, store: ArtifactStore, device: torch.d
 
 def _out_of_memory(error: Exception) -> bool:
     # On the CPU, torch raises a plain RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     )
 
 
