@@ -96,8 +96,6 @@ def run_worker(queue: str) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(lambda **_: configure_logging(settings, queue), weak=False)  # in place of Celery's own
     torch.set_num_threads(threads())
-    if queue == TRAIN:
-        choose_kernels(False)  # the first call imports 70 MB of torch: not in a job's turn, where memory may be short
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
     server, _ = start_http_server(settings.metrics_port, settings.metrics_host)
     # Where it listens on every address, scrapers reach it by the machine's, or the container's, name.
@@ -122,6 +120,8 @@ def _announce_when_ready(queue: str, metrics: str) -> None:
 
     def ready(**_: Any) -> None:
         log.info("worker %s takes tasks; device %s, metrics on http://%s/metrics", name, device(), metrics)
+        if queue == TRAIN:
+            choose_kernels(False)  # the first call imports 70 MB: not in a job's turn, where memory may be short
         # What was imported stays: to look through all of it again and again would halt every pass meanwhile.
         gc.collect()
         gc.freeze()
