@@ -6,10 +6,11 @@ resampling by a low-pass filter, so that no layer's grid shows. Four things are 
 - the generator's branches are two plain 3x3 convolutions;
 - the discriminator halves by strided 4x4 convolutions, as DCGAN does (Radford et al. 2015, arXiv:1511.06434), after
   one 3x3 convolution of the image as it is: without, it is half blind for single pixels, and grain becomes a weave;
-- noise comes in at every resolution, and once more just before the images, since the grain of metal is random and would
-  otherwise have to be made of the latent (Karras et al. 2018, arXiv:1812.04948, section 3.2); beside that of places
-  there is noise that is the same all along a row, or a column, since what rolling leaves on metal runs straight, and
-  convolutions bend what is long;
+- noise of places comes in at 32 pixels a side and more, and once more just before the images, since the grain of metal
+  is random and would otherwise have to be made of the latent (Karras et al. 2018, arXiv:1812.04948, section 3.2);
+- what rolling leaves on metal, and what scratches it, runs straight, and convolutions bend what is long: noise that is
+  the same all along a row, or a column, comes in at every resolution, each block is told the means of its features'
+  rows and columns (strip pooling: Hou et al. 2020, arXiv:2003.13328), and there is no noise of places below 32 pixels;
 - the style scales channels and noise at every resolution, not at the first alone (as there, section 3, but without
   normalising): images differ in which way their lines run and how strong their grain is.
 
@@ -28,6 +29,7 @@ SMALLEST = 4  # height and width of the generator's first and the discriminator'
 # channels, and coarse layout where the discriminator is.
 GENERATOR_WIDEST, DISCRIMINATOR_WIDEST = 4, 8
 SLOPE = 0.2  # of the leaky rectifiers, for negative values
+GRAIN_FROM = 32  # side of the first feature maps that have noise of places; at fewer pixels it bends lines
 FIRST_NOISE = 0.1  # standard deviation of the noise that is added at first, in every channel
 
 
@@ -37,13 +39,18 @@ def resolutions(resolution: int) -> list[int]:
 
 
 def noise_size(resolution: int) -> int:
-    """How many noise values an image takes: for each resolution above the first, a value a place, a row, a column."""
+    """How many noise values an image takes: `places_rows_columns` of each resolution above the first."""
     return sum(noise_sizes(resolution))
 
 
 def noise_sizes(resolution: int) -> list[int]:
     """The same, of each resolution."""
-    return [side * (side + 2) for side in resolutions(resolution)[1:]]
+    return [sum(places_rows_columns(side)) for side in resolutions(resolution)[1:]]
+
+
+def places_rows_columns(side: int) -> list[int]:
+    """Noise values of a feature map: one a place, where it has grain, then one a row, one a column."""
+    return [side**2 if side >= GRAIN_FROM else 0, side, side]
 
 
 def one_hot(type_index: Tensor, types: int, dtype: torch.dtype) -> Tensor:
@@ -78,7 +85,9 @@ class Generator(nn.Module):
         self.embedding = nn.Linear(types, style_size, bias=False)
         self.first = nn.Linear(2 * style_size, widths[0] * SMALLEST**2)
         self.doublings = nn.ModuleList(Doubling(wide, narrow) for wide, narrow in pairwise(widths))
-        self.blocks = nn.ModuleList(NoisyResidual(each, 2 * style_size) for each in widths[1:])
+        self.blocks = nn.ModuleList(
+            NoisyResidual(side, wide, 2 * style_size) for side, wide in zip(self.sides[1:], widths[1:], strict=True)
+        )
         self.grain = nn.Linear(2 * style_size, widths[-1])  # how strong the noise before the last convolution is
         self.last = nn.Conv2d(widths[-1], channels, 3, padding=1)
         self.register_buffer("conditioning", torch.zeros(()))
@@ -127,30 +136,38 @@ class Doubling(nn.Module):
 
 
 class NoisyResidual(nn.Module):
-    """Adds to feature maps what two 3x3 convolutions make of them and of noise; at first, nothing.
+    """Adds to feature maps what two 3x3 convolutions make of them, of their rows' and columns' means, and of noise.
 
-    Between the convolutions the style says, for each channel, how strong the noise of places, of rows and of columns is
-    and by what the sum is multiplied.
+    At first it adds nothing. Between the convolutions the style says, for each channel, how strong the noise of places,
+    of rows and of columns is and by what the sum is multiplied.
     """
 
-    def __init__(self, width: int, style_size: int) -> None:
+    def __init__(self, side: int, width: int, style_size: int) -> None:
         super().__init__()
+        self.noise_sizes = places_rows_columns(side)
         self.before = nn.Conv2d(width, width, 3, padding=1)
         self.after = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.styling = nn.Linear(style_size, 4 * width)
+        self.of_rows = nn.Conv2d(width, width, 1, bias=False)
+        self.of_columns = nn.Conv2d(width, width, 1, bias=False)
+        self.styling = nn.Linear(style_size, (4 if self.noise_sizes[0] else 3) * width)
         _initialise(self.before, math.sqrt(2 / (1 + SLOPE**2)))
+        _initialise(self.of_rows, 1.0)
+        _initialise(self.of_columns, 1.0)
         nn.init.zeros_(self.after.weight)
         nn.init.zeros_(self.styling.weight)
         with torch.no_grad():
             self.styling.bias.fill_(FIRST_NOISE)[:width] = 1
 
     def forward(self, features: Tensor, noise: Tensor, style: Tensor) -> Tensor:
-        """(B, width, S, S), (B, S (S + 2)), (B, style_size) -> (B, width, S, S)."""
-        side = features.shape[2]
-        places, rows, columns = noise.split([side**2, side, side], 1)
-        gain, grainy, along_rows, along_columns = self.styling(style)[:, :, None, None].chunk(4, 1)
-        lines = along_rows * rows.view(-1, 1, side, 1) + along_columns * columns.view(-1, 1, 1, side)
-        inner = self.before(F.leaky_relu(features, SLOPE)) + grainy * places.view(-1, 1, side, side) + lines
+        """(B, width, S, S), (B, sum of `places_rows_columns`), (B, style_size) -> (B, width, S, S)."""
+        width, side = features.shape[1:3]
+        places, rows, columns = noise.split(self.noise_sizes, 1)
+        gain, along_rows, along_columns, *grainy = self.styling(style)[:, :, None, None].split(width, 1)
+        of_rows = self.of_rows(features.mean(3, keepdim=True)) + along_rows * rows.view(-1, 1, side, 1)
+        of_columns = self.of_columns(features.mean(2, keepdim=True)) + along_columns * columns.view(-1, 1, 1, side)
+        inner = self.before(F.leaky_relu(features, SLOPE)) + of_rows + of_columns
+        if grainy:
+            inner = inner + grainy[0] * places.view(-1, 1, side, side)
         changed: Tensor = features + self.after(F.leaky_relu(gain * inner, SLOPE))
         return changed
 

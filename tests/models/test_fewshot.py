@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from models.drawing import Drawing, Precision
-from models.fewshot import Discriminator, Generator, noise_size
+from models.fewshot import Discriminator, Generator, NoisyResidual, noise_size, noise_sizes
 
 
 def trained_looking(types: int = 1) -> Generator:
@@ -35,8 +35,8 @@ def test_every_resolution_has_layers_from_latent_to_image_and_from_image_to_logi
     assert discriminator(images, type_index).shape == (2,)
 
 
-def test_a_latent_is_the_style_and_a_noise_value_for_each_place_row_and_column_of_each_resolution() -> None:
-    assert noise_size(32) == 8 * 10 + 16 * 18 + 32 * 34
+def test_a_latent_is_the_style_and_noise_of_rows_and_columns_and_from_32_pixels_on_of_places() -> None:
+    assert noise_sizes(64) == [8 + 8, 16 + 16, 32 * 32 + 32 + 32, 64 * 64 + 64 + 64]
     assert Generator(32, 1, style_size=5, width=2, types=1).latent_size == 5 + noise_size(32)
 
 
@@ -65,6 +65,21 @@ def test_the_noise_of_a_row_runs_along_it_and_that_of_a_column_along_that() -> N
         lines = (changed.T if turned else changed).all(1).nonzero().flatten().tolist()
         assert lines == [place - 2, place - 1, place, place + 1, place + 2]
         assert changed.sum() == len(lines) * side
+
+
+@pytest.mark.parametrize("side", [16, 32])
+def test_a_place_changes_what_is_beside_it_and_all_of_its_row_and_column(side: int) -> None:
+    torch.manual_seed(0)
+    block = NoisyResidual(side, width=4, style_size=8)
+    torch.nn.init.normal_(block.after.weight, std=0.2)
+    features, style = torch.randn(1, 4, side, side), torch.randn(1, 8)
+    noise = torch.randn(1, sum(block.noise_sizes))
+    other = features.clone()
+    other[:, :, 5, 9] += 1
+    changed = (block(other, noise, style) - block(features, noise, style))[0].abs().amax(0) > 1e-6
+    expected = torch.zeros(side, side, dtype=torch.bool)
+    expected[4:7, :] = expected[:, 8:11] = expected[3:8, 7:12] = True  # of 3x3 convolutions, one or two
+    assert torch.equal(changed, expected)
 
 
 def test_the_type_matters_as_much_as_the_conditioning_says() -> None:
