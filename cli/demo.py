@@ -64,7 +64,7 @@ def _start_service(client: httpx.Client) -> subprocess.Popen[bytes] | None:
     print(f"starting the service; its log is {log}")
     with log.open("ab") as output:
         service = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "serve"],
+            [sys.executable, "-P", "-m", "cli.main", "serve"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -50,6 +50,7 @@ class Part:
     async def _run_once(self) -> int:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # the folder that it was started in may have an app/ of its own
             "-m",
             "cli.main",
             *self.arguments,

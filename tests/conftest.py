@@ -142,10 +142,9 @@ def start_service(data_dir: Path, **settings: str) -> Service:
         "FLAWSMITH_DEVICE": "cpu",  # what is promised to the byte is promised of the CPU
         **{f"FLAWSMITH_{name.upper()}": value for name, value in settings.items()},
     }
+    command = [Path(sys.executable).with_name("flawsmith"), "serve"]
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "serve"], stdout=output, stderr=subprocess.STDOUT, env=environment
-        )
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=data_dir)
     service = Service(
         process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60), data_dir, log, environment
     )

@@ -157,6 +157,11 @@ def _runs(pid: int) -> bool:
         return False
 
 
+def test_it_starts_in_a_folder_with_an_app_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("raise ValueError('not this one')")
+    stop_service(start_service(tmp_path))
+
+
 def test_two_services_run_side_by_side_but_not_in_one_folder(mortal: Service, tmp_path: Path) -> None:
     other = start_service(tmp_path)
     assert other.client.get("/datasets").json()["items"] == []
