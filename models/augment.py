@@ -12,6 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# Of the images whose type allows it, for each turn. With half of them the discriminator could not tell in which
+# proportion photographs and samples lie either way, and samples may all come to lie one way (ADA, appendix C).
+TURNED = 0.25
+
 
 @dataclass(frozen=True)
 class Strength:
@@ -78,9 +82,9 @@ def draw(type_index: Tensor, side: int, strength: Strength, symmetries: Symmetri
     far = ((farthest + 0.5) * places[:2]).round().clamp(-farthest, farthest).long()
     down, right = torch.where(shifted, far, by_one)
     return Draw(
-        rows=_places(side, (coins[0] < 0.5) & symmetries.vertical_flip[type_index], down),
-        columns=_places(side, (coins[1] < 0.5) & symmetries.horizontal_flip[type_index], right),
-        transposed=(coins[2] < 0.5) & symmetries.transposition[type_index],
+        rows=_places(side, (coins[0] < TURNED) & symmetries.vertical_flip[type_index], down),
+        columns=_places(side, (coins[1] < TURNED) & symmetries.horizontal_flip[type_index], right),
+        transposed=(coins[2] < TURNED) & symmetries.transposition[type_index],
         brightness=strength.brightness * places[2] * brightened,
         contrast=1 + strength.contrast * places[3] * contrasted,
     )
