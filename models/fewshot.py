@@ -1,7 +1,7 @@
 """Generator and discriminator for few photographs: residual, without normalisation, with grain from noise inputs.
 
 After R3GAN (Huang et al. 2024, arXiv:2501.05441, section 4): residual branches that begin at zero, no normalisation,
-resampling by a low-pass filter, so that no layer's grid shows. Four things are different, for small images on a CPU:
+resampling by a low-pass filter, so that no layer's grid shows. Five things are different, for small images on a CPU:
 
 - the generator's branches are two plain 3x3 convolutions;
 - the discriminator halves by strided 4x4 convolutions, as DCGAN does (Radford et al. 2015, arXiv:1511.06434), after
