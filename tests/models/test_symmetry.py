@@ -45,9 +45,13 @@ def test_lines_along_one_axis_may_be_flipped_but_not_laid_down() -> None:
 
 
 def test_too_few_photographs_to_tell_are_flipped_sideways_only() -> None:
-    found = p_values(grain(FEWEST - 1))
+    found = p_values(grain(FEWEST["horizontal_flip"] - 1))
     assert (found == UNTOLD).all()
     assert harmless(found).tolist() == [name == "horizontal_flip" for name in NAMES]
+
+
+def test_rows_and_columns_keep_their_places_while_photographs_are_too_few_to_tell() -> None:
+    assert used(grain(FEWEST["transposition"] - 1)) == dict.fromkeys(NAMES, True) | {"transposition": False}
 
 
 def test_the_same_photographs_give_the_same_answer() -> None:
