@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,8 @@ from tests.conftest import until
 from tests.faults.conftest import JOB, Site, held_by_one_at_a_time, start_site
 
 LONGEST_SECONDS = 1200.0
+# For a worker to run on, but not for a batch: 1,024 photographs of 256 x 256 as float32 would take all of it.
+ROOM = 1024 * 256 * 256 * 4
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -88,14 +91,14 @@ def test_memory_that_does_not_suffice_ends_the_job_with_a_batch_size_to_try(
     try:
         for pid, (_, hard) in limits.items():
             size = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.prlimit(pid, resource.RLIMIT_AS, (size + 100 * 2**20, hard))
-        wide = {"generator_depth": 128, "discriminator_depth": 128, "batch_size": 512}
-        job = site.submit("too-large", overrides=wide)
+            resource.prlimit(pid, resource.RLIMIT_AS, (size + ROOM, hard))
+        job = site.submit("too-large", resolution=256, overrides={**JOB["overrides"], "batch_size": 1024})
         record = until(lambda: (now := site.job(job))["state"] in ENDED and now, 60, "the job ends")
     finally:
         for pid, limit in limits.items():
-            resource.prlimit(pid, resource.RLIMIT_AS, limit)
+            with suppress(ProcessLookupError):  # what became of the job says more
+                resource.prlimit(pid, resource.RLIMIT_AS, limit)
     tell(f"out of memory: {record['error']}")
     assert record["state"] == "failed"
-    assert "try batch_size 256" in record["error"]
+    assert "try batch_size 512" in record["error"]
     assert [each["state"] for each in record["transitions"]].count("running") == 3
