@@ -9,9 +9,9 @@ from redis.asyncio import Redis
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 
-from app.problems import Problem, response
-from core import keys
-from core.settings import Scope, Settings
+from flawsmith.app.problems import Problem, response
+from flawsmith.core.live import keys
+from flawsmith.core.settings import Scope, Settings
 
 _REACH: dict[Scope, set[Scope]] = {
     "generate": {"generate"},

@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.problems import Problem
+from flawsmith.app.problems import Problem
 
 LONGEST_JSON = 1024 * 1024  # bytes
 

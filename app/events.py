@@ -12,8 +12,8 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from core import keys
-from core.records import Job, JobState
+from flawsmith.core.domain.records import Job, JobState
+from flawsmith.core.live import keys
 
 SILENCE_SECONDS = 5  # after so long without an event a comment shows that the line lives
 BLOCK_MILLISECONDS = 500  # of one XREAD: for so long a job that is watched anew may wait for its next event

@@ -15,8 +15,8 @@ from fastapi.routing import APIRoute
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.problems import Problem
-from core import keys
+from flawsmith.app.problems import Problem
+from flawsmith.core.live import keys
 
 log = logging.getLogger(__name__)
 

@@ -14,18 +14,18 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app import problems
-from app.admission import Admission, CallerRate
-from app.body_limit import BodyLimit
-from app.events import Events
-from app.observation import Observation
-from app.routes import datasets, generate, models, operations, training_jobs
-from app.sampling import Sampling
-from core.connections import API_RETRIES, QUICK_SECONDS, connect_async
-from core.logs import configure_logging
-from core.reaper import Reaper
-from core.services import Services
-from core.settings import Settings, get_settings
+from flawsmith.app import problems
+from flawsmith.app.admission import Admission, CallerRate
+from flawsmith.app.body_limit import BodyLimit
+from flawsmith.app.events import Events
+from flawsmith.app.instrumentation import Observation
+from flawsmith.app.routes import datasets, generate, models, operations, training_jobs
+from flawsmith.app.sampling import Sampling
+from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async
+from flawsmith.core.live.reaper import Reaper
+from flawsmith.core.logs import configure_logging
+from flawsmith.core.services import Services
+from flawsmith.core.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +106,10 @@ def run_api() -> None:
     processes = settings.api_processes or max(1, (os.cpu_count() or 1) // CORES_A_PROCESS)
     log.info("API on http://%s:%d, processes: %d", host, settings.port, processes)
     with TemporaryDirectory(prefix="flawsmith-metrics-") as folder:
-        if processes > 1:  # their counts come together in files; read when prometheus_client is imported, in each
+        if processes > 1:  # their counts come pipeline in files; read when prometheus_client is imported, in each
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         uvicorn.run(
-            "app.main:application",
+            "flawsmith.app.main:application",
             factory=True,
             workers=processes,
             host=host,

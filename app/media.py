@@ -13,11 +13,11 @@ import numpy as np
 from fastapi.responses import Response, StreamingResponse
 from PIL import Image
 
-from app.problems import Problem
-from app.sampling import Images
-from core.addresses import Address
-from core.images import encode
-from core.records import ModelVersion
+from flawsmith.app.problems import Problem
+from flawsmith.app.sampling import Images
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.store.images import encode
 
 MediaType = Literal["image/png", "image/jpeg", "image/webp", "application/zip", "application/json", "application/x-npy"]
 MEDIA_TYPES: tuple[MediaType, ...] = get_args(MediaType)

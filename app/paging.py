@@ -8,7 +8,7 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Query
 from pydantic import BaseModel
 
-from app.problems import Problem
+from flawsmith.app.problems import Problem
 
 T = TypeVar("T")
 

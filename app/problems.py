@@ -39,11 +39,11 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from core.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
-from core.datasets import TooFewImages, UnknownDataset
-from core.jobs import JobEnded, UnknownJob
-from core.presets import CannotTrain
-from core.registry import UnknownModel, VersionInUse
+from flawsmith.core.domain.presets import CannotTrain
+from flawsmith.core.live.jobs import JobEnded, UnknownJob
+from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
+from flawsmith.core.store.datasets import TooFewImages, UnknownDataset
+from flawsmith.core.store.registry import UnknownModel, VersionInUse
 
 log = logging.getLogger(__name__)
 

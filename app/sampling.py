@@ -19,19 +19,19 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from starlette.requests import ClientDisconnect
 
-from app.problems import Problem, unavailable
-from app.taking import Taking
-from core import keys
-from core.addresses import Address
-from core.connections import connect_async
-from core.image_cache import cached
-from core.logs import request_id
-from core.queues import SAMPLE
-from core.records import ModelVersion
-from core.services import Services
-from core.stock import Stock
-from core.together import Together
-from core.work import FAILURE_MARK, Busy, Line, Waiter
+from flawsmith.app.problems import Problem, unavailable
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.live import keys
+from flawsmith.core.live.connections import connect_async
+from flawsmith.core.live.image_cache import cached
+from flawsmith.core.live.image_pool import ImagePool
+from flawsmith.core.live.pipeline_batcher import PipelineBatcher
+from flawsmith.core.live.sampling_queue import FAILURE_MARK, Overloaded, Producer, Subscriber
+from flawsmith.core.live.take_coalescer import TakeCoalescer
+from flawsmith.core.live.task_queues import SAMPLE
+from flawsmith.core.logs import request_id
+from flawsmith.core.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Images:
 class _Wait:
     """One request's wait."""
 
-    waiter: Waiter
+    subscriber: Subscriber
     version: str
     missing: set[Address]
     deadline: float
@@ -73,7 +73,7 @@ class _Refusal:
     until: float
     deadline_seconds: float
     count: int
-    busy: Busy
+    busy: Overloaded
 
 
 class Sampling:
@@ -81,8 +81,8 @@ class Sampling:
 
     def __init__(self, services: Services, redis: Redis) -> None:
         self.services, self.redis = services, redis
-        self.stock, self.line = Stock(redis), Line(redis, services.settings)
-        self._taking, self._together = Taking(self.stock), Together(redis)
+        self.stock, self.producer = ImagePool(redis), Producer(redis, services.settings)
+        self._take_coalescer, self._pipeline = TakeCoalescer(self.stock), PipelineBatcher(redis)
         self.name = secrets.token_hex(8)
         self._waits: dict[str, _Wait] = {}
         self._shed: dict[tuple[str, str], _Refusal] = {}  # by version and caller
@@ -108,9 +108,9 @@ class Sampling:
         """
         end = time.monotonic() + deadline_seconds
         self._refuse_again(request, version, deadline_seconds, count)
-        taken = await self._taking.take(version, defect_type, count)
-        if taken.send_shift:
-            self._send_shift()
+        taken = await self._take_coalescer.take(version, defect_type, count)
+        if taken.wake_sampler:
+            self._wake_sampler()
         addresses = [address for address, _ in taken.images]
         ready = {address: png for address, png in taken.images if png is not None}
         try:
@@ -130,7 +130,7 @@ class Sampling:
             ClientDisconnect: nobody waits for them any longer; what was not made yet is not made for this request.
         """
         end = time.monotonic() + deadline_seconds
-        found = await cached(self._together, version.ref, addresses)
+        found = await cached(self._pipeline, version.ref, addresses)
         ready = {address: png for address, png in zip(addresses, found, strict=True) if png}
         self._refuse_again(request, version, deadline_seconds, len(addresses) - len(ready))
         return await self._completed(request, version, addresses, ready, end, by_address=True)
@@ -160,24 +160,24 @@ class Sampling:
         if not workers:
             raise unavailable("no sampling worker is live; one may be starting")
         number = f"{secrets.token_hex(4)}-{request_id.get()}"
-        waiter = Waiter(caller_of(request), self.name, number, by_address)
-        wait = _Wait(waiter, version.ref, set(addresses), end)
+        subscriber = Subscriber(caller_of(request), self.name, number, by_address)
+        wait = _Wait(subscriber, version.ref, set(addresses), end)
         self._waits[number] = wait
         patience = max(0.001, end - time.monotonic())
         try:
-            if await self.line.submit(waiter, version.ref, addresses, patience, workers):
-                self._send_shift()
-            self._shed.pop((version.ref, waiter.caller), None)
+            if await self.producer.submit(subscriber, version.ref, addresses, patience, workers):
+                self._wake_sampler()
+            self._shed.pop((version.ref, subscriber.caller), None)
             await _until_done(request, wait, patience)
-        except Busy as busy:
+        except Overloaded as busy:
             refusal = _Refusal(time.monotonic() + SHED_SECONDS, patience, len(addresses), busy)
-            self._shed[version.ref, waiter.caller] = refusal
+            self._shed[version.ref, subscriber.caller] = refusal
             wait.missing.clear()
             raise _too_busy(version, busy, patience) from None
         finally:
             del self._waits[number]
             if wait.missing:
-                await asyncio.shield(self.line.cancel(waiter, version.ref, list(wait.missing)))
+                await asyncio.shield(self.producer.cancel(subscriber, version.ref, list(wait.missing)))
         return wait.images
 
     def _refuse_again(self, request: Request, version: ModelVersion, deadline_seconds: float, count: int) -> None:
@@ -202,9 +202,9 @@ class Sampling:
         self._workers = len(await run_in_threadpool(self.services.queues.live_workers, SAMPLE))
         self._counted = time.monotonic()
 
-    def _send_shift(self) -> None:
+    def _wake_sampler(self) -> None:
         """Sends for a worker, beside whatever else goes on; where that fails, the next look sends again."""
-        task = asyncio.create_task(run_in_threadpool(self.services.queues.send_shift, request_id.get()))
+        task = asyncio.create_task(run_in_threadpool(self.services.queues.wake_sampler, request_id.get()))
         self._sending.add(task)
         task.add_done_callback(self._sent)
 
@@ -256,13 +256,13 @@ class Sampling:
                     try:
                         await self._line_up_again(wait, wait.deadline - now)
                     except Exception as error:  # the next look may get through
-                        log.warning("cannot line up again what was not heard of: %s", error)
+                        log.warning("cannot producer up again what was not heard of: %s", error)
 
     async def _line_up_again(self, wait: _Wait, seconds: float) -> None:
-        if wait.waiter.request not in self._waits:
+        if wait.subscriber.request not in self._waits:
             return
-        if await self.line.submit(wait.waiter, wait.version, list(wait.missing), seconds, 1, again=True):
-            self._send_shift()
+        if await self.producer.submit(wait.subscriber, wait.version, list(wait.missing), seconds, 1, again=True):
+            self._wake_sampler()
 
 
 def caller_of(request: Request) -> str:
@@ -286,7 +286,7 @@ async def _until_done(request: Request, wait: _Wait, deadline_seconds: float) ->
     raise Problem(504, "deadline-passed", f"the images were not ready within {deadline_seconds:g} s")
 
 
-def _too_busy(version: ModelVersion, busy: Busy, deadline_seconds: float) -> Problem:
+def _too_busy(version: ModelVersion, busy: Overloaded, deadline_seconds: float) -> Problem:
     REFUSED.labels(version.model).inc()
     late = math.ceil(max(1.0, busy.ahead + busy.own - deadline_seconds))
     if busy.own > deadline_seconds:

@@ -15,8 +15,8 @@ from multipart import (
     parse_options_header,
 )
 
-from app.problems import Problem, invalid
-from core.settings import Settings
+from flawsmith.app.problems import Problem, invalid
+from flawsmith.core.settings import Settings
 
 LONGEST_FIELD = 1024  # bytes of a part that is not a file
 SLOWEST_CHUNK = 60.0  # seconds that a client may stay silent

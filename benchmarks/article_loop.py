@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim import Adam
 
-from models.dcgan import Discriminator, Generator
-from models.dcgan_trainer import DcganConfig
-from models.spectral_convolution import SIDE, SpectralConvolution
+from flawsmith.models.presets.dcgan.networks import Discriminator, Generator
+from flawsmith.models.presets.dcgan.spectral_convolution import SIDE, SpectralConvolution
+from flawsmith.models.presets.dcgan.trainer import DcganConfig
 
 
 class ArticleLoop:

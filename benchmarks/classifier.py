@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.rendering import from_bytes
+from flawsmith.models.pixels import from_bytes
 
 EPOCHS, BATCH = 40, 32
 WIDTHS = (32, 64, 128, 128)  # channels of each convolution, which halves the side

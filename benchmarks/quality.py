@@ -25,16 +25,16 @@ from torch import Tensor
 
 from benchmarks.classifier import named_right, train_classifier
 from benchmarks.serving.machine import machine
-from core.artifacts import ArtifactStore
-from core.datasets import Datasets
-from core.images import encode_png, grid
-from core.presets import PRESETS, TrainingRequest, resolve
-from core.records import Dataset
-from core.settings import Settings
-from models.presets import build_generator, build_trainer
-from models.quality_report import Quality, measure
-from models.rendering import render
-from models.trainer import Trainer
+from flawsmith.core.domain.presets import PRESETS, TrainingRequest, resolve
+from flawsmith.core.domain.records import Dataset
+from flawsmith.core.settings import Settings
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.datasets import Datasets
+from flawsmith.core.store.images import encode_png, grid
+from flawsmith.models.pixels import render
+from flawsmith.models.presets.registry import build_generator, build_trainer
+from flawsmith.models.quality.report import Quality, measure
+from flawsmith.models.training.trainer import Trainer
 
 COLUMNS, SHOWN = 8, 64  # in the picture, of each kind
 RENDERED_AT_ONCE = 16
@@ -46,7 +46,7 @@ class Photographs:
 
     dataset: Dataset
     training: dict[str, Tensor]
-    kept_aside: dict[str, Tensor]
+    holdout: dict[str, Tensor]
 
 
 def main() -> None:
@@ -103,15 +103,15 @@ def _load(given: argparse.Namespace) -> Photographs:
         pixels, type_index, classes = datasets.load(dataset.id, given.resolution)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     random = torch.Generator().manual_seed(given.seed)
-    training, kept_aside = {}, {}
+    training, holdout = {}, {}
     for name in given.types or classes:
         members = images[torch.from_numpy(type_index) == classes.index(name)]
         members = members[torch.randperm(len(members), generator=random)]
-        kept_aside[name], others = members[: given.kept_aside], members[given.kept_aside :]
+        holdout[name], others = members[: given.holdout], members[given.holdout :]
         training[name] = others[: given.training]
     counts = {name: len(each) for name, each in training.items()}
     given_to_run = {"image_count": sum(counts.values()), "classes": counts, "distinct": counts}
-    return Photographs(dataset.model_copy(update=given_to_run), training, kept_aside)
+    return Photographs(dataset.model_copy(update=given_to_run), training, holdout)
 
 
 def _trainer(preset: str, config: dict[str, Any], photographs: Photographs, device: str) -> Trainer:
@@ -141,18 +141,18 @@ def _show(
     names_right = _names_right(photographs)
     generator = build_generator(given.preset, config, len(photographs.training))
     generator.load_state_dict(run.networks()["generator"])
-    for index, (name, others) in enumerate(photographs.kept_aside.items()):
-        kept_aside = others[: len(photographs.training[name])]  # with more, these would cover too little of them
+    for index, (name, others) in enumerate(photographs.holdout.items()):
+        holdout = others[: len(photographs.training[name])]  # with more, these would cover too little of them
         latents = torch.randn(given.images, generator.latent_size, generator=torch.Generator().manual_seed(index))
         types = torch.full((RENDERED_AT_ONCE,), index)
         images = torch.cat([render(generator, each, types[: len(each)]) for each in latents.split(RENDERED_AT_ONCE)])
         training = photographs.training[name]
-        _print_table(name, measure(images, kept_aside, training), measure(training, kept_aside, training))
+        _print_table(name, measure(images, holdout, training), measure(training, holdout, training))
         if names_right:
-            print(f"| taken for {name} | {names_right(images, index):.2f} | {names_right(kept_aside, index):.2f} |")
+            print(f"| taken for {name} | {names_right(images, index):.2f} | {names_right(holdout, index):.2f} |")
         if given.picture:
             place = given.picture.with_stem(f"{given.picture.stem}-{name}-{seconds:g}")
-            place.write_bytes(encode_png(_picture(kept_aside, images)))
+            place.write_bytes(encode_png(_picture(holdout, images)))
 
 
 def _names_right(photographs: Photographs) -> Callable[[Tensor, int], float] | None:
@@ -164,8 +164,8 @@ def _names_right(photographs: Photographs) -> Callable[[Tensor, int], float] | N
 
 def _print_table(name: str, images: Quality, training: Quality) -> None:
     rows = [(f"{name}", "generated", "photographs"), ("---", "---", "---")]
-    for space in images.kernel_distance:
-        theirs, real = (each.kernel_distance[space] for each in (images, training))
+    for space in images.mmd_poly:
+        theirs, real = (each.mmd_poly[space] for each in (images, training))
         rows.append((f"kernel distance, {space}", _spread(theirs), _spread(real)))
         rows.append((f"density, {space}", f"{images.density[space]:.2f}", f"{training.density[space]:.2f}"))
         rows.append((f"coverage, {space}", f"{images.coverage[space]:.2f}", f"{training.coverage[space]:.2f}"))
@@ -174,7 +174,7 @@ def _print_table(name: str, images: Quality, training: Quality) -> None:
         ("histogram, gray levels", f"{images.histogram_levels:.1f}", f"{training.histogram_levels:.1f}"),
         ("nearest training photograph", f"{images.nearest_distance:.2f}", ""),
         ("authenticity", f"{images.authenticity:.2f}", ""),
-        ("copies", f"{images.copied_share:.2f}", ""),
+        ("copies", f"{images.memorization_rate:.2f}", ""),
     ]
     for row in rows:
         print("| " + " | ".join(row) + " |")

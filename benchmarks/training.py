@@ -20,10 +20,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.article_loop import ArticleLoop
 from benchmarks.serving.machine import machine
-from core.presets import TrainingRequest, resolve
-from core.records import Dataset, SizeRange, now
-from models.dcgan_trainer import DcganConfig
-from models.presets import build_trainer, config_numbers
+from flawsmith.core.domain.presets import TrainingRequest, resolve
+from flawsmith.core.domain.records import Dataset, SizeRange, now
+from flawsmith.models.presets.dcgan.trainer import DcganConfig
+from flawsmith.models.presets.registry import build_trainer, config_numbers
 
 PHOTOGRAPHS = 300
 PRODUCT = 2048  # side of the matrices

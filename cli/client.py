@@ -2,7 +2,7 @@
 
 import httpx
 
-from core.settings import get_settings
+from flawsmith.core.settings import get_settings
 
 
 class Refused(Exception):

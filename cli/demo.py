@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from cli.client import Refused, connect
-from cli.demo_set import write_demo_set
-from cli.watch import watch_job
-from core.images import contact_sheet
-from core.settings import get_settings
+from flawsmith.cli.client import Refused, connect
+from flawsmith.cli.demo_set import write_demo_set
+from flawsmith.cli.watch import watch_job
+from flawsmith.core.settings import get_settings
+from flawsmith.core.store.images import contact_sheet
 
 MODEL = "demo"
 IMAGES = 64
@@ -64,7 +64,7 @@ def _start_service(client: httpx.Client) -> subprocess.Popen[bytes] | None:
     print(f"starting the service; its log is {log}")
     with log.open("ab") as output:
         service = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cli.main", "serve"],
+            [sys.executable, "-P", "-m", "flawsmith.cli.main", "serve"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

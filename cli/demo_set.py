@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from core.images import encode_png
+from flawsmith.core.store.images import encode_png
 
 Field = npt.NDArray[np.float32]  # (side, side), gray levels relative to the steel's
 

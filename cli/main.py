@@ -33,7 +33,7 @@ Service = Annotated[str, typer.Option("--url", help="the service; default: this 
 @app.command()
 def serve() -> None:
     """Run the whole service on this machine until Ctrl-C or SIGTERM."""
-    from cli.serve import run_service
+    from flawsmith.cli.serve import run_service
 
     raise typer.Exit(run_service())
 
@@ -41,7 +41,7 @@ def serve() -> None:
 @app.command()
 def api() -> None:
     """Run the HTTP API alone."""
-    from app.main import run_api
+    from flawsmith.app.main import run_api
 
     run_api()
 
@@ -53,7 +53,7 @@ def worker(queue: Queue) -> None:
         # Threads that spin between two short passes take the cores from a training worker beside them. OpenMP reads
         # this once, when torch is loaded.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from worker.celery import run_worker
+    from flawsmith.worker.celery import run_worker
 
     run_worker(queue.value)
 
@@ -61,7 +61,7 @@ def worker(queue: Queue) -> None:
 @app.command()
 def redis() -> None:
     """Run the embedded Redis-compatible server alone, in the data folder."""
-    from cli.embedded_redis import become_server
+    from flawsmith.cli.embedded_redis import become_server
 
     become_server()
 
@@ -69,8 +69,8 @@ def redis() -> None:
 @app.command()
 def watch(job: str, url: Service = "") -> None:
     """Follow a training job in the terminal until it ends."""
-    from cli.client import connect
-    from cli.watch import watch_job
+    from flawsmith.cli.client import connect
+    from flawsmith.cli.watch import watch_job
 
     with connect(url) as client:
         state = watch_job(client, job)["state"]
@@ -84,7 +84,7 @@ def demo(
     keep: Annotated[bool, typer.Option(help="leave the service running")] = True,
 ) -> None:
     """Start everything, train a small model, and make images."""
-    from cli.demo import run_demo
+    from flawsmith.cli.demo import run_demo
 
     raise typer.Exit(run_demo(data, out, keep))
 
@@ -97,7 +97,7 @@ def demo_set(
     seed: Annotated[int, typer.Option(min=0, help="the same seed draws the same pictures")] = 0,
 ) -> None:
     """Draw the demonstration set (brushed steel with defects) into a zip."""
-    from cli.demo_set import write_demo_set
+    from flawsmith.cli.demo_set import write_demo_set
 
     write_demo_set(archive, per_type=per_type, side=side, seed=seed)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import redis
 
-from core.connections import connect
-from core.settings import Settings, get_settings
+from flawsmith.core.live.connections import connect
+from flawsmith.core.settings import Settings, get_settings
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 PATIENCE_SECONDS = 10.0  # between SIGTERM and SIGKILL
@@ -52,7 +52,7 @@ class Part:
             sys.executable,
             "-P",  # the folder that it was started in may have an app/ of its own
             "-m",
-            "cli.main",
+            "flawsmith.cli.main",
             *self.arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stderr=sys.stdout,  # straight into the one log: to read and print each line again would cost a core

@@ -7,7 +7,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from cli.client import Refused
+from flawsmith.cli.client import Refused
 
 POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 120.0  # for a service that is being restarted

@@ -6,7 +6,7 @@ import sys
 import time
 from contextvars import ContextVar
 
-from core.settings import Settings
+from flawsmith.core.settings import Settings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 

@@ -1,12 +1,12 @@
 """What one process of the service works with: its settings, its Redis, the store and what lives in them."""
 
-from core.artifacts import ArtifactStore
-from core.connections import ANSWER_SECONDS, WORKER_RETRIES, connect
-from core.datasets import Datasets
-from core.jobs import Jobs
-from core.queues import Queues
-from core.registry import Registry
-from core.settings import Settings
+from flawsmith.core.live.connections import ANSWER_SECONDS, WORKER_RETRIES, connect
+from flawsmith.core.live.jobs import Jobs
+from flawsmith.core.live.task_queues import Queues
+from flawsmith.core.settings import Settings
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.datasets import Datasets
+from flawsmith.core.store.registry import Registry
 
 
 class Services:

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     caller_images_per_second: float = Field(
         0.0, ge=0, description="images a second that one key, or address, may ask for on average; 0: no bound"
     )
-    stock_bytes: int = Field(256 * MIB, ge=0, description="ready images in Redis, all models together, in bytes")
+    stock_bytes: int = Field(256 * MIB, ge=0, description="ready images in Redis, all models pipeline, in bytes")
     stock_bytes_per_model: int = Field(64 * MIB, ge=0, description="ready images of one model, in bytes")
     cache_bytes: int = Field(64 * MIB, ge=0, description="images in Redis that were asked for by address, in bytes")
     max_upload_bytes: int = Field(2048 * MIB, ge=1, description="largest upload, in bytes")

@@ -19,7 +19,7 @@ import pytest
 import redis
 from PIL import Image
 
-from core import keys
+from flawsmith.core.live import keys
 
 SMALL_JOB = {
     "preset": "dcgan",
@@ -186,7 +186,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An embedded server alone; gives its data folder."""
     data_dir = tmp_path_factory.mktemp("redis")
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "redis"], env={**os.environ, "FLAWSMITH_DATA_DIR": str(data_dir)}
+        [sys.executable, "-m", "flawsmith.cli.main", "redis"], env={**os.environ, "FLAWSMITH_DATA_DIR": str(data_dir)}
     )
     until((data_dir / "redis" / "redis.sock").exists, 20, "the embedded server listens")
     yield data_dir

@@ -17,9 +17,9 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from prometheus_client import start_http_server
 from redis.exceptions import RedisError
 
-from core.connections import QUICK_SECONDS, connect
-from core.logs import configure_logging
-from core.queues import (
+from flawsmith.core.live.connections import QUICK_SECONDS, connect
+from flawsmith.core.live.reaper import Reaper
+from flawsmith.core.live.task_queues import (
     HEARTBEATS,
     LIVE_SECONDS,
     QUEUES,
@@ -30,10 +30,10 @@ from core.queues import (
     withdraw,
     worker_name,
 )
-from core.reaper import Reaper
-from core.services import Services
-from core.settings import get_settings
-from worker.determinism import choose_kernels
+from flawsmith.core.logs import configure_logging
+from flawsmith.core.services import Services
+from flawsmith.core.settings import get_settings
+from flawsmith.worker.determinism import choose_kernels
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ LONGEST_GOODBYE = 9.0  # seconds after SIGTERM: `docker stop` kills after ten
 stopping = threading.Event()
 """Set when the process was told to end: a segment checkpoints and hands its job back at its next step."""
 
-app = Celery("flawsmith", include=["worker.training", "worker.sampling"])
+app = Celery("flawsmith", include=["flawsmith.worker.training", "flawsmith.worker.sampling"])
 app.conf.update(
     broker_settings(get_settings()),
     # A message is given back to the queue until its task is done, also when the process is killed.

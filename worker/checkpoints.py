@@ -12,7 +12,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from core.artifacts import AlreadyPublished, ArtifactStore, Claim
+from flawsmith.core.domain.earlier_releases import (
+    CHECKPOINT_FIELDS,
+    CHECKPOINT_NETWORKS,
+    CHECKPOINT_TENSORS,
+    SIGNALS,
+    renamed,
+)
+from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore, Claim
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +50,7 @@ class Checkpoint:
     history: list[dict[str, float]] = field(default_factory=list)
     losses: dict[str, float] = field(default_factory=dict)
     best: dict[str, float] | None = None
-    mishaps: list[tuple[int, str]] = field(default_factory=list)
+    rollbacks: list[tuple[int, str]] = field(default_factory=list)
     trained_seconds: float = 0.0
     threads: int = 1
     random_states: dict[str, Any] = field(default_factory=dict)
@@ -134,7 +141,20 @@ def _read(place: Path, run: dict[str, str]) -> Checkpoint:
         raise ValueError("state.safetensors is not what was written")
     if card["run"] != run:
         raise ValueError("it is of another configuration or dataset")
-    return Checkpoint(**card, state=load(data))
+    return _of_today(card, load(data))
+
+
+def _of_today(card: dict[str, Any], state: dict[str, Tensor]) -> Checkpoint:
+    """Reads a checkpoint of an earlier release under the names of today."""
+    card = renamed(card, CHECKPOINT_FIELDS)
+    card["history"] = [renamed(point, SIGNALS) for point in card["history"]]
+    if card["best"]:
+        card["best"] = {"memorization_rate": 0.0} | renamed(card["best"], SIGNALS)
+    tensors = {}
+    for name, tensor in renamed(state, CHECKPOINT_TENSORS).items():
+        network, dot, rest = name.partition(".")
+        tensors[CHECKPOINT_NETWORKS.get(network, network) + dot + rest] = tensor
+    return Checkpoint(**card, state=tensors)
 
 
 def _whole(place: Path, run: dict[str, str]) -> bool:

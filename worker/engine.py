@@ -11,14 +11,14 @@ from PIL import Image
 from prometheus_client import Gauge
 from safetensors.torch import load_file
 
-from core.addresses import Address
-from core.images import encode_png
-from core.records import ModelVersion
-from core.registry import Registry
-from core.work import MICRO_BATCH
-from models.drawing import Drawing, kind_of
-from models.presets import build_generator
-from worker.latents import latent
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.live.sampling_queue import MICRO_BATCH
+from flawsmith.core.store.images import encode_png
+from flawsmith.core.store.registry import Registry
+from flawsmith.models.inference.session import InferenceSession, device_kind
+from flawsmith.models.presets.registry import build_generator
+from flawsmith.worker.latents import latent
 
 LOADED = Gauge("flawsmith_loaded_generators", "Generators in this worker's memory")
 
@@ -37,7 +37,7 @@ class Engine:
         # On a GPU, float32 is to be float32, and the same kernels are to be chosen every time.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.deterministic = True
-        self._loaded: OrderedDict[str, tuple[ModelVersion, Drawing]] = OrderedDict()
+        self._loaded: OrderedDict[str, tuple[ModelVersion, InferenceSession]] = OrderedDict()
         self._loading = threading.Lock()
 
     def draw(self, reference: str, addresses: Sequence[Address]) -> NDArray[np.uint8]:
@@ -55,7 +55,7 @@ class Engine:
         pixels: NDArray[np.uint8] = drawing(latents, type_index).numpy()
         return pixels
 
-    def _ready(self, reference: str) -> tuple[ModelVersion, Drawing]:
+    def _ready(self, reference: str) -> tuple[ModelVersion, InferenceSession]:
         with self._loading:
             if reference not in self._loaded:
                 self._loaded[reference] = self._load(reference)
@@ -65,13 +65,13 @@ class Engine:
             self._loaded.move_to_end(reference)
             return self._loaded[reference]
 
-    def _load(self, reference: str) -> tuple[ModelVersion, Drawing]:
+    def _load(self, reference: str) -> tuple[ModelVersion, InferenceSession]:
         version = self.registry.resolve(reference)
         generator = build_generator(version.preset, version.config, len(version.classes))
         generator.load_state_dict(load_file(self.registry.weights(version.model, version.version)))
         # On another kind of device than the one that it was qualified on, a version draws in float32.
-        precision = version.precision if kind_of(self.device) == version.qualified_on else "float32"
-        return version, Drawing(generator, generator.latent_size, MICRO_BATCH, precision, self.device)
+        precision = version.precision if device_kind(self.device) == version.qualified_on else "float32"
+        return version, InferenceSession(generator, generator.latent_size, MICRO_BATCH, precision, self.device)
 
 
 def encode(reference: str, address: Address, pixels: NDArray[np.uint8]) -> bytes:

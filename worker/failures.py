@@ -5,12 +5,12 @@ import shutil
 
 import torch
 
-from core.artifacts import ArtifactStore
-from core.datasets import UnknownDataset
-from core.records import Job
-from core.registry import UnknownModel
-from worker.checkpoints import DiskFull, checkpoint_bytes, is_disk_full
-from worker.run import Diverged
+from flawsmith.core.domain.records import Job
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.datasets import UnknownDataset
+from flawsmith.core.store.registry import UnknownModel
+from flawsmith.worker.checkpoints import DiskFull, checkpoint_bytes, is_disk_full
+from flawsmith.worker.training_run import Diverged
 
 MEGABYTE = 10**6
 LASTING = (Diverged, UnknownDataset, UnknownModel)

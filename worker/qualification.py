@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.work import MICRO_BATCH
-from models.drawing import Precision, qualified_precision
-from models.presets import build_generator
-from worker.latents import latent
+from flawsmith.core.live.sampling_queue import MICRO_BATCH
+from flawsmith.models.inference.session import Precision, qualified_precision
+from flawsmith.models.presets.registry import build_generator
+from flawsmith.worker.latents import latent
 
 IMAGES = 256  # on which a faster precision must agree with float32
 

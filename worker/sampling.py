@@ -1,4 +1,4 @@
-"""A sampling worker's shift: first the images that callers wait for, then those that the stocks lack."""
+"""A sampling worker's shift: first the images that callers wait for, then those that the stocks refill."""
 
 import logging
 import threading
@@ -10,21 +10,21 @@ from functools import lru_cache, partial
 from prometheus_client import Counter, Histogram
 from redis.exceptions import RedisError
 
-from core.addresses import Address
-from core.image_cache import keep
-from core.logs import request_id as current_request_id
-from core.queues import SAMPLE, SAMPLE_SHIFT, worker_name
-from core.registry import UnknownModel
-from core.stock import Lack, Shelves
-from core.work import FAILURE_MARK, MICRO_BATCH, Batch, Hand
-from worker.celery import app, device, quick_services, services, stopping, threads
-from worker.cores import use_cores
-from worker.engine import Engine, encode
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.live.image_cache import keep
+from flawsmith.core.live.image_pool import PoolReplenisher, RefillRequest
+from flawsmith.core.live.sampling_queue import FAILURE_MARK, MICRO_BATCH, Consumer, MicroBatch
+from flawsmith.core.live.task_queues import SAMPLE, SAMPLE_TASK, worker_name
+from flawsmith.core.logs import request_id as current_request_id
+from flawsmith.core.store.registry import UnknownModel
+from flawsmith.worker.celery import app, device, quick_services, services, stopping, threads
+from flawsmith.worker.engine import Engine, encode
+from flawsmith.worker.intra_op_threads import set_intra_op_threads
 
 log = logging.getLogger(__name__)
 
-SHIFT_SECONDS = 5.0  # far less than what the broker takes for a lost message
-HANDING_OVER = 1  # micro-batches in hand beyond those that have a core: one is always on its way
+TASK_SECONDS = 5.0  # far less than what the broker takes for a lost message
+HANDING_OVER = 1  # micro-batches in consumer beyond those that have a core: one is always on its way
 PACE_MEMORY = 0.8  # of the measured speed, at each micro-batch
 
 IMAGES = Counter("flawsmith_images_generated_total", "Images made by this worker", ["model", "purpose"])
@@ -37,12 +37,12 @@ def _sampler() -> "Sampler":
     return Sampler()
 
 
-@app.task(name=SAMPLE_SHIFT)
-def sample_shift(request_id: str) -> None:
-    """Draws for at most `SHIFT_SECONDS`, or until nothing is asked for and every stock is full."""
+@app.task(name=SAMPLE_TASK)
+def sample(request_id: str) -> None:
+    """Draws for at most `TASK_SECONDS`, or until nothing is asked for and every stock is full."""
     current_request_id.set(request_id)
     if _sampler().work():
-        services().queues.send_shift(request_id)
+        services().queues.wake_sampler(request_id)
 
 
 class Sampler:
@@ -55,25 +55,25 @@ class Sampler:
     def __init__(self) -> None:
         settings, redis = services().settings, services().redis
         self.engine = Engine(services().registry, settings.loaded_generators, device())
-        self.hand = Hand(redis, worker_name(SAMPLE))
-        self.shelves = Shelves(redis, settings)
+        self.consumer = Consumer(redis, worker_name(SAMPLE))
+        self.replenisher = PoolReplenisher(redis, settings)
         self.pace = Pace()
         self.narrow = _drawers(threads() + HANDING_OVER, 1)
         self.wide = _drawers(1, threads())
-        self.in_hand: set[Future[None]] = set()
+        self.in_flight: set[Future[None]] = set()
 
     def work(self) -> bool:
         """One shift; whether another is to follow."""
-        self.hand.begin()
-        until, more = time.monotonic() + SHIFT_SECONDS, True
+        self.consumer.begin()
+        until, more = time.monotonic() + TASK_SECONDS, True
         try:
             while more and not stopping.is_set() and time.monotonic() < until:
                 more = self._micro_batch()
-                if len(self.in_hand) >= threads() + HANDING_OVER:
+                if len(self.in_flight) >= threads() + HANDING_OVER:
                     self._finish(FIRST_COMPLETED)
         finally:
             self._finish(ALL_COMPLETED)
-            follow = self.hand.end(more and not stopping.is_set())
+            follow = self.consumer.end(more and not stopping.is_set())
         return follow
 
     def _micro_batch(self) -> bool:
@@ -81,29 +81,29 @@ class Sampler:
 
         What callers leave free of a pass is drawn for stock: it costs no more.
         """
-        batch = self.hand.take()
+        batch = self.consumer.take()
         spare = MICRO_BATCH - (len(batch.addresses) if batch else 0)
-        lack = self.shelves.next_batch(spare, batch.version if batch else "") if spare else None
-        wanted = [each for each in (batch, lack) if each]
+        refill = self.replenisher.next_batch(spare, batch.version if batch else "") if spare else None
+        wanted = [each for each in (batch, refill) if each]
         if not wanted:
             return False
         version = wanted[0].version
-        others = sum(not each.done() for each in self.in_hand)
+        others = sum(not each.done() for each in self.in_flight)
         alone = not others and batch is not None and len(batch.addresses) < MICRO_BATCH
         drawers, beside = (self.wide, 1) if alone else (self.narrow, others + 1)
-        self.in_hand.add(drawers.submit(self._make, version, batch, lack, beside))
+        self.in_flight.add(drawers.submit(self._make, version, batch, refill, beside))
         return True
 
     def _finish(self, when: str) -> None:
-        """Waits for micro-batches in hand. One that could not be handed over is lined up again at the shift's end."""
-        done, self.in_hand = wait(self.in_hand, return_when=when)
+        """Waits for micro-batches in consumer. One that could not be handed over is lined up again at the shift's end."""
+        done, self.in_flight = wait(self.in_flight, return_when=when)
         for each in done:
             if error := each.exception():
                 log.error("a micro-batch could not be handed over", exc_info=error)
 
-    def _make(self, version: str, batch: Batch | None, lack: Lack | None, beside: int) -> None:
+    def _make(self, version: str, batch: MicroBatch | None, refill: RefillRequest | None, beside: int) -> None:
         """Draws, one of so many passes at once, encodes and hands over."""
-        addresses = [*(batch.addresses if batch else []), *(lack.addresses if lack else [])]
+        addresses = [*(batch.addresses if batch else []), *(refill.addresses if refill else [])]
         begun = time.monotonic()
         try:
             with DRAW_SECONDS.time():
@@ -115,21 +115,21 @@ class Sampler:
         self.pace.made(version, (time.monotonic() - begun) / beside)
         if batch:
             self._deliver(batch, dict(zip(batch.addresses, pngs, strict=False)))
-        if lack:
-            self.shelves.put(lack, pngs[-len(lack.addresses) :])
-            IMAGES.labels(_model(version), "stock").inc(len(lack.addresses))
+        if refill:
+            self.replenisher.put(refill, pngs[-len(refill.addresses) :])
+            IMAGES.labels(_model(version), "stock").inc(len(refill.addresses))
 
-    def _deliver(self, batch: Batch, images: dict[Address, bytes]) -> None:
+    def _deliver(self, batch: MicroBatch, images: dict[Address, bytes]) -> None:
         if batch.by_address:
             worth_keeping = {each: images[each] for each in batch.by_address}
             with suppress(RedisError):  # then it is drawn again for whoever asks
                 keep(quick_services().redis, batch.version, worth_keeping, services().settings.cache_bytes)
-        self.hand.deliver(batch, images, self.pace.images_per_second(batch.version))
+        self.consumer.deliver(batch, images, self.pace.images_per_second(batch.version))
         IMAGES.labels(_model(batch.version), "request").inc(len(images))
 
-    def _give_up(self, version: str, batch: Batch | None, error: Exception) -> None:
+    def _give_up(self, version: str, batch: MicroBatch | None, error: Exception) -> None:
         """Tells whoever waits why there are no images; of a version that cannot draw there is no stock either."""
-        self.shelves.drop(version)
+        self.replenisher.drop(version)
         if batch is None:
             log.warning("no stock of %s: %s", version, error)
             return
@@ -137,7 +137,7 @@ class Sampler:
         if isinstance(error, UnknownModel):
             reason = str(error)
         payload = FAILURE_MARK + reason.encode()
-        for request in self.hand.deliver(batch, dict.fromkeys(batch.addresses, payload), 0.0):
+        for request in self.consumer.deliver(batch, dict.fromkeys(batch.addresses, payload), 0.0):
             current_request_id.set(request)
             log.error("sampling of %s failed", version, exc_info=error)
 
@@ -167,7 +167,7 @@ class Pace:
 
 def _drawers(count: int, cores: int) -> ThreadPoolExecutor:
     """Threads each of whose passes runs on so many cores."""
-    return ThreadPoolExecutor(count, f"draw-on-{cores}", use_cores, (cores,))
+    return ThreadPoolExecutor(count, f"draw-on-{cores}", set_intra_op_threads, (cores,))
 
 
 def _model(version: str) -> str:

@@ -10,20 +10,20 @@ from prometheus_client import Counter, Gauge, Histogram
 from redis.exceptions import RedisError
 from safetensors.torch import save_file
 
-from core.artifacts import ClaimLost
-from core.images import encode_png, grid
-from core.jobs import Jobs
-from core.leases import Lease, LeaseLost
-from core.logs import request_id as current_request_id
-from core.queues import TRAIN, TRAIN_SEGMENT, worker_name
-from core.records import Job, JobState, ModelVersion, Progress
-from models.drawing import kind_of
-from models.fixed_samples import PREVIEW_COLUMNS
-from worker.celery import app, device, quick_services, services, stopping, threads
-from worker.checkpoints import newest_step, save_checkpoint
-from worker.failures import LASTING, reason_for
-from worker.qualification import qualify
-from worker.run import Run, take_up
+from flawsmith.core.domain.records import Job, JobState, ModelVersion, Progress
+from flawsmith.core.live.jobs import Jobs
+from flawsmith.core.live.leases import Lease, LeaseLost
+from flawsmith.core.live.task_queues import TRAIN, TRAIN_SEGMENT, worker_name
+from flawsmith.core.logs import request_id as current_request_id
+from flawsmith.core.store.artifacts import ClaimLost
+from flawsmith.core.store.images import encode_png, grid
+from flawsmith.models.inference.session import device_kind
+from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS
+from flawsmith.worker.celery import app, device, quick_services, services, stopping, threads
+from flawsmith.worker.checkpoints import newest_step, save_checkpoint
+from flawsmith.worker.failures import LASTING, reason_for
+from flawsmith.worker.qualification import qualify
+from flawsmith.worker.training_run import Run, load_or_resume
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def _hold_and_train(job_id: str, token: str) -> tuple[Job, str | None]:
         except (LeaseLost, ClaimLost, RedisError):
             raise
         except Exception as error:  # whatever went wrong, the job is told, and does not hang
-            return _set_back(jobs, lease, job, error), None
+            return _record_failure(jobs, lease, job, error), None
         job = jobs.get(job_id)
         return job, None if job.state.ended else queues.expect_segment(job_id)
 
@@ -86,7 +86,7 @@ def _hold_and_train(job_id: str, token: str) -> tuple[Job, str | None]:
 def _advance(job: Job, lease: Lease) -> None:
     store = services().store
     lease.claim(store, store.path("jobs", job.id, "claims"))
-    run = _take_up(job)
+    run = _load_or_resume(job)
     log.info("job %s: claim %s, from step %d", job.id, lease.publishing and lease.publishing.folder.name, run.step)
     run.enter()
     try:
@@ -107,13 +107,13 @@ def _advance(job: Job, lease: Lease) -> None:
         SEGMENTS.labels("passed_on").inc()
 
 
-def _take_up(job: Job) -> Run:
+def _load_or_resume(job: Job) -> Run:
     """The run at its newest checkpoint: the hot one where it stands there, else a loaded one."""
     if _hot and _hot.job.id == job.id and _hot.saved_step == _hot.step == newest_step(services().store, job.id):
         _hot.job = job
         return _hot
     _keep_hot(None)
-    run = take_up(job, services(), device(), threads())
+    run = load_or_resume(job, services(), device(), threads())
     quick_services().jobs.record_history(job.id, run.history, afresh=True)
     return run
 
@@ -206,8 +206,8 @@ class _Checkpoints:
         pause = min(
             max(self.run.checkpoint_seconds / CHECKPOINT_SHARE, SHORTEST_WITHOUT_CHECKPOINT), LONGEST_WITHOUT_CHECKPOINT
         )
-        setbacks = self.run.job.setbacks
-        vanished = setbacks.silences if self.run.saved_step <= setbacks.step else 0
+        failures = self.run.job.failures
+        vanished = failures.lost_workers if self.run.saved_step <= failures.step else 0
         return time.monotonic() - self.saved_at >= pause * 0.5**vanished
 
     def save(self) -> None:
@@ -257,9 +257,9 @@ def _publish(run: Run, lease: Lease) -> ModelVersion:
             step=run.best.step,
             distance=run.best.distance,
             health=run.health,
-            findings=run.findings(),
+            analysis=run.analysis(),
             precision=qualify(run.job.preset, config, run.best.networks["generator"], run.device),
-            qualified_on=kind_of(run.device),
+            qualified_on=device_kind(run.device),
         )
 
 
@@ -268,7 +268,7 @@ def _keep_hot(run: Run | None) -> None:
     _hot = run
 
 
-def _set_back(jobs: Jobs, lease: Lease, job: Job, error: Exception) -> Job:
+def _record_failure(jobs: Jobs, lease: Lease, job: Job, error: Exception) -> Job:
     """Tells the job what went wrong. Where it may be tried again, the reaper sends it, seconds later."""
     _keep_hot(None)
     reason = reason_for(error, job, services().store, device())
@@ -277,5 +277,5 @@ def _set_back(jobs: Jobs, lease: Lease, job: Job, error: Exception) -> Job:
         SEGMENTS.labels("failed").inc()
         return jobs.finish(lease, JobState.FAILED, reason, error=reason)
     log.exception("job %s: %s", job.id, reason)
-    SEGMENTS.labels("set_back").inc()
-    return jobs.set_back(lease, reason)
+    SEGMENTS.labels("record_failure").inc()
+    return jobs.record_failure(lease, reason)

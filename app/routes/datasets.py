@@ -6,13 +6,13 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from app.idempotency import Idempotency, IdempotentRoute
-from app.paging import Cursor, Limit, Page, page
-from app.problems import PNG, Problem, documented, invalid
-from app.uploads import Upload, receive
-from app.wiring import Site
-from core.records import Dataset, valid_name
-from core.services import Services
+from flawsmith.app.dependencies import ServicesDep
+from flawsmith.app.idempotency import Idempotency, IdempotentRoute
+from flawsmith.app.paging import Cursor, Limit, Page, page
+from flawsmith.app.problems import PNG, Problem, documented, invalid
+from flawsmith.app.uploads import Upload, receive
+from flawsmith.core.domain.records import Dataset, valid_name
+from flawsmith.core.services import Services
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 repeatable = APIRouter(prefix="/datasets", tags=["datasets"], route_class=IdempotentRoute)
@@ -46,7 +46,7 @@ _BODY = {
     ),
     openapi_extra={"requestBody": _BODY},
 )
-async def create_dataset(request: Request, services: Site) -> Response:
+async def create_dataset(request: Request, services: ServicesDep) -> Response:
     """Takes an archive (a folder names the defect type of its images) or single images of one type."""
     with services.store.staged() as folder:
         upload = await receive(request, folder, services.settings)
@@ -65,19 +65,19 @@ async def create_dataset(request: Request, services: Site) -> Response:
 
 
 @router.get("", responses=documented())
-def list_datasets(services: Site, limit: Limit = 50, cursor: Cursor = None) -> Page[Dataset]:
+def list_datasets(services: ServicesDep, limit: Limit = 50, cursor: Cursor = None) -> Page[Dataset]:
     """All datasets, newest first."""
     return page(services.datasets.list(), lambda each: f"{each.created_at.isoformat()} {each.id}", limit, cursor)
 
 
 @router.get("/{dataset_id}", responses=documented(404))
-def get_dataset(dataset_id: DatasetId, services: Site) -> Dataset:
+def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
     """One dataset, by its id or name."""
     return services.datasets.get(dataset_id)
 
 
 @repeatable.delete("/{dataset_id}", status_code=204, responses=documented(404, 409))
-def delete_dataset(dataset_id: DatasetId, services: Site) -> Response:
+def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
     """Removes a dataset that no unfinished job uses."""
     dataset = services.datasets.get(dataset_id)
     users = services.jobs.unfinished_with(dataset.id)
@@ -92,7 +92,7 @@ def delete_dataset(dataset_id: DatasetId, services: Site) -> Response:
     response_class=Response,
     responses=documented(404, also=PNG),
 )
-def preview_dataset(dataset_id: DatasetId, services: Site) -> Response:
+def preview_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
     """A contact sheet, one row a class."""
     dataset = services.datasets.get(dataset_id)
     return Response(services.datasets.preview(dataset.id), media_type="image/png")

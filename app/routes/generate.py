@@ -6,15 +6,15 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.idempotency import Idempotency
-from app.lean_route import LeanRoute
-from app.media import MEDIA_TYPES, answer, choose
-from app.problems import documented, invalid
-from app.routes.models import check_defect_type
-from app.sampling import Images, Sampling, caller_of
-from core.addresses import SEEDS, Address, seeded
-from core.records import ModelVersion
-from core.services import Services
+from flawsmith.app.idempotency import Idempotency
+from flawsmith.app.lean_route import LeanRoute
+from flawsmith.app.media import MEDIA_TYPES, answer, choose
+from flawsmith.app.problems import documented, invalid
+from flawsmith.app.routes.models import check_defect_type
+from flawsmith.app.sampling import Images, Sampling, caller_of
+from flawsmith.core.domain.addresses import SEEDS, Address, seeded
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.services import Services
 
 router = APIRouter(prefix="/generate", tags=["generate"], route_class=LeanRoute)
 

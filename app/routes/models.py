@@ -7,14 +7,14 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.idempotency import IdempotentRoute
-from app.paging import Cursor, Limit, Page, page
-from app.problems import documented, invalid
-from app.sampling import Sampling
-from app.wiring import Site
-from core.addresses import SEEDS, seeded
-from core.records import Model, ModelVersion, valid_name
-from core.stock import Shelves
+from flawsmith.app.dependencies import ServicesDep
+from flawsmith.app.idempotency import IdempotentRoute
+from flawsmith.app.paging import Cursor, Limit, Page, page
+from flawsmith.app.problems import documented, invalid
+from flawsmith.app.sampling import Sampling
+from flawsmith.core.domain.addresses import SEEDS, seeded
+from flawsmith.core.domain.records import Model, ModelVersion, valid_name
+from flawsmith.core.live.image_pool import PoolReplenisher
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
 
@@ -34,33 +34,33 @@ class AliasTarget(BaseModel):
 
 
 @router.get("", responses=documented())
-def list_models(services: Site, limit: Limit = 50, cursor: Cursor = None) -> Page[Model]:
+def list_models(services: ServicesDep, limit: Limit = 50, cursor: Cursor = None) -> Page[Model]:
     """All models, newest first."""
     return page(services.registry.models(), lambda each: f"{each.created_at.isoformat()} {each.name}", limit, cursor)
 
 
 @router.get("/{name}", responses=documented(404))
-def get_model(name: ModelName, services: Site) -> Model:
+def get_model(name: ModelName, services: ServicesDep) -> Model:
     """One model with its versions and aliases."""
     return services.registry.model(name)
 
 
 @router.get("/{name}/versions/{version}", responses=documented(404))
-def get_model_version(name: ModelName, version: Number, services: Site) -> ModelVersion:
+def get_model_version(name: ModelName, version: Number, services: ServicesDep) -> ModelVersion:
     """One version's card."""
     return services.registry.version(name, version)
 
 
 @router.delete("/{name}/versions/{version}", status_code=204, responses=documented(404, 409))
-def delete_model_version(name: ModelName, version: Number, services: Site) -> Response:
+def delete_model_version(name: ModelName, version: Number, services: ServicesDep) -> Response:
     """Removes a version that no alias points at; its number is not used again."""
     services.registry.delete_version(name, version)
-    Shelves(services.redis, services.settings).drop(f"{name}@{version}")
+    PoolReplenisher(services.redis, services.settings).drop(f"{name}@{version}")
     return Response(status_code=204)
 
 
 @router.put("/{name}/aliases/{alias}", responses=documented(404, 409, 415))
-def set_alias(name: ModelName, alias: Alias, body: AliasTarget, services: Site) -> Model:
+def set_alias(name: ModelName, alias: Alias, body: AliasTarget, services: ServicesDep) -> Model:
     """Points an alias at a version. `production` is what the bare name means."""
     if not valid_name(alias) or alias.isdecimal():
         raise invalid("/alias", "an alias has 1 to 64 letters, digits, '_', '.' and '-', and is not a number")
@@ -68,7 +68,7 @@ def set_alias(name: ModelName, alias: Alias, body: AliasTarget, services: Site) 
 
 
 @router.delete("/{name}/aliases/{alias}", status_code=204, responses=documented(404, 409))
-def delete_alias(name: ModelName, alias: Alias, services: Site) -> Response:
+def delete_alias(name: ModelName, alias: Alias, services: ServicesDep) -> Response:
     """Removes an alias; the version stays."""
     services.registry.delete_alias(name, alias)
     return Response(status_code=204)
@@ -79,7 +79,7 @@ def delete_alias(name: ModelName, alias: Alias, services: Site) -> Response:
     response_class=FileResponse,
     responses=documented(404, also={200: {"content": {"application/octet-stream": {}}}}),
 )
-def weights(name: ModelName, version: Number, services: Site) -> FileResponse:
+def weights(name: ModelName, version: Number, services: ServicesDep) -> FileResponse:
     """The generator's weights, as safetensors."""
     card = services.registry.version(name, version)
     path = services.registry.weights(name, card.version)
@@ -99,7 +99,7 @@ async def image(
     name: ModelName,
     version: Number,
     seed: Annotated[int, Path(ge=0, lt=SEEDS)],
-    services: Site,
+    services: ServicesDep,
     defect_type: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Response:
     """The image at an address: the same bytes for ever."""

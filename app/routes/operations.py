@@ -11,12 +11,12 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from redis.exceptions import RedisError
 
-from app.problems import documented
-from app.wiring import Site
-from core.queues import QUEUES
-from core.services import Services
-from core.stock import Shelves
-from core.work import waiting_images
+from flawsmith.app.dependencies import ServicesDep
+from flawsmith.app.problems import documented
+from flawsmith.core.live.image_pool import PoolReplenisher
+from flawsmith.core.live.sampling_queue import waiting_images
+from flawsmith.core.live.task_queues import QUEUES
+from flawsmith.core.services import Services
 
 router = APIRouter(tags=["operations"])
 
@@ -28,7 +28,7 @@ def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "Something is missing; `missing` names it"}})
-def readyz(services: Site) -> JSONResponse:
+def readyz(services: ServicesDep) -> JSONResponse:
     """200, or 503 naming what is missing."""
     missing = missing_parts(services)
     state: dict[str, Any] = {"status": "not ready" if missing else "ready", "missing": missing}
@@ -36,14 +36,14 @@ def readyz(services: Site) -> JSONResponse:
 
 
 @router.get("/metrics", response_class=Response, responses=documented(also={200: {"content": {"text/plain": {}}}}))
-def metrics(services: Site) -> Response:
+def metrics(services: ServicesDep) -> Response:
     """The API's counts and latencies, and the jobs, queues and workers as Redis has them."""
     own = generate_latest(_of_all_processes())
     return Response(own + _from_redis(services), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/metrics/targets", responses=documented())
-def metrics_targets(services: Site) -> list[dict[str, Any]]:
+def metrics_targets(services: ServicesDep) -> list[dict[str, Any]]:
     """The live workers' own /metrics, as Prometheus' HTTP service discovery reads them."""
     return [
         {"targets": [address], "labels": {"queue": queue, "worker": name}}
@@ -55,7 +55,7 @@ def metrics_targets(services: Site) -> list[dict[str, Any]]:
 @router.get("/", response_class=HTMLResponse, responses=documented())
 def page() -> HTMLResponse:
     """The page for people."""
-    return HTMLResponse(files("app").joinpath("page.html").read_text())
+    return HTMLResponse(files("flawsmith.app").joinpath("page.html").read_text())
 
 
 def missing_parts(services: Services) -> list[str]:
@@ -93,7 +93,7 @@ def _from_redis(services: Services) -> bytes:
         for queue in QUEUES:
             waiting.add_metric([queue], services.queues.waiting(queue))
             live.add_metric([queue], len(services.queues.live_workers(queue)))
-        for version, count in Shelves(services.redis, services.settings).held().items():
+        for version, count in PoolReplenisher(services.redis, services.settings).held().items():
             stock.add_metric([version], count)
         asked.add_metric([], waiting_images(services.redis))
         up.add_metric([], 1)

@@ -9,18 +9,18 @@ from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 
-from app.idempotency import IdempotentRoute
-from app.paging import Cursor, Limit, Page, decode, encode
-from app.problems import PNG, Problem, documented, invalid, of_pydantic
-from app.wiring import Site
-from core.datasets import UnknownDataset
-from core.health import doubts, judge
-from core.jobs import JobEnded
-from core.logs import request_id
-from core.presets import PRESETS, TrainingRequest, request_schema, resolve
-from core.records import Job, JobState
-from core.registry import UnknownModel
-from core.services import Services
+from flawsmith.app.dependencies import ServicesDep
+from flawsmith.app.idempotency import IdempotentRoute
+from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
+from flawsmith.app.problems import PNG, Problem, documented, invalid, of_pydantic
+from flawsmith.core.domain.health import data_warnings, judge
+from flawsmith.core.domain.presets import PRESETS, TrainingRequest, request_schema, resolve
+from flawsmith.core.domain.records import Job, JobState
+from flawsmith.core.live.jobs import JobEnded
+from flawsmith.core.logs import request_id
+from flawsmith.core.services import Services
+from flawsmith.core.store.datasets import UnknownDataset
+from flawsmith.core.store.registry import UnknownModel
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class History(BaseModel):
 
 
 @router.post("", status_code=202, responses=documented(404, 409, 415))
-def create_training_job(body: TrainingRequest, services: Site, response: Response) -> Job:
+def create_training_job(body: TrainingRequest, services: ServicesDep, response: Response) -> Job:
     """Accepts a job: what cannot train is refused here, before anything is queued."""
     try:
         dataset = services.datasets.get(body.dataset)
@@ -55,7 +55,7 @@ def create_training_job(body: TrainingRequest, services: Site, response: Respons
         config = resolve(body, dataset, origin)
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
-    health = judge(doubts(dataset), [], [], config["total_steps"])
+    health = judge(data_warnings(dataset), [], [], config["total_steps"])
     job = services.jobs.create(model=body.model, dataset=dataset.id, preset=body.preset, config=config, health=health)
     _send(services, job)
     response.headers["Location"] = f"/training-jobs/{job.id}"
@@ -64,7 +64,7 @@ def create_training_job(body: TrainingRequest, services: Site, response: Respons
 
 @router.get("", responses=documented())
 def list_training_jobs(
-    services: Site, state: JobState | None = None, limit: Limit = 50, cursor: Cursor = None
+    services: ServicesDep, state: JobState | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Job]:
     """All jobs, newest first."""
     jobs = services.jobs.page(state, limit + 1, decode(cursor))
@@ -79,7 +79,7 @@ def training_job_schema() -> dict[str, Any]:
 
 
 @router.get("/{job_id}", responses=documented(404))
-def get_training_job(job_id: JobId, services: Site) -> Job:
+def get_training_job(job_id: JobId, services: ServicesDep) -> Job:
     """One job."""
     return services.jobs.get(job_id)
 
@@ -91,7 +91,7 @@ def get_training_job(job_id: JobId, services: Site) -> Job:
         404, 409, also={200: {"model": Job, "description": "It had ended already; nothing was changed"}}
     ),
 )
-def cancel_training_job(job_id: JobId, services: Site, response: Response) -> Job:
+def cancel_training_job(job_id: JobId, services: ServicesDep, response: Response) -> Job:
     """Ends a job; its checkpoints are kept."""
     try:
         return services.jobs.cancel(job_id)
@@ -101,7 +101,7 @@ def cancel_training_job(job_id: JobId, services: Site, response: Response) -> Jo
 
 
 @router.post("/{job_id}/resume", status_code=202, responses=documented(404, 409))
-def resume_training_job(job_id: JobId, services: Site) -> Job:
+def resume_training_job(job_id: JobId, services: ServicesDep) -> Job:
     """Lets a failed or cancelled job go on from its last checkpoint."""
     job = services.jobs.resume(job_id)
     _send(services, job)
@@ -109,7 +109,7 @@ def resume_training_job(job_id: JobId, services: Site) -> Job:
 
 
 @router.get("/{job_id}/history", responses=documented(404))
-def training_job_history(job_id: JobId, services: Site) -> History:
+def training_job_history(job_id: JobId, services: ServicesDep) -> History:
     """The losses so far: at most about a thousand points, whatever the job's length."""
     points = services.jobs.history(services.jobs.get(job_id).id)
     names = [name for name in dict.fromkeys(name for point in points for name in point) if name != "step"]
@@ -124,7 +124,7 @@ def training_job_history(job_id: JobId, services: Site) -> History:
     response_class=Response,
     responses=documented(404, also={200: {"content": {"text/event-stream": {}}}}),
 )
-def training_job_events(job_id: JobId, request: Request, services: Site) -> StreamingResponse:
+def training_job_events(job_id: JobId, request: Request, services: ServicesDep) -> StreamingResponse:
     """Server-sent events `progress`, `samples` and `state`; ends with the job; `Last-Event-ID` resumes."""
     job = services.jobs.get(job_id)
     events = request.app.state.events.follow(job.id, request.headers.get("last-event-id"))
@@ -132,7 +132,7 @@ def training_job_events(job_id: JobId, request: Request, services: Site) -> Stre
 
 
 @router.get("/{job_id}/samples/latest.png", response_class=Response, responses=documented(404, also=PNG))
-def latest_sample(job_id: JobId, services: Site) -> Response:
+def latest_sample(job_id: JobId, services: ServicesDep) -> Response:
     """The newest sample grid."""
     path = services.jobs.latest_sample(services.jobs.get(job_id).id)
     if path is None:
@@ -141,7 +141,7 @@ def latest_sample(job_id: JobId, services: Site) -> Response:
 
 
 @router.get("/{job_id}/samples/{step}.png", response_class=FileResponse, responses=documented(404, also=PNG))
-def sample(job_id: JobId, step: Annotated[int, Path(ge=0, le=999_999_999)], services: Site) -> FileResponse:
+def sample(job_id: JobId, step: Annotated[int, Path(ge=0, le=999_999_999)], services: ServicesDep) -> FileResponse:
     """The sample grid of a step: the same latents at every step."""
     path = services.jobs.sample_path(services.jobs.get(job_id).id, step)
     if not path.exists():

@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from core.artifacts import ArtifactStore
-from core.presets import DcganOverrides
-from core.records import ModelVersion
-from core.registry import Registry
-from models.drawing import Precision, kind_of
-from models.presets import build_generator
-from worker.qualification import qualify
+from flawsmith.core.domain.presets import DcganOverrides
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.registry import Registry
+from flawsmith.models.inference.session import Precision, device_kind
+from flawsmith.models.presets.registry import build_generator
+from flawsmith.worker.qualification import qualify
 
 CALIBRATION_PASSES = 4
 CALIBRATION_BATCH = 16
@@ -79,7 +79,7 @@ def publish(data_dir: Path, model: str, weights: Path, config: dict[str, Any]) -
             preset="dcgan",
             config=config,
             precision=_qualified(weights, json.dumps(config)),
-            qualified_on=kind_of(torch.device("cpu")),
+            qualified_on=device_kind(torch.device("cpu")),
             training_job=f"job-{secrets.token_hex(10)}",
             dataset_digest="0" * 64,
         )

@@ -17,16 +17,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from tests.conftest import Service, photograph, zipped
+
 from benchmarks.serving.article_generator import article_config, publish, save_weights
 from benchmarks.serving.load import Load, run_apart
 from benchmarks.serving.machine import machine
 from benchmarks.serving.site import flawsmith, one_image, until_stock_is_full, url
-from core.artifacts import ArtifactStore
-from core.connections import connect
-from core.jobs import Jobs
-from core.records import JobState
-from core.settings import Settings
-from tests.conftest import Service, photograph, zipped
+from flawsmith.core.domain.records import JobState
+from flawsmith.core.live.connections import connect
+from flawsmith.core.live.jobs import Jobs
+from flawsmith.core.settings import Settings
+from flawsmith.core.store.artifacts import ArtifactStore
 
 T = TypeVar("T")
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import Service
+
 from benchmarks.serving import limits
 from benchmarks.serving.article_generator import article_config, publish, save_weights
 from benchmarks.serving.contenders import BARE, BENTOML, LITSERVE, PLAIN, Contender, peer
@@ -42,7 +44,6 @@ from benchmarks.serving.load import Load, Outcome, run_apart
 from benchmarks.serving.processes import until_idle
 from benchmarks.serving.report import holding, report
 from benchmarks.serving.site import MODEL, flawsmith, one_image, until_stock_is_full, zip_of
-from tests.conftest import Service
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("one", "stock", "drained", "zip", "cold", "limits")

@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conftest import free_port, until
+
 from benchmarks.serving.load import Load
 from benchmarks.serving.peers.published import FOLDER
 from benchmarks.serving.processes import tree
-from tests.conftest import free_port, until
 
 PEERS = "benchmarks.serving.peers"
 START_SECONDS = 90.0

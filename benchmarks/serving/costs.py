@@ -11,12 +11,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from tests.conftest import Service, until
+
 from benchmarks.serving.article_generator import article_config, publish, save_weights
 from benchmarks.serving.load import Load, run_apart
 from benchmarks.serving.machine import machine
 from benchmarks.serving.processes import cpu_seconds
 from benchmarks.serving.site import MODEL, flawsmith, one_image, until_stock_is_full
-from tests.conftest import Service, until
 
 CLIENTS = 32
 DRAINING_SECONDS = 5.0

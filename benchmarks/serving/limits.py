@@ -50,12 +50,12 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
     """A pass of the network, of the whole engine, and of the encoder on so many threads; each gives its images."""
     import torch
 
-    from core.addresses import Address
-    from core.artifacts import ArtifactStore
-    from core.registry import Registry
-    from core.work import MICRO_BATCH
-    from worker.engine import Engine
-    from worker.engine import encode as encoded
+    from flawsmith.core.domain.addresses import Address
+    from flawsmith.core.live.sampling_queue import MICRO_BATCH
+    from flawsmith.core.store.artifacts import ArtifactStore
+    from flawsmith.core.store.registry import Registry
+    from flawsmith.worker.engine import Engine
+    from flawsmith.worker.engine import encode as encoded
 
     registry = Registry(ArtifactStore(data_dir / "artifacts"))
     version = registry.resolve(MODEL)
@@ -95,10 +95,10 @@ def _rate(work: Callable[[], int], seconds: float) -> float:
 
 
 def _rate_side_by_side(work: Callable[[], int], seconds: float, cores: int) -> float:
-    """Images a second of so many threads together, each of which computes on one core."""
-    from worker.cores import use_cores
+    """Images a second of so many threads pipeline, each of which computes on one core."""
+    from flawsmith.worker.intra_op_threads import set_intra_op_threads
 
-    with ThreadPoolExecutor(cores, initializer=use_cores, initargs=(1,)) as threads:
+    with ThreadPoolExecutor(cores, initializer=set_intra_op_threads, initargs=(1,)) as threads:
         return sum(threads.map(lambda _: _rate(work, seconds), range(cores)))
 
 

@@ -16,11 +16,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from tests.conftest import Service
+
 from benchmarks.serving.article_generator import article_config, publish, save_weights
 from benchmarks.serving.load import Load, Outcome, finish_apart, run_apart, start_apart
 from benchmarks.serving.machine import machine
 from benchmarks.serving.site import MODEL, flawsmith, one_image
-from tests.conftest import Service
 
 CLIENTS = 32
 START_SECONDS = 3.0  # for two load generators to be up before their time comes

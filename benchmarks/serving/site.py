@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+from tests.conftest import Service, start_service, stop_service
 
 from benchmarks.serving.load import Load
-from tests.conftest import Service, start_service, stop_service
 
 MODEL = "m"
 STOCK_GAUGE = "flawsmith_stock_images"

@@ -27,13 +27,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import httpx
+from tests.conftest import Service, until
 
 from benchmarks.serving.article_generator import article_config, publish, save_weights
 from benchmarks.serving.machine import machine
 from benchmarks.serving.processes import resident_bytes
 from benchmarks.serving.site import MODEL, flawsmith
-from core.addresses import Address
-from tests.conftest import Service, until
+from flawsmith.core.domain.addresses import Address
 
 CLIENTS = 16
 COUNTS = (1, 16)
@@ -44,8 +44,8 @@ LONGEST_REFUSAL = 120.0  # seconds in a row without an answer, after which the s
 
 
 @dataclass
-class Taken:
-    """What all clients together were handed: address -> SHA-256 of the PNG. Kept by several threads."""
+class TakeResult:
+    """What all clients pipeline were handed: address -> SHA-256 of the PNG. Kept by several threads."""
 
     digests: dict[Address, str] = field(default_factory=dict)
     twice: list[Address] = field(default_factory=list)
@@ -84,9 +84,9 @@ def main() -> None:
     sys.exit(bool(taken.twice or wrong))
 
 
-def _take(service: Service, images: int, kills: dict[float, tuple[str, ...]]) -> Taken:
+def _take(service: Service, images: int, kills: dict[float, tuple[str, ...]]) -> TakeResult:
     """Has the clients take the images, and kills parts at their time."""
-    taken, begun = Taken(), time.monotonic()
+    taken, begun = TakeResult(), time.monotonic()
     with ThreadPoolExecutor(CLIENTS) as clients:
         working = [clients.submit(_client, service, taken, images, number) for number in range(CLIENTS)]
         for share in sorted({0.01, 0.5, 1.0, *kills}):
@@ -102,7 +102,7 @@ def _take(service: Service, images: int, kills: dict[float, tuple[str, ...]]) ->
     return taken
 
 
-def _client(service: Service, taken: Taken, images: int, number: int) -> None:
+def _client(service: Service, taken: TakeResult, images: int, number: int) -> None:
     choose = random.Random(number)
     answered = time.monotonic()
     with httpx.Client(base_url=service.client.base_url, timeout=60) as client:
@@ -133,7 +133,7 @@ def _images(client: httpx.Client, body: dict[str, str | int]) -> list[tuple[Addr
         return [(Address(each["defect_type"], each["seed"]), archive.read(each["file"])) for each in listed]
 
 
-def _tell_memory(service: Service, taken: Taken, seconds: float) -> None:
+def _tell_memory(service: Service, taken: TakeResult, seconds: float) -> None:
     def pids() -> tuple[int | None, int | None] | None:
         found = service.pid("api"), service.pid("redis")
         return found if all(found) else None
@@ -153,7 +153,7 @@ def _kill(service: Service, part: tuple[str, ...]) -> None:
     print(f"killed {' '.join(part)} (process {pid})", flush=True)
 
 
-def _verify(service: Service, taken: Taken, number: int) -> tuple[int, int]:
+def _verify(service: Service, taken: TakeResult, number: int) -> tuple[int, int]:
     """Asks images back by their addresses; how many had other bytes, and how many were asked."""
     runs = list(_runs(sorted(taken.digests, key=lambda each: (each.defect_type, each.seed))))
     random.Random(0).shuffle(runs)
@@ -170,7 +170,7 @@ def _verify(service: Service, taken: Taken, number: int) -> tuple[int, int]:
     return wrong, asked
 
 
-def _differing(client: httpx.Client, taken: Taken, run: list[Address]) -> int:
+def _differing(client: httpx.Client, taken: TakeResult, run: list[Address]) -> int:
     first = run[0]
     body: dict[str, str | int] = {
         "model": MODEL,

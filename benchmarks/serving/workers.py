@@ -18,12 +18,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from tests.conftest import Service, until
+
 from benchmarks.serving.article_generator import article_config, publish, save_weights
 from benchmarks.serving.load import run_apart
 from benchmarks.serving.machine import machine
 from benchmarks.serving.processes import until_idle
 from benchmarks.serving.site import MODEL, flawsmith, one_image
-from tests.conftest import Service, until
 
 CLIENTS = 32
 DRAINING_SECONDS = 5.0
@@ -72,7 +73,7 @@ def _measure(sites: dict[int, Service], rounds: int, seconds: float) -> dict[int
 
 @contextmanager
 def _another_worker(service: Service) -> Iterator[None]:
-    command = [sys.executable, "-m", "cli.main", "worker", "sample"]
+    command = [sys.executable, "-m", "flawsmith.cli.main", "worker", "sample"]
     with service.log.open("ab") as log:
         worker = subprocess.Popen(command, env=service.environment, stdout=log, stderr=subprocess.STDOUT)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cli.demo_set import DEFECT_TYPES, write_demo_set
+from flawsmith.cli.demo_set import DEFECT_TYPES, write_demo_set
 
 
 def test_the_same_seed_draws_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import Settings, parse_api_keys
+from flawsmith.core.settings import Settings, parse_api_keys
 
 
 def test_a_key_without_a_scope_is_an_admins() -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import torch
 
-from core.presets import DcganOverrides
-from models.presets import build_trainer
+from flawsmith.core.domain.presets import DcganOverrides
+from flawsmith.models.presets.registry import build_trainer
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
 
 SECONDS, SECONDS_IN_FULL = 12.0, 60.0  # that a job trains where nothing disturbs it, or longer
@@ -59,7 +59,7 @@ class Site:
         environment = self.service.environment | {f"FLAWSMITH_{name.upper()}": text for name, text in settings.items()}
         with self.log(len(self.workers)).open("ab") as output:
             worker = subprocess.Popen(
-                [*before, sys.executable, "-m", "cli.main", "worker", "train"],
+                [*before, sys.executable, "-m", "flawsmith.cli.main", "worker", "train"],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,

@@ -67,7 +67,8 @@ def test_a_job_outlives_a_wiped_redis_by_itself(
 def server(tmp_path: Path) -> Iterator[Path]:
     """The socket of a Redis of the test's own."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "redis"], env={**os.environ, "FLAWSMITH_DATA_DIR": str(tmp_path / "server")}
+        [sys.executable, "-m", "flawsmith.cli.main", "redis"],
+        env={**os.environ, "FLAWSMITH_DATA_DIR": str(tmp_path / "server")},
     )
     path = tmp_path / "server" / "redis" / "redis.sock"
     until(path.exists, 20, "the server listens")

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
 
 SMALL = {
@@ -55,7 +54,15 @@ def test_a_job_tells_its_signals_and_what_is_doubtful(site: Service, trained: di
     assert "2 photographs of 'scratches'" in reasons
     assert "beside 52 of 'dents'" in reasons
     series = site.client.get(f"/training-jobs/{trained['id']}/history").json()["series"]
-    assert {"sign_rate", "real_penalty", "distance", "diversity", "near_duplicates", "copies", "gap"} <= set(series)
+    assert {
+        "sign_rate",
+        "real_penalty",
+        "distance",
+        "diversity",
+        "near_duplicates",
+        "memorization_rate",
+        "overfitting_r_v",
+    } <= set(series)
     assert all(each is not None for each in series["distance"])
 
 
@@ -63,7 +70,7 @@ def test_the_card_tells_health_and_which_turns_were_used(site: Service, trained:
     card = site.client.get("/models/both/versions/1").json()
     assert card["preset"] == "fewshot"
     assert card["health"]["state"] == trained["health"]["state"]
-    turns = card["findings"]["augmentation"]
+    turns = card["analysis"]["augmentation"]
     assert set(turns) == {"dents", "scratches"}
     assert turns["scratches"]["transposition"] == {"used": False, "p_value": None}
     assert 0 < turns["dents"]["horizontal_flip"]["p_value"] <= 1

@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
 
 PNG = {"Accept": "image/png"}

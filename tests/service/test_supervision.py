@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-
-from core.artifacts import ArtifactStore
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
-from worker.checkpoints import newest_checkpoint, save_checkpoint
+
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.worker.checkpoints import newest_checkpoint, save_checkpoint
 
 PARTS = [("api",), ("worker", "train"), ("worker", "sample"), ("redis",)]
 
@@ -168,7 +168,11 @@ def test_two_services_run_side_by_side_but_not_in_one_folder(mortal: Service, tm
     stop_service(other)
     environment = {**os.environ, "FLAWSMITH_DATA_DIR": str(mortal.data_dir), "FLAWSMITH_PORT": "0"}
     again = subprocess.run(
-        [sys.executable, "-m", "cli.main", "serve"], env=environment, capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "flawsmith.cli.main", "serve"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
     assert again.returncode == 1
     assert "another service runs in" in again.stdout
@@ -176,7 +180,9 @@ def test_two_services_run_side_by_side_but_not_in_one_folder(mortal: Service, tm
 
 def test_a_wrong_setting_is_told_in_words() -> None:
     environment = {**os.environ, "FLAWSMITH_PORT": "http"}
-    done = subprocess.run([sys.executable, "-m", "cli.main", "serve"], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "flawsmith.cli.main", "serve"], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 2
     assert "FLAWSMITH_PORT: Input should be a valid integer" in done.stderr
     assert "Traceback" not in done.stderr

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from tests.conftest import SMALL_JOB, Service, photograph, start_service, stop_service, until, zipped
 
 MANY = 1_000_000  # steps: more than any test waits for

@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 import httpx
-
 from tests.conftest import SMALL_JOB, Service, photograph, until, zipped
 
 WATCHERS = 300
@@ -72,7 +71,7 @@ def test_a_bogus_last_event_id_keeps_nobody_from_the_events(service: Service) ->
 def test_the_terminal_shows_a_job_until_its_end(service: Service) -> None:
     job = submit(service, "in-the-terminal")
     shown = subprocess.run(
-        [sys.executable, "-m", "cli.main", "watch", job],
+        [sys.executable, "-m", "flawsmith.cli.main", "watch", job],
         env=service.environment,
         capture_output=True,
         text=True,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.artifacts import ArtifactStore, Claim
-from worker.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint
+from flawsmith.core.store.artifacts import ArtifactStore, Claim
+from flawsmith.worker.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint
 
 RUN = {"config_sha256": "c", "dataset_digest": "d"}
 

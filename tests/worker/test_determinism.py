@@ -6,7 +6,7 @@ import random
 import numpy as np
 import torch
 
-from worker.determinism import random_states, restore_random_states, seed_process
+from flawsmith.worker.determinism import random_states, restore_random_states, seed_process
 
 CPU = torch.device("cpu")
 

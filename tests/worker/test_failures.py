@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.artifacts import ArtifactStore
-from core.records import Job, JobState, Progress, now
-from worker.checkpoints import DiskFull
-from worker.failures import reason_for
+from flawsmith.core.domain.records import Job, JobState, Progress, now
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.worker.checkpoints import DiskFull
+from flawsmith.worker.failures import reason_for
 
 
 @pytest.mark.parametrize(

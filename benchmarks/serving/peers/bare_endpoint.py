@@ -12,8 +12,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from core.connections import connect_async
-from core.settings import get_settings
+from flawsmith.core.live.connections import connect_async
+from flawsmith.core.settings import get_settings
 
 KEY = "benchmark:12-kilobytes"
 BYTES = 12 * 1024

@@ -10,9 +10,9 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from core.images import encode_png
-from core.records import ModelVersion
-from models.presets import build_generator
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.store.images import encode_png
+from flawsmith.models.presets.registry import build_generator
 
 FOLDER = "PUBLISHED_VERSION"  # environment variable: the version's folder, with card.json and generator.safetensors
 

@@ -1,0 +1,62 @@
+"""What is seen of every request: its id, one log line, a count and a latency."""
+
+import logging
+import time
+import uuid
+from functools import cache
+from urllib.parse import quote
+
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flawsmith.app.problems import CLIENT_GONE
+from flawsmith.core.logs import acceptable_request_id, request_id
+
+log = logging.getLogger("flawsmith.access")
+
+REQUESTS = Counter("flawsmith_http_requests_total", "HTTP requests", ["method", "route", "status"])
+SECONDS = Histogram(
+    "flawsmith_http_request_seconds",
+    "Time from a request's arrival to its answer's last byte, in seconds",
+    ["method", "route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+
+
+@cache
+def _children(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, status), SECONDS.labels(method, route)
+
+
+class Observation:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        identity = given if acceptable_request_id(given) else uuid.uuid4().hex
+        token = request_id.set(identity)
+        begun, status = time.perf_counter(), CLIENT_GONE
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", identity.encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, observed_send)
+        finally:
+            seconds = time.perf_counter() - begun
+            count, latency = _children(scope["method"], getattr(scope.get("route"), "path", "unknown"), status)
+            count.inc()
+            latency.observe(seconds)
+            log.info("%s %s %d %.1f ms", scope["method"], quote(scope["path"]), status, seconds * 1000)
+            request_id.reset(token)

@@ -1,0 +1,104 @@
+"""Every Redis key of Flawsmith, in one place. Type, owner and lifetime stand beside each."""
+
+PREFIX = "flawsmith"
+
+JOBS_RESTORED = f"{PREFIX}:jobs:restored"
+"""string, core.jobs: run of the server that the jobs below were filled into from the store; gone when it was wiped."""
+
+
+def job(job_id: str) -> str:
+    """string, core.jobs: the job's record as JSON; kept."""
+    return f"{PREFIX}:job:{job_id}"
+
+
+def jobs_in(state: str) -> str:
+    """sorted set, core.jobs: ids of the jobs in a state, all of score 0 so that they sort by id, which is by time."""
+    return f"{PREFIX}:jobs:{state}"
+
+
+def job_events(job_id: str) -> str:
+    """stream, core.jobs: `progress`, `samples` and `state` events; trimmed, and gone a day after the last."""
+    return f"{PREFIX}:job:{job_id}:events"
+
+
+def job_segment(job_id: str) -> str:
+    """string, core.queues: token of the one message that may train the job next; gone when its segment begins."""
+    return f"{PREFIX}:job:{job_id}:segment"
+
+
+def job_reaped(job_id: str) -> str:
+    """string, core.reaper: there for some seconds after a lost segment was sent again, so that one process does it."""
+    return f"{PREFIX}:job:{job_id}:reaped"
+
+
+def job_history(job_id: str) -> str:
+    """list, core.jobs: one JSON object a recorded step; gone a day after the last, when the checkpoint has it."""
+    return f"{PREFIX}:job:{job_id}:history"
+
+
+def job_lease(job_id: str) -> str:
+    """string, core.leases: token of the worker that trains the job; expires unless it is renewed."""
+    return f"{PREFIX}:job:{job_id}:lease"
+
+
+def workers(queue: str) -> str:
+    """hash, core.queues: live worker -> until when, in ms, it counts as such, and where its metrics are."""
+    return f"{PREFIX}:workers:{queue}"
+
+
+NEXT_SEED = f"{PREFIX}:seed:"
+"""Before ``version LF type``: hash, core.stock: next unseeded seed and the server's run that counted it; kept."""
+
+
+def next_turn(version: str) -> str:
+    """string, core.stock: which defect type's turn it is; kept."""
+    return f"{PREFIX}:turn:{version}"
+
+
+STOCKS = f"{PREFIX}:stocks"
+"""sorted set, core.stock: ``version LF type`` of each stock, by when it was last asked of; idle ones are dropped."""
+
+STOCK = f"{PREFIX}:stock:"
+"""Before ``version LF type``: list, core.stock: ready images, each ``seed:png``, the next to be taken first."""
+
+STOCK_STATE = f"{PREFIX}:stock-state:"
+"""Before ``version LF type``: hash, core.stock: run of the server, demand, target, low water, bytes an image."""
+
+
+def stock_put(token: str) -> str:
+    """string, core.stock: there while the call that put images in stock may be repeated; expires."""
+    return f"{PREFIX}:stock-put:{token}"
+
+
+WORK = f"{PREFIX}:work:"
+"""Before what `core.work` keeps of the images that callers wait for; its docstring lists them."""
+
+SAMPLER_WOKEN = f"{PREFIX}:shift:sent"
+"""string, core.work: there while a message for a sampling worker is on its way; expires where it was lost."""
+
+ACTIVE_SAMPLERS = f"{PREFIX}:shifts"
+"""sorted set, core.work: sampling workers at work, by when they will have fallen silent."""
+
+IMAGE = f"{PREFIX}:image:"
+"""Before ``version LF seed:type``: string, core.image_cache: an image that was asked for by address."""
+
+IMAGES_BY_AGE = f"{PREFIX}:images"
+"""sorted set, core.image_cache: the cached addresses, by when they were made; the oldest make room."""
+
+IMAGES_BYTES = f"{PREFIX}:images:bytes"
+"""string, core.image_cache: bytes of all cached images."""
+
+
+def inbox(api_process: str) -> str:
+    """list, core.work: images on their way to a waiting API process; gone a minute after the last."""
+    return f"{PREFIX}:inbox:{api_process}"
+
+
+def caller_rate(caller: str) -> str:
+    """string, app.admission: when, in ms, a caller's images are paid off at its rate; gone then."""
+    return f"{PREFIX}:rate:{caller}"
+
+
+def idempotency(call: str) -> str:
+    """string, app.idempotency: the first call's answer, or that it is in flight; a day, or ten minutes in flight."""
+    return f"{PREFIX}:idempotency:{call}"

@@ -1,0 +1,198 @@
+"""Published model versions and their aliases, in the artifact store."""
+
+import hashlib
+import os
+import re
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from flawsmith.core.domain.records import NAME_PATTERN, Model, ModelVersion, now
+from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
+
+CARDS_KEPT = 1000
+SETTLED_NANOSECONDS = 50_000_000  # a folder that changed later than so long ago may change again under the same stamp
+PRODUCTION = "production"  # the alias that a model's bare name means, where it is set
+_Stamp = tuple[int, int, int, int]
+_REFERENCE = re.compile(NAME_PATTERN[:-1] + r"(?:@([A-Za-z0-9_.-]{1,64}))?$")
+
+
+class UnknownModel(Exception):
+    """There is no model, version or alias of that name."""
+
+
+class VersionInUse(Exception):
+    """An alias points at the version."""
+
+
+class Registry:
+    """All models. A version appears whole and never changes; the number of a deleted one is not used again."""
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self.store = store
+        self._models: dict[str, tuple[_Stamp, Model]] = {}
+        self._cards: OrderedDict[tuple[str, int], ModelVersion] = OrderedDict()
+
+    def publish(self, model: str, staged: Path, **card: Any) -> ModelVersion:
+        """Makes a staged folder the model's next version, or gives the one that this job published before.
+
+        The folder holds ``generator.safetensors``, and whatever else belongs to the version. ``card`` holds the fields
+        of `ModelVersion` but for the version's number, the weights' digest and the time.
+        """
+        for version in self.versions(model):
+            if version.training_job == card["training_job"]:
+                return version
+        with (staged / "generator.safetensors").open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        while True:
+            number = self._highest(model) + 1
+            published = ModelVersion(model=model, version=number, weights_sha256=digest, created_at=now(), **card)
+            (staged / "card.json").write_text(published.model_dump_json(indent=1))
+            try:
+                self.store.publish(staged, self.folder(published))
+            except AlreadyPublished:  # another job took the number at the same moment
+                continue
+            return published
+
+    def resolve(self, reference: str) -> ModelVersion:
+        """``scratches``, ``scratches@2`` or ``scratches@production`` -> the version. Raises UnknownModel."""
+        match = _REFERENCE.match(reference)
+        if not match:
+            raise UnknownModel(f"'{reference}' is no model; a reference is NAME, NAME@VERSION or NAME@ALIAS")
+        name, _, label = reference.partition("@")
+        model = self.model(name)
+        if label.isdecimal():
+            return self._version(model, label)
+        if label and label not in model.aliases:
+            known = ", ".join(sorted(model.aliases)) or "none"
+            raise UnknownModel(f"model '{name}' has no alias '{label}'; its aliases: {known}")
+        return self._version(model, str(model.aliases.get(label or PRODUCTION, model.versions[0])))
+
+    def version(self, model: str, number: str) -> ModelVersion:
+        """Raises UnknownModel."""
+        return self._version(self.model(model), number)
+
+    def _version(self, model: Model, number: str) -> ModelVersion:
+        if not re.fullmatch(r"[1-9]\d{0,8}", number) or int(number) not in model.versions:
+            known = ", ".join(map(str, model.versions))
+            raise UnknownModel(f"model '{model.name}' has no version '{number}'; its versions: {known}")
+        return self._card(model.name, int(number))
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """Newest first; none where the model is unknown."""
+        return [self._card(model, number) for number in self._numbers(model)]
+
+    def model(self, name: str) -> Model:
+        """Raises UnknownModel."""
+        found = self._model(name) if re.fullmatch(NAME_PATTERN, name) else None
+        if found is None:
+            known = ", ".join(model.name for model in self.models()[:20]) or "none yet"
+            raise UnknownModel(f"there is no model '{name}'; models: {known}")
+        return found
+
+    def models(self) -> list[Model]:
+        """Newest first."""
+        folder = self.store.path("models")
+        names = os.listdir(folder) if folder.exists() else []  # noqa: PTH208 (as in `_stamp`)
+        found = [model for name in names if (model := self._model(name))]
+        return sorted(found, key=lambda model: (model.created_at, model.name), reverse=True)
+
+    def weights(self, model: str, number: int) -> Path:
+        """The generator's safetensors file of a version that exists."""
+        return self._version_folder(model, number) / "generator.safetensors"
+
+    def folder(self, version: ModelVersion) -> Path:
+        """Where the version's files are: the card, the generator, and the discriminator for training on."""
+        return self._version_folder(version.model, version.version)
+
+    def aliases(self, model: str) -> dict[str, int]:
+        path = self._folder(model) / "aliases.json"
+        return self.store.read_json(path) if path.exists() else {}
+
+    def set_alias(self, model: str, alias: str, number: int) -> Model:
+        """Raises UnknownModel where the model has no such version."""
+        self.version(model, str(number))
+        with self.store.locked(self._folder(model)):
+            self.store.write_json(self._folder(model) / "aliases.json", {**self.aliases(model), alias: number})
+        return self.model(model)
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Raises UnknownModel where there is no such alias."""
+        self.model(model)
+        with self.store.locked(self._folder(model)):
+            aliases = self.aliases(model)
+            if alias not in aliases:
+                known = ", ".join(sorted(aliases)) or "none"
+                raise UnknownModel(f"model '{model}' has no alias '{alias}'; its aliases: {known}")
+            del aliases[alias]
+            self.store.write_json(self._folder(model) / "aliases.json", aliases)
+
+    def delete_version(self, model: str, number: str) -> None:
+        """Raises UnknownModel, or VersionInUse while an alias points at it."""
+        version = self.version(model, number).version
+        with self.store.locked(self._folder(model)):
+            pointing = sorted(alias for alias, target in self.aliases(model).items() if target == version)
+            if pointing:
+                raise VersionInUse(f"alias {', '.join(pointing)} points at {model}@{number}; move or delete it first")
+            folder = self._version_folder(model, version)
+            self.store.write_bytes(folder.with_name(f"{version}.deleted"), b"")
+            self.store.delete(folder)
+
+    def _model(self, name: str) -> Model | None:
+        """The model as its folder has it now; None where it has no version. What was read is kept by its stamp."""
+        stamp = self._stamp(name)
+        if (kept := self._models.get(name)) and kept[0] == stamp:
+            return kept[1]
+        begun = time.time_ns()
+        numbers = self._numbers(name)
+        if not numbers:
+            self._models.pop(name, None)
+            return None
+        created_at = self._card(name, numbers[-1]).created_at
+        model = Model(name=name, versions=numbers, aliases=self.aliases(name), created_at=created_at)
+        if begun - max(stamp[0], stamp[3]) > SETTLED_NANOSECONDS:
+            self._models[name] = (stamp, model)
+        return model
+
+    def _stamp(self, name: str) -> "_Stamp":
+        """Changes with the model's versions and aliases."""
+        folder = (
+            f"{self.store.root}/models/{name}"  # no Path: this is part of every request, and that five times dearer
+        )
+        try:
+            versions = os.stat(f"{folder}/versions")  # noqa: PTH116
+        except OSError:
+            return (0, 0, 0, 0)
+        try:
+            aliases = os.stat(f"{folder}/aliases.json")  # noqa: PTH116
+        except OSError:
+            return (versions.st_mtime_ns, versions.st_nlink, 0, 0)
+        return (versions.st_mtime_ns, versions.st_nlink, aliases.st_ino, aliases.st_mtime_ns)
+
+    def _card(self, model: str, number: int) -> ModelVersion:
+        """A version's card, which never changes; those read lately are kept."""
+        key = (model, number)
+        card = self._cards.get(key)
+        if card is None:
+            path = self._version_folder(model, number) / "card.json"
+            card = self._cards[key] = ModelVersion.model_validate_json(path.read_bytes())
+            while len(self._cards) > CARDS_KEPT:
+                self._cards.popitem(last=False)
+        return card
+
+    def _numbers(self, model: str) -> list[int]:
+        folder = self._folder(model) / "versions"
+        names = [entry.name for entry in folder.iterdir()] if folder.exists() else []
+        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+
+    def _highest(self, model: str) -> int:
+        folder = self._folder(model) / "versions"
+        names = [entry.name for entry in folder.iterdir()] if folder.exists() else []
+        return max((int(name.removesuffix(".deleted")) for name in names if name[0] != "."), default=0)
+
+    def _folder(self, model: str) -> Path:
+        return self.store.path("models", model)
+
+    def _version_folder(self, model: str, number: int) -> Path:
+        return self._folder(model) / "versions" / str(number)

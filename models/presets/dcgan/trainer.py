@@ -1,0 +1,194 @@
+"""The article's training run without its I/O: data order, latents, updates, and all of its state as tensors."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from flawsmith.models.pixels import from_bytes
+from flawsmith.models.presets.dcgan.networks import Discriminator, Generator
+from flawsmith.models.quality.evaluator import Evaluator, by_type
+from flawsmith.models.training.fixed_samples import FixedSamples
+from flawsmith.models.training.objectives import fake_loss, real_loss
+from flawsmith.models.training.state import copied_weights, flat_state, forget, load_flat_state, sent
+from flawsmith.models.training.trainer import Networks
+
+
+@dataclass(frozen=True)
+class DcganConfig:
+    """A run's numbers; their defaults, bounds and units are documented with the preset's words."""
+
+    resolution: int
+    channels: int
+    seed: int
+    latent_size: int
+    generator_depth: int
+    discriminator_depth: int
+    generator_learning_rate: float
+    discriminator_learning_rate: float
+    beta1: float
+    beta2: float
+    batch_size: int
+    precision: str = "float32"  # as in jobs from before it could be chosen
+
+
+class DcganTrainer:
+    """The article's run on one dataset, step by step; a `Trainer`.
+
+    Everything random comes from one CPU generator seeded by ``config.seed``, whatever the device, and that generator's
+    state is part of `state_dict`: a run that is saved and loaded goes on as if it had never stopped.
+
+    Args:
+        config: the run's numbers.
+        images: (N, channels, resolution, resolution) uint8.
+        type_index: (N,) int64, each image's defect type.
+        types: number of defect types.
+        device: where the networks live; the images stay where they are and travel batch by batch.
+    """
+
+    def __init__(
+        self, config: DcganConfig, images: Tensor, type_index: Tensor, types: int, device: torch.device
+    ) -> None:
+        self.config, self.device, self.types = config, device, types
+        self.images, self.type_index = images, type_index
+        self.random = torch.Generator().manual_seed(config.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.generator = Generator(
+                config.resolution, config.channels, config.latent_size, config.generator_depth, types
+            )
+            self.discriminator = Discriminator(config.resolution, config.channels, config.discriminator_depth, types)
+        for network in (self.generator, self.discriminator):
+            network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        betas = (config.beta1, config.beta2)
+        self.generator_optimiser = Adam(self.generator.parameters(), betas=betas, fused=True)
+        self.discriminator_optimiser = Adam(self.discriminator.parameters(), betas=betas, fused=True)
+        self.learning_rate_reductions = 0
+        self._set_rates()
+        self.completed_steps = 0
+        self.order = torch.randperm(len(images), generator=self.random)
+        self.samples = FixedSamples(types, config.latent_size, config.seed, device)
+        self._evaluator: Evaluator | None = None
+
+    @property
+    def batch_size(self) -> int:
+        return self.config.batch_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.images) // self.config.batch_size)
+
+    def step(self, progress: float) -> dict[str, Tensor]:
+        """One update of the discriminator, then one of the generator; returns the losses and mean scores.
+
+        The article has no schedule, so ``progress`` changes nothing.
+
+        ``real_score`` and ``fake_score`` are the discriminator's mean probability of "real", 0 to 1, before its update.
+        An epoch's last batch is as short as what is left: every label takes its shape from the batch, where the
+        article's loop made labels of the full batch size and stopped.
+        """
+        chosen = self._next_batch()
+        real = from_bytes(sent(self.images[chosen], self.device)).contiguous(memory_format=torch.channels_last)
+        type_index = sent(self.type_index[chosen], self.device)
+        latents = sent(self._latents(len(chosen)), self.device)
+        with self._precision():
+            fake = self.generator(latents, type_index).float()
+
+        self.discriminator_optimiser.zero_grad()
+        with self._precision():  # one for both passes: weights are converted once
+            real_logits = self.discriminator(real, type_index).float()
+            fake_logits = self.discriminator(fake.detach(), type_index).float()
+        discriminator_loss = real_loss(real_logits) + fake_loss(fake_logits)
+        discriminator_loss.backward()
+        self.discriminator_optimiser.step()
+
+        # The generator's gradient passes through the discriminator; the discriminator's own is not needed here.
+        self.discriminator.requires_grad_(False)
+        self.generator_optimiser.zero_grad()
+        with self._precision():
+            deceived_logits = self.discriminator(fake, type_index).float()
+        generator_loss = real_loss(deceived_logits)
+        generator_loss.backward()
+        self.generator_optimiser.step()
+        self.discriminator.requires_grad_(True)
+
+        self.completed_steps += 1
+        return {
+            "discriminator_loss": discriminator_loss.detach(),
+            "generator_loss": generator_loss.detach(),
+            "real_score": real_logits.detach().sigmoid().mean(),
+            "fake_score": fake_logits.detach().sigmoid().mean(),
+        }
+
+    def preview(self) -> Tensor:
+        return self.samples.preview(self.generator)
+
+    def evaluate(self) -> dict[str, float]:
+        if self._evaluator is None:
+            images = by_type(self.images, self.type_index, self.types)
+            self._evaluator = Evaluator(images, [each[:0] for each in images])
+        return self._evaluator.signals(self.samples.evaluated(self.generator))
+
+    def reduce_learning_rate(self) -> None:
+        """Halves the learning rates, and forgets what the optimisers remember."""
+        self.learning_rate_reductions += 1
+        forget(self._optimisers())
+        self._set_rates()
+
+    def analysis(self) -> dict[str, Any]:
+        return {}
+
+    def networks(self) -> Networks:
+        return {name: copied_weights(module) for name, module in self._modules().items()}
+
+    def load_networks(self, networks: Networks) -> None:
+        for name, module in self._modules().items():
+            module.load_state_dict(networks[name])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {
+            "random": self.random.get_state(),
+            "order": self.order,
+            "completed_steps": torch.tensor(self.completed_steps),
+            "learning_rate_reductions": torch.tensor(self.learning_rate_reductions),
+            **flat_state(self._modules(), self._optimisers()),
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.random.set_state(state["random"])
+        self.order = state["order"]
+        self.completed_steps = int(state["completed_steps"])
+        load_flat_state(state, self._modules(), self._optimisers())
+        self.learning_rate_reductions = int(state.get("learning_rate_reductions", 0))  # not there in older states
+        self._set_rates()
+
+    def _set_rates(self) -> None:
+        config = self.config
+        rates = (config.generator_learning_rate, config.discriminator_learning_rate)
+        for optimiser, rate in zip(self._optimisers().values(), rates, strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * 0.5**self.learning_rate_reductions
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def _optimisers(self) -> dict[str, Optimizer]:
+        return {
+            "generator_optimiser": self.generator_optimiser,
+            "discriminator_optimiser": self.discriminator_optimiser,
+        }
+
+    def _next_batch(self) -> Tensor:
+        position = self.completed_steps % self.steps_per_epoch
+        if position == 0 and self.completed_steps:
+            self.order = torch.randperm(len(self.images), generator=self.random)
+        size = self.config.batch_size
+        return self.order[position * size : (position + 1) * size]
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+
+    def _latents(self, count: int) -> Tensor:
+        return torch.randn(count, self.config.latent_size, generator=self.random)

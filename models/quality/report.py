@@ -1,0 +1,95 @@
+"""All quality figures of one set of images, over several feature spaces and draws."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from flawsmith.models.quality.measures import (
+    authenticity,
+    density_and_coverage,
+    histogram_distance,
+    memorization_rate,
+    min_nn_ratio,
+    mmd_poly,
+    nearest_distances,
+    spectrum_distance,
+)
+from flawsmith.models.quality.random_features import Features, LayoutFeatures, TextureFeatures, standardised
+
+SEEDS = (0, 1, 2)  # of the random features
+DRAWS = 20  # of as many images as there are photographs, for density and coverage
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What `models.quality` says of a set of images; see its functions.
+
+    Attributes:
+        mmd_poly: by the name of the feature space, one figure for each of `SEEDS`.
+        density, coverage: by the name of the feature space, the mean over seeds and draws.
+        spectrum_decades: the largest difference of the power spectra.
+        histogram_levels: Wasserstein-1 distance of the gray values.
+        nearest_distance: mean distance to the nearest training photograph.
+        authenticity, memorization_rate: of the training photographs.
+    """
+
+    mmd_poly: dict[str, list[float]]
+    density: dict[str, float]
+    coverage: dict[str, float]
+    spectrum_decades: float
+    histogram_levels: float
+    nearest_distance: float
+    authenticity: float
+    memorization_rate: float
+
+
+def measure(images: Tensor, holdout: Tensor, training: Tensor) -> Quality:
+    """The quality of images beside photographs never trained on; the same for the same images.
+
+    Args:
+        images: (M, C, side, side) uint8, generated; or photographs, for the figures to compare with.
+        holdout: (N, C, side, side) uint8, photographs never trained on; M at least N.
+        training: (K, C, side, side) uint8, photographs trained on.
+    """
+    spaces: dict[str, type[TextureFeatures] | type[LayoutFeatures]] = {
+        "texture": TextureFeatures,
+        "layout": LayoutFeatures,
+    }
+    channels = images.shape[1]
+    distances: dict[str, list[float]] = {}
+    density: dict[str, float] = {}
+    coverage: dict[str, float] = {}
+    for name, space in spaces.items():
+        compared = [_compared(space(channels, seed), images, holdout, training) for seed in SEEDS]
+        distances[name] = [mmd_poly(real, fake) for real, fake in compared]
+        density[name], coverage[name] = _density_and_coverage(compared)
+    return Quality(
+        mmd_poly=distances,
+        density=density,
+        coverage=coverage,
+        spectrum_decades=spectrum_distance(holdout, images),
+        histogram_levels=histogram_distance(holdout, images),
+        nearest_distance=nearest_distances(images, training)[:, 0].mean().item(),
+        authenticity=authenticity(images, training),
+        memorization_rate=memorization_rate(images, training, min_nn_ratio(training, holdout)),
+    )
+
+
+def _compared(space: Features, images: Tensor, holdout: Tensor, training: Tensor) -> tuple[Tensor, Tensor]:
+    """Features of the photographs kept aside and of the images, by the measure of those trained on."""
+    known = space(training)
+    return standardised(space(holdout), known), standardised(space(images), known)
+
+
+def _density_and_coverage(compared: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+    """Means over the spaces and over draws of as many images as photographs."""
+    random = torch.Generator().manual_seed(0)
+    figures = []
+    for real, fake in compared:
+        for _ in range(DRAWS):
+            drawn = torch.randperm(len(fake), generator=random)[: len(real)]
+            figures.append(density_and_coverage(real, fake[drawn]))
+    return fmean(density for density, _ in figures), fmean(coverage for _, coverage in figures)

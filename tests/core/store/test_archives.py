@@ -1,0 +1,299 @@
+"""Archives of strangers."""
+
+import gzip
+import io
+import struct
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.conftest import zipped
+
+from flawsmith.core.store.archives import ArchiveTooLarge, Bounds, BrokenArchive, Member, NotAnArchive, read_archive
+
+BOUNDS = Bounds(entries=1000, unpacked_bytes=100_000_000, file_bytes=50_000_000)
+
+
+def read(tmp_path: Path, data: bytes, bounds: Bounds = BOUNDS) -> list[Member]:
+    path = tmp_path / "archive"
+    path.write_bytes(data)
+    return list(read_archive(path, bounds))
+
+
+def refusals(members: list[Member]) -> dict[str, str | None]:
+    return {member.path: member.refusal for member in members}
+
+
+def tarred(entries: list[tarfile.TarInfo | tuple[str, bytes]], mode: str = "w:gz", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode, **options) as archive:
+        for entry in entries:
+            if isinstance(entry, tarfile.TarInfo):
+                archive.addfile(entry)
+            else:
+                info = tarfile.TarInfo(entry[0])
+                info.size = len(entry[1])
+                archive.addfile(info, io.BytesIO(entry[1]))
+    return buffer.getvalue()
+
+
+def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+def zip_entry(name: str, data: bytes = b"x", **fields: int) -> bytes:
+    buffer = io.BytesIO()
+    info = zipfile.ZipInfo(name)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(info, data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        zipped({"a/1": b"one", "b/2": b"two"}),
+        tarred([("a/1", b"one"), ("b/2", b"two")]),
+        tarred([("a/1", b"one"), ("b/2", b"two")], "w"),
+        tarred([("a/1", b"one"), ("b/2", b"two")], "w", format=tarfile.GNU_FORMAT),
+    ],
+)
+def test_zip_tar_and_tar_gz_are_read_whatever_they_are_called(tmp_path: Path, data: bytes) -> None:
+    assert read(tmp_path, data) == [Member("a/1", b"one"), Member("b/2", b"two")]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(600), gzip.compress(b"text"), tarred([("a", b"x")], "w:bz2")]
+)
+def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(NotAnArchive, match=r"zip, tar (or|nor) tar\.gz"):
+        read(tmp_path, data)
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "a/../../evil.png", "/etc/evil.png", "..\\evil.png", "C:/evil.png"])
+def test_a_path_out_of_the_archive_is_refused(tmp_path: Path, name: str) -> None:
+    for data in (zip_entry(name), tarred([(name, b"x")])):
+        [member] = read(tmp_path, data)
+        assert member.data is None
+        assert "leads out of the archive" in str(member.refusal)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_of_a_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
+    members = read(tmp_path, tarred([special("a/x.png", kind, "/etc/passwd"), ("a/y.png", b"y")]))
+    assert "link, a device" in str(refusals(members)["a/x.png"])
+    assert members[1] == Member("a/y.png", b"y")
+
+
+def test_a_zips_symbolic_link_is_refused(tmp_path: Path) -> None:
+    [member] = read(tmp_path, zip_entry("x.png", b"/etc/passwd", external_attr=0o120777 << 16))
+    assert "link" in str(member.refusal)
+
+
+def test_the_second_file_of_a_name_is_refused(tmp_path: Path) -> None:
+    members = read(tmp_path, tarred([("a/x", b"1"), ("a/x", b"2")]))
+    assert [member.data for member in members] == [b"1", None]
+
+
+@pytest.mark.parametrize("name", ["inner.zip", "x.tar.gz", "disguised.png"])
+def test_an_archive_within_the_archive_is_not_opened(tmp_path: Path, name: str) -> None:
+    [member] = read(tmp_path, zipped({name: zipped({"a": b"b"})}))
+    assert "within the archive" in str(member.refusal)
+
+
+def test_an_encrypted_entry_is_refused_and_the_others_are_read(tmp_path: Path) -> None:
+    data = bytearray(zipped({"secret": b"x" * 50, "open": b"y"}))
+    central = data.index(b"PK\x01\x02")
+    for flags in (6, central + 8):
+        data[flags] |= 1
+    members = read(tmp_path, bytes(data))
+    assert "encrypted" in str(refusals(members)["secret"])
+    assert members[1].data == b"y"
+
+
+def test_a_zip_entry_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
+    data = zipped({"a": b"hello", "b": b"good"}).replace(b"hello", b"hallo")
+    members = read(tmp_path, data)
+    assert "damaged" in str(refusals(members)["a"])
+    assert members[1].data == b"good"
+
+
+def test_an_unknown_compression_is_refused(tmp_path: Path) -> None:
+    data = bytearray(zipped({"a": b"x"}))
+    for method in (8, data.index(b"PK\x01\x02") + 10):
+        data[method] = 97
+    assert "packed in a way" in str(read(tmp_path, bytes(data))[0].refusal)
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.6, 0.95])
+def test_an_archive_cut_in_the_middle_is_broken(tmp_path: Path, cut: float) -> None:
+    files = [(f"a/{i}", bytes(range(256)) * 20) for i in range(5)]
+    for data in (zipped(dict(files)), tarred(files), tarred(files, "w")[: 5 * (512 + 5120)]):
+        with pytest.raises(BrokenArchive, match="cut short"):
+            read(tmp_path, data[: int(len(data) * cut)])
+
+
+def test_a_bomb_in_a_zip_is_refused_as_a_whole(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveTooLarge, match="100 times"):
+        read(tmp_path, zip_entry("bomb.bmp", bytes(45_000_000), compress_type=zipfile.ZIP_DEFLATED))
+
+
+def test_a_bomb_in_a_tar_gz_is_refused_also_where_it_would_only_be_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveTooLarge, match="100 times"):
+        read(tmp_path, tarred([("bomb.bmp", bytes(90_000_000))]))
+
+
+def test_many_files_that_are_too_much_together_are_refused(tmp_path: Path) -> None:
+    bounds = Bounds(entries=100, unpacked_bytes=50_000, file_bytes=10_000)
+    files = {f"{i}": bytes(9_000) for i in range(10)}
+    for data in (zipped(files), tarred(list(files.items()))):
+        with pytest.raises(ArchiveTooLarge, match="50,000 bytes"):
+            read(tmp_path, data, bounds)
+
+
+def test_one_file_that_is_too_large_is_refused_by_itself(tmp_path: Path) -> None:
+    bounds = Bounds(entries=100, unpacked_bytes=50_000, file_bytes=1_000)
+    for data in (zipped({"a": bytes(2_000), "b": b"y"}), tarred([("a", bytes(2_000)), ("b", b"y")])):
+        members = read(tmp_path, data, bounds)
+        assert "larger than 1,000 bytes" in str(members[0].refusal)
+        assert members[1].data == b"y"
+
+
+def test_a_hundred_thousand_entries_are_refused_before_any_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "many"
+    with zipfile.ZipFile(path, "w") as archive:
+        for index in range(100_000):
+            archive.writestr(f"{index}.png", b"")
+    with pytest.raises(ArchiveTooLarge, match="50,000 entries"):
+        next(read_archive(path, Bounds(50_000, 10**9, 10**6)))
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        for index in range(2_000):
+            archive.addfile(tarfile.TarInfo(f"{index}.png"))
+    with pytest.raises(ArchiveTooLarge, match="1,000 entries"):
+        next(read_archive(path, BOUNDS))
+
+
+def test_a_tar_header_that_claims_gigabytes_costs_nothing(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("pax")
+    info.type, info.size = tarfile.XHDTYPE, 8 * 2**30
+    data = gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+    with pytest.raises((BrokenArchive, ArchiveTooLarge)):
+        read(tmp_path, data)
+
+
+def pax(payload: bytes) -> bytes:
+    """An extended header, as it stands in a tar."""
+    info = special("pax", tarfile.XHDTYPE)
+    info.size = len(payload)
+    return info.tobuf(tarfile.GNU_FORMAT) + payload + bytes(-len(payload) % 512)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [pax(b"1" * 60_000), pax(b"=" * 99), pax(b"14 size=-1024\n"), pax(b"v" * 300_000)],
+    ids=["endless digits", "a record of no length", "a negative size", "longer than is taken"],
+)
+def test_a_hostile_extended_header_breaks_the_archive_at_once(tmp_path: Path, header: bytes) -> None:
+    began = time.monotonic()
+    with pytest.raises(BrokenArchive):
+        read(tmp_path, header + tarred([("a", b"x")], "w"))
+    assert time.monotonic() - began < 1
+
+
+def test_thousands_of_extended_headers_before_a_file_are_read_without_recursion(tmp_path: Path) -> None:
+    assert read(tmp_path, pax(b"10 a=bcde\n") * 3000 + tarred([("a", b"x")], "w")) == [Member("a", b"x")]
+
+
+@pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_names_of_a_tar_are_whole(tmp_path: Path, format: int) -> None:
+    name = "ordner/" * 30 + "Kratzer ä.png"
+    assert read(tmp_path, tarred([(name, b"x")], "w", format=format)) == [Member(name, b"x")]
+
+
+def test_a_sparse_file_is_refused_and_the_next_is_read(tmp_path: Path) -> None:
+    for header in (pax(b"22 GNU.sparse.major=1\n"), b""):
+        sparse = special("hole.png", tarfile.REGTYPE if header else tarfile.GNUTYPE_SPARSE)
+        data = header + sparse.tobuf(tarfile.GNU_FORMAT) + tarred([("a", b"x")], "w")
+        members = read(tmp_path, data)
+        assert "sparse" in str(refusals(members)["hole.png"])
+        assert members[1] == Member("a", b"x")
+
+
+def test_a_damaged_header_is_not_taken_for_the_end_of_a_tar(tmp_path: Path) -> None:
+    data = bytearray(tarred([(f"{i}.png", b"x" * 100) for i in range(6)], "w"))
+    data[3 * 1024 + 148] ^= 1
+    for damaged in (bytes(data), gzip.compress(bytes(data))):
+        with pytest.raises(BrokenArchive, match="checksum"):
+            read(tmp_path, damaged)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_whose_reads_cannot_be_bounded_is_not_unpacked(tmp_path: Path, method: int) -> None:
+    [member] = read(tmp_path, zip_entry("bomb.png", bytes(50_000_000), compress_type=method))
+    assert "use deflate" in str(member.refusal)
+
+
+def test_a_name_in_utf_8_is_read_where_the_zip_does_not_say_that_it_is(tmp_path: Path) -> None:
+    data = bytearray(zipped({"Risse ß/1.png": b"x"}))
+    for flags in (6, data.index(b"PK\x01\x02") + 8):
+        data[flags + 1] &= ~8
+    assert read(tmp_path, bytes(data)) == [Member("Risse ß/1.png", b"x")]
+
+
+def test_two_spellings_of_one_path_are_one_path(tmp_path: Path) -> None:
+    members = read(tmp_path, tarred([("./a/1.png", b"x"), ("a/1.png", b"y")]))
+    assert members == [Member("a/1.png", b"x"), Member("a/1.png", refusal="a second file of this name")]
+
+
+def test_a_zip_entry_without_a_name_does_no_harm(tmp_path: Path) -> None:
+    data = zipped({"n.png": b"x", "b": b"y"}).replace(b"n.png", b"\0.png")  # zipfile ends it at the zero
+    assert [member.data for member in read(tmp_path, data)] == [b"x", b"y"]
+
+
+def test_a_path_too_long_to_show_is_refused(tmp_path: Path) -> None:
+    [member] = read(tmp_path, zipped({"d" * 2000 + "/1.png": b"x"}))
+    assert "too long" in str(member.refusal)
+
+
+def test_names_that_are_no_text_are_made_printable(tmp_path: Path) -> None:
+    data = zipped({"bell.png": b"x"}).replace(b"bell.png", b"b\x07\xff\x00.png")
+    [member] = read(tmp_path, data)
+    assert member.path.isprintable()
+    member.path.encode()
+
+
+def test_a_zip_whose_directory_lies_about_its_size_is_broken(tmp_path: Path) -> None:
+    data = bytearray(zipped({"a": b"x"}))
+    end = data.index(b"PK\x05\x06")
+    data[end + 12 : end + 16] = struct.pack("<I", 40)
+    with pytest.raises(BrokenArchive):
+        read(tmp_path, bytes(data))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["zip", "tar", "tar.gz"]),
+    st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), max_size=8),
+    st.integers(0, 12_000),
+)
+def test_no_damage_ends_in_anything_but_files_or_a_refusal(
+    tmp_path: Path, kind: str, changes: list[tuple[int, int]], cut: int
+) -> None:
+    files = {f"a/{i}.png": bytes(range(200)) for i in range(3)}
+    data = zipped(files) if kind == "zip" else tarred(list(files.items()), "w" if kind == "tar" else "w:gz")
+    damaged = bytearray(data)
+    for position, value in changes:
+        damaged[position % len(damaged)] = value
+    try:
+        for member in read(tmp_path, bytes(damaged[:cut])):
+            assert member.path.isprintable()
+    except (NotAnArchive, BrokenArchive, ArchiveTooLarge) as error:
+        assert str(error)

@@ -1,0 +1,67 @@
+"""Files that appear whole or not at all, and claims that fence off whoever came before."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore, ClaimLost
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path)
+
+
+def test_what_is_published_is_never_overwritten(store: ArtifactStore) -> None:
+    for text in ("first", "second"):
+        with store.staged() as staged:
+            (staged / "file").write_text(text)
+            if text == "first":
+                store.publish(staged, store.path("place"))
+            else:
+                with pytest.raises(AlreadyPublished):
+                    store.publish(staged, store.path("place"))
+    assert store.path("place", "file").read_text() == "first"
+    assert not list(store.staging.iterdir())
+
+
+def test_a_later_claim_keeps_an_earlier_one_from_publishing_what_it_has_filled(store: ArtifactStore) -> None:
+    earlier = store.claim(store.path("claims"))
+    with pytest.raises(ClaimLost), earlier.staged() as staged:
+        (staged / "file").write_text("late")
+        later = store.claim(store.path("claims"))
+        store.publish(staged, store.path("place"))
+    assert not store.path("place").exists()
+    assert not earlier.held
+    with later.staged() as staged:
+        (staged / "file").write_text("right")
+        store.publish(staged, store.path("place"))
+    assert store.path("place", "file").read_text() == "right"
+
+
+def test_a_lost_claim_replaces_no_file(store: ArtifactStore) -> None:
+    earlier = store.claim(store.path("claims"))
+    earlier.write_bytes(store.path("sheet.png"), b"early")
+    store.claim(store.path("claims"))
+    with pytest.raises(ClaimLost):
+        earlier.write_bytes(store.path("sheet.png"), b"late")
+    assert store.path("sheet.png").read_bytes() == b"early"
+
+
+def test_an_error_under_a_claim_that_is_held_stays_what_it_was(store: ArtifactStore) -> None:
+    claim = store.claim(store.path("claims"))
+    with pytest.raises(ZeroDivisionError), claim.staged():
+        raise ZeroDivisionError
+    assert claim.held
+    assert not list(claim.folder.iterdir())
+
+
+def test_a_lost_claim_stays_lost_however_many_come_at_once(store: ArtifactStore) -> None:
+    place = store.path("claims")
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(lambda _: store.claim(place), range(64)))
+    held = [claim for claim in claims if claim.held]
+    assert len(held) == 1
+    assert [each.name for each in place.iterdir()] == [held[0].folder.name]
+    assert len({claim.folder for claim in claims}) == 64

@@ -1,0 +1,94 @@
+"""Published versions and their aliases."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.registry import SETTLED_NANOSECONDS, Registry, UnknownModel, VersionInUse
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(ArtifactStore(tmp_path))
+
+
+def publish(registry: Registry, job: str, model: str = "scratches") -> ModelVersion:
+    with registry.store.staged() as staged:
+        (staged / "generator.safetensors").write_bytes(job.encode())
+        return registry.publish(
+            model,
+            staged,
+            classes=["scratches"],
+            resolution=32,
+            mode="L",
+            preset="dcgan",
+            config={},
+            training_job=job,
+            dataset_digest="d",
+        )
+
+
+def test_versions_count_up_and_the_bare_name_is_the_newest(registry: Registry) -> None:
+    assert [publish(registry, job).ref for job in ("job-1", "job-2")] == ["scratches@1", "scratches@2"]
+    assert registry.resolve("scratches").version == 2
+    assert registry.resolve("scratches@1").version == 1
+    assert registry.weights("scratches", 1).read_bytes() == b"job-1"
+
+
+def test_a_job_publishes_once_however_often_it_tries(registry: Registry) -> None:
+    assert publish(registry, "job-1") == publish(registry, "job-1")
+    assert registry.model("scratches").versions == [1]
+
+
+def test_the_bare_name_is_production_where_it_is_set(registry: Registry) -> None:
+    for job in ("job-1", "job-2"):
+        publish(registry, job)
+    registry.set_alias("scratches", "production", 1)
+    assert registry.resolve("scratches").version == registry.resolve("scratches@production").version == 1
+    with pytest.raises(VersionInUse, match="production"):
+        registry.delete_version("scratches", "1")
+    registry.delete_alias("scratches", "production")
+    assert registry.resolve("scratches").version == 2
+
+
+def test_the_number_of_a_deleted_version_is_not_used_again(registry: Registry) -> None:
+    for job in ("job-1", "job-2"):
+        publish(registry, job)
+    registry.delete_version("scratches", "2")
+    registry.delete_version("scratches", "1")
+    with pytest.raises(UnknownModel):
+        registry.model("scratches")
+    assert publish(registry, "job-3").version == 3
+
+
+@pytest.mark.parametrize(
+    "reference", ["dents", "scratches@7", "scratches@staging", "scratches@", "../scratches", "scratches@1@1", ""]
+)
+def test_what_is_not_there_is_refused_with_what_is(registry: Registry, reference: str) -> None:
+    publish(registry, "job-1")
+    with pytest.raises(UnknownModel):
+        registry.resolve(reference)
+
+
+def test_what_another_process_changes_is_seen_at_once(registry: Registry) -> None:
+    """Models are kept in memory by their folders' stamps."""
+    another = Registry(registry.store)
+    for number in range(1, 6):
+        publish(another, f"job-{number}")
+        assert registry.resolve("scratches").version == number
+        another.set_alias("scratches", "production", 1)
+        assert registry.resolve("scratches").version == 1
+        # A stamp that is old enough for the model to be kept by it. Not a wait for something to happen.
+        time.sleep(2 * SETTLED_NANOSECONDS / 1e9)
+        assert registry.resolve("scratches").version == 1
+        another.set_alias("scratches", "production", number)
+        assert registry.resolve("scratches").version == number
+        another.delete_alias("scratches", "production")
+        assert registry.resolve("scratches").version == number
+    another.delete_version("scratches", "5")
+    assert registry.resolve("scratches").version == 4
+    with pytest.raises(UnknownModel):
+        registry.resolve("scratches@5")
