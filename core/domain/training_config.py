@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from flawsmith.core.domain.job_config import TRAINER_FIELDS, JobConfig
 from flawsmith.core.domain.presets.preset import Length, Preset
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.records import Dataset, ModelVersion
 from flawsmith.core.domain.training_request import TrainingRequest
 
 FEWEST_DISTINCT = 2  # photographs of a type
-TRAINER_FIELDS = ("resolution", "channels", "seed")  # of `JobConfig`; the trainer of every preset needs them
 
 
 class CannotTrain(Exception):
@@ -23,25 +21,6 @@ class CannotTrain(Exception):
 
 class WrongConfig(Exception):
     """A stored configuration does not have the fields of its preset; the message names them."""
-
-
-class JobConfig(BaseModel):
-    """The part of a job's configuration that every preset has; the preset's overrides stand beside it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    resolution: int
-    channels: int  # 1: gray, 3: RGB
-    classes: list[str]
-    seed: int
-    epochs: int | None
-    steps_per_epoch: int
-    total_steps: int
-    priority: int
-    max_seconds: float | None
-    patience: int | None
-    deterministic: bool
-    init_from: str | None  # such as scratches@2
 
 
 def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | None = None) -> dict[str, Any]:

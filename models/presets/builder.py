@@ -19,16 +19,12 @@ class PresetBuilder:
     `flawsmith.core.domain.presets.registry`.
 
     Attributes:
-        name: of the preset.
-        build_trainer: a run at its first step, of
-            the configuration: resolution, channels, seed and every override of the preset, no more and no less;
-            images, (N, channels, resolution, resolution) uint8 on the CPU;
-            the defect type of each, (N,) int64;
-            the number of defect types;
-            the device for the networks.
-        build_generator: the generator, with weights yet to be loaded, of
-            a configuration with at least resolution, channels and what shapes the generator's weights;
-            the number of defect types.
+        name: the preset's name.
+        build_trainer: makes a trainer at its first step. Arguments: a configuration of exactly ``resolution``,
+            ``channels``, ``seed`` and the preset's overrides; images, (N, channels, resolution, resolution) uint8 on
+            the CPU; the defect type of each image, (N,) int64; the number of types; the device for the networks.
+        build_generator: makes a generator of random weights. Arguments: a configuration with at least ``resolution``,
+            ``channels`` and the overrides that shape the generator; the number of types.
     """
 
     name: str

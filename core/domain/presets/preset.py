@@ -52,10 +52,10 @@ class Preset:
     default_resolution: int
     default_epochs: int | None = None  # None: `default_length` has a rule of its own
     shaping: tuple[str, ...]  # overrides that decide the shapes of the networks' weights, beside the resolution
-    renamed_fields: ClassVar[Mapping[str, str]] = {}  # name in configurations of earlier releases -> name of today
-    added_fields: ClassVar[
-        Mapping[str, Any]
-    ] = {}  # field that earlier configurations lack -> the value it had in effect
+    # Of configurations stored by earlier releases: each field's name then and today, and the values in effect before a
+    # field was added.
+    renamed_fields: ClassVar[Mapping[str, str]] = {}
+    added_fields: ClassVar[Mapping[str, Any]] = {}
 
     def default_length(self, dataset: Dataset, batch_size: int) -> Length:
         """How long a job trains that names no length."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 
 from flawsmith.core.domain import presets
+from flawsmith.core.domain.job_config import JobConfig
 from flawsmith.core.domain.presets.preset import Preset
 
 SEAM = ("preset", "registry")  # the modules of this package that are no preset
@@ -41,10 +42,13 @@ class PresetRegistry:
         """Adds a preset; adding it again changes nothing.
 
         Raises:
-            ValueError: another preset has its name, or its overrides lack ``batch_size``.
+            ValueError: another preset has its name, its overrides lack ``batch_size`` or repeat a field of `JobConfig`.
         """
-        if "batch_size" not in preset.overrides.model_fields:
+        fields = preset.overrides.model_fields.keys()
+        if "batch_size" not in fields:
             raise ValueError(f"the overrides of preset '{preset.name}' must have a batch_size")
+        if taken := fields & JobConfig.model_fields.keys():
+            raise ValueError(f"rename overrides of preset '{preset.name}': every job has a {', '.join(sorted(taken))}")
         if self._presets.setdefault(preset.name, preset) is not preset:
             raise ValueError(f"two presets are named '{preset.name}'; rename one of them")
 

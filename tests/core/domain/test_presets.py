@@ -6,13 +6,13 @@ from flawsmith.core.domain.presets.preset import Length, Overrides, Preset
 from flawsmith.core.domain.presets.registry import PRESETS, PresetRegistry
 
 
-class NoOverrides(Overrides):
+class BatchSizeAlone(Overrides):
     batch_size: int = 1
 
 
 class Another(Preset):
     name = "dcgan"
-    overrides = NoOverrides
+    overrides = BatchSizeAlone
 
 
 def test_two_presets_of_one_name_are_refused() -> None:
@@ -28,6 +28,17 @@ def test_overrides_without_a_batch_size_are_refused() -> None:
     preset = Another()
     preset.overrides = Overrides
     with pytest.raises(ValueError, match="'dcgan' must have a batch_size"):
+        PresetRegistry().add(preset)
+
+
+class WithASeed(BatchSizeAlone):
+    seed: int = 0
+
+
+def test_overrides_named_as_a_field_of_every_job_are_refused() -> None:
+    preset = Another()
+    preset.overrides = WithASeed
+    with pytest.raises(ValueError, match="every job has a seed"):
         PresetRegistry().add(preset)
 
 
