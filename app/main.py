@@ -21,6 +21,7 @@ from flawsmith.app.events import Events
 from flawsmith.app.instrumentation import Observation
 from flawsmith.app.routes import datasets, generate, models, operations, training_jobs
 from flawsmith.app.sampling import Sampling
+from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async
 from flawsmith.core.live.reaper import Reaper
 from flawsmith.core.logs import configure_logging
@@ -36,6 +37,7 @@ DRAIN_SECONDS = 8  # of `docker stop`'s ten, for requests in hand
 
 def create_app(settings: Settings) -> FastAPI:
     """The application, wired; `observed` it is what a server runs."""
+    PRESETS.load(settings.extra_preset_packages)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -39,7 +39,7 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from flawsmith.core.domain.presets import CannotTrain
+from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.jobs import JobEnded, UnknownJob
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
 from flawsmith.core.store.datasets import TooFewImages, UnknownDataset

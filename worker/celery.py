@@ -17,6 +17,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from prometheus_client import start_http_server
 from redis.exceptions import RedisError
 
+from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.live.connections import QUICK_SECONDS, connect
 from flawsmith.core.live.reaper import Reaper
 from flawsmith.core.live.task_queues import (
@@ -33,6 +34,7 @@ from flawsmith.core.live.task_queues import (
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
 from flawsmith.core.settings import get_settings
+from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
 
 log = logging.getLogger(__name__)
@@ -91,6 +93,8 @@ def run_worker(queue: str) -> None:
     settings = get_settings()
     if queue not in QUEUES:
         raise ValueError(f"unknown queue '{queue}'; the queues are {', '.join(QUEUES)}")
+    PRESETS.load(settings.extra_preset_packages)
+    BUILDERS.load(settings.extra_preset_packages)
     os.nice(NICENESS[queue])
     # Celery warns root of pickled messages; here they are JSON, and nothing else is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)

@@ -5,7 +5,9 @@ import shutil
 
 import torch
 
+from flawsmith.core.domain.presets.registry import UnknownPreset
 from flawsmith.core.domain.records import Job
+from flawsmith.core.domain.training_config import WrongConfig
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.registry import UnknownModel
@@ -13,7 +15,7 @@ from flawsmith.worker.checkpoints import DiskFull, checkpoint_bytes, is_disk_ful
 from flawsmith.worker.training_run import Diverged
 
 MEGABYTE = 10**6
-LASTING = (Diverged, UnknownDataset, UnknownModel)
+LASTING = (Diverged, UnknownDataset, UnknownModel, UnknownPreset, WrongConfig)
 """What another attempt would only meet again."""
 
 

@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from flawsmith.core.domain.health import MAX_MEMORIZATION_RATE, data_warnings, diverged, judge
-from flawsmith.core.domain.presets import EVALUATIONS
 from flawsmith.core.domain.records import Health, Job, StopReason
+from flawsmith.core.domain.training_config import trainer_config
+from flawsmith.core.domain.training_request import EVALUATIONS
 from flawsmith.core.services import Services
 from flawsmith.models.presets.registry import build_trainer
 from flawsmith.models.training.state import below
@@ -207,7 +208,9 @@ class Run:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes on where the checkpoint stands."""
-        self.trainer.load_state_dict(checkpoint.state)
+        beside = ("process.", "best.")  # see `checkpoint`
+        own = {name: value for name, value in checkpoint.state.items() if not name.startswith(beside)}
+        self.trainer.load_state_dict(own)
         self.history, self.saved_step = checkpoint.history, checkpoint.step
         self.trained_seconds = checkpoint.trained_seconds
         self._states = checkpoint.random_states, below(checkpoint.state, "process")
@@ -301,7 +304,7 @@ def load_or_resume(job: Job, services: Services, device: torch.device, threads: 
     images, type_index, classes = services.datasets.load(job.dataset, job.config["resolution"])
     trainer = build_trainer(
         job.preset,
-        job.config,
+        trainer_config(job.preset, job.config),
         torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         torch.from_numpy(type_index),
         len(classes),

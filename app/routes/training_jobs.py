@@ -14,8 +14,10 @@ from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
 from flawsmith.app.problems import PNG, Problem, documented, invalid, of_pydantic
 from flawsmith.core.domain.health import data_warnings, judge
-from flawsmith.core.domain.presets import PRESETS, TrainingRequest, request_schema, resolve
+from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.records import Job, JobState
+from flawsmith.core.domain.training_config import resolve
+from flawsmith.core.domain.training_request import TrainingRequest, request_schema
 from flawsmith.core.live.jobs import JobEnded
 from flawsmith.core.logs import request_id
 from flawsmith.core.services import Services

@@ -16,9 +16,12 @@ from flawsmith.models.training.state import copied_weights, flat_state, forget, 
 from flawsmith.models.training.trainer import Networks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DcganConfig:
-    """A run's numbers; their defaults, bounds and units are documented with the preset's words."""
+    """What a run is configured by; for bounds, defaults and units see `core.domain.presets.dcgan`.
+
+    No field has a default here: a missing one is an error.
+    """
 
     resolution: int
     channels: int
@@ -31,7 +34,7 @@ class DcganConfig:
     beta1: float
     beta2: float
     batch_size: int
-    precision: str = "float32"  # as in jobs from before it could be chosen
+    precision: str
 
 
 class DcganTrainer:

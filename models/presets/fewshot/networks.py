@@ -24,6 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flawsmith.models.presets.generator import PresetGenerator
+
 SMALLEST = 4  # height and width of the generator's first and the discriminator's last feature map, in pixels
 # How many times the channels of the narrowest feature maps the widest have. Detail is where the generator is short of
 # channels, and coarse layout where the discriminator is.
@@ -58,7 +60,7 @@ def one_hot(type_index: Tensor, types: int, dtype: torch.dtype) -> Tensor:
     return F.one_hot(type_index, types).to(dtype)
 
 
-class Generator(nn.Module):
+class Generator(PresetGenerator):
     """Latents to images.
 
     Args:

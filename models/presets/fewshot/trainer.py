@@ -37,9 +37,12 @@ LOOKED_AT = 64  # photographs of each kind and type, for the discriminator's gap
 BETA1, BETA2 = 0.0, 0.99  # of Adam: R3GAN, arXiv:2501.05441, and StyleGAN2, arXiv:1912.04958
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FewshotConfig:
-    """A run's numbers; their defaults, bounds and units are documented with the preset's words."""
+    """What a run is configured by; for bounds, defaults and units see `core.domain.presets.fewshot`.
+
+    No field has a default here: a missing one is an error.
+    """
 
     resolution: int
     channels: int
@@ -49,16 +52,16 @@ class FewshotConfig:
     discriminator_width: int
     learning_rate: float
     gradient_penalty: float
-    average_images: int
+    ema_half_life_images: int
     augment_probability: float
     augment_shift: float
     augment_brightness: float
     augment_contrast: float
+    horizontal_flip: bool | None
+    vertical_flip: bool | None
+    transposition: bool | None
     batch_size: int
-    horizontal_flip: bool | None = None
-    vertical_flip: bool | None = None
-    transposition: bool | None = None
-    cuda_graph: bool = False
+    cuda_graph: bool
 
 
 class FewshotTrainer:
@@ -280,9 +283,9 @@ class FewshotTrainer:
         return {"generator_loss": loss.detach()}
 
     def _average_generator(self) -> None:
-        """Exponential moving average whose half-life is `average_images`, or a twentieth of the images seen before."""
+        """Generator EMA; half-life: `ema_half_life_images`, or a twentieth of the images shown while that is less."""
         seen = self.completed_steps * self.config.batch_size
-        half_life = min(self.config.average_images, seen / 20)
+        half_life = min(self.config.ema_half_life_images, seen / 20)
         keep = 0.5 ** (self.config.batch_size / half_life) if half_life else 0.0
         averages: list[Tensor] = list(self.generator_ema.parameters())
         weights: list[Tensor] = list(self.generator.parameters())
