@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
-from flawsmith.app.problems import documented
+from flawsmith.app.problems import Responses, documented
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
 from flawsmith.core.logs import request_id
@@ -42,42 +42,39 @@ def add_job_routes(router: APIRouter, kind: JobKind) -> None:
 
 
 def _add_reading(router: APIRouter, kind: JobKind) -> None:
-    record: Any = kind.record
+    page: Any = Page[kind.record]  # type: ignore[name-defined]
 
     def list_jobs(
         services: ServicesDep, state: JobState | None = None, limit: Limit = 50, cursor: Cursor = None
-    ) -> Page[Any]:
+    ) -> Any:
+        """Newest first."""
         jobs = services.jobs.page(kind, state, limit + 1, decode(cursor))
         more = len(jobs) > limit
-        return Page(items=jobs[:limit], next_cursor=encode(jobs[limit - 1].id) if more else None)
+        return page(items=jobs[:limit], next_cursor=encode(jobs[limit - 1].id) if more else None)
 
-    def get_job(job_id: JobId, services: ServicesDep) -> Job:
+    def get_job(job_id: JobId, services: ServicesDep) -> Any:
+        """One job."""
         return services.jobs.get(job_id, kind)
 
     def follow_events(job_id: JobId, request: Request, services: ServicesDep) -> StreamingResponse:
+        """Server-sent events: `progress`, `state` and the kind's own. Ends with the job; `Last-Event-ID` resumes."""
         job = services.jobs.get(job_id, kind)
         events = request.app.state.events.follow(job.id, request.headers.get("last-event-id"))
         return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    name = f"{kind.name} job"
-    router.get(
-        "", response_model=Page[record], responses=documented(), name=f"List {name}s", description="Newest first."
-    )(list_jobs)
-    router.get("/{job_id}", response_model=record, responses=documented(404), name=f"Get {name}")(get_job)
-    router.get(
-        "/{job_id}/events",
-        response_class=Response,
-        responses=documented(404, also={200: {"content": {"text/event-stream": {}}}}),
-        name=f"Follow {name}",
-        description="Server-sent events `progress`, `state` and the kind's own. The stream ends with the job; "
-        "`Last-Event-ID` resumes it.",
-    )(follow_events)
+    name = f"{kind.name}_job"
+    stream: dict[str, Any] = {"content": {"text/event-stream": {}}}
+    router.get("", name=f"list_{name}s", response_model=page, responses=documented())(list_jobs)
+    router.get("/{job_id}", name=f"get_{name}", response_model=kind.record, responses=documented(404))(get_job)
+    events_answers = documented(404, also={200: stream})
+    router.get("/{job_id}/events", name=f"{name}_events", response_class=Response, responses=events_answers)(
+        follow_events
+    )
 
 
 def _add_control(router: APIRouter, kind: JobKind) -> None:
-    name, record = f"{kind.name} job", kind.record
-
-    def cancel_job(job_id: JobId, services: ServicesDep, response: Response) -> Job:
+    def cancel_job(job_id: JobId, services: ServicesDep, response: Response) -> Any:
+        """Ends the job and keeps its checkpoints."""
         services.jobs.get(job_id, kind)
         try:
             return services.jobs.cancel(job_id)
@@ -85,31 +82,22 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
             response.status_code = 200
             return error.job
 
-    def resume_job(job_id: JobId, services: ServicesDep) -> Job:
+    def resume_job(job_id: JobId, services: ServicesDep) -> Any:
+        """Continues a failed or cancelled job from its last checkpoint."""
         services.jobs.get(job_id, kind)
         job = services.jobs.resume(job_id)
         _enqueue(services, job)
         return job
 
-    ended: dict[int | str, dict[str, Any]] = {
-        200: {"model": record, "description": "It had ended already; nothing was changed"}
-    }
-    router.post(
-        "/{job_id}/cancel",
-        status_code=202,
-        response_model=record,
-        responses=documented(404, 409, also=ended),
-        name=f"Cancel {name}",
-        description="Ends the job and keeps its checkpoints.",
-    )(cancel_job)
-    router.post(
-        "/{job_id}/resume",
-        status_code=202,
-        response_model=record,
-        responses=documented(404, 409),
-        name=f"Resume {name}",
-        description="Continues a failed or cancelled job from its last checkpoint.",
-    )(resume_job)
+    unchanged: Responses = {200: {"model": kind.record, "description": "It had ended already; nothing was changed"}}
+    for action, call, also in (("cancel", cancel_job, unchanged), ("resume", resume_job, None)):
+        router.post(
+            f"/{{job_id}}/{action}",
+            name=f"{action}_{kind.name}_job",
+            status_code=202,
+            response_model=kind.record,
+            responses=documented(404, 409, also=also),
+        )(call)
 
 
 def _enqueue(services: Services, job: Job) -> None:
