@@ -117,6 +117,21 @@ def test_a_busy_worker_proves_nothing_about_the_queue(
     assert queues.sent == []
 
 
+def test_a_leased_job_with_a_message_hides_no_orphan(
+    jobs: JobRepository, queues: QueueWithoutBroker, reaper: JobReaper, empty_redis: redis.Redis
+) -> None:
+    running, ended, orphan = create(jobs), create(jobs), create(jobs)
+    queues.issue_segment(running)
+    leases = [Lease(empty_redis, job.id, KIND.queue) for job in (running, ended)]
+    assert all(lease.acquire() for lease in leases)
+    jobs.cancel(ended.id)
+    for _ in range(2):
+        reaper.look()
+    for lease in leases:
+        lease.release()
+    assert queues.sent == [orphan.id]
+
+
 def test_a_job_cancelled_while_it_waits_is_not_requeued(
     jobs: JobRepository, queues: QueueWithoutBroker, reaper: JobReaper
 ) -> None:
