@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     )
     segment_seconds: float = Field(60.0, gt=0, description="longest time one training task runs, in seconds")
     threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: one a core")
+    job_kinds: str = Field(
+        "", description="comma-separated modules with kinds of job from outside Flawsmith; each has a `KIND`"
+    )
     device: str = Field("auto", description="`auto` (CUDA where there is one), `cpu` or `cuda:N`")
     preset_packages: str = Field(
         "",

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from flawsmith.core.domain.health import MAX_MEMORIZATION_RATE, data_warnings, diverged, judge
-from flawsmith.core.domain.records import Health, Job, StopReason
+from flawsmith.core.domain.job_kinds.training import StopReason, TrainingJob
+from flawsmith.core.domain.records import Health
 from flawsmith.core.domain.training_config import trainer_config
 from flawsmith.core.domain.training_request import EVALUATIONS
 from flawsmith.core.services import Services
@@ -60,7 +61,7 @@ class Run:
     says, for each time that it went back to its best networks, at which step and why.
     """
 
-    job: Job
+    job: TrainingJob
     dataset_digest: str
     trainer: Trainer
     device: torch.device
@@ -292,7 +293,7 @@ def _rank(evaluated: Mapping[str, float]) -> tuple[bool, float]:
     ) else math.inf
 
 
-def load_or_resume(job: Job, services: Services, device: torch.device, threads: int) -> Run:
+def load_or_resume(job: TrainingJob, services: Services, device: torch.device, threads: int) -> Run:
     """The job's run where its newest whole checkpoint stands, or at its start.
 
     Raises:
@@ -322,7 +323,7 @@ def load_or_resume(job: Job, services: Services, device: torch.device, threads: 
     return run
 
 
-def identity(job: Job, dataset_digest: str) -> dict[str, str]:
+def identity(job: TrainingJob, dataset_digest: str) -> dict[str, str]:
     """What a checkpoint must be of to be the job's: digests of its resolved configuration and of its dataset."""
     config = json.dumps(job.config, sort_keys=True).encode()
     return {"config_sha256": hashlib.sha256(config).hexdigest(), "dataset_digest": dataset_digest}

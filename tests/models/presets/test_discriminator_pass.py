@@ -60,7 +60,9 @@ def test_gradients_are_those_of_automatic_differentiation(conditioning: float) -
     network.conditioning.fill_(conditioning)
     types = torch.arange(PAIRS) % 2
     flips = torch.ones(2, dtype=torch.bool)
-    drawn = sample_augmentation(types, 32, Strength(1, 0.2, 0.3, 0.3), Symmetries(flips, flips, flips), torch.Generator())
+    drawn = sample_augmentation(
+        types, 32, Strength(1, 0.2, 0.3, 0.3), Symmetries(flips, flips, flips), torch.Generator()
+    )
     images = torch.randn(2 * PAIRS, 1, 32, 32, dtype=torch.float64, requires_grad=True)
 
     logits = network(augment(images, drawn), types.repeat(2))
