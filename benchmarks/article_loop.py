@@ -1,7 +1,7 @@
-"""The training loop of the 2019 article, as it was: what Flawsmith's own is compared with.
+"""The training loop of the 2019 article, unchanged: the reference for Flawsmith's own.
 
-Two passes of the discriminator, then the generator's, each with labels and binary cross-entropy on probabilities; all
-gradients everywhere; four numbers fetched at every step.
+Two passes of the discriminator, then one of the generator, each with labels and binary cross-entropy on probabilities.
+All gradients are computed, and four numbers are fetched from the device at every step.
 """
 
 import torch
@@ -15,7 +15,7 @@ from flawsmith.models.presets.dcgan.trainer import DcganConfig
 
 
 class ArticleLoop:
-    """A run on (N, C, H, W) uint8 images of one type, begun with the same weights as `DcganTrainer`'s."""
+    """Trains on (N, C, H, W) uint8 images of one type, from the same initial weights as `DcganTrainer`."""
 
     def __init__(self, config: DcganConfig, images: Tensor, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -25,7 +25,7 @@ class ArticleLoop:
         self.generator = Generator(config.resolution, config.channels, config.latent_size, config.generator_depth, 1)
         self.generator.to(device)
         self.discriminator = Discriminator(config.resolution, config.channels, config.discriminator_depth, 1)
-        self.discriminator.layers = nn.Sequential(*map(_articles_layer, self.discriminator.layers)).to(device)
+        self.discriminator.layers = nn.Sequential(*map(_as_in_article, self.discriminator.layers)).to(device)
         betas = (config.beta1, config.beta2)
         self.of_generator = Adam(self.generator.parameters(), config.generator_learning_rate, betas=betas)
         self.of_discriminator = Adam(self.discriminator.parameters(), config.discriminator_learning_rate, betas=betas)
@@ -33,7 +33,7 @@ class ArticleLoop:
         self.position = 0
 
     def step(self) -> dict[str, float]:
-        """One update of each network; the losses."""
+        """Updates each network once; returns the losses."""
         loss, size = nn.BCELoss(), self.config.batch_size
         if self.position >= len(self.order):
             self.order, self.position = torch.randperm(len(self.images), generator=self.random), 0
@@ -65,8 +65,8 @@ class ArticleLoop:
         }
 
 
-def _articles_layer(layer: nn.Module) -> nn.Module:
-    """A spectral convolution as the article had it, with the same weights: its kernel is divided in every pass."""
+def _as_in_article(layer: nn.Module) -> nn.Module:
+    """A spectral convolution as in the article, with the same weights: it divides its kernel in every pass."""
     if not isinstance(layer, SpectralConvolution):
         return layer
     outputs, inputs = layer.weight.shape[:2]

@@ -1,4 +1,4 @@
-"""A classifier of defect types that is trained on photographs, to ask what generated images show."""
+"""A classifier of defect types, trained on photographs, to check what generated images show."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,11 @@ FARTHEST_SHIFT = 4  # pixels
 
 
 def train_classifier(photographs: Tensor, type_index: Tensor, types: int) -> nn.Module:
-    """(N, C, side, side) uint8 and (N,) int64 -> a network from images, as `from_bytes` gives them, to type logits."""
+    """Trains on (N, C, side, side) uint8 and (N,) int64.
+
+    Returns:
+        A network from images, as `from_bytes` returns them, to one logit a type.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = _network(photographs.shape[1], types)
@@ -29,11 +33,11 @@ def train_classifier(photographs: Tensor, type_index: Tensor, types: int) -> nn.
     return network.eval()
 
 
-def named_right(network: nn.Module, images: Tensor, type_index: int) -> float:
-    """Share of (N, C, side, side) uint8 images that are taken for the type."""
+def share_classified_as(network: nn.Module, images: Tensor, type_index: int) -> float:
+    """Share of (N, C, side, side) uint8 images that are assigned to the type."""
     with torch.no_grad():
-        named = torch.cat([network(from_bytes(some)).argmax(1) for some in images.split(BATCH)])
-    return (named == type_index).float().mean().item()
+        predicted = torch.cat([network(from_bytes(some)).argmax(1) for some in images.split(BATCH)])
+    return (predicted == type_index).float().mean().item()
 
 
 def _network(channels: int, types: int) -> nn.Module:

@@ -10,7 +10,7 @@ from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.worker.checkpoints import DiskFull, checkpoint_bytes, is_disk_full
-from flawsmith.worker.training_run import Diverged
+from flawsmith.worker.rollback import Diverged
 
 MEGABYTE = 10**6
 LASTING = (Diverged, UnknownDataset, UnknownModel)

@@ -23,7 +23,8 @@ from flawsmith.worker.celery import app, device, quick_services, services, stopp
 from flawsmith.worker.checkpoints import newest_step, save_checkpoint
 from flawsmith.worker.failures import LASTING, reason_for
 from flawsmith.worker.qualification import qualify
-from flawsmith.worker.training_run import Run, load_or_resume
+from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
+from flawsmith.worker.training_run import Run
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +215,7 @@ class _Checkpoints:
         """Raises ClaimLost where another worker has the job."""
         assert self.lease.publishing is not None
         run, begun = self.run, time.monotonic()
-        save_checkpoint(services().store, self.lease.publishing, run.job.id, run.checkpoint())
+        save_checkpoint(services().store, self.lease.publishing, run.job.id, to_checkpoint(run))
         run.saved_step, self.saved_at = run.step, time.monotonic()
         run.checkpoint_seconds = self.saved_at - begun
         CHECKPOINT_SECONDS.observe(run.checkpoint_seconds)
