@@ -17,7 +17,7 @@ def _prepare(photographs: Photographs) -> Measurement:
 MEASURES = (
     Measure(
         name="nearest_distance",
-        meaning="mean distance of samples to the nearest training photograph, in pixels, 0 to 2; 0 for copies",
+        meaning="mean distance of samples to the nearest training photograph; 0 for copies, at most 2",
         better=None,
         prepare=_prepare,
     ),
