@@ -1,10 +1,10 @@
-"""Photographs a second in training, against the limit of the machine's arithmetic.
+"""How many photographs a second are trained on, beside what the machine's arithmetic allows.
 
     python -m benchmarks.training [--resolution 64] [--rounds 5] [--threads 2] [--device cpu]
 
-Each round measures every contender once: the article's own loop, the preset `dcgan` (the same mathematics) in float32
-and in bfloat16, and the preset `fewshot`. The limit is the rate of a large matrix product, measured in the same process
-and precision, divided by the operations in a step of the contender.
+In each round every contender has its turn: the article's own loop, the preset `dcgan` (the same mathematics) in float32
+and in bfloat16, and the preset `fewshot`. The limit is what a large matrix product reaches in the same run, in the same
+precision, divided by the multiplications that a step of the contender takes.
 """
 
 import argparse
@@ -32,12 +32,12 @@ WARM_STEPS = 3
 
 @dataclass
 class Contender:
-    """Trains one batch at each call of ``step``."""
+    """Something that trains a batch at each call."""
 
     step: Callable[[], Any]
     batch: int
     precision: str
-    finish: Callable[[], None]  # waits for the device
+    finish: Callable[[], None]  # waits for what the device is still at
     rates: list[float] = field(default_factory=list)
     flops: float = 0.0  # of an image
 
@@ -55,10 +55,10 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--resolution", type=int, default=64)
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--seconds", type=float, default=5.0, help="of one measurement")
+    options.add_argument("--seconds", type=float, default=5.0, help="of a turn")
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--device", default="cpu")
-    options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="overrides of dcgan")
+    options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="of dcgan")
     options.add_argument("--fewshot", nargs="*", default=[], metavar="NAME=VALUE", help="overrides of fewshot")
     given = options.parse_args()
     torch.set_num_threads(given.threads)
@@ -129,16 +129,16 @@ def _config(preset: str, resolution: int, overrides: dict[str, Any]) -> dict[str
 
 
 def _product_rate(precision: torch.dtype, device: torch.device, seconds: float) -> float:
-    """Operations a second; a multiplication and an addition count as two."""
+    """Operations a second, a multiplication and an addition being two."""
     left, right = (torch.randn(PRODUCT, PRODUCT, device=device).to(precision) for _ in range(2))
     begun, products = time.perf_counter(), 0
-    while (elapsed := time.perf_counter() - begun) < seconds:
+    while (taken := time.perf_counter() - begun) < seconds:
         product = left @ right
         products += 1
         if device.type == "cuda":
             torch.cuda.synchronize()
     del product
-    return 2 * PRODUCT**3 * products / elapsed
+    return 2 * PRODUCT**3 * products / taken
 
 
 def _print(contenders: dict[str, Contender], products: dict[str, float]) -> None:
