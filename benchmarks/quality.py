@@ -50,23 +50,7 @@ class Photographs:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("photographs", type=Path)
-    options.add_argument("--types", nargs="+", help="folders of the archive; default: all")
-    options.add_argument("--preset", choices=list(PRESETS), default="fewshot")
-    options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="of the preset")
-    options.add_argument("--resolution", type=int, default=64)
-    options.add_argument("--seconds", type=float, nargs="+", required=True, help="training times at which to measure")
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--device", default="cpu")
-    options.add_argument(
-        "--training", type=int, help="photographs of each type to train on; default: all that are not held out"
-    )
-    options.add_argument("--holdout", type=int, default=100, help="photographs of each type never trained on")
-    options.add_argument("--images", type=int, default=300, help="generated images of each type to measure")
-    options.add_argument("--picture", type=Path, help="where to write PNGs; seconds and type are added to the name")
-    given = options.parse_args()
+    given = _arguments()
     torch.set_num_threads(given.threads)
 
     photographs = _load(given)
@@ -92,6 +76,26 @@ def main() -> None:
             f"{shown:,} photographs shown, {shown / spent:.0f} a second"
         )
         _show(run, given, config, photographs, until)
+
+
+def _arguments() -> argparse.Namespace:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("photographs", type=Path)
+    options.add_argument("--types", nargs="+", help="folders of the archive; default: all")
+    options.add_argument("--preset", choices=list(PRESETS), default="fewshot")
+    options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="of the preset")
+    options.add_argument("--resolution", type=int, default=64)
+    options.add_argument("--seconds", type=float, nargs="+", required=True, help="training times at which to measure")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--device", default="cpu")
+    options.add_argument(
+        "--training", type=int, help="photographs of each type to train on; default: all that are not held out"
+    )
+    options.add_argument("--holdout", type=int, default=100, help="photographs of each type never trained on")
+    options.add_argument("--images", type=int, default=300, help="generated images of each type to measure")
+    options.add_argument("--picture", type=Path, help="where to write PNGs; seconds and type are added to the name")
+    return options.parse_args()
 
 
 def _load(given: argparse.Namespace) -> Photographs:

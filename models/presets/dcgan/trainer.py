@@ -106,20 +106,11 @@ class DcganTrainer:
         discriminator_loss.backward()
         self.discriminator_optimiser.step()
 
-        # The generator's gradient passes through the discriminator; the discriminator's own is not needed here.
-        self.discriminator.requires_grad_(False)
-        self.generator_optimiser.zero_grad()
-        with self._precision():
-            deceived_logits = self.discriminator(fake, type_index).float()
-        generator_loss = real_loss(deceived_logits)
-        generator_loss.backward()
-        self.generator_optimiser.step()
-        self.discriminator.requires_grad_(True)
-
+        generator_loss = self._update_generator(fake, type_index)
         self.completed_steps += 1
         return {
             "discriminator_loss": discriminator_loss.detach(),
-            "generator_loss": generator_loss.detach(),
+            "generator_loss": generator_loss,
             "real_score": real_logits.detach().sigmoid().mean(),
             "fake_score": fake_logits.detach().sigmoid().mean(),
         }
@@ -166,6 +157,19 @@ class DcganTrainer:
         load_flat_state(state, self._modules(), self._optimisers())
         self.learning_rate_reductions = int(state.get("learning_rate_reductions", 0))  # missing in older states
         self._set_rates()
+
+    def _update_generator(self, fake: Tensor, type_index: Tensor) -> Tensor:
+        """Updates the generator against the updated discriminator; returns its loss."""
+        # The gradient passes through the discriminator; the discriminator's own is not needed here.
+        self.discriminator.requires_grad_(False)
+        self.generator_optimiser.zero_grad()
+        with self._precision():
+            logits = self.discriminator(fake, type_index).float()
+        loss = real_loss(logits)
+        loss.backward()
+        self.generator_optimiser.step()
+        self.discriminator.requires_grad_(True)
+        return loss.detach()
 
     def _set_rates(self) -> None:
         config = self.config
