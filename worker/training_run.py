@@ -13,7 +13,7 @@ from flawsmith.core.domain.health import diverged, judge
 from flawsmith.core.domain.records import Health, Job, StopReason
 from flawsmith.models.quality.registry import LEADING, MEASURES
 from flawsmith.models.training.trainer import Trainer
-from flawsmith.worker.best_step import Best, evaluations_without_improvement, is_best
+from flawsmith.worker.best_step import COPIES, Best, evaluations_without_improvement, is_best
 from flawsmith.worker.cadence import Cadence
 from flawsmith.worker.determinism import (
     RandomStates,
@@ -135,7 +135,7 @@ class Run:
         signals = self.trainer.evaluate()
         self.history[-1] |= signals
         if is_best(self.history):
-            memorization_rate = signals.get("memorization_rate", 0.0)
+            memorization_rate = signals.get(COPIES.name, 0.0)
             self.best = Best(self.step, signals[LEADING], memorization_rate, self.trainer.networks())
         last_rollback = self.rollbacks[-1][0] if self.rollbacks else 0
         if words := diverged(self.history, last_rollback, MEASURES):
