@@ -1,13 +1,13 @@
-"""Conversion between bytes and network values."""
+"""Images as bytes."""
 
 import torch
 from torch import Tensor, nn
 
 
 def render(generator: nn.Module, latents: Tensor, type_index: Tensor) -> Tensor:
-    """Samples these latents: (B, C, H, W) uint8 on the CPU. The generator's mode is restored.
+    """Images of these latents as bytes: (B, C, H, W) uint8 on the CPU; the generator's mode is left as it was.
 
-    In evaluation mode batch norm uses its running statistics, so no image depends on its neighbours.
+    In evaluation mode batch norm uses its running statistics, so that no image depends on its neighbours.
     """
     training = generator.training
     generator.eval()

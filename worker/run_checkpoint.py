@@ -20,7 +20,7 @@ from flawsmith.worker.training_run import Run
 
 log = logging.getLogger(__name__)
 
-NETWORKS = ("generator", "discriminator")
+NETWORKS = ("generator", "discriminator")  # of the best step
 
 
 def load_or_resume(job: Job, services: Services, device: torch.device, threads: int) -> Run:
@@ -82,7 +82,9 @@ def to_checkpoint(run: Run) -> Checkpoint:
 
 def restore(run: Run, checkpoint: Checkpoint) -> None:
     """Puts a run that has not begun where its checkpoint is."""
-    run.trainer.load_state_dict(checkpoint.state)
+    others = ("process.", "best.")
+    own = {name: value for name, value in checkpoint.state.items() if not name.startswith(others)}
+    run.trainer.load_state_dict(own)
     run.history, run.saved_step = checkpoint.history, checkpoint.step
     run.trained_seconds = checkpoint.trained_seconds
     run.random_states = checkpoint.random_states, below(checkpoint.state, "process")
