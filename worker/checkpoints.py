@@ -1,4 +1,4 @@
-"""Checkpoints of a training run in the artifact store: safetensors and JSON, whole or not there."""
+"""Checkpoints of a training run in the artifact store: safetensors and JSON, published atomically."""
 
 import errno
 import hashlib
@@ -24,12 +24,12 @@ from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore, Clai
 log = logging.getLogger(__name__)
 
 KEPT = 3
-# Another error of the operating system says nothing of the file: it is the disk's or the network's, and may pass.
+# Other operating system errors come from the disk or the network and may pass; they are no damage of the file.
 _DAMAGE = (FileNotFoundError, ValueError, KeyError, TypeError, SafetensorError)
 
 
 class DiskFull(OSError):
-    """There is no room for a checkpoint of ``needed`` bytes."""
+    """The disk has no room for a checkpoint of ``needed`` bytes."""
 
     def __init__(self, needed: int) -> None:
         super().__init__(errno.ENOSPC, "no space left for a checkpoint")
@@ -40,8 +40,8 @@ class DiskFull(OSError):
 class Checkpoint:
     """A run at a step.
 
-    ``state`` is flat: the trainer's tensors, those of the best networks so far, torch's random states. ``run`` says
-    which run it is of: digests of its resolved configuration and its dataset. The rest is JSON.
+    ``state`` is flat: the trainer's tensors, those of the best networks so far, torch's random states. ``run``
+    identifies the run by digests of its resolved configuration and its dataset. The rest is JSON.
     """
 
     step: int
@@ -57,11 +57,11 @@ class Checkpoint:
 
 
 def save_checkpoint(store: ArtifactStore, claim: Claim, job_id: str, checkpoint: Checkpoint) -> None:
-    """Publishes a checkpoint in one step, then drops all but the newest `KEPT`.
+    """Publishes a checkpoint atomically, then deletes all but the newest `KEPT`.
 
     Raises:
         ClaimLost: another worker has the job.
-        DiskFull: there is no room; the checkpoints before stay as they are.
+        DiskFull: there is no room; earlier checkpoints are unchanged.
     """
     folder = _folder(store, job_id)
     place = folder / f"{checkpoint.step:09d}"
@@ -70,8 +70,8 @@ def save_checkpoint(store: ArtifactStore, claim: Claim, job_id: str, checkpoint:
             _write(staged, checkpoint)
             try:
                 store.publish(staged, place)
-            except AlreadyPublished:  # an attempt before came as far: the same step is the same state, if it is whole
-                if _whole(place, checkpoint.run):
+            except AlreadyPublished:  # by an earlier attempt: the same step is the same state, if it is valid
+                if _is_valid(place, checkpoint.run):
                     return
                 store.delete(place)
                 store.publish(staged, place)
@@ -84,18 +84,18 @@ def save_checkpoint(store: ArtifactStore, claim: Claim, job_id: str, checkpoint:
 
 
 def newest_step(store: ArtifactStore, job_id: str) -> int:
-    """Of the newest checkpoint, whole or not; 0 where there is none."""
+    """Step of the newest checkpoint, valid or not; 0 if there is none."""
     folder = _folder(store, job_id)
     return max((int(place.name) for place in folder.iterdir()), default=0) if folder.exists() else 0
 
 
 def newest_checkpoint(store: ArtifactStore, job_id: str, run: dict[str, str]) -> Checkpoint | None:
-    """The run's newest whole checkpoint; one that is damaged, or another run's, is passed over, and said so.
+    """The run's newest valid checkpoint. Logs and moves away a damaged one, or one of another run.
 
-    What is passed over is put aside, beside the checkpoints: it must neither push whole ones out nor count as progress.
+    It is moved to a folder beside the checkpoints, so that it neither displaces valid ones nor counts as progress.
 
     Raises:
-        OSError: one cannot be read, which is no damage of its own.
+        OSError: a checkpoint cannot be read, for a reason other than damage.
     """
     folder = _folder(store, job_id)
     for place in sorted(folder.iterdir(), reverse=True) if folder.exists() else []:
@@ -103,20 +103,20 @@ def newest_checkpoint(store: ArtifactStore, job_id: str, run: dict[str, str]) ->
             return _read(place, run)
         except _DAMAGE as error:
             log.warning("job %s: checkpoint %s is passed over for the one before: %s", job_id, place.name, error)
-            aside = folder.with_name("damaged") / place.name
-            store.delete(aside)
-            store.publish(place, aside)
+            damaged = folder.with_name("damaged") / place.name
+            store.delete(damaged)
+            store.publish(place, damaged)
     return None
 
 
 def checkpoint_bytes(store: ArtifactStore, job_id: str) -> int:
-    """The size of the largest checkpoint that the job has; 0 where there is none."""
+    """Size of the job's largest checkpoint; 0 if there is none."""
     places = _folder(store, job_id).glob("*")
     return max((sum(file.stat().st_size for file in place.iterdir()) for place in places), default=0)
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a disk or a quota had no room; safetensors tells it in words only."""
+    """Whether a disk or a quota was full. safetensors reports it in its error text only."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return isinstance(error, SafetensorError) and f"os error {errno.ENOSPC}" in str(error)
@@ -135,17 +135,17 @@ def _read(place: Path, run: dict[str, str]) -> Checkpoint:
     card: dict[str, Any] = json.loads((place / "checkpoint.json").read_bytes())
     digest, card_digest = card.pop("sha256"), card.pop("card_sha256")
     if _digest(card) != card_digest:
-        raise ValueError("checkpoint.json is not what was written")
+        raise ValueError("checkpoint.json was changed after it was written")
     data = (place / "state.safetensors").read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
-        raise ValueError("state.safetensors is not what was written")
+        raise ValueError("state.safetensors was changed after it was written")
     if card["run"] != run:
-        raise ValueError("it is of another configuration or dataset")
-    return _of_today(card, load(data))
+        raise ValueError("it belongs to another configuration or dataset")
+    return _with_current_names(card, load(data))
 
 
-def _of_today(card: dict[str, Any], state: dict[str, Tensor]) -> Checkpoint:
-    """Reads a checkpoint of an earlier release under the names of today."""
+def _with_current_names(card: dict[str, Any], state: dict[str, Tensor]) -> Checkpoint:
+    """A checkpoint under today's names; one of an earlier release has other ones."""
     card = renamed(card, CHECKPOINT_FIELDS)
     card["history"] = [renamed(point, SIGNALS) for point in card["history"]]
     if card["best"]:
@@ -157,7 +157,7 @@ def _of_today(card: dict[str, Any], state: dict[str, Tensor]) -> Checkpoint:
     return Checkpoint(**card, state=tensors)
 
 
-def _whole(place: Path, run: dict[str, str]) -> bool:
+def _is_valid(place: Path, run: dict[str, str]) -> bool:
     try:
         _read(place, run)
     except _DAMAGE:

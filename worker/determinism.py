@@ -1,4 +1,4 @@
-"""What makes a run repeatable beside its own state: the process's random states, and torch's choice of kernels."""
+"""Makes a run repeatable beyond its own state: the process's random states, and torch's choice of kernels."""
 
 import random
 from typing import Any
@@ -8,17 +8,19 @@ import torch
 from torch import Tensor
 
 JsonStates = dict[str, Any]
+RandomStates = tuple[JsonStates, dict[str, Tensor]]
+"""Python's and NumPy's states as JSON; torch's (CPU, and CUDA if the device is one) as uint8 tensors."""
 
 
 def seed_process(seed: int) -> None:
-    """Seeds Python's, NumPy's and torch's own random states, CUDA's included."""
+    """Seeds Python's, NumPy's and torch's global random states, CUDA's included."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
-def random_states(device: torch.device) -> tuple[JsonStates, dict[str, Tensor]]:
-    """Python's and NumPy's states as JSON, torch's (CPU, and CUDA where the device is one) as uint8 tensors."""
+def random_states(device: torch.device) -> RandomStates:
+    """The process's random states."""
     numpy = np.random.get_state(legacy=False)
     assert isinstance(numpy, dict)
     numpy["state"] = {"key": numpy["state"]["key"].tolist(), "pos": numpy["state"]["pos"]}
@@ -29,7 +31,7 @@ def random_states(device: torch.device) -> tuple[JsonStates, dict[str, Tensor]]:
 
 
 def restore_random_states(states: JsonStates, tensors: dict[str, Tensor], device: torch.device) -> None:
-    """Puts back what `random_states` gave, also after a way through JSON."""
+    """Restores what `random_states` returned, also after a round trip through JSON."""
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
     numpy = states["numpy"]
@@ -40,6 +42,6 @@ def restore_random_states(states: JsonStates, tensors: dict[str, Tensor], device
 
 
 def choose_kernels(deterministic: bool) -> None:
-    """Whether torch may only use kernels that give the same result every time; said anew for every job's turn."""
+    """Restricts torch to deterministic kernels, or lifts the restriction. Applies to the whole process."""
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic

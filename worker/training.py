@@ -26,7 +26,9 @@ from flawsmith.worker.celery import device, quick_services, services, threads
 from flawsmith.worker.checkpoints import save_checkpoint
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.qualification import qualify
-from flawsmith.worker.training_run import Diverged, Run, load_or_resume
+from flawsmith.worker.rollback import Diverged
+from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
+from flawsmith.worker.training_run import Run
 
 STEPS = Counter("flawsmith_training_steps_total", "Training steps done by this worker")
 IMAGES = Counter("flawsmith_images_trained_total", "Real images shown to a discriminator by this worker")
@@ -102,7 +104,7 @@ class TrainingWork(Work):
         }
 
     def save(self, segment: Segment) -> None:
-        save_checkpoint(services().store, segment.claim, self.job.id, self.run.checkpoint())
+        save_checkpoint(services().store, segment.claim, self.job.id, to_checkpoint(self.run))
 
     def finish(self, segment: Segment) -> Result:
         version = _publish(self.run, segment.claim)

@@ -1,4 +1,4 @@
-"""What stored records of earlier releases call by other names. Everything written since uses the names of today."""
+"""Maps names in records stored by earlier releases to today's names. New records are written with today's names."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -6,7 +6,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 SIGNALS = {"copies": "memorization_rate", "gap": "overfitting_r_v"}
-"""Signals of an evaluation, in a job's history, up to commit b2444ae."""
+"""Signals in a job's history, up to commit b2444ae."""
 
 CHECKPOINT_FIELDS = {"mishaps": "rollbacks"}
 """Fields of checkpoint.json, up to commit b2444ae."""
@@ -19,5 +19,5 @@ CHECKPOINT_NETWORKS = {"average": "generator_ema"}
 
 
 def renamed(values: Mapping[str, Value], names: Mapping[str, str]) -> dict[str, Value]:
-    """The same values, each under its name of today."""
+    """The same values under today's names."""
     return {names.get(name, name): value for name, value in values.items()}

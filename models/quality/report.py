@@ -1,4 +1,4 @@
-"""All quality figures of one set of images, over several feature spaces and draws."""
+"""All offline quality figures of one set of images, over several feature spaces and random subsets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,33 +7,26 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from flawsmith.models.quality.measures import (
-    authenticity,
-    density_and_coverage,
-    histogram_distance,
-    memorization_rate,
-    min_nn_ratio,
-    mmd_poly,
-    nearest_distances,
-    spectrum_distance,
-)
+from flawsmith.models.quality.memorization import authenticity, memorization_rate, min_nn_ratio, nearest_distances
 from flawsmith.models.quality.random_features import Features, LayoutFeatures, TextureFeatures, standardised
+from flawsmith.models.quality.spectrum import histogram_distance, spectrum_distance
+from flawsmith.models.quality.two_sample import density_and_coverage, mmd_poly
 
 SEEDS = (0, 1, 2)  # of the random features
-DRAWS = 20  # of as many images as there are photographs, for density and coverage
+SUBSETS = 20  # random, as large as the set of photographs, for density and coverage
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What `models.quality` says of a set of images; see its functions.
+    """The figures of a set of images; the functions of `models.quality` define them.
 
     Attributes:
-        mmd_poly: by the name of the feature space, one figure for each of `SEEDS`.
-        density, coverage: by the name of the feature space, the mean over seeds and draws.
-        spectrum_decades: the largest difference of the power spectra.
+        mmd_poly: by the name of the feature space, one value for each of `SEEDS`.
+        density, coverage: by the name of the feature space, the mean over seeds and subsets.
+        spectrum_decades: the largest difference between the power spectra.
         histogram_levels: Wasserstein-1 distance of the gray values.
         nearest_distance: mean distance to the nearest training photograph.
-        authenticity, memorization_rate: of the training photographs.
+        authenticity, memorization_rate: with respect to the training photographs.
     """
 
     mmd_poly: dict[str, list[float]]
@@ -47,10 +40,10 @@ class Quality:
 
 
 def measure(images: Tensor, holdout: Tensor, training: Tensor) -> Quality:
-    """The quality of images beside photographs never trained on; the same for the same images.
+    """Compares images with photographs never trained on; the same images give the same figures.
 
     Args:
-        images: (M, C, side, side) uint8, generated; or photographs, for the figures to compare with.
+        images: (M, C, side, side) uint8, generated; or photographs, to compare the figures with.
         holdout: (N, C, side, side) uint8, photographs never trained on; M at least N.
         training: (K, C, side, side) uint8, photographs trained on.
     """
@@ -79,17 +72,17 @@ def measure(images: Tensor, holdout: Tensor, training: Tensor) -> Quality:
 
 
 def _compared(space: Features, images: Tensor, holdout: Tensor, training: Tensor) -> tuple[Tensor, Tensor]:
-    """Features of the photographs kept aside and of the images, by the measure of those trained on."""
+    """Features of the holdout and of the images, standardised by the training photographs."""
     known = space(training)
     return standardised(space(holdout), known), standardised(space(images), known)
 
 
 def _density_and_coverage(compared: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, float]:
-    """Means over the spaces and over draws of as many images as photographs."""
+    """Means over the spaces and over random subsets of as many images as photographs."""
     random = torch.Generator().manual_seed(0)
     figures = []
     for real, fake in compared:
-        for _ in range(DRAWS):
-            drawn = torch.randperm(len(fake), generator=random)[: len(real)]
-            figures.append(density_and_coverage(real, fake[drawn]))
+        for _ in range(SUBSETS):
+            subset = torch.randperm(len(fake), generator=random)[: len(real)]
+            figures.append(density_and_coverage(real, fake[subset]))
     return fmean(density for density, _ in figures), fmean(coverage for _, coverage in figures)

@@ -1,10 +1,10 @@
-"""Differentiable augmentation of what the discriminator sees, so that few photographs do not get learnt by heart.
+"""Differentiable augmentation of the discriminator's input, against memorising few photographs.
 
-Zhao et al. 2020 (DiffAugment, arXiv:2006.10738): real and generated images alike pass through the augmentation before
-the discriminator, and the gradient passes back through it. Each is applied to a part of the images only, so that the
-generator cannot mistake the augmented ones for the photographs (Karras et al. 2020, ADA, arXiv:2006.06676, section 2).
+Zhao et al. 2020 (DiffAugment, arXiv:2006.10738): real and generated images pass through the same augmentation before
+the discriminator, and the gradient passes back through it. Each operation is applied to a share of the images only, so
+that the generator cannot mistake augmented images for photographs (Karras et al. 2020, ADA, arXiv:2006.06676, sec. 2).
 
-There is no cut-out: what it erases may be the defect.
+There is no cut-out: it could erase the defect.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Of the images whose type allows it, for each turn. With half of them the discriminator could not tell in which
-# proportion photographs and samples lie either way, and samples may all come to lie one way (ADA, appendix C).
+# Probability of each symmetry that the image's type has. At one half, the discriminator could not tell in which
+# proportion photographs and samples are flipped, and all samples may end up one way (ADA, appendix C).
 SYMMETRY_PROBABILITY = 0.25
 
 
@@ -22,12 +22,12 @@ class Strength:
     """How far images are changed.
 
     Attributes:
-        probability: of the images that are shifted; independently, brightened; independently, contrasted. The others
-            are shifted, too, by one pixel or none: a discriminator that halves its feature maps is to meet each pixel
-            in each place of its grid.
-        shift: farthest, as a share of the side, less than 1.
-        brightness: farthest, on values in [-1, 1].
-        contrast: farthest of the factor from 1.
+        probability: of a shift; independently, of a brightness change; independently, of a contrast change. An image
+            that is not shifted still moves by one pixel or none along each axis: a discriminator that halves its
+            feature maps should meet each pixel at every place of its grid.
+        shift: the largest, as a share of the side, less than 1.
+        brightness: the largest change, on values in [-1, 1].
+        contrast: the largest difference of the factor from 1.
     """
 
     probability: float
@@ -38,7 +38,7 @@ class Strength:
 
 @dataclass(frozen=True)
 class Symmetries:
-    """Under which turns photographs of each type stay photographs of the type: (types,) bool each, on the CPU."""
+    """Which symmetries each defect type has: (types,) bool each, on the CPU."""
 
     horizontal_flip: Tensor
     vertical_flip: Tensor
@@ -50,8 +50,8 @@ class AugmentationParameters:
     """What happens to each image of a batch.
 
     Attributes:
-        rows, columns: (B, side) int64, which of the image's rows and columns stands in each place.
-        transposed: (B,) bool, whether rows and columns change places before.
+        rows, columns: (B, side) int64, the image's row or column that stands at each place.
+        transposed: (B,) bool, whether rows and columns are exchanged first.
         brightness: (B,) float32, added.
         contrast: (B,) float32, factor of the distance from the image's mean.
     """
@@ -66,51 +66,54 @@ class AugmentationParameters:
 def sample_augmentation(
     type_index: Tensor, side: int, strength: Strength, symmetries: Symmetries, random: torch.Generator
 ) -> AugmentationParameters:
-    """Draws for images of these types; as many numbers for any strength and any symmetries.
+    """Draws parameters for images of these types; always the same number of random values.
 
     Args:
         type_index: (B,) int64 on the CPU.
         side: of the images, in pixels.
-        strength: how far to go.
-        symmetries: which turns are allowed.
+        strength: how far images are changed.
+        symmetries: which symmetries are used.
         random: on the CPU.
     """
     count = len(type_index)
-    coins = torch.rand(8, count, generator=random)
+    uniform = torch.rand(8, count, generator=random)
     places = 2 * torch.rand(4, count, generator=random) - 1
-    shifted, brightened, contrasted = coins[3:6] < strength.probability
+    shifted, brightened, contrasted = uniform[3:6] < strength.probability
     farthest = round(strength.shift * side)
-    by_one = (coins[6:] < 0.5).long() * min(1, farthest)
+    by_one = (uniform[6:] < 0.5).long() * min(1, farthest)
     far = ((farthest + 0.5) * places[:2]).round().clamp(-farthest, farthest).long()
     down, right = torch.where(shifted, far, by_one)
     return AugmentationParameters(
-        rows=_places(side, (coins[0] < SYMMETRY_PROBABILITY) & symmetries.vertical_flip[type_index], down),
-        columns=_places(side, (coins[1] < SYMMETRY_PROBABILITY) & symmetries.horizontal_flip[type_index], right),
-        transposed=(coins[2] < SYMMETRY_PROBABILITY) & symmetries.transposition[type_index],
+        rows=_places(side, (uniform[0] < SYMMETRY_PROBABILITY) & symmetries.vertical_flip[type_index], down),
+        columns=_places(side, (uniform[1] < SYMMETRY_PROBABILITY) & symmetries.horizontal_flip[type_index], right),
+        transposed=(uniform[2] < SYMMETRY_PROBABILITY) & symmetries.transposition[type_index],
         brightness=strength.brightness * places[2] * brightened,
         contrast=1 + strength.contrast * places[3] * contrasted,
     )
 
 
-def augment(images: Tensor, drawn: AugmentationParameters) -> Tensor:
-    """Images as drawn; what is shifted in from outside is the image's reflection.
+def augment(images: Tensor, parameters: AugmentationParameters) -> Tensor:
+    """Augments images; a shift fills the border with the image's reflection.
 
-    Rows and columns are picked by products with matrices of zeros and ones: exact, the same on every run (indexing adds
-    gradients up in no fixed order on a GPU), and differentiable as often as wanted.
+    Rows and columns are permuted by products with matrices of zeros and ones: exact, deterministic (indexing would add
+    gradients up in no fixed order on a GPU), and differentiable any number of times.
 
     Args:
-        images: (n B, C, side, side): n images for each place of the sample_augmentation, the first B of them in its order, then the
-            next B. So the photographs and their generated partners, one after the other, are treated alike.
-        drawn: of B images, on the same device.
+        images: (n B, C, side, side): n blocks of B images, each block in the order of the parameters. Photographs
+            followed by their generated partners are thus augmented alike.
+        parameters: of B images, on the same device.
 
     Returns:
         (n B, C, side, side) of the same dtype.
     """
-    times = len(images) // len(drawn.rows)
+    times = len(images) // len(parameters.rows)
     transposed, brightness, contrast = (
-        each.repeat(times)[:, None, None, None] for each in (drawn.transposed, drawn.brightness, drawn.contrast)
+        each.repeat(times)[:, None, None, None]
+        for each in (parameters.transposed, parameters.brightness, parameters.contrast)
     )
-    rows, columns = (_picking(each, images).repeat(times, 1, 1)[:, None] for each in (drawn.rows, drawn.columns))
+    rows, columns = (
+        _selection(each, images).repeat(times, 1, 1)[:, None] for each in (parameters.rows, parameters.columns)
+    )
     images = torch.where(transposed, images.transpose(2, 3), images)
     images = rows @ images @ columns.transpose(2, 3)
     mean = images.mean((1, 2, 3), keepdim=True)
@@ -118,13 +121,13 @@ def augment(images: Tensor, drawn: AugmentationParameters) -> Tensor:
 
 
 def _places(side: int, flipped: Tensor, shift: Tensor) -> Tensor:
-    """(B,) bool, (B,) int64 -> (B, side) int64: which row stands in each row's place."""
+    """(B,) bool, (B,) int64 -> (B, side) int64: which row stands at each row's place."""
     place = torch.arange(side) - shift[:, None]
     reflected = (side - 1) - ((side - 1) - place.abs()).abs()
     return torch.where(flipped[:, None], (side - 1) - reflected, reflected)
 
 
-def _picking(places: Tensor, images: Tensor) -> Tensor:
-    """(B, side) -> (B, side, side) of zeros and, in each row, a one."""
+def _selection(places: Tensor, images: Tensor) -> Tensor:
+    """(B, side) -> (B, side, side) selection matrices: a single one in each row."""
     side = torch.arange(places.shape[1], device=images.device)
     return (places[:, :, None] == side).to(images.dtype)

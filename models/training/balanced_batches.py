@@ -1,4 +1,4 @@
-"""In which order photographs are shown: every type as often as any other, and of each type all before one again."""
+"""The order in which photographs are shown: all types equally often, and all photographs of a type before a repeat."""
 
 from collections.abc import Mapping
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 class BalancedBatches:
-    """Endless batches of photographs, the types in turn.
+    """Endless batches of photographs in which the types alternate.
 
-    Types come in rounds, each in an order drawn anew; so do the photographs of a type. With one type, a round is an
+    Types come in rounds, each in a new random order; so do the photographs of a type. With one type, a round is an
     epoch.
 
     Args:
         type_index: (N,) int64, each photograph's defect type; every type 0 … types - 1 has photographs.
         types: number of defect types.
-        random: on the CPU; its state is part of where the order stands, beside `state_dict`.
+        random: on the CPU; its state is part of the order's state, beside `state_dict`.
     """
 
     def __init__(self, type_index: Tensor, types: int, random: torch.Generator) -> None:
@@ -24,10 +24,10 @@ class BalancedBatches:
         self._types = _Round(torch.arange(types), random)
         self._photographs = [_Round(each, random) for each in self._members]
 
-    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+    def next(self, count: int) -> tuple[Tensor, Tensor]:
         """The next photographs: (count,) int64 indices, and (count,) int64 types."""
-        types = [self._types.take() for _ in range(count)]
-        return torch.tensor([self._photographs[each].take() for each in types]), torch.tensor(types)
+        types = [self._types.next() for _ in range(count)]
+        return torch.tensor([self._photographs[each].next() for each in types]), torch.tensor(types)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Order and position of every round, flat."""
@@ -38,7 +38,7 @@ class BalancedBatches:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over what `state_dict` gave for the same photographs.
+        """Loads what `state_dict` returned for the same photographs.
 
         Raises:
             KeyError, RuntimeError: it is of others.
@@ -50,13 +50,13 @@ class BalancedBatches:
 
 
 class _Round:
-    """Members in a drawn order; drawn anew when all have had their turn."""
+    """Members in random order, reordered when all have been shown."""
 
     def __init__(self, members: Tensor, random: torch.Generator) -> None:
         self.members, self.random = members, random
         self.order, self.position = members, len(members)
 
-    def take(self) -> int:
+    def next(self) -> int:
         if self.position == len(self.order):
             self.order = self.members[torch.randperm(len(self.members), generator=self.random)]
             self.position = 0

@@ -1,4 +1,4 @@
-"""What the two networks are asked to do, as losses on the discriminator's logits."""
+"""Losses on the discriminator's logits."""
 
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -15,7 +15,7 @@ def fake_loss(logits: Tensor) -> Tensor:
 
 
 def relativistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Each real image is to look more real than the fake one it is paired with: mean of softplus(D(G(z)) - D(x)).
+    """Asks each real image to score higher than its fake partner: mean of softplus(D(G(z)) - D(x)).
 
     RpGAN: Jolicoeur-Martineau 2018, arXiv:1807.00734, section 4.1; as the loss of R3GAN, Huang et al. 2024,
     arXiv:2501.05441, eq. 2. Only differences of logits matter, so their level may drift freely.
@@ -28,8 +28,8 @@ def relativistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) ->
 
 
 def relativistic_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Each fake image is to look more real than its real partner: mean of softplus(D(x) - D(G(z))); (B,), (B,) -> ().
+    """Asks each fake image to score higher than its real partner: mean of softplus(D(x) - D(G(z))); (B,), (B,) -> ().
 
-    The other side of `relativistic_discriminator_loss`.
+    The counterpart of `relativistic_discriminator_loss`.
     """
     return softplus(real_logits - fake_logits).mean()

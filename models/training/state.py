@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 
 def flat_state(modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimizer]) -> dict[str, Tensor]:
-    """``network.weight`` for each module's state, ``optimiser.0.exp_avg`` for each optimiser's slots."""
+    """All tensors: ``network.weight`` for a module's state, ``optimiser.0.exp_avg`` for an optimiser's."""
     state: dict[str, Tensor] = {}
     for name, module in modules.items():
         state |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
@@ -21,7 +21,7 @@ def flat_state(modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimi
 def load_flat_state(
     state: Mapping[str, Tensor], modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimizer]
 ) -> None:
-    """Takes over what `flat_state` gave of the like; an optimiser's rates stay as they are.
+    """Loads what `flat_state` returned; learning rates stay as they are.
 
     Raises:
         KeyError, RuntimeError: the state is of other networks.
@@ -33,28 +33,8 @@ def load_flat_state(
         slots: dict[int, dict[str, Tensor]] = {}
         for key, value in below(state, name).items():
             index, slot = key.split(".")
-            slots.setdefault(int(index), {})[slot] = _laid_out_like(parameters[int(index)], value)
+            slots.setdefault(int(index), {})[slot] = _with_layout_of(parameters[int(index)], value)
         optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
-
-
-def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
-    """A copy whose numbers lie in memory in the parameter's order, which fused optimisers take for granted."""
-    if value.shape != parameter.shape:
-        return value.clone()
-    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
-
-
-def forget(optimisers: Mapping[str, Optimizer]) -> None:
-    """Optimisers begin anew: one that met a number that is none would never lose it."""
-    for each in optimisers.values():
-        each.state.clear()
-
-
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """To the device from the CPU, without waiting for what the device is at."""
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -63,6 +43,20 @@ def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def copied_weights(module: nn.Module) -> dict[str, Tensor]:
-    """A module's state on the CPU, in the usual order of dimensions, safe from further steps."""
-    kept = torch.contiguous_format
-    return {key: value.detach().cpu().clone(memory_format=kept) for key, value in module.state_dict().items()}
+    """A copy of a module's state on the CPU, contiguous, which further steps do not change."""
+    layout = torch.contiguous_format
+    return {key: value.detach().cpu().clone(memory_format=layout) for key, value in module.state_dict().items()}
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copies a tensor from the CPU to the device, without waiting for the device's current work."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def _with_layout_of(parameter: Tensor, value: Tensor) -> Tensor:
+    """A copy in the parameter's memory layout, which fused optimisers rely on."""
+    if value.shape != parameter.shape:
+        return value.clone()
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

@@ -1,9 +1,9 @@
-"""Whether photographs that are turned are still photographs of the same kind: a two-sample test on each turn.
+"""Tests which flips are symmetries of a defect type: a two-sample test of photographs against flipped photographs.
 
-Rolled steel has a direction. A GAN whose discriminator sees its images turned learns to make turned ones, so a turn may
-be used only where it changes nothing that a test can see. The test is a randomisation test (Lehmann, Romano 2005,
-"Testing Statistical Hypotheses", section 15.2): where turning changes nothing, which of an image and its turned copy
-is called the turned one is a coin's choice, so the distance of the two sets is as large as under other coins.
+Rolled steel has a direction. A GAN whose discriminator sees flipped images learns to make flipped ones, so a flip is
+used only where a test finds no difference. The test is a randomisation test (Lehmann, Romano 2005, "Testing Statistical
+Hypotheses", section 15.2): if flipping changes nothing, then swapping an image with its flipped copy does not change
+the distribution, and the distance of the two sets is as large as after random swaps.
 """
 
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from flawsmith.models.quality.random_features import LayoutFeatures, TextureFeatures, standardised
+from flawsmith.models.quality.random_features import CombinedFeatures
 
-# Photographs; from fewer, the test may find no difference that there is. A flip that is wrong shows little, scratches
-# that lie across the rolling direction are wrong at a glance; on 50 of NEU's photographs they could pass the test.
+# Photographs; with fewer, the test may miss a difference. A wrong flip is hard to see, but scratches across the rolling
+# direction are wrong at a glance, and 50 of NEU's photographs could pass the test for transposition.
 FEWEST = {"horizontal_flip": 20, "vertical_flip": 20, "transposition": 100}
-MOST = 300  # photographs looked at
-COINS = 400  # draws, so the smallest p-value is 1 / 401
-UNTOLD = -1.0
-LEVEL = 0.01  # p-values below say that turning changes something
+MOST = 300  # photographs tested
+RANDOMISATIONS = 400  # so the smallest p-value is 1 / 401
+NOT_TESTED = -1.0
+LEVEL = 0.01  # a p-value below it rejects the symmetry
 
 SYMMETRIES: dict[str, Callable[[Tensor], Tensor]] = {
     "horizontal_flip": lambda images: images.flip(3),
@@ -29,45 +29,42 @@ SYMMETRIES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def symmetry_p_values(photographs: Tensor) -> Tensor:
-    """Of each of `SYMMETRIES` on the photographs of one type: (3,) float64, `UNTOLD` where they are too few for it.
+    """P-values of `SYMMETRIES` for photographs of one type: (3,) float64, `NOT_TESTED` where they are too few.
 
     Args:
-        photographs: (N, C, side, side) uint8; the same give the same.
+        photographs: (N, C, side, side) uint8; the same photographs give the same p-values.
     """
     random = torch.Generator().manual_seed(0)
     chosen = photographs[torch.randperm(len(photographs), generator=random)[:MOST]]
-    spaces = [space(chosen.shape[1], 0) for space in (TextureFeatures, LayoutFeatures)]
-    known = [space(chosen) for space in spaces]
-
-    def features(images: Tensor) -> Tensor:
-        found = [standardised(space(images), real) for space, real in zip(spaces, known, strict=True)]
-        return torch.cat([each / each.shape[1] ** 0.5 for each in found], 1)
-
-    as_it_is = features(chosen)
-    found = [
-        _p_value(as_it_is, features(turn(chosen)), random) if len(photographs) >= FEWEST[name] else UNTOLD
-        for name, turn in SYMMETRIES.items()
+    features = CombinedFeatures(chosen)
+    original = features(chosen)
+    p_values = [
+        _p_value(original, features(flip(chosen)), random) if len(photographs) >= FEWEST[name] else NOT_TESTED
+        for name, flip in SYMMETRIES.items()
     ]
-    return torch.tensor(found, dtype=torch.float64)
+    return torch.tensor(p_values, dtype=torch.float64)
 
 
-def usable_symmetries(symmetry_p_values: Tensor) -> Tensor:
-    """(..., 3) -> bool: which turns may be used. Where it cannot be told, the horizontal flip may: it seldom harms."""
-    usual = torch.tensor([turn == "horizontal_flip" for turn in SYMMETRIES])
-    return torch.where(symmetry_p_values == UNTOLD, usual, symmetry_p_values >= LEVEL)
+def usable_symmetries(p_values: Tensor) -> Tensor:
+    """Which symmetries may be used: (..., 3) p-values -> bool.
+
+    If the test could not run, only the horizontal flip is enabled: it seldom harms.
+    """
+    default = torch.tensor([name == "horizontal_flip" for name in SYMMETRIES])
+    return torch.where(p_values == NOT_TESTED, default, p_values >= LEVEL)
 
 
-def _p_value(features: Tensor, turned: Tensor, random: torch.Generator) -> float:
-    """Of the hypothesis that the two of each pair, (N, D) each, could change places."""
-    kernel = _kernel(torch.cat([features, turned]))
-    sides = 1.0 - 2.0 * (torch.rand(COINS + 1, len(features), generator=random) < 0.5)
-    sides[0] = 1.0  # as it is
-    sides = torch.cat([sides, -sides], 1)
-    distances = ((sides @ kernel) * sides).sum(1)  # squared maximum mean discrepancy of the two sides, times N^2
+def _p_value(features: Tensor, flipped: Tensor, random: torch.Generator) -> float:
+    """Of the hypothesis that the two members of each pair, (N, D) each, are exchangeable."""
+    kernel = _kernel(torch.cat([features, flipped]))
+    signs = 1.0 - 2.0 * (torch.rand(RANDOMISATIONS + 1, len(features), generator=random) < 0.5)
+    signs[0] = 1.0  # the sets as they are
+    signs = torch.cat([signs, -signs], 1)
+    distances = ((signs @ kernel) * signs).sum(1)  # squared maximum mean discrepancy of the two sets, times N^2
     return (distances >= distances[0]).double().mean().item()
 
 
 def _kernel(features: Tensor) -> Tensor:
-    """Gaussian, as wide as the median distance (Gretton et al. 2012, "A Kernel Two-Sample Test", section 8)."""
+    """Gaussian, with the median distance as its width (Gretton et al. 2012, "A Kernel Two-Sample Test", section 8)."""
     distances = torch.cdist(features, features)
     return torch.exp(-(distances / distances.median()).square() / 2)

@@ -1,4 +1,4 @@
-"""What every training run can do, whatever its preset."""
+"""What every preset's trainer can do."""
 
 from typing import Any, Protocol
 
@@ -10,8 +10,8 @@ Networks = dict[str, dict[str, Tensor]]
 class Trainer(Protocol):
     """A training run without its I/O.
 
-    Everything random comes from one CPU generator whose state is part of `state_dict`, whatever the device: a run that
-    is saved and loaded goes on as if it had never stopped.
+    All random numbers come from one CPU generator whose state is part of `state_dict`, whatever the device: a run that
+    is saved and loaded continues as if it had never stopped.
     """
 
     completed_steps: int
@@ -22,50 +22,52 @@ class Trainer(Protocol):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which as many photographs are shown as there are."""
+        """Steps that show as many photographs as the dataset has."""
 
     def step(self, progress: float) -> dict[str, Tensor]:
-        """One update of both networks.
+        """Updates both networks once.
 
         Args:
-            progress: how far the run is, 0 to 1, which its schedules follow.
+            progress: how far the run is, 0 to 1; schedules follow it.
 
         Returns:
-            The losses and what else is worth watching, () float32 each, where the networks live: who reads one waits
-            for the step to be done.
+            Losses and the signals of the step, () float32 each, on the networks' device: reading one waits for the
+            step to finish.
         """
 
     def preview(self) -> Tensor:
-        """The same latents at every step, `PREVIEW_COLUMNS` a defect type: (types * columns, C, H, W) uint8."""
+        """Samples of fixed latents, `PREVIEW_COLUMNS` a defect type: (types * columns, C, H, W) uint8."""
 
     def evaluate(self) -> dict[str, float]:
-        """Signals of the run's state, the same for the same state; looking changes nothing.
+        """Measures the generator by all quality measures that apply, see `Evaluator`.
 
-        Among them ``distance``, how far images are from the photographs, which checkpoints are chosen by, and what
-        `Evaluator` tells.
+        Deterministic, and changes nothing about the run.
         """
 
     def reduce_learning_rate(self) -> None:
-        """Trains more gently from here on, as after a divergence; part of `state_dict`."""
+        """Trains more gently from now on, as after a divergence. Part of `state_dict`."""
 
     def analysis(self) -> dict[str, Any]:
-        """What was found out about the photographs and decided by it, for the card of what is trained; JSON."""
+        """What the trainer found out about the photographs and decided, for the model's card.
+
+        JSON: by the name of the finding, a list with an entry for each type.
+        """
 
     def networks(self) -> Networks:
-        """``generator`` (the one to draw with) and ``discriminator``: a copy of their weights on the CPU."""
+        """A copy of the weights of ``generator`` (the one to sample with) and ``discriminator``, on the CPU."""
 
     def load_networks(self, networks: Networks) -> None:
-        """Takes over what `networks` of a run with the same shape gave; optimisers and random state stay as they are.
+        """Loads what `networks` returned for the same configuration; optimisers and random state stay as they are.
 
         Raises:
-            KeyError, RuntimeError: the weights are of another shape.
+            KeyError, RuntimeError: the weights have another shape.
         """
 
     def state_dict(self) -> dict[str, Tensor]:
         """The whole run, flat: networks, optimisers, random state, data order and position."""
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes over a state that `state_dict` of a run with the same configuration gave.
+        """Loads what `state_dict` returned for the same configuration.
 
         Raises:
             KeyError, RuntimeError: the state is of another configuration.

@@ -1,4 +1,4 @@
-"""The preset for few photographs over HTTP: what is refused, what is warned of, what a trained version tells."""
+"""The preset for few photographs over HTTP: refusals, data warnings, and what a job and its version report."""
 
 import io
 import os
@@ -47,9 +47,9 @@ def long(number: int) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_job_tells_its_signals_and_what_is_doubtful(site: Service, trained: dict[str, Any]) -> None:
+def test_a_job_reports_its_signals_and_data_warnings(site: Service, trained: dict[str, Any]) -> None:
     assert trained["state"] == "succeeded", trained
-    assert trained["health"]["state"] in ("warning", "failing")  # hardly trained, on noise
+    assert trained["health"]["state"] in ("warning", "failing")  # eight steps on noise
     reasons = " ".join(trained["health"]["reasons"])
     assert "2 photographs of 'scratches'" in reasons
     assert "beside 52 of 'dents'" in reasons
@@ -66,17 +66,17 @@ def test_a_job_tells_its_signals_and_what_is_doubtful(site: Service, trained: di
     assert all(each is not None for each in series["distance"])
 
 
-def test_the_card_tells_health_and_which_turns_were_used(site: Service, trained: dict[str, Any]) -> None:
+def test_the_card_has_health_and_the_symmetries_used(site: Service, trained: dict[str, Any]) -> None:
     card = site.client.get("/models/both/versions/1").json()
     assert card["preset"] == "fewshot"
     assert card["health"]["state"] == trained["health"]["state"]
-    turns = card["analysis"]["augmentation"]
-    assert set(turns) == {"dents", "scratches"}
-    assert turns["scratches"]["transposition"] == {"used": False, "p_value": None}
-    assert 0 < turns["dents"]["horizontal_flip"]["p_value"] <= 1
+    symmetries = card["analysis"]["augmentation"]
+    assert set(symmetries) == {"dents", "scratches"}
+    assert symmetries["scratches"]["transposition"] == {"used": False, "p_value": None}
+    assert 0 < symmetries["dents"]["horizontal_flip"]["p_value"] <= 1
 
 
-def test_images_of_every_type_come_by_address(site: Service, trained: dict[str, Any]) -> None:
+def test_images_of_every_type_have_addresses(site: Service, trained: dict[str, Any]) -> None:
     for defect_type in ("dents", "scratches"):
         body = {"model": "both", "defect_type": defect_type, "seed": 7}
         first, again = (site.client.post("/generate", json=body, headers={"Accept": "image/png"}) for _ in range(2))
@@ -87,8 +87,8 @@ def test_images_of_every_type_come_by_address(site: Service, trained: dict[str, 
 
 def test_signals_are_metrics(site: Service, trained: dict[str, Any]) -> None:
     targets = [each for group in site.client.get("/metrics/targets").json() for each in group["targets"]]
-    told = "".join(httpx.get(f"http://{target}/metrics").text for target in targets)
-    assert 'flawsmith_training_signal{signal="diversity"}' in told
+    metrics = "".join(httpx.get(f"http://{target}/metrics").text for target in targets)
+    assert 'flawsmith_training_signal{signal="diversity"}' in metrics
 
 
 def test_killed_and_resumed_it_gives_the_same_weights(site: Service, trained: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ def test_killed_and_resumed_it_gives_the_same_weights(site: Service, trained: di
         return str(site.client.get(f"/models/{model}/versions/1").json()["weights_sha256"])
 
     def saved_step(job: str, before: int) -> int:
-        """A later checkpoint's step, once the job is past it."""
+        """The step of a later checkpoint, once the job is past it; else 0."""
         record = site.client.get(f"/training-jobs/{job}").json()
         step = record["checkpoint_step"] or 0
         return step if before < step < record["progress"]["step"] else 0
@@ -119,7 +119,7 @@ def test_killed_and_resumed_it_gives_the_same_weights(site: Service, trained: di
         ("copies", {f"{number}.png": photograph(1) for number in range(30)}, "all of which show the same"),
     ],
 )
-def test_photographs_that_nothing_can_be_learnt_from_are_refused(
+def test_photographs_without_content_or_variety_are_refused(
     site: Service, name: str, files: dict[str, bytes], words: str
 ) -> None:
     dataset = site.upload(name, zipped(files)).json()
@@ -130,7 +130,7 @@ def test_photographs_that_nothing_can_be_learnt_from_are_refused(
     assert words in answer.json()["errors"][0]["detail"]
 
 
-def test_photographs_far_longer_than_wide_are_warned_of_and_trained(site: Service) -> None:
+def test_photographs_far_longer_than_wide_are_trained_with_a_warning(site: Service) -> None:
     site.upload("long", zipped({f"{number}.png": long(number) for number in range(4)}))
     job = site.client.post("/training-jobs", json={"dataset": "long", "model": "long", **SMALL}).json()
     assert job["health"]["state"] == "warning"

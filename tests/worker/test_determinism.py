@@ -1,4 +1,4 @@
-"""Random states out of a process and back into one."""
+"""Random states are saved and restored."""
 
 import json
 import random
@@ -15,7 +15,7 @@ def draws() -> tuple[float, float, float, float]:
     return random.gauss(0, 1), float(np.random.normal()), float(torch.randn(())), random.random()
 
 
-def test_all_of_them_go_on_where_they_were_after_a_way_through_json() -> None:
+def test_all_of_them_continue_after_a_round_trip_through_json() -> None:
     seed_process(7)
     draws()
     states, tensors = random_states(CPU)

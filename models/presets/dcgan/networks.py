@@ -1,8 +1,8 @@
 """DCGAN (Radford, Metz, Chintala 2015, arXiv:1511.06434) as the 2019 article on steel scratches trained it.
 
-The discriminator's convolutions carry spectral normalisation (Miyato et al. 2018, arXiv:1802.05957). With several
-defect types both networks are told the type, as in conditional GANs (Mirza, Osindero 2014, arXiv:1411.1784): one-hot
-beside the latent, one-hot planes beside the image. With one type there is nothing to tell, and they are the article's.
+The discriminator's convolutions have spectral normalisation (Miyato et al. 2018, arXiv:1802.05957). With several defect
+types both networks are conditioned on the type, as in conditional GANs (Mirza, Osindero 2014, arXiv:1411.1784): one-hot
+values are appended to the latent, one-hot planes to the image. With one type the networks are exactly the article's.
 """
 
 import math
@@ -24,7 +24,7 @@ def widths(depth: int, resolution: int) -> list[int]:
 
 
 def one_hot_channels(types: int) -> int:
-    """How many channels it takes to tell the type: none where there is only one."""
+    """Channels of the one-hot type: none if there is only one type."""
     return types if types > 1 else 0
 
 
@@ -66,8 +66,8 @@ class Generator(PresetGenerator):
 
     def forward(self, latents: Tensor, type_index: Tensor) -> Tensor:
         """(B, latent_size) float32 and (B,) int64 -> (B, channels, resolution, resolution) float32 in [-1, 1]."""
-        told = torch.cat([latents, one_hot(type_index, self.label_channels)], 1)
-        images: Tensor = self.layers(told[:, :, None, None])
+        conditioned = torch.cat([latents, one_hot(type_index, self.label_channels)], 1)
+        images: Tensor = self.layers(conditioned[:, :, None, None])
         return images
 
 

@@ -1,9 +1,9 @@
-"""A convolution with spectral normalisation that divides what comes out, not the kernel.
+"""A convolution with spectral normalisation that divides the output instead of the kernel.
 
 Miyato et al. 2018, arXiv:1802.05957, algorithm 1: the kernel, as a matrix, is divided by an estimate of its largest
-singular value, which a step of the power iteration improves before each pass in training. A convolution is linear, so
-dividing its output is the same; and DCGAN's kernels are many times larger than its feature maps, so it is less work,
-and so are the derivatives.
+singular value, which one step of the power iteration improves before each training pass. A convolution is linear, so
+dividing its output is equivalent. DCGAN's kernels are many times larger than its feature maps, so it is also less work,
+forward and backward.
 """
 
 from typing import Any
@@ -18,10 +18,10 @@ FIRST_ITERATIONS = 15
 
 
 class SpectralConvolution(nn.Module):
-    """A 4x4 convolution without bias whose kernel, as a matrix (outputs, inputs x 4 x 4), has a spectral norm of one.
+    """A 4x4 convolution without bias whose kernel, as a matrix (outputs, inputs x 4 x 4), has spectral norm 1.
 
     Attributes:
-        weight: (outputs, inputs, 4, 4), not divided.
+        weight: (outputs, inputs, 4, 4), not normalised.
         left, right: (outputs,) and (4 x 4 x inputs,), the estimated singular vectors.
     """
 
@@ -37,17 +37,17 @@ class SpectralConvolution(nn.Module):
         self.register_buffer("right", _normalised(torch.randn(SIDE * SIDE * inputs)))
         for _ in range(FIRST_ITERATIONS):
             self._improve()
-        self.register_load_state_dict_pre_hook(_take_older_names)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_rename_older_keys)  # type: ignore[no-untyped-call]
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H', W')."""
-        with torch.autocast(features.device.type, enabled=False):  # the estimate is float32 in any precision
+        with torch.autocast(features.device.type, enabled=False):  # the estimate is float32 in every precision
             if self.training:
                 self._improve()
             # Copies: the next pass changes the vectors before this one's gradient is computed.
             norm = torch.dot(self.left.clone(), torch.mv(self._matrix(), self.right.clone()))
-        made: Tensor = F.conv2d(features, self.weight, None, self.stride, self.padding) / norm
-        return made
+        outputs: Tensor = F.conv2d(features, self.weight, None, self.stride, self.padding) / norm
+        return outputs
 
     @torch.no_grad()
     def _improve(self) -> None:
@@ -56,7 +56,7 @@ class SpectralConvolution(nn.Module):
         self.right.copy_(_normalised(torch.mv(matrix.T, self.left)))
 
     def _matrix(self) -> Tensor:
-        """The kernel as it lies in memory where channels come last, so that nothing is copied."""
+        """The kernel in channels-last order, its memory layout in training, so that nothing is copied."""
         return self.weight.permute(0, 2, 3, 1).flatten(1)
 
 
@@ -64,8 +64,8 @@ def _normalised(vector: Tensor) -> Tensor:
     return F.normalize(vector, dim=0, eps=SMALLEST_NORM)
 
 
-def _take_older_names(module: nn.Module, state: dict[str, Any], prefix: str, *others: object) -> None:
-    """States from when the kernel was divided, by PyTorch's parametrization."""
+def _rename_older_keys(module: nn.Module, state: dict[str, Any], prefix: str, *others: object) -> None:
+    """Reads states of PyTorch's own spectral normalisation, which earlier releases used."""
     older = f"{prefix}parametrizations.weight"
     if f"{older}.original" not in state:
         return

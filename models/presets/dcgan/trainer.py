@@ -1,4 +1,4 @@
-"""The article's training run without its I/O: data order, latents, updates, and all of its state as tensors."""
+"""The trainer of the 2019 article's DCGAN: data order, latents, updates, and the state of the whole run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,12 @@ from torch.optim import Adam, Optimizer
 
 from flawsmith.models.pixels import from_bytes
 from flawsmith.models.presets.dcgan.networks import Discriminator, Generator
-from flawsmith.models.quality.evaluator import Evaluator, by_type
+from flawsmith.models.quality.comparison import by_type
+from flawsmith.models.quality.evaluator import Evaluator
 from flawsmith.models.training.fixed_samples import FixedSamples
 from flawsmith.models.training.objectives import fake_loss, real_loss
-from flawsmith.models.training.state import copied_weights, flat_state, forget, load_flat_state, sent
+from flawsmith.models.training.optimisers import clear_moments, set_learning_rate
+from flawsmith.models.training.state import copied_weights, flat_state, load_flat_state, to_device
 from flawsmith.models.training.trainer import Networks
 
 
@@ -38,17 +40,14 @@ class DcganConfig:
 
 
 class DcganTrainer:
-    """The article's run on one dataset, step by step; a `Trainer`.
-
-    Everything random comes from one CPU generator seeded by ``config.seed``, whatever the device, and that generator's
-    state is part of `state_dict`: a run that is saved and loaded goes on as if it had never stopped.
+    """Trains on one dataset, step by step, as the article does; a `Trainer`. No photographs are held out.
 
     Args:
-        config: the run's numbers.
+        config: the numbers of the run.
         images: (N, channels, resolution, resolution) uint8.
         type_index: (N,) int64, each image's defect type.
         types: number of defect types.
-        device: where the networks live; the images stay where they are and travel batch by batch.
+        device: where the networks live; the images stay on the CPU and are copied batch by batch.
     """
 
     def __init__(
@@ -84,43 +83,37 @@ class DcganTrainer:
         return -(-len(self.images) // self.config.batch_size)
 
     def step(self, progress: float) -> dict[str, Tensor]:
-        """One update of the discriminator, then one of the generator; returns the losses and mean scores.
+        """Updates the discriminator once, then the generator.
 
-        The article has no schedule, so ``progress`` changes nothing.
+        An epoch's last batch may be short. The article's loop stopped there, with labels of the full batch size.
 
-        ``real_score`` and ``fake_score`` are the discriminator's mean probability of "real", 0 to 1, before its update.
-        An epoch's last batch is as short as what is left: every label takes its shape from the batch, where the
-        article's loop made labels of the full batch size and stopped.
+        Args:
+            progress: ignored; the article has no schedule.
+
+        Returns:
+            ``discriminator_loss`` and ``generator_loss``; ``real_score`` and ``fake_score``, the discriminator's mean
+            probability of "real", 0 to 1, before its update.
         """
         chosen = self._next_batch()
-        real = from_bytes(sent(self.images[chosen], self.device)).contiguous(memory_format=torch.channels_last)
-        type_index = sent(self.type_index[chosen], self.device)
-        latents = sent(self._latents(len(chosen)), self.device)
+        real = from_bytes(to_device(self.images[chosen], self.device)).contiguous(memory_format=torch.channels_last)
+        type_index = to_device(self.type_index[chosen], self.device)
+        latents = to_device(self._latents(len(chosen)), self.device)
         with self._precision():
             fake = self.generator(latents, type_index).float()
 
         self.discriminator_optimiser.zero_grad()
-        with self._precision():  # one for both passes: weights are converted once
+        with self._precision():  # one context for both passes, so that weights are converted once
             real_logits = self.discriminator(real, type_index).float()
             fake_logits = self.discriminator(fake.detach(), type_index).float()
         discriminator_loss = real_loss(real_logits) + fake_loss(fake_logits)
         discriminator_loss.backward()
         self.discriminator_optimiser.step()
 
-        # The generator's gradient passes through the discriminator; the discriminator's own is not needed here.
-        self.discriminator.requires_grad_(False)
-        self.generator_optimiser.zero_grad()
-        with self._precision():
-            deceived_logits = self.discriminator(fake, type_index).float()
-        generator_loss = real_loss(deceived_logits)
-        generator_loss.backward()
-        self.generator_optimiser.step()
-        self.discriminator.requires_grad_(True)
-
+        generator_loss = self._update_generator(fake, type_index)
         self.completed_steps += 1
         return {
             "discriminator_loss": discriminator_loss.detach(),
-            "generator_loss": generator_loss.detach(),
+            "generator_loss": generator_loss,
             "real_score": real_logits.detach().sigmoid().mean(),
             "fake_score": fake_logits.detach().sigmoid().mean(),
         }
@@ -131,13 +124,14 @@ class DcganTrainer:
     def evaluate(self) -> dict[str, float]:
         if self._evaluator is None:
             images = by_type(self.images, self.type_index, self.types)
+            # Without a score: each pass of the discriminator updates its batch norm and power iteration.
             self._evaluator = Evaluator(images, [each[:0] for each in images])
         return self._evaluator.signals(self.samples.evaluated(self.generator))
 
     def reduce_learning_rate(self) -> None:
-        """Halves the learning rates, and forgets what the optimisers remember."""
+        """Halves the learning rates and clears optimiser state: NaN moments never decay."""
         self.learning_rate_reductions += 1
-        forget(self._optimisers())
+        clear_moments(self._optimisers())
         self._set_rates()
 
     def analysis(self) -> dict[str, Any]:
@@ -164,15 +158,27 @@ class DcganTrainer:
         self.order = state["order"]
         self.completed_steps = int(state["completed_steps"])
         load_flat_state(state, self._modules(), self._optimisers())
-        self.learning_rate_reductions = int(state.get("learning_rate_reductions", 0))  # not there in older states
+        self.learning_rate_reductions = int(state.get("learning_rate_reductions", 0))  # missing in older states
         self._set_rates()
+
+    def _update_generator(self, fake: Tensor, type_index: Tensor) -> Tensor:
+        """Updates the generator against the updated discriminator; returns its loss."""
+        # The gradient passes through the discriminator; the discriminator's own is not needed here.
+        self.discriminator.requires_grad_(False)
+        self.generator_optimiser.zero_grad()
+        with self._precision():
+            logits = self.discriminator(fake, type_index).float()
+        loss = real_loss(logits)
+        loss.backward()
+        self.generator_optimiser.step()
+        self.discriminator.requires_grad_(True)
+        return loss.detach()
 
     def _set_rates(self) -> None:
         config = self.config
         rates = (config.generator_learning_rate, config.discriminator_learning_rate)
         for optimiser, rate in zip(self._optimisers().values(), rates, strict=True):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * 0.5**self.learning_rate_reductions
+            set_learning_rate(optimiser, rate * 0.5**self.learning_rate_reductions)
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator}

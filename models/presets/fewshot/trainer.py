@@ -1,10 +1,7 @@
-"""A training run on few photographs: schedules, updates, averaging, and all of its state as tensors."""
+"""The trainer of the preset for few photographs: both networks' update, and the state of the whole run."""
 
-import copy
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -12,28 +9,24 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from flawsmith.models.pixels import from_bytes
+from flawsmith.models.presets.fewshot.augmentation_policy import AugmentationPolicy
 from flawsmith.models.presets.fewshot.discriminator_pass import DiscriminatorPass
 from flawsmith.models.presets.fewshot.networks import Discriminator, Generator
-from flawsmith.models.quality.evaluator import Evaluator, by_type
-from flawsmith.models.training.augmentation import (
-    AugmentationParameters,
-    Strength,
-    Symmetries,
-    augment,
-    sample_augmentation,
-)
+from flawsmith.models.presets.fewshot.schedule import FewshotSchedule
+from flawsmith.models.quality.comparison import by_type
+from flawsmith.models.quality.evaluator import Evaluator
+from flawsmith.models.training.augmentation import AugmentationParameters, Strength, augment
 from flawsmith.models.training.balanced_batches import BalancedBatches
 from flawsmith.models.training.captured_step import CapturedStep
+from flawsmith.models.training.ema import ExponentialMovingAverage
 from flawsmith.models.training.fixed_samples import FixedSamples
 from flawsmith.models.training.holdout import holdout
 from flawsmith.models.training.objectives import relativistic_discriminator_loss, relativistic_generator_loss
-from flawsmith.models.training.state import below, copied_weights, flat_state, forget, load_flat_state, sent
-from flawsmith.models.training.symmetries import SYMMETRIES, UNTOLD, symmetry_p_values, usable_symmetries
+from flawsmith.models.training.optimisers import clear_moments, set_learning_rate
+from flawsmith.models.training.state import below, copied_weights, flat_state, load_flat_state, to_device
+from flawsmith.models.training.symmetries import SYMMETRIES
 from flawsmith.models.training.trainer import Networks
 
-FINAL_SHARE = 0.25  # of the learning rate, at the end of the run
-CONDITIONING_BEGINS, CONDITIONING_COMPLETE = 0.15, 0.4  # share of the run
-LOOKED_AT = 64  # photographs of each kind and type, for the discriminator's gap
 BETA1, BETA2 = 0.0, 0.99  # of Adam: R3GAN, arXiv:2501.05441, and StyleGAN2, arXiv:1912.04958
 
 
@@ -65,10 +58,10 @@ class FewshotConfig:
 
 
 class FewshotTrainer:
-    """A run on one dataset, step by step; a `Trainer`. Some photographs are kept aside, see `holdout`.
+    """Trains on one dataset, step by step; a `Trainer`. Some photographs are held out, see `holdout`.
 
     Args:
-        config: the run's numbers.
+        config: the numbers of the run.
         images: (N, channels, resolution, resolution) uint8, on the CPU.
         type_index: (N,) int64, each image's defect type.
         types: number of defect types.
@@ -79,27 +72,24 @@ class FewshotTrainer:
         self, config: FewshotConfig, images: Tensor, type_index: Tensor, types: int, device: torch.device
     ) -> None:
         self.config, self.device, self.types = config, device, types
-        aside = holdout(type_index, types, config.seed)
-        self.holdout, self.holdout_type_index = images[aside], type_index[aside]
-        images, type_index = images[~aside], type_index[~aside]
-        self.photographs = len(aside)
-        self.images, self.type_index = images.to(device), type_index
-        self.learning_rate_reductions = 0
-        self._p_values: Tensor | None = None  # of each type's turns, (types, 3)
-        self._evaluator: Evaluator | None = None
-        self.strength = Strength(
-            config.augment_probability, config.augment_shift, config.augment_brightness, config.augment_contrast
-        )
+        held_out = holdout(type_index, types, config.seed)
+        self.holdout, self.holdout_type_index = images[held_out], type_index[held_out]
+        self.images, self.type_index = images[~held_out].to(device), type_index[~held_out]
+        self.photographs = len(images)
         self.random = torch.Generator().manual_seed(config.seed)
-        self._build_networks()
-        self._gamma = torch.zeros((), device=device)
+        self.generator, self.discriminator = _build_networks(config, types, device)
+        self.ema = ExponentialMovingAverage(self.generator, config.ema_half_life_images, config.batch_size)
+        self.schedule = FewshotSchedule(config.learning_rate, config.gradient_penalty, types)
+        self.augmentation = _augmentation_policy(config, self._training_by_type)
+        self._gamma = torch.zeros((), device=device)  # a tensor, which a recorded step reads anew
         captured = config.cuda_graph and device.type == "cuda"
         self.generator_optimiser = _adam(self.generator, config, captured)
         self.discriminator_optimiser = _adam(self.discriminator, config, captured)
         self.captured = CapturedStep(self._update_both, device) if captured else None
-        self.batches = BalancedBatches(type_index, types, self.random)
+        self.batches = BalancedBatches(self.type_index, types, self.random)
         self.samples = FixedSamples(types, self.generator.latent_size, config.seed, device)
         self.completed_steps = 0
+        self._evaluator: Evaluator | None = None
 
     @property
     def batch_size(self) -> int:
@@ -110,68 +100,59 @@ class FewshotTrainer:
         return -(-self.photographs // self.config.batch_size)
 
     def step(self, progress: float) -> dict[str, Tensor]:
-        """One update of the discriminator, then one of the generator.
+        """Updates the discriminator once, then the generator.
 
         Args:
-            progress: how far the run is, 0 to 1: rates fall, and the type comes in.
+            progress: how far the run is, 0 to 1; the schedule follows it.
 
         Returns:
             ``discriminator_loss`` and ``generator_loss``, the relativistic losses; ``real_penalty`` and
             ``fake_penalty``, R1 and R2 as they are added to the former; ``sign_rate``, the mean sign of D(x) - D(G(z))
             over the pairs, -1 to 1; ``margin``, the mean of that difference.
         """
-        self._keep_to_schedule(progress)
-        measured = (self.captured or self._update_both)(self._drawn())
-        self._average_generator()
+        self._apply_schedule(progress)
+        measured = (self.captured or self._update_both)(self._draw_inputs())
+        self.ema.update(images_shown=self.completed_steps * self.config.batch_size)
         self.completed_steps += 1
         return measured
 
     def preview(self) -> Tensor:
-        return self.samples.preview(self.generator_ema)
+        return self.samples.preview(self.ema.module)
 
     def evaluate(self) -> dict[str, float]:
         if self._evaluator is None:
-            self._evaluator = Evaluator(
-                by_type(self.images.cpu(), self.type_index, self.types),
-                by_type(self.holdout, self.holdout_type_index, self.types),
-            )
-        samples = self.samples.evaluated(self.generator_ema)
-        return {**self._evaluator.signals(samples), **self._overfitting_r_v(samples)}
+            held_out = by_type(self.holdout, self.holdout_type_index, self.types)
+            self._evaluator = Evaluator(self._training_by_type(), held_out, self._mean_logit)
+        return self._evaluator.signals(self.samples.evaluated(self.ema.module))
 
     def reduce_learning_rate(self) -> None:
-        """Halves the learning rate, doubles the penalties' weight, and forgets what the optimisers remember."""
-        self.learning_rate_reductions += 1
-        forget(self._optimisers())
+        """Halves the learning rate and doubles the penalties' weight.
+
+        Clears optimiser state as well: NaN moments never decay.
+        """
+        self.schedule.reductions += 1
+        clear_moments(self._optimisers())
         if self.captured:
-            self.captured.forget()
+            self.captured.reset()
 
     def analysis(self) -> dict[str, Any]:
-        """``augmentation``: for each type, in order, which turns are used, and the p-values of `symmetry.symmetry_p_values`."""
-        used, found = self._symmetries_used().tolist(), self._tested().tolist()
-        return {
-            "augmentation": [
-                {
-                    turn: {"used": yes, "p_value": None if p_value == UNTOLD else round(p_value, 4)}
-                    for turn, yes, p_value in zip(SYMMETRIES, *of_type, strict=True)
-                }
-                for of_type in zip(used, found, strict=True)
-            ]
-        }
+        """``augmentation``: for each type, which symmetries are used, and their p-values; see `AugmentationPolicy`."""
+        return {"augmentation": self.augmentation.analysis()}
 
     def networks(self) -> Networks:
-        return {"generator": copied_weights(self.generator_ema), "discriminator": copied_weights(self.discriminator)}
+        return {"generator": copied_weights(self.ema.module), "discriminator": copied_weights(self.discriminator)}
 
     def load_networks(self, networks: Networks) -> None:
         self.generator.load_state_dict(networks["generator"])
-        self.generator_ema.load_state_dict(networks["generator"])
+        self.ema.module.load_state_dict(networks["generator"])
         self.discriminator.load_state_dict(networks["discriminator"])
 
     def state_dict(self) -> dict[str, Tensor]:
         return {
             "random": self.random.get_state(),
             "completed_steps": torch.tensor(self.completed_steps),
-            "learning_rate_reductions": torch.tensor(self.learning_rate_reductions),
-            "symmetry_p_values": self._tested(),
+            "learning_rate_reductions": torch.tensor(self.schedule.reductions),
+            "symmetry_p_values": self.augmentation.p_values,
             **{f"batches.{name}": value for name, value in self.batches.state_dict().items()},
             **flat_state(self._modules(), self._optimisers()),
         }
@@ -179,47 +160,15 @@ class FewshotTrainer:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.random.set_state(state["random"])
         self.completed_steps = int(state["completed_steps"])
-        self.learning_rate_reductions = int(state["learning_rate_reductions"])
-        self._p_values = state["symmetry_p_values"]
+        self.schedule.reductions = int(state["learning_rate_reductions"])
+        self.augmentation.p_values = state["symmetry_p_values"]
         self.batches.load_state_dict(below(state, "batches"))
         load_flat_state(state, self._modules(), self._optimisers())
         if self.captured:
-            self.captured.forget()
-
-    def _drawn(self) -> dict[str, Tensor]:
-        """All that is random in a step, on the device: which photographs, latents, and the draws of both updates."""
-        chosen, type_index = self.batches.draw(self.config.batch_size)
-        drawn = {"chosen": chosen, "types": type_index, "latents": self._latents(len(chosen))}
-        for network in ("discriminator", "generator"):
-            drawn |= {f"{network}.{name}": each for name, each in vars(self._sample_augmentation(type_index)).items()}
-        return {name: sent(each, self.device) for name, each in drawn.items()}
-
-    def _update_both(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A step's work on the device."""
-        types = drawn["types"]
-        real = from_bytes(self.images[drawn["chosen"]])
-        fake = self.generator(drawn["latents"], types)
-        measured = self._update_discriminator(
-            real, fake.detach(), types, AugmentationParameters(**below(drawn, "discriminator"))
-        )
-        return measured | self._update_generator(real, fake, types, AugmentationParameters(**below(drawn, "generator")))
-
-    def _build_networks(self) -> None:
-        config = self.config
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            generator = Generator(
-                config.resolution, config.channels, config.latent_size, config.generator_width, self.types
-            )
-            discriminator = Discriminator(config.resolution, config.channels, config.discriminator_width, self.types)
-        for network in (generator, discriminator):
-            # Channels last: there the convolutions of small images are twice as fast.
-            network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.generator, self.discriminator = generator, discriminator
-        self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
+            self.captured.reset()
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"generator": self.generator, "discriminator": self.discriminator, "generator_ema": self.generator_ema}
+        return {"generator": self.generator, "discriminator": self.discriminator, "generator_ema": self.ema.module}
 
     def _optimisers(self) -> dict[str, Optimizer]:
         return {
@@ -227,35 +176,51 @@ class FewshotTrainer:
             "discriminator_optimiser": self.discriminator_optimiser,
         }
 
-    def _keep_to_schedule(self, progress: float) -> None:
-        share = FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * progress)) / 2
+    def _training_by_type(self) -> list[Tensor]:
+        return by_type(self.images.cpu(), self.type_index, self.types)
+
+    def _apply_schedule(self, progress: float) -> None:
         for optimiser in self._optimisers().values():
-            for group in optimiser.param_groups:
-                rate = self.config.learning_rate * share * 0.5**self.learning_rate_reductions
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(rate)
-                else:
-                    group["lr"] = rate
-        self._gamma.fill_(self.config.gradient_penalty * 2**self.learning_rate_reductions)
-        begun = (progress - CONDITIONING_BEGINS) / (CONDITIONING_COMPLETE - CONDITIONING_BEGINS)
-        conditioning = min(1.0, max(0.0, begun)) if self.types > 1 else 0.0
-        for network in (self.generator, self.discriminator, self.generator_ema):
-            network.conditioning.fill_(conditioning)
+            set_learning_rate(optimiser, self.schedule.learning_rate(progress))
+        self._gamma.fill_(self.schedule.gradient_penalty)
+        for network in (self.generator, self.discriminator, self.ema.module):
+            network.conditioning.fill_(self.schedule.conditioning(progress))
+
+    def _draw_inputs(self) -> dict[str, Tensor]:
+        """Draws all that is random in a step, on the device: photographs, latents, the augmentation of both updates."""
+        chosen, type_index = self.batches.next(self.config.batch_size)
+        latents = torch.randn(len(chosen), self.generator.latent_size, generator=self.random)
+        inputs = {"chosen": chosen, "types": type_index, "latents": latents}
+        for network in ("discriminator", "generator"):
+            parameters = self.augmentation.sample(type_index, self.random)
+            inputs |= {f"{network}.{name}": each for name, each in vars(parameters).items()}
+        return {name: to_device(each, self.device) for name, each in inputs.items()}
+
+    def _update_both(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A step's work on the device."""
+        types = inputs["types"]
+        real = from_bytes(self.images[inputs["chosen"]])
+        fake = self.generator(inputs["latents"], types)
+        of_discriminator, of_generator = (
+            AugmentationParameters(**below(inputs, network)) for network in ("discriminator", "generator")
+        )
+        measured = self._update_discriminator(real, fake.detach(), types, of_discriminator)
+        return measured | self._update_generator(real, fake, types, of_generator)
 
     def _update_discriminator(
-        self, real: Tensor, fake: Tensor, types: Tensor, drawn: AugmentationParameters
+        self, real: Tensor, fake: Tensor, types: Tensor, parameters: AugmentationParameters
     ) -> dict[str, Tensor]:
         images = torch.cat([real, fake]).requires_grad_()
-        seen = augment(images, drawn)
-        through = DiscriminatorPass(self.discriminator, _channels_last(seen.detach()), types.repeat(2))
-        logits = through.logits.requires_grad_()
+        augmented = augment(images, parameters)
+        forward = DiscriminatorPass(self.discriminator, _channels_last(augmented.detach()), types.repeat(2))
+        logits = forward.logits.requires_grad_()
         loss = relativistic_discriminator_loss(*logits.chunk(2))
         (weights,) = torch.autograd.grad(loss, logits)
-        # The penalty is on the images before their augmentation, so the way back goes on through it.
-        (gradients,) = torch.autograd.grad(seen, images, through.image_gradients())
-        plain = replace(drawn, brightness=torch.zeros_like(drawn.brightness))
-        directions = augment(self._gamma / len(real) * gradients, plain)
-        through.set_gradients(weights, _channels_last(directions))
+        # The penalty is on the images before their augmentation, so its gradient passes back through the augmentation.
+        (gradients,) = torch.autograd.grad(augmented, images, forward.image_gradients())
+        linear = replace(parameters, brightness=torch.zeros_like(parameters.brightness))
+        directions = augment(self._gamma / len(real) * gradients, linear)
+        forward.set_gradients(weights, _channels_last(directions))
         self.discriminator_optimiser.step()
         real_penalty, fake_penalty = (self._gamma / 2 * gradients.square().sum((1, 2, 3))).view(2, -1).mean(1)
         real_logits, fake_logits = logits.detach().chunk(2)
@@ -268,13 +233,13 @@ class FewshotTrainer:
         }
 
     def _update_generator(
-        self, real: Tensor, fake: Tensor, types: Tensor, drawn: AugmentationParameters
+        self, real: Tensor, fake: Tensor, types: Tensor, parameters: AugmentationParameters
     ) -> dict[str, Tensor]:
         with torch.no_grad():
-            real_logits = self.discriminator(_channels_last(augment(real, drawn)), types)
+            real_logits = self.discriminator(_channels_last(augment(real, parameters)), types)
         # The gradient passes through the discriminator; the discriminator's own is not needed here.
         self.discriminator.requires_grad_(False)
-        fake_logits = self.discriminator(_channels_last(augment(fake, drawn)), types)
+        fake_logits = self.discriminator(_channels_last(augment(fake, parameters)), types)
         self.generator_optimiser.zero_grad()
         loss = relativistic_generator_loss(real_logits, fake_logits)
         loss.backward()
@@ -282,65 +247,30 @@ class FewshotTrainer:
         self.discriminator.requires_grad_(True)
         return {"generator_loss": loss.detach()}
 
-    def _average_generator(self) -> None:
-        """Generator EMA; half-life: `ema_half_life_images`, or a twentieth of the images shown while that is less."""
-        seen = self.completed_steps * self.config.batch_size
-        half_life = min(self.config.ema_half_life_images, seen / 20)
-        keep = 0.5 ** (self.config.batch_size / half_life) if half_life else 0.0
-        averages: list[Tensor] = list(self.generator_ema.parameters())
-        weights: list[Tensor] = list(self.generator.parameters())
-        with torch.no_grad():
-            torch._foreach_lerp_(averages, weights, 1 - keep)
-
-    def _sample_augmentation(self, type_index: Tensor) -> AugmentationParameters:
-        symmetries = Symmetries(*self._symmetries_used().T)
-        return sample_augmentation(type_index, self.config.resolution, self.strength, symmetries, self.random)
-
-    def _tested(self) -> Tensor:
-        """When first needed: a run that is taken up again has them from its state."""
-        if self._p_values is None:
-            images = self.images.cpu()
-            self._p_values = torch.stack(
-                [symmetry_p_values(images[self.type_index == each]) for each in range(self.types)]
-            )
-        return self._p_values
-
-    def _symmetries_used(self) -> Tensor:
-        """(types, 3) bool: as the configuration says, else what was found usable_symmetries."""
-        used, config = usable_symmetries(self._tested()), self.config
-        for turn, said in enumerate((config.horizontal_flip, config.vertical_flip, config.transposition)):
-            if said is not None:
-                used[:, turn] = said
-        return used
-
-    def _overfitting_r_v(self, samples: Sequence[Tensor]) -> dict[str, float]:
-        """``overfitting_r_v``: how much more real photographs trained on look to the discriminator than those kept aside.
-
-        As a share of how much more than samples, the mean over types of which some are kept aside; 0 for a
-        discriminator that learnt nothing by heart, 1 for one to which photographs that it does not know are as good as
-        samples. Nothing where none are kept aside.
-        """
-        training = by_type(self.images, self.type_index.to(self.device), self.types)
-        aside = by_type(self.holdout, self.holdout_type_index, self.types)
-        logits = [
-            [self._mean_logit(images, each) for images in (training[each], aside[each], samples[each])]
-            for each in range(self.types)
-            if len(aside[each])
-        ]
-        if not logits:
-            return {}
-        known, others, fake = (fmean(each) for each in zip(*logits, strict=True))
-        return {"overfitting_r_v": (known - others) / max(abs(known - fake), 1e-6)}
-
     @torch.no_grad()
     def _mean_logit(self, images: Tensor, of_type: int) -> float:
-        """Of at most `LOOKED_AT` of them, evenly chosen."""
-        chosen = images[:: -(-len(images) // LOOKED_AT)].to(self.device)
-        types = torch.full((len(chosen),), of_type, device=self.device)
-        return float(self.discriminator(_channels_last(from_bytes(chosen)), types).mean())
+        """The discriminator's mean logit for (N, C, side, side) uint8 images of one type."""
+        types = torch.full((len(images),), of_type, device=self.device)
+        return float(self.discriminator(_channels_last(from_bytes(images.to(self.device))), types).mean())
 
-    def _latents(self, count: int) -> Tensor:
-        return torch.randn(count, self.generator.latent_size, generator=self.random)
+
+def _build_networks(config: FewshotConfig, types: int, device: torch.device) -> tuple[Generator, Discriminator]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        generator = Generator(config.resolution, config.channels, config.latent_size, config.generator_width, types)
+        discriminator = Discriminator(config.resolution, config.channels, config.discriminator_width, types)
+    for network in (generator, discriminator):
+        # Convolutions of small images are twice as fast with channels last.
+        network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return generator, discriminator
+
+
+def _augmentation_policy(config: FewshotConfig, photographs: Callable[[], Sequence[Tensor]]) -> AugmentationPolicy:
+    strength = Strength(
+        config.augment_probability, config.augment_shift, config.augment_brightness, config.augment_contrast
+    )
+    configured = {name: getattr(config, name) for name in SYMMETRIES}
+    return AugmentationPolicy(strength, config.resolution, configured, photographs)
 
 
 def _channels_last(images: Tensor) -> Tensor:
@@ -348,7 +278,7 @@ def _channels_last(images: Tensor) -> Tensor:
 
 
 def _adam(network: nn.Module, config: FewshotConfig, captured: bool) -> Adam:
-    """``captured``: its rate is a number on the device, so that a recorded step follows it."""
-    on = next(network.parameters()).device
-    rate = torch.tensor(config.learning_rate, device=on) if captured else config.learning_rate
+    """For a captured step, the learning rate is a tensor on the device, which the recording reads anew."""
+    device = next(network.parameters()).device
+    rate = torch.tensor(config.learning_rate, device=device) if captured else config.learning_rate
     return Adam(network.parameters(), rate, betas=(BETA1, BETA2), fused=True, capturable=captured)

@@ -1,20 +1,39 @@
-"""What is said of a run, in words."""
+"""How a run is judged by thresholds, and what is said of its photographs."""
 
-import pytest
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from flawsmith.core.domain.health import data_warnings, diverged, judge
 from flawsmith.core.domain.records import Dataset, Health, HealthState, SizeRange, now
 
-GOOD = {"distance": 0.02, "diversity": 0.95, "near_duplicates": 0.0, "memorization_rate": 0.0, "overfitting_r_v": 0.1}
-LOSSES = {"discriminator_loss": 0.6, "real_penalty": 0.1, "fake_penalty": 0.1, "sign_rate": 0.3}
+
+@dataclass(frozen=True)
+class Threshold:
+    """A criterion for the tests."""
+
+    name: str
+    better: str = "lower"
+    warning: float | None = 1.0
+    failing: float | None = 2.0
+    each_step: bool = False
+    relative_to: str | None = None
+    sentence: str = "{value:g} at step {step:g}"
+
+    def divergence_reason(self, values: Sequence[float], last: Sequence[float]) -> str | None:
+        return f"best {min(values)}" if self.name == "blur" and min(last) > 10 else None
 
 
-def history(*signals: dict[str, float], losses: dict[str, float] = LOSSES) -> list[dict[str, float]]:
-    return [{"step": 10 * (number + 1), **losses, **GOOD, **each} for number, each in enumerate(signals)]
+BLUR, SHARPNESS = Threshold("blur"), Threshold("sharpness", better="higher", warning=2.0, failing=1.0)
+LOSS_SHARE = Threshold("penalty", warning=20.0, failing=None, each_step=True, relative_to="loss")
+CRITERIA = (BLUR, SHARPNESS, LOSS_SHARE)
 
 
-def of(*signals: dict[str, float], progress: float = 0.75, losses: dict[str, float] = LOSSES) -> Health:
-    return judge([], [], history(*signals, losses=losses), progress)
+def history(*blurs: float, **others: float) -> list[dict[str, float]]:
+    return [{"step": 10 * number, "blur": blur, **others} for number, blur in enumerate(blurs, 1)]
+
+
+def verdict(*blurs: float, progress: float = 0.75, **others: float) -> Health:
+    return judge([], [], history(*blurs, **others), progress, CRITERIA)
 
 
 def dataset(classes: dict[str, int], warnings: list[str] | None = None) -> Dataset:
@@ -24,60 +43,57 @@ def dataset(classes: dict[str, int], warnings: list[str] | None = None) -> Datas
     )  # fmt: skip
 
 
-def test_a_run_without_a_reason_to_doubt_is_good() -> None:
-    assert of({}, {}, {}) == Health(state=HealthState.GOOD, reasons=[])
+def test_a_run_within_its_thresholds_is_good() -> None:
+    assert verdict(1, 1, 1, sharpness=2, penalty=20, loss=1) == Health(state=HealthState.GOOD, reasons=[])
 
 
-@pytest.mark.parametrize(
-    ("signals", "state", "words"),
-    [
-        ({"diversity": 0.5}, "warning", "alike"),
-        ({"diversity": 0.2}, "failing", "alike"),
-        ({"near_duplicates": 0.2}, "warning", "nearly the same"),
-        ({"memorization_rate": 0.31}, "warning", "31% of the samples are near-copies"),
-        ({"overfitting_r_v": 1.4}, "warning", "by heart"),
-        ({"distance": 0.3}, "warning", "after 30 steps samples do not look like the photographs yet"),
-        ({"distance": 0.8}, "failing", "do not look like the photographs"),
-    ],
-)
-def test_each_signal_is_put_into_words(signals: dict[str, float], state: str, words: str) -> None:
-    health = of(signals, signals, signals)
-    assert health.state == state
-    assert len(health.reasons) == 1
-    assert words in health.reasons[0]
+def test_thresholds_hold_in_the_direction_of_the_signal() -> None:
+    assert verdict(1.5, 1.5, 1.5) == Health(state=HealthState.WARNING, reasons=["1.5 at step 30"])
+    assert verdict(2.5, 2.5, 2.5) == Health(state=HealthState.FAILING, reasons=["2.5 at step 30"])
+    assert verdict(0, 0, 0, sharpness=1.5).state == "warning"
+    assert verdict(0, 0, 0, sharpness=0.5).state == "failing"
 
 
-@pytest.mark.parametrize(
-    ("losses", "words"), [({"sign_rate": 0.95}, "tells every photograph"), ({"real_penalty": 20.0}, "gradient_penalty")]
-)
-def test_so_is_what_the_losses_say(losses: dict[str, float], words: str) -> None:
-    assert words in of({}, {}, {}, losses={**LOSSES, **losses}).reasons[0]
+def test_a_threshold_may_be_a_multiple_of_another_signal() -> None:
+    assert verdict(0, penalty=21, loss=1).state == "warning"
+    assert verdict(0, penalty=21, loss=2).state == "good"
+    assert verdict(0, penalty=21).state == "good"  # nothing to compare with
+
+
+def test_signals_of_each_step_are_averaged_over_steps_without_an_evaluation_too() -> None:
+    steps = [{"step": 1.0, "blur": 0.0, "penalty": 0.0, "loss": 1.0}, {"step": 2.0, "penalty": 50.0, "loss": 1.0}]
+    assert judge([], [], steps, 0.75, CRITERIA).reasons == ["25 at step 1"]
 
 
 def test_one_bad_evaluation_among_good_ones_is_no_reason() -> None:
-    assert of({}, {"diversity": 0.1}, {}).state == "good"
+    assert verdict(0, 0, 3).state == "good"
+    assert verdict(3, 0, 3).state == "failing"
 
 
 def test_a_run_that_has_just_begun_is_not_judged_until_it_is_over() -> None:
-    assert of({"diversity": 0.0}, progress=1.0).state == "failing"
-    assert of({"diversity": 0.0}, progress=0.1).state == "good"
+    assert verdict(3, progress=0.39).state == "good"
+    assert verdict(3, progress=0.4).state == "failing"
+    assert verdict(3, progress=1.0).state == "failing"
 
 
-def test_doubts_and_mishaps_are_warnings_from_the_start() -> None:
-    assert judge(["few"], ["went back"], [], 0.0) == Health(state=HealthState.WARNING, reasons=["few", "went back"])
+def test_data_warnings_and_rollbacks_are_warnings_from_the_start() -> None:
+    assert judge(["few"], ["went back"]) == Health(state=HealthState.WARNING, reasons=["few", "went back"])
 
 
-def test_a_run_whose_samples_went_away_has_diverged() -> None:
-    away = history({}, {"distance": 50}, {"distance": 60}, {"distance": 70})
-    assert "distance was 0.02, and is 70" in (diverged(away, since=0) or "")
-    assert diverged(away, since=20) is None  # only two evaluations since it went on
-    assert diverged(history({}, {"distance": 50}, {}, {"distance": 70}), since=0) is None
+def test_the_same_reason_is_given_once() -> None:
+    assert judge([], [], history(1.5), 1.0, (BLUR, BLUR)).reasons == ["1.5 at step 10"]
 
 
-def test_a_run_whose_samples_became_alike_has_diverged_but_not_one_whose_never_differed() -> None:
-    alike: dict[str, float] = {"diversity": 0.1}
-    assert "alike" in (diverged(history({}, alike, alike, alike), since=0) or "")
-    assert diverged(history(alike, alike, alike, alike), since=0) is None
+def test_a_run_diverged_only_after_three_evaluations_since_its_last_rollback() -> None:
+    away = history(1, 50, 60, 70)
+    assert diverged(away, 0, CRITERIA) == "best 1"
+    assert diverged(away, 10, CRITERIA) == "best 1"
+    assert diverged(away, 20, CRITERIA) is None
+    assert diverged(history(1, 50, 2, 70), 0, CRITERIA) is None
+
+
+def test_a_diverged_run_is_failing() -> None:
+    assert "best 1" in verdict(1, 50, 60, 70).reasons
 
 
 def test_few_photographs_and_uneven_types_are_doubtful() -> None:

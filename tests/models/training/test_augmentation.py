@@ -1,4 +1,4 @@
-"""The augmentation: what it does to an image, and that a pair is treated alike."""
+"""What the augmentation does to an image, and that both images of a pair are augmented alike."""
 
 from dataclasses import replace
 
@@ -34,18 +34,18 @@ def unchanged(count: int) -> AugmentationParameters:
     return sample_augmentation(torch.zeros(count, dtype=torch.int64), SIDE, NONE, NOTHING, generator())
 
 
-def test_without_symmetries_and_at_probability_0_an_image_stays_as_it_is() -> None:
+def test_without_symmetries_and_at_probability_0_an_image_is_unchanged() -> None:
     torch.testing.assert_close(augment(images(5), unchanged(5)), images(5))
 
 
-def test_the_fake_of_a_pair_gets_the_same_draw_as_its_real() -> None:
+def test_both_images_of_a_pair_are_augmented_alike() -> None:
     drawn = sample_augmentation(torch.arange(6) % 2, SIDE, STRONG, EVERYTHING, generator())
     real, fake = augment(torch.cat([images(6), images(6)]), drawn).chunk(2)
     assert torch.equal(real, fake)
     assert len({tuple(each) for each in drawn.rows.tolist()}) > 1
 
 
-def test_the_same_generator_state_gives_the_same_draw() -> None:
+def test_the_same_random_state_gives_the_same_parameters() -> None:
     first, second = (
         sample_augmentation(torch.zeros(9, dtype=torch.int64), SIDE, STRONG, EVERYTHING, generator(3)) for _ in range(2)
     )
@@ -53,7 +53,7 @@ def test_the_same_generator_state_gives_the_same_draw() -> None:
     assert torch.equal(first.contrast, second.contrast)
 
 
-def test_flips_and_transpositions_are_for_the_types_that_allow_them() -> None:
+def test_symmetries_are_used_for_the_types_that_have_them() -> None:
     only_first = torch.tensor([True, False])
     symmetries = Symmetries(horizontal_flip=only_first, vertical_flip=~only_first, transposition=only_first)
     types = torch.arange(400) % 2
@@ -68,7 +68,7 @@ def test_flips_and_transpositions_are_for_the_types_that_allow_them() -> None:
     assert not drawn.transposed[types == 1].any()
 
 
-def test_turns_are_exact() -> None:
+def test_flips_and_rotations_are_exact() -> None:
     picture, still = images(1), unchanged(1)
     backwards = torch.arange(SIDE - 1, -1, -1)[None]
     assert torch.allclose(augment(picture, replace(still, columns=backwards)), picture.flip(3), atol=1e-6)
@@ -87,7 +87,7 @@ def test_a_shift_moves_by_whole_pixels_and_reflects_at_the_border() -> None:
     assert down == [2, 1, 0, 1, 2, 3, 4, 5]
 
 
-def test_images_that_are_not_shifted_stand_in_either_place_of_the_discriminators_grid() -> None:
+def test_an_image_that_is_not_shifted_still_moves_by_one_pixel_or_none() -> None:
     drawn = sample_augmentation(
         torch.zeros(300, dtype=torch.int64), SIDE, replace(NONE, shift=0.25), NOTHING, generator()
     )
@@ -97,21 +97,21 @@ def test_images_that_are_not_shifted_stand_in_either_place_of_the_discriminators
         assert 0.4 < (moved == 0).float().mean() < 0.6
 
 
-def test_brightness_and_contrast_are_their_formulas() -> None:
+def test_brightness_and_contrast() -> None:
     picture = images(1)
     drawn = replace(unchanged(1), brightness=torch.tensor([0.3]), contrast=torch.tensor([0.5]))
     expected = picture.mean() + 0.5 * (picture - picture.mean()) + 0.3
     torch.testing.assert_close(augment(picture, drawn), expected)
 
 
-def test_gradients_pass_through_to_the_second_order() -> None:
+def test_second_order_gradients_are_exact() -> None:
     drawn = sample_augmentation(torch.zeros(2, dtype=torch.int64), SIDE, STRONG, EVERYTHING, generator())
     picture = images(2).double().requires_grad_()
     assert torch.autograd.gradgradcheck(lambda x: augment(x, drawn).pow(3).sum(), (picture,))
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_as_many_images_are_changed_as_the_probability_says(probability: float) -> None:
+def test_the_probability_is_the_share_of_images_that_are_changed(probability: float) -> None:
     strength = replace(STRONG, probability=probability)
     drawn = sample_augmentation(torch.zeros(2000, dtype=torch.int64), SIDE, strength, NOTHING, generator())
     assert (drawn.brightness != 0).float().mean().item() == pytest.approx(probability, abs=0.04)

@@ -1,4 +1,4 @@
-"""The losses are their formulas."""
+"""The losses equal their formulas."""
 
 import math
 
@@ -10,7 +10,7 @@ from flawsmith.models.training.objectives import relativistic_discriminator_loss
 REAL, FAKE = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([0.0, 1.0, 0.5])
 
 
-def test_the_relativistic_losses_are_their_formulas() -> None:
+def test_the_relativistic_losses_equal_their_formulas() -> None:
     differences = [1.0, -3.0, 0.0]
     expected = sum(math.log1p(math.exp(-each)) for each in differences) / 3
     assert relativistic_discriminator_loss(REAL, FAKE).item() == pytest.approx(expected)

@@ -1,9 +1,9 @@
-"""Which turns the photographs allow."""
+"""Which flips are symmetries of the photographs."""
 
 import torch
 from torch import Tensor
 
-from flawsmith.models.training.symmetries import FEWEST, SYMMETRIES, UNTOLD, symmetry_p_values, usable_symmetries
+from flawsmith.models.training.symmetries import FEWEST, NOT_TESTED, SYMMETRIES, symmetry_p_values, usable_symmetries
 
 NAMES = list(SYMMETRIES)
 
@@ -32,28 +32,28 @@ def used(images: Tensor) -> dict[str, bool]:
     return dict(zip(NAMES, usable_symmetries(symmetry_p_values(images)).tolist(), strict=True))
 
 
-def test_grain_without_a_direction_may_be_turned_every_way() -> None:
+def test_grain_without_a_direction_has_every_symmetry() -> None:
     assert used(grain(100)) == dict.fromkeys(NAMES, True)
 
 
-def test_light_from_one_side_forbids_the_turns_that_would_move_it() -> None:
+def test_light_from_one_side_breaks_the_symmetries_that_would_move_it() -> None:
     assert used(lit_from_the_left(100)) == {"horizontal_flip": False, "vertical_flip": True, "transposition": False}
 
 
-def test_lines_along_one_axis_may_be_flipped_but_not_laid_down() -> None:
+def test_lines_along_one_axis_have_both_flips_but_no_transposition() -> None:
     assert used(rolled(100)) == {"horizontal_flip": True, "vertical_flip": True, "transposition": False}
 
 
-def test_too_few_photographs_to_tell_are_flipped_sideways_only() -> None:
+def test_too_few_photographs_to_test_use_the_horizontal_flip_only() -> None:
     found = symmetry_p_values(grain(FEWEST["horizontal_flip"] - 1))
-    assert (found == UNTOLD).all()
+    assert (found == NOT_TESTED).all()
     assert usable_symmetries(found).tolist() == [name == "horizontal_flip" for name in NAMES]
 
 
-def test_rows_and_columns_keep_their_places_while_photographs_are_too_few_to_tell() -> None:
+def test_transposition_needs_more_photographs_than_the_flips() -> None:
     assert used(grain(FEWEST["transposition"] - 1)) == dict.fromkeys(NAMES, True) | {"transposition": False}
 
 
-def test_the_same_photographs_give_the_same_answer() -> None:
+def test_the_same_photographs_give_the_same_p_values() -> None:
     images = rolled(50)
     assert torch.equal(symmetry_p_values(images), symmetry_p_values(images))

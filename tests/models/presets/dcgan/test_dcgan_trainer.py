@@ -1,12 +1,13 @@
-"""A training run without its I/O."""
+"""The trainer of the 2019 article's DCGAN."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 from benchmarks.article_loop import ArticleLoop
+from torch import Tensor
 
-from flawsmith.models.pixels import render
+from flawsmith.models.pixels import from_bytes, render
 from flawsmith.models.presets.dcgan.trainer import DcganConfig, DcganTrainer
 
 CONFIG = DcganConfig(
@@ -40,16 +41,17 @@ def test_an_epochs_last_short_batch_trains() -> None:
 
 
 def test_every_image_is_shown_once_an_epoch() -> None:
-    run = trainer(count=9)
-    for _ in range(2):
-        shown = []
-        for _ in range(run.steps_per_epoch):
-            shown += run._next_batch().tolist()
-            run.completed_steps += 1
-        assert sorted(shown) == list(range(9))
+    run, batches = trainer(count=9), list[Tensor]()
+    run.discriminator.register_forward_pre_hook(lambda _, inputs: batches.append(inputs[0].detach().clone()))
+    for _ in range(2 * run.steps_per_epoch):
+        run.step(0.5)
+    shown = torch.cat(batches[::3])  # each step's first pass is of photographs, two others are of samples
+    of_photographs = torch.cdist(shown.flatten(1), from_bytes(run.images).flatten(1)).argmin(1).tolist()
+    for epoch in (of_photographs[:9], of_photographs[9:]):
+        assert sorted(epoch) == list(range(9))
 
 
-def test_a_saved_run_goes_on_bit_by_bit_as_if_it_had_never_stopped() -> None:
+def test_a_resumed_run_continues_bit_by_bit_as_if_it_had_never_stopped() -> None:
     whole, first_half = trainer(), trainer()
     expected = [whole.step(0.5) for _ in range(8)]
     losses = [first_half.step(0.5) for _ in range(4)]
@@ -67,7 +69,7 @@ def test_another_seed_is_another_run() -> None:
     assert trainer().step(0.5) != trainer(config=replace(CONFIG, seed=4)).step(0.5)
 
 
-def test_the_generators_step_leaves_the_discriminators_gradients_alone() -> None:
+def test_the_generators_update_does_not_change_the_discriminators_gradients() -> None:
     run = trainer()
     begun = {name: value.clone() for name, value in run.state_dict().items()}
     left = []
@@ -83,12 +85,12 @@ def test_the_generators_step_leaves_the_discriminators_gradients_alone() -> None
 
 
 def test_the_update_is_the_articles() -> None:
-    """Real batch, detached fake batch, one discriminator step, then the generator through the updated discriminator."""
+    """Real batch, detached fake batch, one discriminator step, then the generator with the updated discriminator."""
     ours, reference = trainer(), trainer()
     losses = ours.step(0.5)
-    chosen = reference._next_batch()
+    chosen = reference.order[: CONFIG.batch_size]
     real, types = reference.images[chosen].float() / 127.5 - 1, reference.type_index[chosen]
-    fake = reference.generator(reference._latents(len(chosen)), types)
+    fake = reference.generator(torch.randn(len(chosen), CONFIG.latent_size, generator=reference.random), types)
     cross_entropy = torch.nn.BCELoss()
     ones, zeros = torch.ones(len(chosen)), torch.zeros(len(chosen))
     reference.discriminator.zero_grad()
@@ -117,12 +119,12 @@ def test_the_first_twenty_steps_are_those_of_the_articles_loop() -> None:
         assert losses == pytest.approx(articles.step(), rel=1e-3)
 
 
-def test_rendering_does_not_depend_on_the_neighbours() -> None:
+def test_an_image_does_not_depend_on_its_neighbours() -> None:
     run = trainer()
     run.step(0.5)
     latents, types = torch.randn(16, 8), torch.zeros(16, dtype=torch.int64)
-    pipeline = render(run.generator, latents, types)
+    batch = render(run.generator, latents, types)
     others = render(run.generator, torch.cat([latents[:1], torch.randn(15, 8)]), types)
-    assert torch.equal(pipeline[0], others[0])
-    assert pipeline.dtype == torch.uint8
+    assert torch.equal(batch[0], others[0])
+    assert batch.dtype == torch.uint8
     assert run.generator.training

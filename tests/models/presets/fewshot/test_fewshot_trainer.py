@@ -1,4 +1,4 @@
-"""A training run on few photographs, without its I/O."""
+"""The trainer of the preset for few photographs."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def trainer(config: FewshotConfig = CONFIG, types: int = 2, count: int = 10, dev
     return FewshotTrainer(config, images, torch.arange(count) % types, types, torch.device(device))
 
 
-def test_a_step_tells_losses_penalties_and_how_the_pairs_are_told_apart() -> None:
+def test_a_step_returns_losses_penalties_and_the_discriminators_lead() -> None:
     run = trainer()
     measured = run.step(0.5)
     assert run.completed_steps == 1
@@ -52,7 +52,7 @@ def test_a_step_tells_losses_penalties_and_how_the_pairs_are_told_apart() -> Non
 
 
 @pytest.mark.parametrize("stop", [1, 4, 7])
-def test_a_saved_run_goes_on_bit_by_bit_as_if_it_had_never_stopped(stop: int) -> None:
+def test_a_resumed_run_continues_bit_by_bit_as_if_it_had_never_stopped(stop: int) -> None:
     whole, first = trainer(), trainer()
     expected = [whole.step(0.5) for _ in range(8)]
     losses = [first.step(0.5) for _ in range(stop)]
@@ -66,24 +66,24 @@ def test_a_saved_run_goes_on_bit_by_bit_as_if_it_had_never_stopped(stop: int) ->
     assert all(torch.equal(final[name], wanted[name]) for name in wanted)
 
 
-def test_looking_changes_nothing_of_the_run() -> None:
-    looked_at, left_alone = trainer(), trainer()
+def test_evaluating_changes_nothing_about_the_run() -> None:
+    observed, left_alone = trainer(), trainer()
     for _ in range(2):
-        looked_at.step(0.5)
-        looked_at.preview()
-        looked_at.evaluate()
+        observed.step(0.5)
+        observed.preview()
+        observed.evaluate()
         left_alone.step(0.5)
     wanted = left_alone.state_dict()
-    assert all(torch.equal(value, wanted[name]) for name, value in looked_at.state_dict().items())
+    assert all(torch.equal(value, wanted[name]) for name, value in observed.state_dict().items())
 
 
 def test_another_seed_is_another_run() -> None:
     assert trainer().step(0.5) != trainer(replace(CONFIG, seed=4)).step(0.5)
 
 
-def test_the_generator_to_draw_with_is_the_moving_average() -> None:
+def test_the_generator_to_sample_with_is_the_moving_average() -> None:
     run = trainer(replace(CONFIG, ema_half_life_images=4, batch_size=4))
-    run.completed_steps = 1000  # so that the half-life is no longer bound by the images seen
+    run.completed_steps = 1000  # beyond the ramp-up of the half-life
     before = run.networks()["generator"]
     run.step(0.5)
     after, newest = run.networks()["generator"], run.generator.state_dict()
@@ -93,33 +93,33 @@ def test_the_generator_to_draw_with_is_the_moving_average() -> None:
     assert not torch.equal(after["last.weight"], newest["last.weight"])
 
 
-def test_early_the_average_is_of_few_steps() -> None:
+def test_the_average_starts_at_the_first_updated_weights() -> None:
     run = trainer()
     run.step(0.5)
-    assert torch.equal(run.generator_ema.first.weight, run.generator.first.weight)
+    assert torch.equal(run.ema.module.first.weight, run.generator.first.weight)
 
 
-def test_penalties_weigh_as_much_at_the_end_as_at_first() -> None:
+def test_the_weight_of_the_penalties_stays_the_same_over_the_run() -> None:
     first, last = (trainer(types=1).step(progress) for progress in (0.0, 1.0))
     assert first["real_penalty"] > 0
     assert first["real_penalty"] == last["real_penalty"]
     assert first["fake_penalty"] == last["fake_penalty"]
 
 
-def test_rates_fall_and_the_type_comes_in_over_the_run() -> None:
+def test_learning_rates_fall_and_conditioning_rises_over_the_run() -> None:
     run = trainer()
-    rates, told = [], []
+    rates, conditioning = [], []
     for progress in (0.0, 0.27, 0.5, 1.0):
         run.step(progress)
         rates.append(run.generator_optimiser.param_groups[0]["lr"])
-        told.append(run.generator_ema.conditioning.item())
+        conditioning.append(run.ema.module.conditioning.item())
     assert rates[0] == CONFIG.learning_rate
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(CONFIG.learning_rate / 4)
-    assert told == pytest.approx([0, 0.48, 1, 1])
+    assert conditioning == pytest.approx([0, 0.48, 1, 1])
 
 
-def test_a_run_of_one_type_is_told_no_type() -> None:
+def test_a_run_of_one_type_is_not_conditioned() -> None:
     run = trainer(types=1)
     run.step(1.0)
     assert run.generator.conditioning == run.discriminator.conditioning == 0
@@ -137,10 +137,10 @@ def test_a_run_can_start_from_anothers_networks() -> None:
     run.load_networks(origin.networks())
     for name, weights in origin.networks().items():
         assert all(torch.equal(value, run.networks()[name][key]) for key, value in weights.items())
-    assert torch.equal(run.preview(), trainer(replace(CONFIG, seed=9)).samples.preview(origin.generator_ema))
+    assert torch.equal(run.preview(), trainer(replace(CONFIG, seed=9)).samples.preview(origin.ema.module))
 
 
-def test_an_evaluation_tells_the_signals_of_the_run() -> None:
+def test_an_evaluation_measures_all_signals_where_photographs_are_held_out() -> None:
     run = trainer(count=140)
     run.step(0.5)
     signals = run.evaluate()
@@ -155,7 +155,7 @@ def test_an_evaluation_tells_the_signals_of_the_run() -> None:
     assert signals == run.evaluate()
 
 
-def test_photographs_kept_aside_are_never_trained_on() -> None:
+def test_holdout_photographs_are_not_among_those_trained_on() -> None:
     run = trainer(types=1, count=140)
     assert len(run.images) == 126
     assert len(run.holdout) == 14
@@ -165,7 +165,7 @@ def test_photographs_kept_aside_are_never_trained_on() -> None:
     assert len(trainer(types=1, count=20).holdout) == 0
 
 
-def test_the_turns_that_are_used_are_found_out_or_as_the_configuration_says() -> None:
+def test_the_analysis_has_the_symmetries_of_each_type() -> None:
     found = trainer(replace(CONFIG, transposition=True), count=20).analysis()["augmentation"]
     assert len(found) == 2
     assert found[0] == {
@@ -178,7 +178,7 @@ def test_the_turns_that_are_used_are_found_out_or_as_the_configuration_says() ->
     assert 0 < tested["vertical_flip"]["p_value"] <= 1
 
 
-def test_a_run_can_be_made_gentler_and_stays_so_when_it_is_taken_up_again() -> None:
+def test_a_reduced_learning_rate_stays_reduced_in_a_resumed_run() -> None:
     run = trainer()
     run.step(0.5)
     run.reduce_learning_rate()
@@ -191,27 +191,27 @@ def test_a_run_can_be_made_gentler_and_stays_so_when_it_is_taken_up_again() -> N
     assert all(torch.equal(value, rest.state_dict()[name]) for name, value in run.state_dict().items())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs are of a GPU")
-def test_a_recorded_step_gives_the_weights_and_penalties_of_the_step_as_it_is() -> None:
-    """Through the warm steps, the recording, a change of rates and penalties, and a return to gentler settings."""
-    as_it_is, recorded = (trainer(replace(CONFIG, cuda_graph=graph), device="cuda") for graph in (False, True))
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+def test_a_recorded_step_gives_the_same_weights_and_penalties_as_an_eager_one() -> None:
+    """Covers the warm steps, the recording, changing rates and penalties, and a reduction of the learning rate."""
+    eager, recorded = (trainer(replace(CONFIG, cuda_graph=graph), device="cuda") for graph in (False, True))
     for number in range(16):
-        expected, measured = as_it_is.step(number / 16), recorded.step(number / 16)
+        expected, measured = eager.step(number / 16), recorded.step(number / 16)
         assert measured["real_penalty"] > 0
         assert measured["fake_penalty"] > 0
         for name, value in expected.items():
             torch.testing.assert_close(measured[name], value, rtol=1e-3, atol=1e-4)
         if number == 8:
-            as_it_is.reduce_learning_rate()
+            eager.reduce_learning_rate()
             recorded.reduce_learning_rate()
     assert recorded.captured is not None
     assert recorded.captured.recorded
-    for name, weights in as_it_is.state_dict().items():
+    for name, weights in eager.state_dict().items():
         torch.testing.assert_close(recorded.state_dict()[name], weights, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs are of a GPU")
-def test_a_recorded_run_that_is_taken_up_again_goes_on_as_it_would_have() -> None:
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+def test_a_recorded_run_that_is_resumed_continues_as_if_it_had_never_stopped() -> None:
     config = replace(CONFIG, cuda_graph=True)
     whole, rest = trainer(config, device="cuda"), trainer(config, device="cuda")
     for _ in range(6):

@@ -1,4 +1,4 @@
-"""Gradients with both penalties, without differentiating twice: the same as by differentiating twice."""
+"""Gradients of loss and penalties from one more forward pass equal those of differentiating twice."""
 
 from dataclasses import replace
 
@@ -14,12 +14,12 @@ GAMMA, PAIRS = 3.0, 4
 
 
 def squared_gradient_norms(logits: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """As R1 and R2 are written (Mescheder et al. 2018, arXiv:1801.04406, eq. 9 and 10), to be differentiated again."""
+    """R1 and R2 as defined (Mescheder et al. 2018, arXiv:1801.04406, eq. 9 and 10), differentiable again."""
     (gradients,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradients.square().sum((1, 2, 3))
 
 
-def test_a_linear_discriminators_penalty_is_its_weights_squared_norm() -> None:
+def test_the_reference_penalty_of_a_linear_network_is_its_weights_squared_norm() -> None:
     weights = torch.randn(1, 2, 4, 4, requires_grad=True)
     images = torch.randn(3, 2, 4, 4, requires_grad=True)
     norms = squared_gradient_norms((images * weights).sum((1, 2, 3)), images)
@@ -28,7 +28,7 @@ def test_a_linear_discriminators_penalty_is_its_weights_squared_norm() -> None:
     torch.testing.assert_close(weights.grad, 2 * weights.detach())
 
 
-def test_the_penaltys_gradient_is_the_one_that_finite_differences_give() -> None:
+def test_the_reference_gradient_agrees_with_finite_differences() -> None:
     torch.manual_seed(0)
     network = torch.nn.Sequential(
         torch.nn.Conv2d(1, 3, 3), torch.nn.Softplus(), torch.nn.Flatten(), torch.nn.Linear(48, 1)
@@ -53,41 +53,41 @@ def test_the_penaltys_gradient_is_the_one_that_finite_differences_give() -> None
 
 
 @pytest.mark.parametrize("conditioning", [0.0, 0.6])
-def test_gradients_are_those_of_automatic_differentiation(conditioning: float) -> None:
+def test_gradients_agree_with_automatic_differentiation(conditioning: float) -> None:
     torch.manual_seed(0)
     network = Discriminator(32, 1, width=4, types=2).double()
     torch.nn.init.normal_(network.heads_by_type.weight)
     network.conditioning.fill_(conditioning)
     types = torch.arange(PAIRS) % 2
     flips = torch.ones(2, dtype=torch.bool)
-    drawn = sample_augmentation(
+    parameters = sample_augmentation(
         types, 32, Strength(1, 0.2, 0.3, 0.3), Symmetries(flips, flips, flips), torch.Generator()
     )
     images = torch.randn(2 * PAIRS, 1, 32, 32, dtype=torch.float64, requires_grad=True)
 
-    logits = network(augment(images, drawn), types.repeat(2))
+    logits = network(augment(images, parameters), types.repeat(2))
     norms = squared_gradient_norms(logits, images)
     (relativistic_discriminator_loss(*logits.chunk(2)) + GAMMA / 2 * norms.sum() / PAIRS).backward()
     expected = {name: each.grad.clone() for name, each in network.named_parameters()}
     network.zero_grad()
 
-    seen = augment(images, drawn)
-    through = DiscriminatorPass(network, seen.detach(), types.repeat(2))
-    torch.testing.assert_close(through.logits, logits.detach())
-    ours = through.logits.requires_grad_()
+    augmented = augment(images, parameters)
+    forward = DiscriminatorPass(network, augmented.detach(), types.repeat(2))
+    torch.testing.assert_close(forward.logits, logits.detach())
+    ours = forward.logits.requires_grad_()
     (weights,) = torch.autograd.grad(relativistic_discriminator_loss(*ours.chunk(2)), ours)
-    (gradients,) = torch.autograd.grad(seen, images, through.image_gradients())
+    (gradients,) = torch.autograd.grad(augmented, images, forward.image_gradients())
     torch.testing.assert_close(gradients.square().sum((1, 2, 3)), norms.detach())
-    still = replace(drawn, brightness=torch.zeros(PAIRS))
-    through.set_gradients(weights, augment(GAMMA / PAIRS * gradients, still))
+    linear = replace(parameters, brightness=torch.zeros(PAIRS))
+    forward.set_gradients(weights, augment(GAMMA / PAIRS * gradients, linear))
     for name, each in network.named_parameters():
         torch.testing.assert_close(each.grad, expected[name], msg=name)
 
 
-def test_without_a_loss_the_penalties_alone_move_the_weights() -> None:
+def test_the_penalties_alone_have_gradients() -> None:
     network = Discriminator(32, 1, width=4, types=1)
-    through = DiscriminatorPass(network, torch.randn(2, 1, 32, 32), torch.zeros(2, dtype=torch.int64))
-    through.set_gradients(torch.zeros(2), through.image_gradients())
+    forward = DiscriminatorPass(network, torch.randn(2, 1, 32, 32), torch.zeros(2, dtype=torch.int64))
+    forward.set_gradients(torch.zeros(2), forward.image_gradients())
     for convolution in network.convolutions:
         assert convolution.weight.grad.abs().max() > 0
         assert convolution.bias.grad.abs().max() == 0

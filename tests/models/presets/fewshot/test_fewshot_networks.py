@@ -1,4 +1,4 @@
-"""The networks for few photographs."""
+"""The networks of the preset for few photographs."""
 
 import pytest
 import torch
@@ -8,8 +8,8 @@ from flawsmith.models.inference.session import InferenceSession, Precision
 from flawsmith.models.presets.fewshot.networks import Discriminator, Generator, NoisyResidual, noise_size, noise_sizes
 
 
-def trained_looking(types: int = 1) -> Generator:
-    """A generator whose branches are no longer zero."""
+def as_if_trained(types: int = 1) -> Generator:
+    """A generator whose residual branches are not zero, as after training."""
     torch.manual_seed(0)
     network = Generator(32, 1, style_size=8, width=4, types=types)
     for parameter in network.parameters():
@@ -35,40 +35,40 @@ def test_every_resolution_has_layers_from_latent_to_image_and_from_image_to_logi
     assert discriminator(images, type_index).shape == (2,)
 
 
-def test_a_latent_is_the_style_and_noise_of_rows_and_columns_and_from_32_pixels_on_of_places() -> None:
+def test_a_latent_is_style_then_noise_of_rows_columns_and_from_32_pixels_on_of_pixels() -> None:
     assert noise_sizes(64) == [8 + 8, 16 + 16, 32 * 32 + 32 + 32, 64 * 64 + 64 + 64]
     assert Generator(32, 1, style_size=5, width=2, types=1).latent_size == 5 + noise_size(32)
 
 
-def test_noise_changes_the_grain_and_not_what_is_shown() -> None:
+def test_noise_changes_the_grain_more_than_the_layout() -> None:
     torch.manual_seed(0)
     network = Generator(32, 1, style_size=8, width=4, types=1)
-    told = latents(network, 8)
-    other_noise, other_style = told.clone(), told.clone()
+    latent = latents(network, 8)
+    other_noise, other_style = latent.clone(), latent.clone()
     other_noise[:, network.style_size :] = torch.randn(8, noise_size(32))
     other_style[:, : network.style_size] *= -1
     types = torch.zeros(8, dtype=torch.int64)
-    image, by_noise, by_style = (network(each, types) for each in (told, other_noise, other_style))
+    image, by_noise, by_style = (network(each, types) for each in (latent, other_noise, other_style))
     assert not torch.equal(image, by_noise)
     coarse = [torch.nn.functional.avg_pool2d(each, 8) for each in (image, by_noise, by_style)]
     assert (coarse[0] - coarse[1]).norm() < 0.2 * (coarse[0] - coarse[2]).norm()
 
 
-def test_the_noise_of_a_row_runs_along_it_and_that_of_a_column_along_that() -> None:
-    network, side, place = trained_looking(), 32, 12
-    told = latents(network, 1)
+def test_noise_of_a_row_or_column_changes_all_of_it_and_little_else() -> None:
+    network, side, place = as_if_trained(), 32, 12
+    latent = latents(network, 1)
     types = torch.zeros(1, dtype=torch.int64)
-    for first, turned in ((-2 * side, False), (-side, True)):
-        other = told.clone()
+    for first, is_column in ((-2 * side, False), (-side, True)):
+        other = latent.clone()
         other[:, first + place] += 1
-        changed = (network(other, types) - network(told, types))[0, 0].abs() > 1e-6
-        lines = (changed.T if turned else changed).all(1).nonzero().flatten().tolist()
+        changed = (network(other, types) - network(latent, types))[0, 0].abs() > 1e-6
+        lines = (changed.T if is_column else changed).all(1).nonzero().flatten().tolist()
         assert lines == [place - 2, place - 1, place, place + 1, place + 2]
         assert changed.sum() == len(lines) * side
 
 
 @pytest.mark.parametrize("side", [16, 32])
-def test_a_place_changes_what_is_beside_it_and_all_of_its_row_and_column(side: int) -> None:
+def test_a_feature_changes_its_neighbours_and_its_whole_row_and_column(side: int) -> None:
     torch.manual_seed(0)
     block = NoisyResidual(side, width=4, style_size=8)
     torch.nn.init.normal_(block.after.weight, std=0.2)
@@ -78,25 +78,25 @@ def test_a_place_changes_what_is_beside_it_and_all_of_its_row_and_column(side: i
     other[:, :, 5, 9] += 1
     changed = (block(other, noise, style) - block(features, noise, style))[0].abs().amax(0) > 1e-6
     expected = torch.zeros(side, side, dtype=torch.bool)
-    expected[4:7, :] = expected[:, 8:11] = expected[3:8, 7:12] = True  # of 3x3 convolutions, one or two
+    expected[4:7, :] = expected[:, 8:11] = expected[3:8, 7:12] = True  # of one or two 3x3 convolutions
     assert torch.equal(changed, expected)
 
 
-def test_the_type_matters_as_much_as_the_conditioning_says() -> None:
-    generator, discriminator = trained_looking(types=2), Discriminator(32, 1, width=4, types=2)
+def test_the_type_has_no_effect_without_conditioning_and_an_effect_with_it() -> None:
+    generator, discriminator = as_if_trained(types=2), Discriminator(32, 1, width=4, types=2)
     torch.nn.init.normal_(discriminator.heads_by_type.weight)
-    told, image = latents(generator, 1), torch.randn(1, 1, 32, 32)
+    latent, image = latents(generator, 1), torch.randn(1, 1, 32, 32)
     first, second = torch.tensor([0]), torch.tensor([1])
-    assert torch.equal(generator(told, first), generator(told, second))
+    assert torch.equal(generator(latent, first), generator(latent, second))
     assert torch.equal(discriminator(image, first), discriminator(image, second))
     for network in (generator, discriminator):
         network.conditioning.fill_(1)
-    assert not torch.allclose(generator(told, first), generator(told, second))
+    assert not torch.allclose(generator(latent, first), generator(latent, second))
     assert not torch.allclose(discriminator(image, first), discriminator(image, second))
 
 
-def test_no_layers_grid_shows_in_an_untrained_image() -> None:
-    """Even and odd rows and columns are alike, where a transposed convolution alone favours some."""
+def test_an_untrained_image_has_no_checkerboard() -> None:
+    """Even and odd rows and columns have equal power; a plain transposed convolution favours some."""
     torch.manual_seed(0)
     network = Generator(64, 1, style_size=64, width=8, types=1)
     with torch.no_grad():
@@ -107,13 +107,13 @@ def test_no_layers_grid_shows_in_an_untrained_image() -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_an_image_does_not_depend_on_its_neighbours(precision: Precision) -> None:
-    network = trained_looking(types=2)
+    network = as_if_trained(types=2)
     network.conditioning.fill_(1)
-    draw = InferenceSession(network, network.latent_size, 16, precision, torch.device("cpu"))
-    told, types = latents(network, 16), torch.arange(16) % 2
-    pipeline = draw(told, types)
-    assert pipeline.float().std() > 10
+    sample = InferenceSession(network, network.latent_size, 16, precision, torch.device("cpu"))
+    latent, types = latents(network, 16), torch.arange(16) % 2
+    batch = sample(latent, types)
+    assert batch.float().std() > 10
     for place in (0, 7, 15):
-        assert torch.equal(draw(told[place : place + 1], types[place : place + 1])[0], pipeline[place])
+        assert torch.equal(sample(latent[place : place + 1], types[place : place + 1])[0], batch[place])
     order = torch.randperm(16, generator=torch.Generator().manual_seed(2))
-    assert torch.equal(draw(told[order], types[order]), pipeline[order])
+    assert torch.equal(sample(latent[order], types[order]), batch[order])

@@ -1,4 +1,4 @@
-"""The published networks."""
+"""The networks of the 2019 article."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_every_resolution_has_layers_from_latent_to_image_and_from_image_to_logi
     assert discriminator(images, type_index).shape == (2,)
 
 
-def test_a_model_of_several_types_draws_each_type_its_own_way() -> None:
+def test_a_generator_of_several_types_gives_different_images_of_one_latent() -> None:
     generator = Generator(resolution=32, channels=1, latent_size=5, depth=2, types=2).eval()
     latents = torch.randn(1, 5)
     first, second = (generator(latents, torch.tensor([each])) for each in (0, 1))
@@ -40,7 +40,7 @@ def test_a_model_of_several_types_draws_each_type_its_own_way() -> None:
 
 def test_the_discriminators_convolutions_are_normalised_to_a_spectral_norm_of_one() -> None:
     discriminator = Discriminator(resolution=32, channels=1, depth=4, types=1)
-    for _ in range(30):  # the power iteration settles
+    for _ in range(30):  # until the power iteration converges
         discriminator(torch.randn(4, 1, 32, 32), torch.zeros(4, dtype=torch.int64))
     convolutions = [each for each in discriminator.modules() if isinstance(each, SpectralConvolution)]
     assert len(convolutions) == 4
@@ -53,8 +53,8 @@ def test_the_discriminators_convolutions_are_normalised_to_a_spectral_norm_of_on
         )
 
 
-def test_a_spectral_convolution_is_pytorchs_with_its_gradients() -> None:
-    """Which divides the kernel; and a state saved by it is taken over."""
+def test_a_spectral_convolution_agrees_with_pytorchs_in_values_and_gradients() -> None:
+    """PyTorch's divides the kernel instead of the output. Its saved state can be loaded."""
     reference = spectral_norm(torch.nn.Conv2d(3, 6, 4, 2, 1, bias=False))
     ours = SpectralConvolution(3, 6, stride=2, padding=1)
     ours.load_state_dict(reference.state_dict())

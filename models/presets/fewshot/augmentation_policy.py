@@ -1,0 +1,72 @@
+"""Which symmetries a `fewshot` run uses for each defect type, and how it augments a batch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flawsmith.models.training.augmentation import (
+    AugmentationParameters,
+    Strength,
+    Symmetries,
+    sample_augmentation,
+)
+from flawsmith.models.training.symmetries import NOT_TESTED, SYMMETRIES, symmetry_p_values, usable_symmetries
+
+
+class AugmentationPolicy:
+    """Uses the symmetries that the configuration names; where it names none, those that the photographs pass.
+
+    Args:
+        strength: how far images are changed.
+        side: of the images, in pixels.
+        configured: for each of `SYMMETRIES` whether to use it; None leaves it to the test.
+        photographs: returns the photographs trained on, (N, C, side, side) uint8, for each type.
+    """
+
+    def __init__(
+        self,
+        strength: Strength,
+        side: int,
+        configured: Mapping[str, bool | None],
+        photographs: Callable[[], Sequence[Tensor]],
+    ) -> None:
+        self.strength, self.side, self.configured = strength, side, configured
+        self._photographs = photographs
+        self._p_values: Tensor | None = None
+
+    @property
+    def p_values(self) -> Tensor:
+        """Of each type's symmetries, (types, 3) float64. Tested on first use: a resumed run loads them instead."""
+        if self._p_values is None:
+            self._p_values = torch.stack([symmetry_p_values(each) for each in self._photographs()])
+        return self._p_values
+
+    @p_values.setter
+    def p_values(self, p_values: Tensor) -> None:
+        self._p_values = p_values
+
+    @property
+    def used(self) -> Tensor:
+        """Which symmetries each type uses: (types, 3) bool."""
+        used = usable_symmetries(self.p_values)
+        for column, name in enumerate(SYMMETRIES):
+            configured = self.configured[name]
+            if configured is not None:
+                used[:, column] = configured
+        return used
+
+    def sample(self, type_index: Tensor, random: torch.Generator) -> AugmentationParameters:
+        """Draws a batch's augmentation for images of these types, (B,) int64 on the CPU."""
+        return sample_augmentation(type_index, self.side, self.strength, Symmetries(*self.used.T), random)
+
+    def analysis(self) -> list[dict[str, Any]]:
+        """For each type and symmetry, whether it is used and its p-value; None where it was not tested."""
+        return [
+            {
+                name: {"used": used, "p_value": None if p_value == NOT_TESTED else round(p_value, 4)}
+                for name, used, p_value in zip(SYMMETRIES, *of_type, strict=True)
+            }
+            for of_type in zip(self.used.tolist(), self.p_values.tolist(), strict=True)
+        ]

@@ -1,0 +1,119 @@
+"""Loads a job's training run, and maps a run to its checkpoint and back."""
+
+import hashlib
+import json
+import logging
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from flawsmith.core.domain.health import data_warnings
+from flawsmith.core.domain.job_kinds.training import TrainingJob
+from flawsmith.core.domain.training_config import trainer_config
+from flawsmith.core.services import Services
+from flawsmith.models.presets.registry import build_trainer
+from flawsmith.models.training.state import below
+from flawsmith.worker.best_step import Best
+from flawsmith.worker.checkpoints import Checkpoint, newest_checkpoint
+from flawsmith.worker.determinism import choose_kernels, random_states
+from flawsmith.worker.training_run import Run
+
+log = logging.getLogger(__name__)
+
+NETWORKS = ("generator", "discriminator")  # of the best step
+
+
+def load_or_resume(job: TrainingJob, services: Services, device: torch.device, threads: int) -> Run:
+    """The job's run at its newest valid checkpoint, or at its start.
+
+    Raises:
+        UnknownDataset: its photographs were deleted.
+        UnknownModel: the version that it starts from was deleted.
+    """
+    choose_kernels(job.config.get("deterministic", False))  # building the networks computes as well
+    torch.set_num_threads(threads)
+    images, type_index, classes = services.datasets.load(job.dataset, job.config["resolution"])
+    trainer = build_trainer(
+        job.preset,
+        trainer_config(job.preset, job.config),
+        torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
+        torch.from_numpy(type_index),
+        len(classes),
+        device,
+    )
+    dataset = services.datasets.get(job.dataset)
+    run = Run(job, dataset.digest, trainer, device, threads, data_warnings=data_warnings(dataset))
+    checkpoint = newest_checkpoint(services.store, job.id, identity(job, run.dataset_digest))
+    if checkpoint:
+        restore(run, checkpoint)
+    elif job.config.get("init_from"):
+        origin = services.registry.resolve(job.config["init_from"])
+        folder = services.registry.folder(origin)
+        trainer.load_networks({name: load_file(folder / f"{name}.safetensors") for name in NETWORKS})
+    return run
+
+
+def identity(job: TrainingJob, dataset_digest: str) -> dict[str, str]:
+    """Digests of a job's resolved configuration and of its dataset; a checkpoint of the job has the same."""
+    config = json.dumps(job.config, sort_keys=True).encode()
+    return {"config_sha256": hashlib.sha256(config).hexdigest(), "dataset_digest": dataset_digest}
+
+
+def to_checkpoint(run: Run) -> Checkpoint:
+    """All of the run that must outlive this process, the process's random states included."""
+    states, tensors = run.random_states = random_states(run.device)
+    return Checkpoint(
+        step=run.step,
+        state={
+            **run.trainer.state_dict(),
+            **{f"process.{name}": each for name, each in tensors.items()},
+            **_best_tensors(run.best),
+        },
+        run=identity(run.job, run.dataset_digest),
+        history=run.history,
+        losses=run.losses,
+        best={name: value for name, value in vars(run.best).items() if name != "networks"} if run.best else None,
+        rollbacks=run.rollbacks,
+        trained_seconds=run.trained_seconds,
+        threads=run.threads,
+        random_states=states,
+    )
+
+
+def restore(run: Run, checkpoint: Checkpoint) -> None:
+    """Puts a run that has not begun where its checkpoint is."""
+    others = ("process.", "best.")
+    own = {name: value for name, value in checkpoint.state.items() if not name.startswith(others)}
+    run.trainer.load_state_dict(own)
+    run.history, run.saved_step = checkpoint.history, checkpoint.step
+    run.trained_seconds = checkpoint.trained_seconds
+    run.random_states = checkpoint.random_states, below(checkpoint.state, "process")
+    if checkpoint.best:
+        networks = {name: below(checkpoint.state, f"best.{name}") for name in NETWORKS}
+        run.best = Best(**checkpoint.best, networks=networks)  # type: ignore[arg-type]
+    run.rollbacks = [(step, words) for step, words in checkpoint.rollbacks]
+    run.cadence.resume(run.step, run.progress)
+    run.measured = checkpoint.losses
+    if checkpoint.threads != run.threads:
+        _keep_threads_if_deterministic(run, checkpoint.threads)
+
+
+def _best_tensors(best: Best | None) -> dict[str, Tensor]:
+    networks = best.networks if best else {}
+    return {f"best.{name}.{key}": each for name, weights in networks.items() for key, each in weights.items()}
+
+
+def _keep_threads_if_deterministic(run: Run, threads: int) -> None:
+    """Sums depend on the number of threads, in their last bits."""
+    deterministic = run.job.config.get("deterministic")
+    outcome = f"training with {threads}" if deterministic else "the last bits of the weights may differ"
+    log.warning(
+        "job %s: its checkpoint was made with %d CPU threads, this worker has %d: %s",
+        run.job.id,
+        threads,
+        run.threads,
+        outcome,
+    )
+    if deterministic:
+        run.threads = threads
