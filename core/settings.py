@@ -1,6 +1,7 @@
 """The one table of settings. Every name is an environment variable with the prefix ``FLAWSMITH_``."""
 
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +32,9 @@ class Settings(BaseSettings):
     segment_seconds: float = Field(60.0, gt=0, description="longest time one training task runs, in seconds")
     threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: one a core")
     job_kinds: str = Field(
-        "", description="comma-separated modules with kinds of job from outside Flawsmith; each has a `KIND`"
+        "",
+        description="comma-separated modules, each with one more kind of job as its `KIND`; the API and the workers"
+        " load them",
     )
     device: str = Field("auto", description="`auto` (CUDA where there is one), `cpu` or `cuda:N`")
     loaded_generators: int = Field(
@@ -69,6 +72,18 @@ class Settings(BaseSettings):
         parse_api_keys(value)
         return value
 
+    @field_validator("job_kinds")
+    @classmethod
+    def _modules_found(cls, value: str) -> str:
+        for module in _listed(value):
+            try:
+                found = find_spec(module)
+            except ImportError:  # of its package
+                found = None
+            if found is None:
+                raise ValueError(f"there is no module '{module}'; is its folder in PYTHONPATH?")
+        return value
+
     @model_validator(mode="after")
     def _room_for_a_request(self) -> "Settings":
         if self.max_waiting_images < self.max_images_per_request:
@@ -79,6 +94,16 @@ class Settings(BaseSettings):
     def keys(self) -> dict[str, Scope]:
         """API key -> its scope; empty where no keys are set."""
         return parse_api_keys(self.api_keys)
+
+    @property
+    def job_kind_modules(self) -> list[str]:
+        """The names in ``job_kinds``."""
+        return _listed(self.job_kinds)
+
+
+def _listed(text: str) -> list[str]:
+    """``"a, b"`` -> ``["a", "b"]``."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def parse_api_keys(text: str) -> dict[str, Scope]:
