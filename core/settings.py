@@ -1,5 +1,6 @@
 """The one table of settings. Every name is an environment variable with the prefix ``FLAWSMITH_``."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +33,9 @@ class Settings(BaseSettings):
     segment_seconds: float = Field(60.0, gt=0, description="longest time one training task runs, in seconds")
     threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: one a core")
     job_kinds: str = Field(
-        "", description="comma-separated modules with kinds of job from outside Flawsmith; each has a `KIND`"
+        "",
+        description="comma-separated modules, each with one more kind of job as its `KIND`; the API and the workers"
+        " load them",
     )
     device: str = Field("auto", description="`auto` (CUDA where there is one), `cpu` or `cuda:N`")
     preset_packages: str = Field(
@@ -77,14 +80,14 @@ class Settings(BaseSettings):
 
     @field_validator("preset_packages")
     @classmethod
-    def _importable(cls, value: str) -> str:
-        for package in _listed(value):
-            try:
-                found = find_spec(f"{package}.preset")
-            except ImportError:  # of the package itself
-                found = None
-            if found is None:
-                raise ValueError(f"there is no module '{package}.preset'; is the package's folder in PYTHONPATH?")
+    def _presets_found(cls, value: str) -> str:
+        _check_modules(f"{package}.preset" for package in _listed(value))
+        return value
+
+    @field_validator("job_kinds")
+    @classmethod
+    def _kinds_found(cls, value: str) -> str:
+        _check_modules(_listed(value))
         return value
 
     @model_validator(mode="after")
@@ -103,10 +106,26 @@ class Settings(BaseSettings):
         """The names in ``preset_packages``."""
         return _listed(self.preset_packages)
 
+    @property
+    def job_kind_modules(self) -> list[str]:
+        """The names in ``job_kinds``."""
+        return _listed(self.job_kinds)
+
 
 def _listed(text: str) -> list[str]:
     """``"a, b"`` -> ``["a", "b"]``."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _check_modules(names: Iterable[str]) -> None:
+    """Raises ValueError for a module that cannot be found."""
+    for name in names:
+        try:
+            found = find_spec(name)
+        except ImportError:  # of its package
+            found = None
+        if found is None:
+            raise ValueError(f"there is no module '{name}'; is its folder in PYTHONPATH?")
 
 
 def parse_api_keys(text: str) -> dict[str, Scope]:
