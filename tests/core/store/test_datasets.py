@@ -82,7 +82,7 @@ def test_what_cannot_be_used_is_listed_and_what_is_no_image_is_passed_over(datas
 def test_the_types_beyond_the_most_are_refused_and_those_before_go_on(
     datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flawsmith.core.store.datasets.MOST_CLASSES", 2)
+    monkeypatch.setattr("flawsmith.core.store.datasets.ingestion.MAX_CLASSES", 2)
     files = {"a/1": photograph(1), "b/2": photograph(2), "c/3": photograph(3), "a/4": photograph(4)}
     dataset, _ = datasets.add_archive("x", archive(tmp_path, files))
     assert dataset.classes == {"a": 2, "b": 1}
