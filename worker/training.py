@@ -15,7 +15,7 @@ from flawsmith.core.live.jobs import Jobs
 from flawsmith.core.live.leases import Lease, LeaseLost
 from flawsmith.core.live.task_queues import TRAIN, TRAIN_SEGMENT, worker_name
 from flawsmith.core.logs import request_id as current_request_id
-from flawsmith.core.store.artifacts import ClaimLost
+from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.images import encode_png, grid
 from flawsmith.models.inference.session import device_kind
 from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS

@@ -8,7 +8,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from flawsmith.core.live import keys
-from flawsmith.core.store.artifacts import ArtifactStore, Claim
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.claims import Claim
 
 LEASE_SECONDS = 6.0  # a holder that was silent for so long has lost the job
 RENEWALS = 4  # heartbeats within one lease: three may be lost
