@@ -19,7 +19,7 @@ def acceptable_request_id(value: str) -> bool:
 
 
 def configure_logging(settings: Settings, part: str) -> None:
-    """Sends all log lines of this process to standard error, with UTC times and the name of this part of the service."""
+    """Sends the log lines of this process to standard error, with UTC times and the name of this part of the service."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_add_request_id)
     # The format uses none of these, and each costs time in every request (see "Optimization" in the logging HOWTO).
