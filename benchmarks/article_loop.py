@@ -1,7 +1,7 @@
-"""The training loop of the 2019 article, as it was: what Flawsmith's own is compared with.
+"""The training loop of the 2019 article, unchanged, for comparison with Flawsmith's own.
 
-Two passes of the discriminator, then the generator's, each with labels and binary cross-entropy on probabilities; all
-gradients everywhere; four numbers fetched at every step.
+The discriminator makes two passes, then the generator one, each with labels and binary cross-entropy on probabilities.
+All gradients are computed everywhere, and every step fetches four numbers from the device.
 """
 
 import torch
@@ -15,7 +15,7 @@ from flawsmith.models.presets.dcgan.trainer import DcganConfig
 
 
 class ArticleLoop:
-    """A run on (N, C, H, W) uint8 images of one type, begun with the same weights as `DcganTrainer`'s."""
+    """Trains on (N, C, H, W) uint8 images of one type, from the same initial weights as `DcganTrainer`."""
 
     def __init__(self, config: DcganConfig, images: Tensor, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -25,15 +25,17 @@ class ArticleLoop:
         self.generator = Generator(config.resolution, config.channels, config.latent_size, config.generator_depth, 1)
         self.generator.to(device)
         self.discriminator = Discriminator(config.resolution, config.channels, config.discriminator_depth, 1)
-        self.discriminator.layers = nn.Sequential(*map(_articles_layer, self.discriminator.layers)).to(device)
+        self.discriminator.layers = nn.Sequential(*map(_article_layer, self.discriminator.layers)).to(device)
         betas = (config.beta1, config.beta2)
-        self.of_generator = Adam(self.generator.parameters(), config.generator_learning_rate, betas=betas)
-        self.of_discriminator = Adam(self.discriminator.parameters(), config.discriminator_learning_rate, betas=betas)
+        self.generator_optimiser = Adam(self.generator.parameters(), config.generator_learning_rate, betas=betas)
+        self.discriminator_optimiser = Adam(
+            self.discriminator.parameters(), config.discriminator_learning_rate, betas=betas
+        )
         self.order = torch.randperm(len(images), generator=self.random)
         self.position = 0
 
     def step(self) -> dict[str, float]:
-        """One update of each network; the losses."""
+        """Updates each network once; returns losses and scores."""
         loss, size = nn.BCELoss(), self.config.batch_size
         if self.position >= len(self.order):
             self.order, self.position = torch.randperm(len(self.images), generator=self.random), 0
@@ -51,12 +53,12 @@ class ArticleLoop:
         on_fake = self.discriminator(fake.detach(), types).sigmoid()
         loss_on_fake = loss(on_fake, no)
         loss_on_fake.backward()
-        self.of_discriminator.step()
+        self.discriminator_optimiser.step()
 
         self.generator.zero_grad()
         generator_loss = loss(self.discriminator(fake, types).sigmoid(), yes)
         generator_loss.backward()
-        self.of_generator.step()
+        self.generator_optimiser.step()
         return {
             "discriminator_loss": loss_on_real.item() + loss_on_fake.item(),
             "generator_loss": generator_loss.item(),
@@ -65,8 +67,8 @@ class ArticleLoop:
         }
 
 
-def _articles_layer(layer: nn.Module) -> nn.Module:
-    """A spectral convolution as the article had it, with the same weights: its kernel is divided in every pass."""
+def _article_layer(layer: nn.Module) -> nn.Module:
+    """The article's spectral convolution with the same weights: it normalises its kernel in every pass."""
     if not isinstance(layer, SpectralConvolution):
         return layer
     outputs, inputs = layer.weight.shape[:2]

@@ -1,4 +1,4 @@
-"""A classifier of defect types that is trained on photographs, to ask what generated images show."""
+"""A classifier of defect types, trained on photographs, that judges what generated images show."""
 
 import torch
 from torch import Tensor, nn
@@ -7,12 +7,18 @@ from torch.nn import functional as F
 from flawsmith.models.pixels import from_bytes
 
 EPOCHS, BATCH = 40, 32
-WIDTHS = (32, 64, 128, 128)  # channels of each convolution, which halves the side
-FARTHEST_SHIFT = 4  # pixels
+WIDTHS = (32, 64, 128, 128)  # channels of each convolution; each halves the side
+MAX_SHIFT = 4  # pixels
 
 
 def train_classifier(photographs: Tensor, type_index: Tensor, types: int) -> nn.Module:
-    """(N, C, side, side) uint8 and (N,) int64 -> a network from images, as `from_bytes` gives them, to type logits."""
+    """Trains a network from images (as `from_bytes` returns them) to type logits.
+
+    Args:
+        photographs: (N, C, side, side) uint8.
+        type_index: (N,) int64, the type of each.
+        types: number of types.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = _network(photographs.shape[1], types)
@@ -29,8 +35,8 @@ def train_classifier(photographs: Tensor, type_index: Tensor, types: int) -> nn.
     return network.eval()
 
 
-def named_right(network: nn.Module, images: Tensor, type_index: int) -> float:
-    """Share of (N, C, side, side) uint8 images that are taken for the type."""
+def share_classified_as(network: nn.Module, images: Tensor, type_index: int) -> float:
+    """Share of (N, C, side, side) uint8 images that the network classifies as the type."""
     with torch.no_grad():
         named = torch.cat([network(from_bytes(some)).argmax(1) for some in images.split(BATCH)])
     return (named == type_index).float().mean().item()
@@ -44,6 +50,6 @@ def _network(channels: int, types: int) -> nn.Module:
 
 
 def _shifted(images: Tensor) -> Tensor:
-    down, right = torch.randint(-FARTHEST_SHIFT, FARTHEST_SHIFT + 1, (2,)).tolist()
+    down, right = torch.randint(-MAX_SHIFT, MAX_SHIFT + 1, (2,)).tolist()
     contrast = 1 + 0.2 * torch.randn(len(images), 1, 1, 1)
     return images.roll((down, right), (2, 3)) * contrast

@@ -1,11 +1,11 @@
-"""How good a preset's images are after so many seconds of training, beside photographs that it never saw.
+"""Measures the quality of a preset's images after some seconds of training, against a holdout of photographs.
 
     python -m benchmarks.quality PHOTOGRAPHS --seconds 180 420 [--preset fewshot] [--types scratches] [--seed 0] …
 
-PHOTOGRAPHS is a folder of photographs of one type, or an archive with a folder a type. One model is trained on all the
-types named, on a part of their photographs drawn by the seed. Measuring does not count as training. Prints a table a
-type, in the last column what the figures say of the photographs trained on; `--picture` has photographs on the left
-and generated images on the right.
+PHOTOGRAPHS is a folder with photographs of one type, or an archive with a folder for each type. One model is trained on
+all chosen types, on photographs that the seed selects. Time spent on measuring does not count as training. Prints one
+table for each type; its last column has the same measures of the photographs trained on. `--picture` writes a picture
+with photographs on the left and generated images on the right.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.classifier import named_right, train_classifier
+from benchmarks.classifier import share_classified_as, train_classifier
 from benchmarks.serving.machine import machine
 from flawsmith.core.domain.presets import PRESETS, TrainingRequest, resolve
 from flawsmith.core.domain.records import Dataset
@@ -36,35 +36,39 @@ from flawsmith.models.presets.registry import build_generator, build_trainer
 from flawsmith.models.quality.report import Quality, measure
 from flawsmith.models.training.trainer import Trainer
 
-COLUMNS, SHOWN = 8, 64  # in the picture, of each kind
+COLUMNS, SHOWN = 8, 64  # in the picture, of photographs and of images each
 RENDERED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """What is trained on and what is kept aside, (N, C, side, side) uint8 each, by type."""
+    """The photographs trained on and the holdout, by type; (N, C, side, side) uint8 each."""
 
     dataset: Dataset
     training: dict[str, Tensor]
     holdout: dict[str, Tensor]
 
 
-def main() -> None:
+def _arguments() -> argparse.Namespace:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("photographs", type=Path)
-    options.add_argument("--types", nargs="+", help="folders of the archive; all")
+    options.add_argument("--types", nargs="+", help="folders of the archive; default: all")
     options.add_argument("--preset", choices=list(PRESETS), default="fewshot")
     options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="the preset's numbers")
     options.add_argument("--resolution", type=int, default=64)
-    options.add_argument("--seconds", type=float, nargs="+", required=True, help="of training, at which to measure")
+    options.add_argument("--seconds", type=float, nargs="+", required=True, help="of training, after which to measure")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--device", default="cpu")
-    options.add_argument("--training", type=int, help="photographs of each type that are trained on; all others")
-    options.add_argument("--kept-aside", type=int, default=100, help="photographs of each type never trained on")
-    options.add_argument("--images", type=int, default=300, help="generated of each type, to measure")
-    options.add_argument("--picture", type=Path, help="where to write PNGs; seconds and type are added to the name")
-    given = options.parse_args()
+    options.add_argument("--training", type=int, help="photographs of each type to train on; default: all others")
+    options.add_argument("--holdout", type=int, default=100, help="photographs of each type that are never trained on")
+    options.add_argument("--images", type=int, default=300, help="generated images of each type to measure")
+    options.add_argument("--picture", type=Path, help="where to write PNGs; type and seconds are added to the name")
+    return options.parse_args()
+
+
+def main() -> None:
+    given = _arguments()
     torch.set_num_threads(given.threads)
 
     photographs = _load(given)
@@ -110,8 +114,8 @@ def _load(given: argparse.Namespace) -> Photographs:
         holdout[name], others = members[: given.holdout], members[given.holdout :]
         training[name] = others[: given.training]
     counts = {name: len(each) for name, each in training.items()}
-    given_to_run = {"image_count": sum(counts.values()), "classes": counts, "distinct": counts}
-    return Photographs(dataset.model_copy(update=given_to_run), training, holdout)
+    selected = {"image_count": sum(counts.values()), "classes": counts, "distinct": counts}
+    return Photographs(dataset.model_copy(update=selected), training, holdout)
 
 
 def _trainer(preset: str, config: dict[str, Any], photographs: Photographs, device: str) -> Trainer:
@@ -120,13 +124,13 @@ def _trainer(preset: str, config: dict[str, Any], photographs: Photographs, devi
 
 
 def _joined(photographs: Photographs) -> tuple[Tensor, Tensor]:
-    """Those trained on, (N, C, side, side), and each one's type, (N,)."""
+    """The photographs trained on, (N, C, side, side), and their type indices, (N,)."""
     counts = torch.tensor([len(each) for each in photographs.training.values()])
     return torch.cat(list(photographs.training.values())), torch.arange(len(counts)).repeat_interleave(counts)
 
 
 def _train(run: Trainer, spent: float, until: float, length: float) -> float:
-    """Steps until so many seconds are spent in all, of a run that is so many long; the seconds spent."""
+    """Trains until ``until`` seconds of the planned ``length`` are spent in all; returns the seconds spent."""
     begun, signals = time.perf_counter() - spent, {}
     while (spent := time.perf_counter() - begun) < until:
         signals = run.step(spent / length)
@@ -138,35 +142,36 @@ def _train(run: Trainer, spent: float, until: float, length: float) -> float:
 def _show(
     run: Trainer, given: argparse.Namespace, config: dict[str, Any], photographs: Photographs, seconds: float
 ) -> None:
-    names_right = _names_right(photographs)
+    classified_share = _classified_share(photographs)
     generator = build_generator(given.preset, config, len(photographs.training))
     generator.load_state_dict(run.networks()["generator"])
     for index, (name, others) in enumerate(photographs.holdout.items()):
-        holdout = others[: len(photographs.training[name])]  # with more, these would cover too little of them
+        holdout = others[: len(photographs.training[name])]  # coverage is comparable only for equal numbers
         latents = torch.randn(given.images, generator.latent_size, generator=torch.Generator().manual_seed(index))
         types = torch.full((RENDERED_AT_ONCE,), index)
         images = torch.cat([render(generator, each, types[: len(each)]) for each in latents.split(RENDERED_AT_ONCE)])
         training = photographs.training[name]
         _print_table(name, measure(images, holdout, training), measure(training, holdout, training))
-        if names_right:
-            print(f"| taken for {name} | {names_right(images, index):.2f} | {names_right(holdout, index):.2f} |")
+        if classified_share:
+            generated, real = (classified_share(each, index) for each in (images, holdout))
+            print(f"| classified as {name} | {generated:.2f} | {real:.2f} |")
         if given.picture:
             place = given.picture.with_stem(f"{given.picture.stem}-{name}-{seconds:g}")
             place.write_bytes(encode_png(_picture(holdout, images)))
 
 
-def _names_right(photographs: Photographs) -> Callable[[Tensor, int], float] | None:
-    """Which share of images a classifier of the photographs trained on takes for a type."""
+def _classified_share(photographs: Photographs) -> Callable[[Tensor, int], float] | None:
+    """Returns which share of images a classifier, trained on the photographs trained on, assigns to a type."""
     if len(photographs.training) == 1:
         return None
-    return partial(named_right, train_classifier(*_joined(photographs), len(photographs.training)))
+    return partial(share_classified_as, train_classifier(*_joined(photographs), len(photographs.training)))
 
 
 def _print_table(name: str, images: Quality, training: Quality) -> None:
     rows = [(f"{name}", "generated", "photographs"), ("---", "---", "---")]
     for space in images.mmd_poly:
         theirs, real = (each.mmd_poly[space] for each in (images, training))
-        rows.append((f"kernel distance, {space}", _spread(theirs), _spread(real)))
+        rows.append((f"mmd_poly, {space}", _spread(theirs), _spread(real)))
         rows.append((f"density, {space}", f"{images.density[space]:.2f}", f"{training.density[space]:.2f}"))
         rows.append((f"coverage, {space}", f"{images.coverage[space]:.2f}", f"{training.coverage[space]:.2f}"))
     rows += [
@@ -174,7 +179,7 @@ def _print_table(name: str, images: Quality, training: Quality) -> None:
         ("histogram, gray levels", f"{images.histogram_levels:.1f}", f"{training.histogram_levels:.1f}"),
         ("nearest training photograph", f"{images.nearest_distance:.2f}", ""),
         ("authenticity", f"{images.authenticity:.2f}", ""),
-        ("copies", f"{images.memorization_rate:.2f}", ""),
+        ("memorization rate", f"{images.memorization_rate:.2f}", ""),
     ]
     for row in rows:
         print("| " + " | ".join(row) + " |")
