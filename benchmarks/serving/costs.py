@@ -8,6 +8,7 @@ docs/scaling.md is based on these figures.
 
 import argparse
 import tempfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def _measure(what: str, service: LocalService, load: Load) -> None:
     before, written = {name: cpu_seconds(pid) for name, pid in pids.items()}, _written_bytes(pids["Redis"])
     outcome = run_apart(load)
     images = outcome.answers()
+    if images < len(outcome.status):
+        print(f"{what}: answers other than 200 cost time as well: {dict(Counter(outcome.status))}")
     print(f"{what}: {images} images, {outcome.images_per_second:.0f}/s; for each:")
     for name, pid in pids.items():
         print(f"  {name:<18}{1000 * (cpu_seconds(pid) - before[name]) / images:8.3f} ms of a core")
