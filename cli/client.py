@@ -1,6 +1,6 @@
 """The HTTP client of the commands that talk to a running service."""
 
-import httpx
+import httpx2 as httpx
 
 from flawsmith.core.settings import get_settings
 

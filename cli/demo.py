@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 from PIL import Image
 
 from flawsmith.cli.client import Refused, connect

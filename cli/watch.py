@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 

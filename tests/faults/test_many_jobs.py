@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 
 from tests.conftest import until
 from tests.faults.conftest import JOB, Site, held_by_one_at_a_time, start_site

@@ -6,7 +6,7 @@ import tarfile
 import zipfile
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import pytest
 from tests.conftest import Service, photograph, zipped
 

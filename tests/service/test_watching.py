@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 from tests.conftest import SMALL_JOB, Service, photograph, until, zipped
 
 WATCHERS = 300
