@@ -38,7 +38,7 @@ class Orders:
         return self.client.post(path, content=text, headers=headers)
 
     async def handle(self, request: Request) -> Response:
-        """Answers with the order's number; fails if told to, and waits if the order says so."""
+        """Answers with the order's number; fails with the next of `failures`; the order 'slow' waits."""
         text = (await request.body()).decode()
         if text == "slow":
             self.begun.set()
