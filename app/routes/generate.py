@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
+from flawsmith.app.direct_body_route import DirectBodyRoute
 from flawsmith.app.idempotency import Idempotency
-from flawsmith.app.lean_route import LeanRoute
 from flawsmith.app.media import MEDIA_TYPES, answer, choose
 from flawsmith.app.problems import documented, invalid
 from flawsmith.app.routes.models import check_defect_type
@@ -16,7 +16,7 @@ from flawsmith.core.domain.addresses import SEEDS, Address, seeded
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 
-router = APIRouter(prefix="/generate", tags=["generate"], route_class=LeanRoute)
+router = APIRouter(prefix="/generate", tags=["generate"], route_class=DirectBodyRoute)
 
 
 class GenerateRequest(BaseModel):
@@ -65,7 +65,7 @@ async def generate(
     kept = await idempotency.begin(body.model_dump_json().encode()) if idempotency.given else None
     try:
         if kept is None:
-            await request.app.state.caller_rate.take(caller_of(request), body.count)
+            await request.app.state.caller_rate.charge(caller_of(request), body.count)
         else:  # the first call's addresses, and so its bytes
             version = services.registry.resolve(kept["model"])
         images = await _images(request, body, version, kept, data or media_type != "application/json")

@@ -108,7 +108,7 @@ def inbox(api_process: str) -> str:
 
 
 def caller_rate(caller: str) -> str:
-    """string, app.admission: when, in ms, a caller's images are paid off at its rate; gone then."""
+    """string, app.rate_limit: when, in ms, a caller's images are paid off at its rate; gone then."""
     return f"{PREFIX}:rate:{caller}"
 
 

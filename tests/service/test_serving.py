@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
 
@@ -28,7 +28,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     stop_service(service)
 
 
-def generate(service: Service, **body: Any) -> httpx.Response:
+def generate(service: Service, **body: Any) -> httpx2.Response:
     return service.client.post("/generate", json={"model": "model", **body}, headers=PNG)
 
 
@@ -68,7 +68,7 @@ def test_an_address_is_the_same_bytes_in_requests_of_any_size(line: Service) -> 
 
 def test_a_hundred_callers_at_once_are_given_different_images(line: Service) -> None:
     def ask(_: int) -> tuple[int, str, str]:
-        with httpx.Client(base_url=line.client.base_url, timeout=60) as client:
+        with httpx2.Client(base_url=line.client.base_url, timeout=60) as client:
             answer = client.post("/generate", json={"model": "model"}, headers=PNG)
         assert answer.status_code == 200
         return int(answer.headers["x-seed"]), answer.headers["x-defect-type"], answer.headers["x-stock"]
@@ -81,12 +81,12 @@ def test_a_hundred_callers_at_once_are_given_different_images(line: Service) -> 
 
 def test_callers_of_one_address_wait_for_one_computation(line: Service) -> None:
     def made() -> float:
-        text = "".join(httpx.get(f"http://{target}/metrics").text for target in sample_targets(line))
+        text = "".join(httpx2.get(f"http://{target}/metrics").text for target in sample_targets(line))
         counts = [row for row in text.splitlines() if row.startswith("flawsmith_images_generated_total{")]
         return sum(float(row.split()[-1]) for row in counts if 'purpose="request"' in row)
 
     def ask(_: int) -> bytes:
-        with httpx.Client(base_url=line.client.base_url, timeout=60) as client:
+        with httpx2.Client(base_url=line.client.base_url, timeout=60) as client:
             return client.post("/generate", json={"model": "model", "count": 64, "seed": 77_000}).content
 
     before = made()
@@ -149,7 +149,7 @@ def test_a_client_that_leaves_takes_its_work_with_it(line: Service) -> None:
     until(lambda: not int(line.redis.get("flawsmith:work:total") or 0), 20, "nothing waits")
     os.kill(pid, signal.SIGSTOP)
     try:
-        with pytest.raises(httpx.ReadTimeout):
+        with pytest.raises(httpx2.ReadTimeout):
             line.client.post("/generate", json={"model": "model", "count": 100, "seed": 6_000_000}, timeout=1)
         until(lambda: not int(line.redis.get("flawsmith:work:total") or 0), 5, "its work is gone")
     finally:
@@ -163,7 +163,7 @@ def test_metrics_are_those_of_all_processes(line: Service) -> None:
 
     before = served()
     for _ in range(40):
-        with httpx.Client(base_url=line.client.base_url) as client:  # a new connection: now one process, now the other
+        with httpx2.Client(base_url=line.client.base_url) as client:  # a new connection: now one process, now the other
             assert client.post("/generate", json={"model": "model"}, headers=PNG).status_code == 200
     assert served() - before == 40
 
