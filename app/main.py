@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
 from flawsmith.app import problems
@@ -21,8 +22,9 @@ from flawsmith.app.events import Events
 from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.rate_limit import CallerRateLimit
 from flawsmith.app.routes import datasets, generate, models, operations, training_jobs
-from flawsmith.app.sampling import Sampling
+from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async
+from flawsmith.core.live.keys_of_earlier_releases import drop_keys_of_earlier_releases
 from flawsmith.core.live.reaper import Reaper
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
@@ -41,10 +43,11 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
+        await run_in_threadpool(drop_keys_of_earlier_releases, app.state.services.redis)
         app.state.redis = connect_async(settings)
         app.state.events = Events(app.state.redis)
         app.state.caller_rate = CallerRateLimit(app.state.redis, settings)
-        app.state.sampling = Sampling(app.state.services, app.state.redis)
+        app.state.sampling = SamplingClient(app.state.services, app.state.redis)
         app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
         app.state.services.store.sweep()
         # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.

@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from redis.exceptions import RedisError
 from safetensors.torch import save_file
 
+from flawsmith.core.domain.image_modes import mode_of, without_gray_axis
 from flawsmith.core.domain.records import Job, JobState, ModelVersion, Progress
 from flawsmith.core.live.jobs import Jobs
 from flawsmith.core.live.leases import Lease, LeaseLost
@@ -22,6 +23,7 @@ from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS
 from flawsmith.worker.celery import app, device, quick_services, services, stopping, threads
 from flawsmith.worker.checkpoints import newest_step, save_checkpoint
 from flawsmith.worker.failures import LASTING, reason_for
+from flawsmith.worker.generator_file import save_generator
 from flawsmith.worker.qualification import qualify
 from flawsmith.worker.training_run import Run, load_or_resume
 
@@ -228,7 +230,7 @@ def _evaluate(run: Run, lease: Lease) -> None:
     for name, value in signals.items():
         SIGNALS.labels(name).set(value)
     pixels = run.trainer.preview().permute(0, 2, 3, 1).numpy()
-    sheet = grid([Image.fromarray(each.squeeze()) for each in pixels], PREVIEW_COLUMNS)
+    sheet = grid([Image.fromarray(without_gray_axis(each)) for each in pixels], PREVIEW_COLUMNS)
     lease.publishing.write_bytes(jobs.sample_path(run.job.id, run.step), encode_png(sheet))
     try:
         jobs.tell(lease, "samples", {"step": run.step, "distance": signals["distance"]})
@@ -243,23 +245,29 @@ def _publish(run: Run, lease: Lease) -> ModelVersion:
     config = run.job.config
     with lease.publishing.staged() as staged:
         for name, weights in run.best.networks.items():
-            save_file(weights, staged / f"{name}.safetensors")
+            if name != "generator":
+                save_file(weights, staged / f"{name}.safetensors")
+        essentials = {
+            "preset": run.job.preset,
+            "classes": config["classes"],
+            "resolution": config["resolution"],
+            "mode": mode_of(config["channels"]),
+            "config": config,
+            "precision": qualify(run.job.preset, config, run.best.networks["generator"], run.device),
+            "qualified_on": device_kind(run.device),
+        }
+        digest = save_generator(run.best.networks["generator"], staged / "generator.safetensors", essentials)
         return services().registry.publish(
             run.job.model,
             staged,
-            classes=config["classes"],
-            resolution=config["resolution"],
-            mode="L" if config["channels"] == 1 else "RGB",
-            preset=run.job.preset,
-            config=config,
+            **essentials,
+            weights_sha256=digest,
             training_job=run.job.id,
             dataset_digest=run.dataset_digest,
             step=run.best.step,
             distance=run.best.distance,
             health=run.health,
             analysis=run.analysis(),
-            precision=qualify(run.job.preset, config, run.best.networks["generator"], run.device),
-            qualified_on=device_kind(run.device),
         )
 
 

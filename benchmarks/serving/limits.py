@@ -51,7 +51,7 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
     import torch
 
     from flawsmith.core.domain.addresses import Address
-    from flawsmith.core.live.sampling_queue import MICRO_BATCH
+    from flawsmith.core.domain.micro_batch import MICRO_BATCH
     from flawsmith.core.store.artifacts import ArtifactStore
     from flawsmith.core.store.registry import Registry
     from flawsmith.worker.engine import Engine
@@ -60,7 +60,7 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
     registry = Registry(ArtifactStore(data_dir / "artifacts"))
     version = registry.resolve(MODEL)
     engine = Engine(registry, 1, torch.device("cpu"))
-    _, drawing = engine._ready(version.ref)
+    session = engine.generator(version.ref).session
     latents = torch.randn(MICRO_BATCH, version.config["latent_size"])
     type_index = torch.zeros(MICRO_BATCH, dtype=torch.int64)
     pools = {threads: ThreadPoolExecutor(threads) for threads in {1, len(os.sched_getaffinity(0))}}
@@ -69,12 +69,12 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
     def batch() -> list[tuple[Address, Any]]:
         start = next(seeds)
         addresses = [Address(version.classes[0], seed) for seed in range(start, start + MICRO_BATCH)]
-        return list(zip(addresses, engine.draw(version.ref, addresses), strict=True))
+        return list(zip(addresses, engine.sample(version.ref, addresses), strict=True))
 
     pictures = [each for _ in range(4) for each in batch()]
 
     def forward() -> int:
-        return len(drawing(latents, type_index))
+        return len(session.sample(latents, type_index))
 
     def whole() -> int:
         return len([encoded(version.ref, *each) for each in batch()])

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from flawsmith.core.domain.image_modes import CHANNELS, mode_of
 from flawsmith.core.domain.records import Dataset, ModelVersion, Name
 
 HIGHEST_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
@@ -217,7 +218,7 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
         steps = preset.default_images and _steps(preset.default_images, dataset, numbers["batch_size"])
     config = {
         "resolution": resolution,
-        "channels": 1 if dataset.mode == "L" else 3,
+        "channels": CHANNELS[dataset.mode],
         "classes": sorted(dataset.classes),
         "seed": request.seed,
         "epochs": epochs,
@@ -266,9 +267,8 @@ def _check_shape(config: dict[str, Any], origin: ModelVersion) -> None:
                 pointer, f"{origin.ref} has {name} {value}, not {config[name]}; leave it out, or say {value}"
             )
     if config["channels"] != origin.config["channels"]:
-        kinds = {1: "gray", 3: "color"}
-        theirs, ours = kinds[origin.config["channels"]], kinds[config["channels"]]
-        raise CannotTrain("/init_from", f"{origin.ref} makes {theirs} images, and the dataset's are {ours}")
+        mode = mode_of(config["channels"])
+        raise CannotTrain("/init_from", f"{origin.ref} makes images of mode {origin.mode}, the dataset's are {mode}")
     # A network for one type is told no type: it may go on with another.
     if config["classes"] != origin.classes and not len(config["classes"]) == len(origin.classes) == 1:
         theirs, ours = ", ".join(origin.classes), ", ".join(config["classes"])

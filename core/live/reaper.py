@@ -30,7 +30,7 @@ class Reaper:
 
     def look(self) -> None:
         try:
-            if recover(self.services.redis) or self.shelves.look():
+            if recover(self.services.redis) or self.shelves.check():
                 self.services.queues.wake_sampler(request_id="reaper")
         finally:
             self._look_for_jobs()

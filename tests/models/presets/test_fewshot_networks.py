@@ -109,11 +109,11 @@ def test_no_layers_grid_shows_in_an_untrained_image() -> None:
 def test_an_image_does_not_depend_on_its_neighbours(precision: Precision) -> None:
     network = trained_looking(types=2)
     network.conditioning.fill_(1)
-    draw = InferenceSession(network, network.latent_size, 16, precision, torch.device("cpu"))
-    told, types = latents(network, 16), torch.arange(16) % 2
-    pipeline = draw(told, types)
-    assert pipeline.float().std() > 10
+    sample = InferenceSession(network, network.latent_size, 16, precision, torch.device("cpu")).sample
+    given, types = latents(network, 16), torch.arange(16) % 2
+    batch = sample(given, types)
+    assert batch.float().std() > 10
     for place in (0, 7, 15):
-        assert torch.equal(draw(told[place : place + 1], types[place : place + 1])[0], pipeline[place])
+        assert torch.equal(sample(given[place : place + 1], types[place : place + 1])[0], batch[place])
     order = torch.randperm(16, generator=torch.Generator().manual_seed(2))
-    assert torch.equal(draw(told[order], types[order]), pipeline[order])
+    assert torch.equal(sample(given[order], types[order]), batch[order])

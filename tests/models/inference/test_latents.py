@@ -2,7 +2,7 @@
 
 import torch
 
-from flawsmith.worker.latents import latent
+from flawsmith.models.inference.latents import latent
 
 
 def test_a_latent_is_standard_normal() -> None:
