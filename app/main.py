@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from tempfile import TemporaryDirectory
 
@@ -39,34 +40,11 @@ DRAIN_SECONDS = 8  # for requests in flight; `docker stop` allows ten
 
 def create_app(settings: Settings) -> FastAPI:
     """Wires the routes, middleware and services. A server runs the result inside `instrumented`."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
-        await run_in_threadpool(drop_keys_of_earlier_releases, app.state.services.redis)
-        app.state.redis = connect_async(settings)
-        app.state.events = Events(app.state.redis)
-        app.state.caller_rate = CallerRateLimit(app.state.redis, settings)
-        app.state.sampling = SamplingClient(app.state.services, app.state.redis)
-        app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
-        app.state.services.store.sweep()
-        # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
-        stop = threading.Event()
-        Reaper(app.state.services).start(stop)
-        yield
-        stop.set()
-        await app.state.sampling.close()
-        await app.state.events.close()
-        await app.state.redis.aclose()
-
     app = FastAPI(
         title="Flawsmith",
         description="Trains a GAN on a few photographs of defects and serves synthetic ones.",
         version=version("flawsmith"),
-        lifespan=lifespan,
+        lifespan=partial(_lifespan, settings),
         strict_content_type=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Instrumentation` does this
     )
@@ -83,6 +61,30 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(router)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
+    """Connects the services that the routes use, and runs the reaper beside them."""
+    app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
+    await run_in_threadpool(drop_keys_of_earlier_releases, app.state.services.redis)
+    app.state.redis = connect_async(settings)
+    app.state.events = Events(app.state.redis)
+    app.state.caller_rate = CallerRateLimit(app.state.redis, settings)
+    app.state.sampling = SamplingClient(app.state.services, app.state.redis)
+    app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
+    app.state.services.store.sweep()
+    # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    stop = threading.Event()
+    Reaper(app.state.services).start(stop)
+    yield
+    stop.set()
+    await app.state.sampling.close()
+    await app.state.events.close()
+    await app.state.redis.aclose()
 
 
 def instrumented(app: FastAPI) -> ASGIApp:

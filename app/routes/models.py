@@ -66,7 +66,7 @@ def set_alias(name: ModelName, alias: Alias, body: AliasTarget, services: Servic
     if not valid_name(alias) or alias.isdecimal():
         raise invalid(
             "/alias",
-            "an alias has 1 to 64 letters, digits, '_', '.' and '-', starts with a letter or digit, and is not a number",
+            "an alias has 1 to 64 letters, digits, '_', '.' and '-', starts with a letter or digit, and is no number",
         )
     return services.registry.set_alias(name, alias, body.version)
 

@@ -85,7 +85,7 @@ class Site:
     def holder(self, job: str) -> int | None:
         """The live process that trains the job now, where one does."""
         record = self.job(job)
-        if record["state"] != "running" or not self.service.in_hand(job):
+        if record["state"] != "running" or not self.service.leased(job):
             return None
         pid = int(record["worker"].rpartition("-")[2])
         return pid if Path(f"/proc/{pid}").exists() else None

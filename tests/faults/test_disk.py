@@ -116,7 +116,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(site: Site, undi
 
 def _damage_newest(site: Site, job: str, damage: Callable[[Path], None]) -> str:
     site.service.client.post(f"/training-jobs/{job}/cancel")
-    until(lambda: not site.service.in_hand(job), 10, "its worker leaves the job")
+    until(lambda: not site.service.leased(job), 10, "its worker leaves the job")
     for pid in site.training_pids():  # what they keep in memory is whole
         site.end(pid)
     newest = site.checkpoints(job)[-1]

@@ -17,12 +17,10 @@ GONE_WITHIN = 10.0  # seconds, of `docker stop`
 LONGEST_LIFE = 3.0  # seconds between a worker's beginning and its end: around the shortest pause between checkpoints
 
 
-@pytest.mark.parametrize("number", range(JOBS))
+@pytest.mark.parametrize("number", [0, *(pytest.param(n, marks=pytest.mark.full_faults) for n in range(1, JOBS))])
 def test_a_job_whose_workers_are_killed_ends_as_the_undisturbed_one(
     site: Site, undisturbed: tuple[str, str], number: int, full: bool, tell: Callable[[str], None]
 ) -> None:
-    if number and not full:
-        pytest.skip("in short, one job shows it")
     moments, kills = random.Random(number), KILLS_IN_FULL if full else 2
     job, pauses = site.submit(f"killed-{number}"), list[float]()
     while len(pauses) < kills:

@@ -187,7 +187,7 @@ def test_a_run_can_be_made_gentler_and_stays_so_when_it_is_taken_up_again() -> N
     assert all(torch.equal(value, rest.state_dict()[name]) for name, value in run.state_dict().items())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs are of a GPU")
+@pytest.mark.gpu
 def test_a_recorded_step_gives_the_weights_and_penalties_of_the_step_as_it_is() -> None:
     """Through the warm steps, the recording, a change of rates and penalties, and a return to gentler settings."""
     as_it_is, recorded = (trainer(replace(CONFIG, cuda_graph=graph), device="cuda") for graph in (False, True))
@@ -206,7 +206,7 @@ def test_a_recorded_step_gives_the_weights_and_penalties_of_the_step_as_it_is() 
         torch.testing.assert_close(recorded.state_dict()[name], weights, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs are of a GPU")
+@pytest.mark.gpu
 def test_a_recorded_run_that_is_taken_up_again_goes_on_as_it_would_have() -> None:
     config = replace(CONFIG, cuda_graph=True)
     whole, rest = trainer(config, device="cuda"), trainer(config, device="cuda")
