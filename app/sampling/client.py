@@ -151,7 +151,7 @@ class SamplingClient:
 
     def _repeat_refusal(self, request: Request, wanted: ImageRequest, count: int) -> None:
         """Raises Problem 429 when the caller was refused the same a moment ago. ``count``: images to make."""
-        if not count:
+        if not count or not self._refusals:
             return
         version, seconds = wanted.version, wanted.deadline_seconds
         overloaded = self._refusals.find(version.ref, caller_of(request), count, seconds)

@@ -1,8 +1,7 @@
 """The images that answer a request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion
@@ -11,8 +10,7 @@ Availability = Literal["hit", "partial", "miss"]
 """Whether all, some or none of the images were ready in the image pool or the cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class Images:
+class Images(NamedTuple):
     """Images of one version. Without pixels (the request asked for addresses only), ``pngs`` is empty."""
 
     version: ModelVersion

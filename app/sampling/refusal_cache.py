@@ -29,6 +29,9 @@ class RefusalCache:
     def __init__(self) -> None:
         self._refusals: dict[tuple[str, str], _Refusal] = {}  # by version and caller
 
+    def __len__(self) -> int:
+        return len(self._refusals)
+
     def find(self, version: str, caller: str, count: int, deadline_seconds: float) -> Overloaded | None:
         """The recent refusal of a request that was no larger and could wait as long; None: ask the queue."""
         refusal = self._refusals.get((version, caller))

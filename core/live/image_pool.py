@@ -5,7 +5,15 @@ they are asked for, within bounds of bytes. When half of that is left, a samplin
 restarted may have lost which images it gave out last, so a pool is good for one run of the server and is emptied in
 the next.
 
-Each change is one Lua script, see `lua/`.
+Each change is one Lua script, see `lua/`. A pool's name is ``version LF defect type``. Redis keys, below `keys.POOLS`:
+
+| key           | what                                                                                          |
+|---------------|-----------------------------------------------------------------------------------------------|
+| `names`       | sorted set: names of the pools, by when (ms) each was last asked for images                   |
+| `images:NAME` | list: ready images, each ``seed:png``, the next to be taken first                             |
+| `state:NAME`  | hash: `run` (the server's), `asked` since `at` (ms), `rate` (images/s), `item_bytes`,         |
+|               | `target` (images it should hold), `low` (at which a refill begins)                            |
+| `put:TOKEN`   | string: exists while a client may repeat the call that put images into a pool                 |
 """
 
 import secrets
@@ -29,9 +37,8 @@ RATE_SECONDS = 10.0  # over which the demand is averaged
 REPEATED_SECONDS = 900.0  # longer than a client repeats a call
 IDLE_SECONDS = 900.0  # a pool that was not asked for images for so long is dropped
 
-_WAKING = [keys.SAMPLER_WOKEN, keys.ACTIVE_SAMPLERS, keys.workers(SAMPLE)]
-_CONTENT = [keys.POOLS, keys.POOL_IMAGES, keys.POOL_STATE]
-_POOL_KEYS = [*_CONTENT, keys.NEXT_SEED, *_WAKING]
+_POOL_KEYS = [keys.POOLS, keys.NEXT_SEED, keys.SAMPLER, keys.workers(SAMPLE)]
+_NAMES, _IMAGES, _STATE = (f"{keys.POOLS}{each}" for each in ("names", "images:", "state:"))
 
 
 @dataclass(frozen=True)
@@ -127,8 +134,8 @@ class PoolReplenisher:
         for name in self._names():
             if name.partition("\n")[0] == version:
                 pipe = self.redis.pipeline()
-                pipe.zrem(keys.POOLS, name)
-                pipe.delete(keys.POOL_IMAGES + name, keys.POOL_STATE + name)
+                pipe.zrem(_NAMES, name)
+                pipe.delete(_IMAGES + name, _STATE + name)
                 pipe.execute()
 
     def image_counts(self) -> dict[str, int]:
@@ -136,7 +143,7 @@ class PoolReplenisher:
         names = self._names()
         pipe = self.redis.pipeline(transaction=False)
         for name in names:
-            pipe.llen(keys.POOL_IMAGES + name)
+            pipe.llen(_IMAGES + name)
         counts: dict[str, int] = {}
         for name, count in zip(names, pipe.execute(), strict=True):
             version = name.partition("\n")[0]
@@ -144,7 +151,7 @@ class PoolReplenisher:
         return counts
 
     def _names(self) -> list[str]:
-        return [name.decode() for name in cast(list[bytes], self.redis.zrange(keys.POOLS, 0, -1))]
+        return [name.decode() for name in cast(list[bytes], self.redis.zrange(_NAMES, 0, -1))]
 
     def _call_plan(self, action: str, count: int = MICRO_BATCH, version: str = "") -> Any:
         bounds = [self.settings.stock_bytes_per_model, self.settings.stock_bytes]
@@ -158,7 +165,7 @@ def _pool(version: str, defect_type: str) -> str:
 
 def _put_once(push: str, name: str, items: list[bytes], run: bytes) -> tuple[list[str], list[Any]]:
     """Keys and arguments of a `pool_put` that does nothing when a client repeats it."""
-    pool_keys = [keys.pool_put(secrets.token_hex(8)), *_CONTENT]
+    pool_keys = [f"{keys.POOLS}put:{secrets.token_hex(8)}", keys.POOLS]
     return pool_keys, [push, name, int(REPEATED_SECONDS * 1000), run, *items]
 
 

@@ -56,33 +56,16 @@ def next_type(version: str) -> str:
     return f"{PREFIX}:turn:{version}"
 
 
-POOLS = f"{PREFIX}:pools"
-"""sorted set, core.live.image_pool: names of the pools, ``version LF type``, by when each was last asked for images;
-idle ones are removed."""
-
-POOL_IMAGES = f"{PREFIX}:pool:"
-"""Prefix of a pool's name: list, core.live.image_pool: ready images, each ``seed:png``, the next to be taken first."""
-
-POOL_STATE = f"{PREFIX}:pool-state:"
-"""Prefix of a pool's name: hash, core.live.image_pool: the server's run, demand, target, low-water mark, bytes an
-image."""
-
-
-def pool_put(token: str) -> str:
-    """string, core.live.image_pool: exists while a client may repeat the call that put images into a pool; expires."""
-    return f"{PREFIX}:pool-put:{token}"
-
+POOLS = f"{PREFIX}:pool:"
+"""Prefix of the keys of `core.live.image_pool`; its docstring lists them."""
 
 SAMPLING_QUEUE = f"{PREFIX}:sampling-queue:"
 """Prefix of the keys of `core.live.sampling_queue`; its docstring lists them."""
 
-SAMPLER_WOKEN = f"{PREFIX}:sampler-woken"
-"""hash, core.live.sampling_queue: until when a message that starts a sampling task counts as on its way, and how many
-were not answered; gone when a sampling task begins."""
-
-ACTIVE_SAMPLERS = f"{PREFIX}:active-samplers"
-"""sorted set, core.live.sampling_queue: workers that run a sampling task, by when each will have been silent for too
-long."""
+SAMPLER = f"{PREFIX}:sampler:"
+"""Prefix of ``woken``, a hash: until when a message that starts a sampling task counts as on its way, and how many were
+not answered; gone when a sampling task begins. And of ``active``, a sorted set: the workers that run a sampling task.
+Both are of `core/live/lua/wake_sampler.lua`."""
 
 CACHED_IMAGE = f"{PREFIX}:image:"
 """Prefix of ``version LF seed:type``: string, core.live.image_cache: an image that was asked for by address."""

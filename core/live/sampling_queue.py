@@ -6,7 +6,8 @@ Versions take turns, one micro-batch each, and no caller is first twice in a row
 that died had in flight is requeued, and an API process enqueues again what Redis lost: an address is the same bytes
 whichever worker makes it, so making one twice does no harm.
 
-Each change is one Lua script, see `lua/`. Redis keys, below `keys.SAMPLING_QUEUE`; V is a version:
+Each change is one Lua script, see `lua/`. The Celery message that starts a sampling task says nothing but that there is
+work; `lua/wake_sampler.lua` decides when to send one. Redis keys, below `keys.SAMPLING_QUEUE`; V is a version:
 
 | key                | what                                                                      |
 |--------------------|---------------------------------------------------------------------------|
@@ -46,7 +47,8 @@ MARGIN = 2.5  # factor on the expected time of the work ahead, so that what is a
 
 _BY_ADDRESS, _NEW = "a", "n"  # kinds of a subscriber
 _QUEUE = keys.SAMPLING_QUEUE
-_QUEUE_AND_WAKING = [_QUEUE, keys.SAMPLER_WOKEN, keys.ACTIVE_SAMPLERS, keys.workers(SAMPLE)]
+_QUEUE_AND_SAMPLER = [_QUEUE, keys.SAMPLER]
+_QUEUE_AND_WAKING = [*_QUEUE_AND_SAMPLER, keys.workers(SAMPLE)]
 
 
 class Overloaded(Exception):
@@ -151,13 +153,12 @@ class Consumer:
 
     def begin_task(self) -> None:
         """Begins a sampling task: the worker is active. What an earlier task of it failed to deliver is requeued."""
-        queue_keys = [_QUEUE, keys.SAMPLER_WOKEN, keys.ACTIVE_SAMPLERS]
-        self._begin_task(queue_keys, [self.worker, int(ACTIVE_SECONDS * 1000)])
+        self._begin_task(_QUEUE_AND_SAMPLER, [self.worker, int(ACTIVE_SECONDS * 1000)])
 
     def next_batch(self) -> MicroBatch | None:
         """The next micro-batch, now in flight; None when nothing is queued. Shows that the worker is active."""
         arguments: list[Any] = [self.worker, MICRO_BATCH, int(ACTIVE_SECONDS * 1000)]
-        found = self._next_batch([_QUEUE, keys.ACTIVE_SAMPLERS], arguments)
+        found = self._next_batch(_QUEUE_AND_SAMPLER, arguments)
         if not found:
             return None
         number, version, texts, kinds = cast(tuple[bytes, bytes, list[bytes], bytes], found)

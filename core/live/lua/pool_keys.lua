@@ -1,7 +1,7 @@
--- Included function: the keys of one image pool, which is named VERSION LF DEFECT_TYPE. `keys` has the prefixes.
+-- Included function: the keys of one image pool. `prefix` is that of the pools' keys, `name` is VERSION LF DEFECT_TYPE.
 
-local function pool_of(keys, name)
-  return {name = name, images = keys.images .. name, state = keys.state .. name}
+local function pool_of(prefix, name)
+  return {name = name, images = prefix .. 'images:' .. name, state = prefix .. 'state:' .. name}
 end
 
 -- Empties a pool that was filled in another run of the server: that one may have lost which images it gave out last.

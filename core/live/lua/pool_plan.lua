@@ -1,14 +1,10 @@
 -- Plans the pools: averages each one's demand, decides how many images it should hold, drops idle pools, cuts those
 -- that outgrew their bytes, and finds the pool that lacks the largest part of what it should hold.
 --
--- KEYS 1 pools         sorted set: names of the pools, by when (ms) each was last asked for images
---      2 images        prefix of the pools' lists of images
---      3 state         prefix of the pools' hashes: `asked` since `at` (ms), `rate` (images/s), `item_bytes`, `run`,
---                      `target`, `low`
---      4 next_seed     prefix of the hashes that count seeds; see reserve_seeds.lua
---      5 woken         see wake_sampler.lua
---      6 active        see wake_sampler.lua
---      7 workers       see wake_sampler.lua
+-- KEYS 1 pools         prefix of the pools' keys; see core/live/image_pool.py
+--      2 next_seed     prefix of the hashes that count seeds; see reserve_seeds.lua
+--      3 sampler       see wake_sampler.lua
+--      4 workers       see wake_sampler.lua
 -- ARGV 1 action        'refill': reserve seeds for the neediest pool; 'check': say whether to wake the sampler
 --      2 version       only pools of this version are refilled; empty: any
 --      3 most          images in one refill
@@ -28,23 +24,21 @@
 --- @include "pool_keys"
 --- @include "reserve_seeds"
 
-local keys = {
-  pools = KEYS[1], images = KEYS[2], state = KEYS[3], next_seed = KEYS[4],
-  woken = KEYS[5], active = KEYS[6], workers = KEYS[7],
-}
+local keys = {pools = KEYS[1], next_seed = KEYS[2], sampler = KEYS[3], workers = KEYS[4]}
 local action, version, most, least = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local floor, model_bytes, all_bytes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local idle, cover, average = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local UNKNOWN_ITEM_BYTES = 16384 -- assumed until a pool's first images are there
 local LOW = 0.5 -- of what a pool should hold: less wakes the sampler
 local SHORTEST_S = 0.5 -- between two updates of a rate
+local names = keys.pools .. 'names'
 local now, run = server_time(), server_run()
 
 local function drop_idle_pools()
-  for _, name in ipairs(redis.call('zrangebyscore', keys.pools, '-inf', now - idle * 1000)) do
-    local pool = pool_of(keys, name)
+  for _, name in ipairs(redis.call('zrangebyscore', names, '-inf', now - idle * 1000)) do
+    local pool = pool_of(keys.pools, name)
     redis.call('del', pool.images, pool.state)
-    redis.call('zrem', keys.pools, name)
+    redis.call('zrem', names, name)
   end
 end
 
@@ -60,7 +54,7 @@ end
 
 -- The pool with its model and the bytes that it would hold if there were no bounds.
 local function measured(name)
-  local pool = pool_of(keys, name)
+  local pool = pool_of(keys.pools, name)
   local state = redis.call('hmget', pool.state, 'asked', 'rate', 'at', 'item_bytes', 'run')
   empty_if_outdated(pool, state[5], run)
   local rate = demand(pool, tonumber(state[1] or 0), tonumber(state[2] or 0), tonumber(state[3] or now - 1000))
@@ -94,7 +88,7 @@ end
 
 drop_idle_pools()
 local pools, wanted_by_model, wanted = {}, {}, 0
-for _, name in ipairs(redis.call('zrange', keys.pools, 0, -1)) do
+for _, name in ipairs(redis.call('zrange', names, 0, -1)) do
   local pool = measured(name)
   pools[#pools + 1] = pool
   wanted_by_model[pool.model] = (wanted_by_model[pool.model] or 0) + pool.wanted_bytes

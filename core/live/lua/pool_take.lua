@@ -2,13 +2,10 @@
 -- Several defect types take turns, and the turns go on over calls.
 --
 -- KEYS 1 next_type  string: position in the round of defect types
---      2 pools      sorted set: names of the pools, by when (ms) each was last asked for images
---      3 images     prefix of the pools' lists of images
---      4 state      prefix of the pools' hashes
---      5 next_seed  prefix of the hashes that count seeds; see reserve_seeds.lua
---      6 woken      see wake_sampler.lua
---      7 active     see wake_sampler.lua
---      8 workers    see wake_sampler.lua
+--      2 pools      prefix of the pools' keys; see core/live/image_pool.py
+--      3 next_seed  prefix of the hashes that count seeds; see reserve_seeds.lua
+--      4 sampler    see wake_sampler.lua
+--      5 workers    see wake_sampler.lua
 -- ARGV 1 count      images
 --      2 floor      see reserve_seeds.lua
 --      3 ready      1: take ready images; 0: reserve seeds only, and leave the pools as they are
@@ -23,10 +20,7 @@
 --- @include "pool_keys"
 --- @include "reserve_seeds"
 
-local keys = {
-  next_type = KEYS[1], pools = KEYS[2], images = KEYS[3], state = KEYS[4], next_seed = KEYS[5],
-  woken = KEYS[6], active = KEYS[7], workers = KEYS[8],
-}
+local keys = {next_type = KEYS[1], pools = KEYS[2], next_seed = KEYS[3], sampler = KEYS[4], workers = KEYS[5]}
 local count, floor, ready = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1'
 local FIRST_POOL = 4
 local types = #ARGV - FIRST_POOL + 1
@@ -45,7 +39,7 @@ local function take(pool, wanted)
   empty_if_outdated(pool, state[1], run)
   local items = redis.call('lpop', pool.images, wanted) or {}
   redis.call('hincrby', pool.state, 'asked', wanted)
-  redis.call('zadd', keys.pools, now, pool.name)
+  redis.call('zadd', keys.pools .. 'names', now, pool.name)
   return items, redis.call('llen', pool.images) <= tonumber(state[2] or 0)
 end
 
@@ -56,7 +50,7 @@ for type = 0, types - 1 do
   local items, first_seed = {}, '0'
   if wanted > 0 and ready then
     local low
-    items, low = take(pool_of(keys, name), wanted)
+    items, low = take(pool_of(keys.pools, name), wanted)
     is_low = is_low or low
   end
   if #items < wanted then first_seed = reserve_seeds(keys.next_seed .. name, wanted - #items, floor, run) end

@@ -2,8 +2,7 @@
 -- this worker failed to deliver is requeued.
 --
 -- KEYS 1 queue     prefix of the queue's keys
---      2 woken     see wake_sampler.lua
---      3 active    see wake_sampler.lua
+--      2 sampler   see wake_sampler.lua
 -- ARGV 1 worker
 --      2 silence   ms after which an active worker that does not ask for a micro-batch counts as gone
 -- Returns nothing.
@@ -11,9 +10,9 @@
 --- @include "server_time"
 --- @include "requeue_in_flight"
 
-local queue, woken, active = KEYS[1], KEYS[2], KEYS[3]
+local queue, sampler = KEYS[1], KEYS[2]
 local worker, silence = ARGV[1], tonumber(ARGV[2])
 
 requeue_in_flight(queue, worker)
-redis.call('del', woken)
-redis.call('zadd', active, server_time() + silence, worker)
+redis.call('del', sampler .. 'woken')
+redis.call('zadd', sampler .. 'active', server_time() + silence, worker)

@@ -6,9 +6,8 @@
 -- Time: the work ahead of these addresses, at the measured rates, by a safety margin.
 --
 -- KEYS 1 queue     prefix of the queue's keys
---      2 woken     see wake_sampler.lua
---      3 active    see wake_sampler.lua
---      4 workers   see wake_sampler.lua
+--      2 sampler   see wake_sampler.lua
+--      3 workers   see wake_sampler.lua
 -- ARGV 1 version
 --      2 caller
 --      3 subscriber       INBOX/KREQUEST, K being 'a' (asked by address) or 'n' (asked for a new image)
@@ -25,7 +24,7 @@
 --- @include "queued_addresses"
 --- @include "wake_for_queue"
 
-local keys = {queue = KEYS[1], woken = KEYS[2], active = KEYS[3], workers = KEYS[4]}
+local keys = {queue = KEYS[1], sampler = KEYS[2], workers = KEYS[3]}
 local version, caller, subscriber = ARGV[1], ARGV[2], ARGV[3]
 local patience, resubmission, limit = tonumber(ARGV[4]), ARGV[5] == '1', tonumber(ARGV[6])
 local worker_count, margin = tonumber(ARGV[7]), tonumber(ARGV[8])

@@ -2,7 +2,7 @@
 -- one image each; versions take turns, one micro-batch each; no caller is first twice in a row while another waits.
 --
 -- KEYS 1 queue     prefix of the queue's keys
---      2 active    see wake_sampler.lua; the worker is noted there as active
+--      2 sampler   see wake_sampler.lua; the worker is noted there as active
 -- ARGV 1 worker
 --      2 size      most addresses
 --      3 silence   ms after which an active worker that does not ask again counts as gone
@@ -12,7 +12,7 @@
 --- @include "server_time"
 --- @include "queued_addresses"
 
-local queue, active = KEYS[1], KEYS[2]
+local queue, sampler = KEYS[1], KEYS[2]
 local worker, size, silence = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = server_time()
 
@@ -62,7 +62,7 @@ local function fill_batch(version)
   return batch, table.concat(kinds)
 end
 
-redis.call('zadd', active, now + silence, worker)
+redis.call('zadd', sampler .. 'active', now + silence, worker)
 while true do
   local version = next_version()
   if not version then return nil end

@@ -19,6 +19,7 @@ from flawsmith.core.settings import Settings
 
 CLASSES = ["dents", "pits", "scratches"]
 PITS = "m@1\npits"
+STATE = f"{keys.POOLS}state:{PITS}"
 T = TypeVar("T")
 
 
@@ -112,8 +113,8 @@ def test_a_pool_is_good_for_one_run_of_the_server(
     before = take(with_pool, 1).images
     refill(replenisher)
     before += take(with_pool, 5).images
-    for prefix in (keys.POOL_STATE, keys.NEXT_SEED):
-        empty_redis.hset(prefix + PITS, "run", "another")
+    for counted in (STATE, keys.NEXT_SEED + PITS):
+        empty_redis.hset(counted, "run", "another")
     empty_redis.hset(keys.NEXT_SEED + PITS, "next", before[2][0].seed)  # it lost its last second
     time.sleep(0.01)
     after = take(with_pool, 5).images
@@ -175,12 +176,11 @@ def test_a_pool_follows_its_demand_within_its_bytes(with_pool: Run, empty_redis:
     """The demand is a hundred images a second; an image has some 1,250 bytes."""
     bound = 200_000
     replenisher = PoolReplenisher(empty_redis, Settings(stock_bytes_per_model=bound, stock_bytes=bound))
-    state = keys.POOL_STATE + PITS
     take(with_pool, 1)
     refill(replenisher)
     for _ in range(30):
-        empty_redis.hincrby(state, "asked", 1000)
-        empty_redis.hset(state, "at", int(time.time() * 1000) - 10_000)
+        empty_redis.hincrby(STATE, "asked", 1000)
+        empty_redis.hset(STATE, "at", int(time.time() * 1000) - 10_000)
         replenisher.check()
     refill(replenisher)
     ready = replenisher.image_counts()["m@1"]
@@ -194,10 +194,10 @@ def test_a_pool_that_is_not_asked_for_images_is_dropped(
 ) -> None:
     take(with_pool, 1)
     refill(replenisher)
-    empty_redis.zadd(keys.POOLS, {PITS: (time.time() - 3600) * 1000})
+    empty_redis.zadd(f"{keys.POOLS}names", {PITS: (time.time() - 3600) * 1000})
     replenisher.check()
     assert replenisher.image_counts() == {}
-    assert not empty_redis.exists(keys.POOL_IMAGES + PITS)
+    assert all(png is None for _, png in take(with_pool, 3).images)
 
 
 def test_the_pools_of_a_deleted_version_are_dropped_and_not_refilled(

@@ -18,6 +18,8 @@ from flawsmith.core.live.sampling_queue import Consumer, Overloaded, Producer, S
 from flawsmith.core.live.task_queues import SAMPLE, announce, withdraw
 from flawsmith.core.settings import Settings
 
+WOKEN = f"{keys.SAMPLER}woken"
+
 
 class BlockingProducer:
     """A `Producer` without an event loop: one call at a time."""
@@ -81,7 +83,7 @@ def inbox(client: redis.Redis, caller: str) -> list[bytes]:
 
 def lose_message(client: redis.Redis) -> None:
     """Lets the message on its way count as lost, as it does some seconds later."""
-    client.hset(keys.SAMPLER_WOKEN, "lost_at", int(time.time() * 1000) - 1)
+    client.hset(WOKEN, "lost_at", int(time.time() * 1000) - 1)
 
 
 def test_callers_take_turns_however_much_one_of_them_enqueued_before(
@@ -211,14 +213,14 @@ def test_a_lost_message_is_sent_again_ever_more_rarely_until_a_task_begins(
     assert producer.enqueue(subscriber("a"), range(0, 1))
     waits = []
     for _ in range(7):
-        waits.append(float(empty_redis.hget(keys.SAMPLER_WOKEN, "lost_at") or 0) / 1000 - time.time())
+        waits.append(float(empty_redis.hget(WOKEN, "lost_at") or 0) / 1000 - time.time())
         assert not recover(empty_redis)
         lose_message(empty_redis)
         assert recover(empty_redis)
     assert waits == pytest.approx([3, 6, 12, 24, 48, 60, 60], abs=0.5)
     consumer.begin_task()
     assert consumer.end_task()
-    assert float(empty_redis.hget(keys.SAMPLER_WOKEN, "lost_at") or 0) / 1000 - time.time() == pytest.approx(3, abs=0.5)
+    assert float(empty_redis.hget(WOKEN, "lost_at") or 0) / 1000 - time.time() == pytest.approx(3, abs=0.5)
 
 
 def test_a_task_that_ends_while_addresses_are_queued_is_followed_by_another(
