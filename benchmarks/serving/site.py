@@ -12,7 +12,7 @@ from tests.conftest import Service, start_service, stop_service
 from benchmarks.serving.load import Load
 
 MODEL = "m"
-POOL_GAUGE = "flawsmith_pool_images"
+STOCK_GAUGE = "flawsmith_stock_images"
 STEADY_SECONDS = 2.0  # a stock that did not grow for so long is full
 
 
@@ -44,7 +44,7 @@ def zip_of(service: Service, count: int, model: str = MODEL) -> Load:
 def stock(service: Service, model: str = MODEL) -> int | None:
     """Images of all versions of a model that are ready; None where the service tells of no stock."""
     families = text_string_to_metric_families(service.client.get("/metrics").text)
-    samples = [sample for family in families if family.name == POOL_GAUGE for sample in family.samples]
+    samples = [sample for family in families if family.name == STOCK_GAUGE for sample in family.samples]
     if not samples:
         return None
     return int(sum(each.value for each in samples if each.labels["model"].partition("@")[0] == model))

@@ -62,6 +62,12 @@ def wait_for_full_pools(service: Service) -> None:
     until(are_full, 30, "the pools are full")
 
 
+def queued_messages(service: Service) -> float:
+    rows = service.client.get("/metrics").text.splitlines()
+    [row] = [row for row in rows if row.startswith('flawsmith_queue_messages{queue="sample"}')]
+    return float(row.split()[-1])
+
+
 def clear_cache(service: Service) -> None:
     cached = list(service.redis.scan_iter(f"{keys.CACHED_IMAGE}*"))
     if cached:
@@ -108,6 +114,7 @@ def test_concurrent_callers_are_given_different_images_ready_ones_first(two_apis
         given = list(callers.map(ask, range(300)))
     assert len({(seed, kind) for seed, kind, _ in given}) == 300
     assert {stock for *_, stock in given[:LEAST]} == {"hit"}
+    assert queued_messages(two_apis) <= 2  # one wakes the worker, however many callers ask
 
 
 def test_callers_of_one_address_wait_for_one_computation(two_apis: Service) -> None:
