@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
 from flawsmith.app import problems
@@ -22,11 +23,12 @@ from flawsmith.app.events import Events
 from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.rate_limit import CallerRateLimit
 from flawsmith.app.routes import datasets, generate, models, operations
-from flawsmith.app.sampling import Sampling
+from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.domain.jobs import load_object
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async
+from flawsmith.core.live.keys_of_earlier_releases import drop_keys_of_earlier_releases
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings, get_settings
@@ -68,10 +70,11 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     """Connects the services that the routes use, and runs the reaper beside them."""
     app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
+    await run_in_threadpool(drop_keys_of_earlier_releases, app.state.services.redis)
     app.state.redis = connect_async(settings)
     app.state.events = Events(app.state.redis)
     app.state.caller_rate = CallerRateLimit(app.state.redis, settings)
-    app.state.sampling = Sampling(app.state.services, app.state.redis)
+    app.state.sampling = SamplingClient(app.state.services, app.state.redis)
     app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
     app.state.services.store.sweep()
     # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.

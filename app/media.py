@@ -14,7 +14,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from flawsmith.app.problems import Problem
-from flawsmith.app.sampling import Images
+from flawsmith.app.sampling.images import Images
 from flawsmith.app.zip_stream import zip_pieces
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion
@@ -62,18 +62,18 @@ def _acceptable(accept: str, count: int) -> list[MediaType]:
     return sorted((each for each in suited if quality[each] > 0), key=lambda each: -quality[each])
 
 
-def answer(media_type: MediaType, version: ModelVersion, images: Images) -> Response:
+def answer(media_type: MediaType, images: Images) -> Response:
     """The HTTP response that holds the images. Without ``images.pngs`` (JSON only) it holds their addresses alone.
 
     All images exist before the first byte is sent. Answers of many images are streamed piece by piece, which avoids a
     second copy of them in memory.
     """
-    first = images.addresses[0]
+    version, first = images.version, images.addresses[0]
     headers = {
         "X-Model": version.ref,
         "X-Seed": str(first.seed),
         "X-Defect-Type": quote(first.defect_type),
-        "X-Stock": images.stock,
+        "X-Stock": images.availability,
     }
     if media_type == "image/png":
         return Response(images.pngs[0], media_type=media_type, headers=headers)

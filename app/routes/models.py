@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
+from flawsmith.app.image_request import ImageRequest, check_defect_type
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import documented, invalid
-from flawsmith.app.sampling import Sampling
+from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.domain.addresses import SEEDS, seeded
 from flawsmith.core.domain.records import Model, ModelVersion, valid_name
 from flawsmith.core.live.image_pool import PoolReplenisher
@@ -116,13 +117,7 @@ async def image(
     headers = {"ETag": f'"{etag}"', "Cache-Control": "public, max-age=31536000, immutable"}
     if f'"{etag}"' in request.headers.get("if-none-match", "") or request.headers.get("if-none-match") == "*":
         return Response(status_code=304, headers=headers)
-    sampling: Sampling = request.app.state.sampling
-    images = await sampling.by_address(request, card, [address], deadline_seconds=IMAGE_SECONDS)
+    sampling: SamplingClient = request.app.state.sampling
+    wanted = ImageRequest(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS)
+    images = await sampling.images(request, wanted)
     return Response(images.pngs[0], media_type="image/png", headers=headers)
-
-
-def check_defect_type(card: ModelVersion, defect_type: str | None) -> None:
-    """Raises Problem 422 for a defect type that the version does not know."""
-    if defect_type is not None and defect_type not in card.classes:
-        known = ", ".join(card.classes)
-        raise invalid("/defect_type", f"unknown defect_type '{defect_type}'; this model knows: {known}")

@@ -84,7 +84,7 @@ def _from_redis(services: Services) -> bytes:
     jobs = GaugeMetricFamily("flawsmith_jobs", "Jobs of all kinds by state", labels=["state"])
     waiting = GaugeMetricFamily("flawsmith_queue_messages", "Messages that no worker has received", labels=["queue"])
     live = GaugeMetricFamily("flawsmith_live_workers", "Workers with a recent heartbeat", labels=["queue"])
-    stock = GaugeMetricFamily("flawsmith_stock_images", "Images in the pool", labels=["model"])
+    pool = GaugeMetricFamily("flawsmith_pool_images", "Images in the pool", labels=["model"])
     asked = GaugeMetricFamily("flawsmith_waiting_images", "Images that requests wait for")
     up = GaugeMetricFamily("flawsmith_redis_up", "Whether Redis answered this scrape")
     try:
@@ -93,13 +93,13 @@ def _from_redis(services: Services) -> bytes:
         for queue in QUEUES:
             waiting.add_metric([queue], services.queues.waiting(queue))
             live.add_metric([queue], len(services.queues.live_workers(queue)))
-        for version, count in PoolReplenisher(services.redis, services.settings).held().items():
-            stock.add_metric([version], count)
+        for version, count in PoolReplenisher(services.redis, services.settings).image_counts().items():
+            pool.add_metric([version], count)
         asked.add_metric([], waiting_images(services.redis))
         up.add_metric([], 1)
     except RedisError:
         up.add_metric([], 0)
-    return generate_latest(_Collected([jobs, waiting, live, stock, asked, up]))
+    return generate_latest(_Collected([jobs, waiting, live, pool, asked, up]))
 
 
 class _Collected:

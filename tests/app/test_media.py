@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from flawsmith.app.media import MEDIA_TYPES, MediaType, answer, choose
 from flawsmith.app.problems import Problem
-from flawsmith.app.sampling import Images
+from flawsmith.app.sampling.images import Images
 from flawsmith.app.zip_stream import zip_pieces
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion
@@ -125,8 +125,8 @@ PNGS = [png(each.seed) for each in ADDRESSES]
 def respond(media_type: MediaType, count: int = len(PNGS), with_data: bool = True) -> Response:
     """A test client's view of the answer that holds the first ``count`` images."""
     app = FastAPI()
-    images = Images(ADDRESSES[:count], PNGS[:count] if with_data else [], "hit")
-    app.get("/")(lambda: answer(media_type, VERSION, images))
+    images = Images(VERSION, ADDRESSES[:count], PNGS[:count] if with_data else [], "hit")
+    app.get("/")(lambda: answer(media_type, images))
     return TestClient(app).get("/")
 
 
