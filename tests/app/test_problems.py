@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Response
-from flawsmith.core.live.jobs import JobEnded, UnknownJob
 from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ConfigDict, Field
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -16,14 +15,17 @@ from starlette.testclient import TestClient
 from flawsmith.app import problems
 from flawsmith.app.body_limit import BodyLimit
 from flawsmith.app.problems import Problem, invalid, unavailable
-from flawsmith.core.domain.presets import CannotTrain
-from flawsmith.core.domain.records import Job, JobState, RejectedFile
+from flawsmith.core.domain.job_states import JobEnded
+from flawsmith.core.domain.jobs import Job, JobState
+from flawsmith.core.domain.records import RejectedFile
+from flawsmith.core.domain.training_config import CannotTrain
+from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
 from flawsmith.core.store.datasets import TooFewImages, UnknownDataset
 from flawsmith.core.store.registry import UnknownModel, VersionInUse
 
 SECRET = "/srv/flawsmith/artifacts/secret"
-JOB = Job.model_construct(id="x", state=JobState.SUCCEEDED)
+JOB = Job.model_construct(kind="training", id="x", state=JobState.SUCCEEDED)
 ERRORS: list[tuple[Exception, int, str]] = [
     (Problem(418, "teapot", "short and stout"), 418, "teapot"),
     (invalid("/count", "too many"), 422, "invalid"),
