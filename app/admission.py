@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from flawsmith.app.problems import Problem, response
+from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.live import keys
 from flawsmith.core.settings import Scope, Settings
 
@@ -38,7 +39,7 @@ def needed_scope(method: str, path: str) -> Scope:
         return "metrics"
     if method == "DELETE" or (method == "PUT" and "/aliases/" in path):
         return "admin"
-    if path.startswith(("/datasets", "/training-jobs")):
+    if path.startswith(("/datasets", *(kind.path for kind in job_kinds()))):
         return "train"
     return "generate"
 

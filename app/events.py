@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML, section 9.2) of training jobs, from their Redis streams."""
+"""Server-sent events (WHATWG HTML, section 9.2) of jobs, from their Redis streams."""
 
 import asyncio
 import json
@@ -12,14 +12,14 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from flawsmith.core.domain.records import Job, JobState
+from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.live import keys
 
-SILENCE_SECONDS = 5  # after so long without an event a comment shows that the line lives
-BLOCK_MILLISECONDS = 500  # of one XREAD: for so long a job that is watched anew may wait for its next event
+KEEP_ALIVE_SECONDS = 5  # without an event; then a comment keeps the connection open
+BLOCK_MILLISECONDS = 500  # of one XREAD, which a new subscription to another job has to wait for
 PAGE = 100  # entries of one read
-CONNECTIONS = 8  # that all watchers share for what the reader does not read
-PATIENCE = 200  # entries that wait for a slow watcher, who reads what is more from the stream itself
+CONNECTIONS = 8  # to Redis, shared by all subscribers for what the reader does not read
+BUFFER = 200  # events for a slow subscriber; it reads later ones from the stream itself
 
 log = logging.getLogger(__name__)
 
@@ -36,56 +36,56 @@ class _Event:
 
 
 @dataclass(eq=False)
-class _Watcher:
-    events: asyncio.Queue[_Event] = field(default_factory=lambda: asyncio.Queue(PATIENCE))
-    behind: bool = True  # its next events are in the stream, not here
+class _Subscriber:
+    events: asyncio.Queue[_Event] = field(default_factory=lambda: asyncio.Queue(BUFFER))
+    behind: bool = True  # its next events are in the stream, not in the queue
 
 
 class Events:
-    """All that is watched in this process: one reader, and a few connections, however many watch."""
+    """All subscriptions of this process: one reader and a few connections, however many subscribers there are."""
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
-        self._watchers: dict[str, set[_Watcher]] = {}
+        self._subscribers: dict[str, set[_Subscriber]] = {}
         self._positions: dict[str, _Id] = {}
         self._reader: asyncio.Task[None] | None = None
-        self._asking = asyncio.Semaphore(CONNECTIONS)
+        self._connections = asyncio.Semaphore(CONNECTIONS)
 
     async def follow(self, job_id: str, last_event_id: str | None) -> AsyncIterator[str]:
-        """The events after ``last_event_id``, or from the oldest kept; ends when the job has ended and all were told.
+        """The events after ``last_event_id``, or from the oldest kept, until that of the job's end.
 
-        While Redis is away it only says that the line lives.
+        While Redis is away, only comments are sent.
         """
-        told, watcher = _parsed(last_event_id), _Watcher()
-        self._watchers.setdefault(job_id, set()).add(watcher)
+        sent, subscriber = _parsed(last_event_id), _Subscriber()
+        self._subscribers.setdefault(job_id, set()).add(subscriber)
         try:
             while True:
                 event = None
                 try:
-                    if watcher.behind:
-                        watcher.behind, watcher.events = False, asyncio.Queue(PATIENCE)
-                        await self._attend(job_id)
-                        async for event in self._since(job_id, told):
-                            told = event.id
+                    if subscriber.behind:
+                        subscriber.behind, subscriber.events = False, asyncio.Queue(BUFFER)
+                        await self._subscribe(job_id)
+                        async for event in self._since(job_id, sent):
+                            sent = event.id
                             yield event.text
-                        if event.ends if event else await self._over(job_id):
+                        if event.ends if event else await self._has_ended(job_id):
                             return
-                    event = await asyncio.wait_for(watcher.events.get(), SILENCE_SECONDS)
+                    event = await asyncio.wait_for(subscriber.events.get(), KEEP_ALIVE_SECONDS)
                 except TimeoutError:
                     yield ": alive\n\n"
-                    watcher.behind = True
+                    subscriber.behind = True
                 except RedisError:
-                    watcher.behind = True
+                    subscriber.behind = True
                     yield ": alive\n\n"
                     await asyncio.sleep(1)
                 else:
-                    if event.id > told:
-                        told = event.id
+                    if event.id > sent:
+                        sent = event.id
                         yield event.text
-                        if event.ends and watcher.events.empty():
+                        if event.ends and subscriber.events.empty():
                             return
         finally:
-            self._forget(job_id, watcher)
+            self._unsubscribe(job_id, subscriber)
 
     async def close(self) -> None:
         """Ends the reader."""
@@ -94,23 +94,23 @@ class Events:
             with suppress(asyncio.CancelledError):
                 await self._reader
 
-    async def _attend(self, job_id: str) -> None:
-        """Has the reader hand over what the job's stream does not hold yet."""
-        async with self._asking:
+    async def _subscribe(self, job_id: str) -> None:
+        """Has the reader deliver every event that is added to the job's stream from now on."""
+        async with self._connections:
             newest = await self.redis.xrevrange(keys.job_events(job_id), count=1)
-        if job_id in self._watchers:
+        if job_id in self._subscribers:
             self._positions.setdefault(job_id, _event(*cast(_Entries, newest)[0]).id if newest else (0, 0))
         if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._read(), name="events")
 
-    def _forget(self, job_id: str, watcher: _Watcher) -> None:
-        self._watchers[job_id].discard(watcher)
-        if not self._watchers[job_id]:
-            del self._watchers[job_id]
+    def _unsubscribe(self, job_id: str, subscriber: _Subscriber) -> None:
+        self._subscribers[job_id].discard(subscriber)
+        if not self._subscribers[job_id]:
+            del self._subscribers[job_id]
             self._positions.pop(job_id, None)
 
     async def _read(self) -> None:
-        """Reads what is new of all that is watched, and hands it over, while anything is watched."""
+        """Delivers new events of all subscribed jobs, as long as there are any."""
         while self._positions:
             job_of = {keys.job_events(job_id).encode(): job_id for job_id in self._positions}
             wanted = {stream: "{}-{}".format(*self._positions[job_id]) for stream, job_id in job_of.items()}
@@ -121,22 +121,22 @@ class Events:
                 await asyncio.sleep(1)
                 continue
             for stream, entries in cast(list[tuple[bytes, _Entries]], answer or []):
-                self._hand_over(job_of[stream], [_event(*entry) for entry in entries])
+                self._deliver(job_of[stream], [_event(*entry) for entry in entries])
 
-    def _hand_over(self, job_id: str, events: list[_Event]) -> None:
+    def _deliver(self, job_id: str, events: list[_Event]) -> None:
         if job_id in self._positions:
             self._positions[job_id] = events[-1].id
-        for watcher in self._watchers.get(job_id, ()):
+        for subscriber in self._subscribers.get(job_id, ()):
             for event in events:
                 try:
-                    watcher.events.put_nowait(event)
+                    subscriber.events.put_nowait(event)
                 except asyncio.QueueFull:
-                    watcher.behind = True
+                    subscriber.behind = True
 
     async def _since(self, job_id: str, position: _Id) -> AsyncIterator[_Event]:
         while True:
             start = "({}-{}".format(*position)
-            async with self._asking:
+            async with self._connections:
                 entries = cast(_Entries, await self.redis.xrange(keys.job_events(job_id), start, "+", count=PAGE))
             for entry in entries:
                 event = _event(*entry)
@@ -145,10 +145,10 @@ class Events:
             if len(entries) < PAGE:
                 return
 
-    async def _over(self, job_id: str) -> bool:
-        async with self._asking:
+    async def _has_ended(self, job_id: str) -> bool:
+        async with self._connections:
             record = await self.redis.get(keys.job(job_id))
-        return record is None or Job.model_validate_json(record).state.ended
+        return record is None or JobState(json.loads(record)["state"]).ended
 
 
 def _parsed(event_id: str | None) -> _Id:

@@ -19,10 +19,12 @@ from flawsmith.app.admission import Admission, CallerRate
 from flawsmith.app.body_limit import BodyLimit
 from flawsmith.app.events import Events
 from flawsmith.app.instrumentation import Observation
-from flawsmith.app.routes import datasets, generate, models, operations, training_jobs
+from flawsmith.app.routes import datasets, generate, models, operations
 from flawsmith.app.sampling import Sampling
+from flawsmith.core.domain.jobs import load_object
+from flawsmith.core.domain.presets.registry import PRESETS
+from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async
-from flawsmith.core.live.reaper import Reaper
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings, get_settings
@@ -36,6 +38,7 @@ DRAIN_SECONDS = 8  # of `docker stop`'s ten, for requests in hand
 
 def create_app(settings: Settings) -> FastAPI:
     """The application, wired; `observed` it is what a server runs."""
+    PRESETS.load(settings.extra_preset_packages)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         stop = threading.Event()
-        Reaper(app.state.services).start(stop)
+        app.state.services.start_reaper(stop)
         yield
         stop.set()
         await app.state.sampling.close()
@@ -73,7 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate.router,  # the first that a path is held against: it is asked for most
         datasets.router,
         datasets.repeatable,
-        training_jobs.router,
+        *(load_object(kind.router) for kind in job_kinds()),
         models.router,
         operations.router,
     ):

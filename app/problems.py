@@ -39,8 +39,9 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from flawsmith.core.domain.presets import CannotTrain
-from flawsmith.core.live.jobs import JobEnded, UnknownJob
+from flawsmith.core.domain.job_states import JobEnded
+from flawsmith.core.domain.training_config import CannotTrain
+from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
 from flawsmith.core.store.datasets import TooFewImages, UnknownDataset
 from flawsmith.core.store.registry import UnknownModel, VersionInUse

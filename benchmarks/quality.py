@@ -25,8 +25,10 @@ from torch import Tensor
 
 from benchmarks.classifier import share_classified_as, train_classifier
 from benchmarks.serving.machine import machine
-from flawsmith.core.domain.presets import PRESETS, TrainingRequest, resolve
+from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.records import Dataset
+from flawsmith.core.domain.training_config import resolve, trainer_config
+from flawsmith.core.domain.training_request import DEFAULT_PRESET, TrainingRequest
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import Datasets
@@ -53,7 +55,7 @@ def _arguments() -> argparse.Namespace:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("photographs", type=Path)
     options.add_argument("--types", nargs="+", help="folders of the archive; default: all")
-    options.add_argument("--preset", choices=list(PRESETS), default="fewshot")
+    options.add_argument("--preset", choices=PRESETS.names, default=DEFAULT_PRESET)
     options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="the preset's numbers")
     options.add_argument("--resolution", type=int, default=64)
     options.add_argument("--seconds", type=float, nargs="+", required=True, help="of training, after which to measure")
@@ -83,7 +85,7 @@ def main() -> None:
         overrides=overrides,
         steps=1,
     )
-    config = resolve(request, photographs.dataset)
+    config = trainer_config(given.preset, resolve(request, photographs.dataset))
     times = sorted(given.seconds)
     run, spent = _trainer(given.preset, config, photographs, given.device), 0.0
     for until in times:

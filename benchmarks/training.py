@@ -20,10 +20,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.article_loop import ArticleLoop
 from benchmarks.serving.machine import machine
-from flawsmith.core.domain.presets import TrainingRequest, resolve
 from flawsmith.core.domain.records import Dataset, SizeRange, now
+from flawsmith.core.domain.training_config import resolve, trainer_config
+from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.models.presets.dcgan.trainer import DcganConfig
-from flawsmith.models.presets.registry import build_trainer, config_numbers
+from flawsmith.models.presets.registry import build_trainer
 
 PHOTOGRAPHS = 300
 PRODUCT = 2048  # side of the matrices
@@ -101,7 +102,7 @@ def _contenders(
         return Contender(lambda: run.step(0.5), run.batch_size, numbers.get("precision", "float32"), finish)
 
     config = _config("dcgan", resolution, overrides)
-    article = ArticleLoop(config_numbers(DcganConfig, config), images, device)
+    article = ArticleLoop(DcganConfig(**config), images, device)
     return {
         "the article's loop": Contender(article.step, config["batch_size"], "float32", finish),
         "dcgan, float32": trainer("dcgan", **overrides, precision="float32"),
@@ -125,7 +126,7 @@ def _config(preset: str, resolution: int, overrides: dict[str, Any]) -> dict[str
     request = TrainingRequest(
         dataset="ds-1", model="m", preset=preset, resolution=resolution, overrides=overrides, steps=100_000
     )
-    return resolve(request, dataset)
+    return trainer_config(preset, resolve(request, dataset))
 
 
 def _product_rate(precision: torch.dtype, device: torch.device, seconds: float) -> float:

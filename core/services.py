@@ -1,7 +1,13 @@
-"""What one process of the service works with: its settings, its Redis, the store and what lives in them."""
+"""What one process of the service works with: its settings, its Redis, the artifact store, and what lives in them."""
 
+import threading
+
+from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.live.connections import ANSWER_SECONDS, WORKER_RETRIES, connect
-from flawsmith.core.live.jobs import Jobs
+from flawsmith.core.live.image_pool import PoolReplenisher
+from flawsmith.core.live.job_history import JobHistory
+from flawsmith.core.live.job_repository import JobRepository
+from flawsmith.core.live.reaper import JobReaper, SamplingReaper, start_reaper
 from flawsmith.core.live.task_queues import Queues
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
@@ -10,7 +16,7 @@ from flawsmith.core.store.registry import Registry
 
 
 class Services:
-    """Wired once in each process, by the API's lifespan and by the worker's start."""
+    """Made once in each process: by the API's lifespan, and at a worker's start."""
 
     def __init__(
         self, settings: Settings, redis_retries: int = WORKER_RETRIES, answer_seconds: float = ANSWER_SECONDS
@@ -19,6 +25,14 @@ class Services:
         self.redis = connect(settings, redis_retries, answer_seconds)
         self.store = ArtifactStore(settings.data_dir / "artifacts")
         self.datasets = Datasets(self.store, settings)
-        self.jobs = Jobs(self.redis, self.store)
         self.registry = Registry(self.store)
-        self.queues = Queues(settings, self.redis)
+        self.jobs = JobRepository(self.redis, self.store, job_kinds())
+        self.history = JobHistory(self.redis, self.store)
+        self.queues = Queues(settings, self.redis, job_kinds())
+
+    def start_reaper(self, stop: threading.Event) -> None:
+        """Has a thread look for lost work until ``stop`` is set."""
+        sampling = SamplingReaper(self.redis, PoolReplenisher(self.redis, self.settings), self.queues)
+        queues = sorted({kind.queue for kind in job_kinds()})
+        jobs = [JobReaper(self.redis, self.jobs, self.queues, queue) for queue in queues]
+        start_reaper([sampling.look, *(each.look for each in jobs)], stop)

@@ -1,6 +1,7 @@
 """The one table of settings. Every name is an environment variable with the prefix ``FLAWSMITH_``."""
 
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +31,15 @@ class Settings(BaseSettings):
     )
     segment_seconds: float = Field(60.0, gt=0, description="longest time one training task runs, in seconds")
     threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: one a core")
+    job_kinds: str = Field(
+        "", description="comma-separated modules with kinds of job from outside Flawsmith; each has a `KIND`"
+    )
     device: str = Field("auto", description="`auto` (CUDA where there is one), `cpu` or `cuda:N`")
+    preset_packages: str = Field(
+        "",
+        description="comma-separated packages, each with one more preset: its module `preset` is loaded by the API and"
+        " the workers, its module `builder` by the workers; both must be importable where they are loaded",
+    )
     loaded_generators: int = Field(
         8, ge=1, description="generators that a sampling worker keeps in memory; least recently used go first"
     )
@@ -66,6 +75,18 @@ class Settings(BaseSettings):
         parse_api_keys(value)
         return value
 
+    @field_validator("preset_packages")
+    @classmethod
+    def _importable(cls, value: str) -> str:
+        for package in _listed(value):
+            try:
+                found = find_spec(f"{package}.preset")
+            except ImportError:  # of the package itself
+                found = None
+            if found is None:
+                raise ValueError(f"there is no module '{package}.preset'; is the package's folder in PYTHONPATH?")
+        return value
+
     @model_validator(mode="after")
     def _room_for_a_request(self) -> "Settings":
         if self.max_waiting_images < self.max_images_per_request:
@@ -76,6 +97,16 @@ class Settings(BaseSettings):
     def keys(self) -> dict[str, Scope]:
         """API key -> its scope; empty where no keys are set."""
         return parse_api_keys(self.api_keys)
+
+    @property
+    def extra_preset_packages(self) -> list[str]:
+        """The names in ``preset_packages``."""
+        return _listed(self.preset_packages)
+
+
+def _listed(text: str) -> list[str]:
+    """``"a, b"`` -> ``["a", "b"]``."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def parse_api_keys(text: str) -> dict[str, Scope]:
@@ -91,7 +122,7 @@ def parse_api_keys(text: str) -> dict[str, Scope]:
         "metrics": "metrics",
     }
     keys: dict[str, Scope] = {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
+    for entry in _listed(text):
         key, _, scope = entry.partition(":")
         if not key or (scope or "admin") not in scopes:
             raise ValueError("an entry of FLAWSMITH_API_KEYS is KEY or KEY:SCOPE, with a scope of " + ", ".join(scopes))

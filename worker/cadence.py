@@ -2,7 +2,7 @@
 
 import math
 
-from flawsmith.core.domain.presets import EVALUATIONS
+from flawsmith.core.domain.training_request import EVALUATIONS
 
 HISTORY_POINTS = 1000  # recorded steps of a whole job
 SHORTEST_BETWEEN_EVALUATIONS = 4.0  # seconds, in a run whose length is a time

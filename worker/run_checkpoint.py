@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from flawsmith.core.domain.health import data_warnings
-from flawsmith.core.domain.records import Job
+from flawsmith.core.domain.job_kinds.training import TrainingJob
+from flawsmith.core.domain.training_config import trainer_config
 from flawsmith.core.services import Services
 from flawsmith.models.presets.registry import build_trainer
 from flawsmith.models.training.state import below
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 NETWORKS = ("generator", "discriminator")  # of the best step
 
 
-def load_or_resume(job: Job, services: Services, device: torch.device, threads: int) -> Run:
+def load_or_resume(job: TrainingJob, services: Services, device: torch.device, threads: int) -> Run:
     """The job's run at its newest valid checkpoint, or at its start.
 
     Raises:
@@ -35,7 +36,7 @@ def load_or_resume(job: Job, services: Services, device: torch.device, threads: 
     images, type_index, classes = services.datasets.load(job.dataset, job.config["resolution"])
     trainer = build_trainer(
         job.preset,
-        job.config,
+        trainer_config(job.preset, job.config),
         torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         torch.from_numpy(type_index),
         len(classes),
@@ -53,7 +54,7 @@ def load_or_resume(job: Job, services: Services, device: torch.device, threads: 
     return run
 
 
-def identity(job: Job, dataset_digest: str) -> dict[str, str]:
+def identity(job: TrainingJob, dataset_digest: str) -> dict[str, str]:
     """Digests of a job's resolved configuration and of its dataset; a checkpoint of the job has the same."""
     config = json.dumps(job.config, sort_keys=True).encode()
     return {"config_sha256": hashlib.sha256(config).hexdigest(), "dataset_digest": dataset_digest}

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from flawsmith.core.domain.health import diverged, judge
-from flawsmith.core.domain.records import Health, Job, StopReason
+from flawsmith.core.domain.job_kinds.training import StopReason, TrainingJob
+from flawsmith.core.domain.records import Health
 from flawsmith.models.quality.registry import LEADING, MEASURES
 from flawsmith.models.training.trainer import Trainer
 from flawsmith.worker.best_step import COPIES, Best, evaluations_without_improvement, is_best
@@ -36,7 +37,7 @@ class Run:
     ``history`` holds the recorded steps: losses, and at evaluated steps the signals of `Trainer.evaluate`.
     """
 
-    job: Job
+    job: TrainingJob
     dataset_digest: str
     trainer: Trainer
     device: torch.device
@@ -46,8 +47,7 @@ class Run:
     data_warnings: list[str] = field(default_factory=list)
     rollbacks: list[Rollback] = field(default_factory=list)
     trained_seconds: float = 0.0
-    saved_step: int = 0
-    checkpoint_seconds: float = 0.0  # duration of the last checkpoint
+    saved_step: int = 0  # of the checkpoint that it was restored from
     measured: Mapping[str, Tensor | float] = field(default_factory=dict)  # by the last step
     evaluation_due: bool = False  # for the last step
     random_states: RandomStates | None = None  # the process's, as of when the run last left it

@@ -81,8 +81,8 @@ def _of_all_processes() -> CollectorRegistry:
 
 def _from_redis(services: Services) -> bytes:
     """Gauges that are read at the scrape, so that they are right across any number of processes."""
-    jobs = GaugeMetricFamily("flawsmith_jobs", "Training jobs by state", labels=["state"])
-    waiting = GaugeMetricFamily("flawsmith_queue_messages", "Messages that no worker has taken", labels=["queue"])
+    jobs = GaugeMetricFamily("flawsmith_jobs", "Jobs of all kinds by state", labels=["state"])
+    waiting = GaugeMetricFamily("flawsmith_queue_messages", "Messages that no worker has begun", labels=["queue"])
     live = GaugeMetricFamily("flawsmith_live_workers", "Workers heard of lately", labels=["queue"])
     stock = GaugeMetricFamily("flawsmith_stock_images", "Ready images", labels=["model"])
     asked = GaugeMetricFamily("flawsmith_waiting_images", "Images that callers wait for")

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from flawsmith.core.domain.presets import DcganOverrides
+from flawsmith.core.domain.presets.dcgan import DcganOverrides
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.registry import Registry

@@ -23,9 +23,10 @@ from benchmarks.serving.article_generator import article_config, publish, save_w
 from benchmarks.serving.load import Load, run_apart
 from benchmarks.serving.machine import machine
 from benchmarks.serving.site import flawsmith, one_image, until_stock_is_full, url
-from flawsmith.core.domain.records import JobState
+from flawsmith.core.domain.job_kinds.training import KIND, TrainingProgress
+from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.live.connections import connect
-from flawsmith.core.live.jobs import Jobs
+from flawsmith.core.live.job_repository import JobRepository
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 
@@ -68,7 +69,8 @@ class Catalogue:
         self.service = service
         self.small = article_config(**SMALL)
         self.weights = save_weights(folder, self.small)
-        self.jobs = Jobs(connect(Settings(data_dir=service.data_dir)), ArtifactStore(service.data_dir / "artifacts"))
+        redis, store = connect(Settings(data_dir=service.data_dir)), ArtifactStore(service.data_dir / "artifacts")
+        self.jobs = JobRepository(redis, store, [KIND])
         self.finished = 0
         self.models: list[str] = []
 
@@ -89,7 +91,9 @@ class Catalogue:
 
     def _finish(self, model: str) -> None:
         config = {**self.small, "total_steps": TOTAL_STEPS}
-        job = self.jobs.create(model=model, dataset="ds-none", preset="dcgan", config=config)
+        progress = TrainingProgress(total_steps=TOTAL_STEPS)
+        fields = {"model": model, "dataset": "ds-none", "preset": "dcgan"}
+        job = self.jobs.create(KIND.new_job(config=config, progress=progress, **fields))
         with self.jobs.lease(job.id) as lease:
             if lease is None or self.jobs.begin(lease, "benchmark") is None:
                 raise RuntimeError(f"{job.id} was taken by another worker")

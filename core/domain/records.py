@@ -1,4 +1,4 @@
-"""What a dataset, a training job and a model version *are*: the records that HTTP shows and the store keeps."""
+"""What a dataset and a model version are: the records that the API answers with and the artifact store keeps."""
 
 import re
 from datetime import UTC, datetime
@@ -66,55 +66,6 @@ class Dataset(Record):
     created_at: Moment
 
 
-class JobState(StrEnum):
-    """Where a training job stands."""
-
-    QUEUED = "queued"  # accepted; a segment of it waits in the queue
-    RUNNING = "running"  # a worker has begun it; between two segments it is running still
-    SUCCEEDED = "succeeded"  # its model version is published
-    FAILED = "failed"  # it ended without a version; `error` says why and what would be right
-    CANCELLED = "cancelled"  # a person ended it; its checkpoints are kept
-
-    @property
-    def ended(self) -> bool:
-        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
-
-
-class Progress(Record):
-    """How far a job is. ``epoch`` is a fraction: 1.5 is half through the second pass over the dataset."""
-
-    step: int = 0
-    total_steps: int
-    epoch: float = 0.0
-    images_per_second: float | None = None
-    eta_seconds: float | None = None
-
-
-class Transition(Record):
-    """One change of a job's state."""
-
-    state: JobState
-    at: Moment
-    reason: str
-
-
-class StopReason(StrEnum):
-    """Why a job that succeeded trained no further."""
-
-    COMPLETED = "completed"  # all its steps were done
-    MAX_SECONDS = "max_seconds"  # it had trained for as long as it was given
-    PATIENCE = "patience"  # so many evaluations in a row were no better than the best
-
-
-class FailureCounts(Record):
-    """What went wrong since the job last moved on. ``step`` is that of its checkpoint, 0 where there is none."""
-
-    step: int = 0
-    errors: int = 0  # attempts that ended with an error
-    # attempts whose worker was not heard of again
-    lost_workers: int = Field(0, validation_alias=AliasChoices("lost_workers", "silences"))
-
-
 class HealthState(StrEnum):
     """Whether a job's training can be trusted so far."""
 
@@ -124,37 +75,10 @@ class HealthState(StrEnum):
 
 
 class Health(Record):
-    """A judgement of a training run, with its reasons in words."""
+    """Whether a training run can be trusted, with the reasons in words."""
 
     state: HealthState = HealthState.GOOD
     reasons: list[str] = Field(default_factory=list)
-
-
-class Job(Record):
-    """A training job, as GET /training-jobs/{id} shows it."""
-
-    id: str
-    state: JobState
-    model: str
-    dataset: str
-    preset: str
-    config: dict[str, Any]
-    progress: Progress
-    losses: dict[str, float] = Field(default_factory=dict)
-    health: Health = Field(default_factory=Health)
-    checkpoint_step: int | None = None
-    attempts: int = 0
-    failures: FailureCounts = Field(
-        default_factory=FailureCounts, validation_alias=AliasChoices("failures", "setbacks")
-    )
-    error: str | None = None
-    produced: str | None = None
-    stop_reason: StopReason | None = None
-    created_at: Moment
-    started_at: Moment | None = None
-    finished_at: Moment | None = None
-    worker: str | None = None
-    transitions: list[Transition] = Field(default_factory=list)
 
 
 class ModelVersion(Record):

@@ -1,4 +1,4 @@
-"""Connections to Redis: bounded in time, so that no caller hangs, and patient enough to outlast its restart."""
+"""Connections to Redis. Every call has a time limit; a worker's calls are retried until Redis has restarted."""
 
 import hashlib
 import os
@@ -16,24 +16,24 @@ from flawsmith.core.settings import Settings
 LONGEST_SOCKET_PATH = 107  # bytes, of sockaddr_un on Linux
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 10.0
-QUICK_SECONDS = 2.0  # where somebody waits, or where the next try comes by itself
+QUICK_SECONDS = 2.0  # where a caller waits, or where the call is repeated anyway
 HEALTH_CHECK_SECONDS = 10
-WORKER_RETRIES = 30  # at most a second apart: a restart of Redis is shorter
-API_CONNECTIONS = 32  # of one process: a thousand requests at once must not open a thousand
-API_RETRIES = 1  # of a connection that was cut, not of a server that is silent: a caller waits, better a clear 503
+WORKER_RETRIES = 30  # at most a second apart, which outlasts a restart of Redis
+API_CONNECTIONS = 32  # of one process, which may serve a thousand requests at once
+API_RETRIES = 1  # after a connection was cut, not after a timeout: the caller had better get its 503 now
 _RETRIED = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
 
 
 def redis_url(settings: Settings) -> str:
-    """The configured server, or the socket of the embedded one that `flawsmith serve` runs."""
+    """URL of the configured server, or of the embedded one's socket."""
     return settings.redis_url or f"unix://{embedded_socket(settings.data_dir)}"
 
 
 def embedded_socket(data_dir: Path) -> Path:
-    """Where the embedded server listens: a socket that this user alone can reach, in the data folder.
+    """The embedded server's socket in the data folder; only this user can reach it.
 
-    A socket's path has 107 bytes at most. Under a longer data folder it stands in the system's folder for temporary
-    files, under a name that the data folder determines, so that every process of this service finds the same one.
+    Linux limits a socket's path to 107 bytes. If the data folder's path is too long, the socket is in the system's
+    folder for temporary files instead; a hash of the data folder names it, so that every process finds the same one.
     """
     path = data_dir / "redis" / "redis.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
@@ -43,7 +43,7 @@ def embedded_socket(data_dir: Path) -> Path:
 
 
 def connect(settings: Settings, retries: int = WORKER_RETRIES, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
-    """A client that gives up after so many retries; by default, one that waits for Redis to come back."""
+    """A client. With the default number of retries it waits until Redis has restarted."""
     return redis.Redis.from_url(
         redis_url(settings),
         socket_connect_timeout=min(CONNECT_SECONDS, answer_seconds),
@@ -56,7 +56,7 @@ def connect(settings: Settings, retries: int = WORKER_RETRIES, answer_seconds: f
 
 
 def connect_async(settings: Settings) -> redis.asyncio.Redis:
-    """A client for the event loop."""
+    """A client for the API's event loop."""
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         redis_url(settings),
         max_connections=API_CONNECTIONS,

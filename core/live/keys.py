@@ -1,48 +1,61 @@
-"""Every Redis key of Flawsmith, in one place. Type, owner and lifetime stand beside each."""
+"""Every Redis key of Flawsmith, with its type, owner and lifetime."""
 
 PREFIX = "flawsmith"
 
 JOBS_RESTORED = f"{PREFIX}:jobs:restored"
-"""string, core.jobs: run of the server that the jobs below were filled into from the store; gone when it was wiped."""
+"""string, core.live.job_repository: run id of the server that was last filled from the artifact store."""
 
 
 def job(job_id: str) -> str:
-    """string, core.jobs: the job's record as JSON; kept."""
+    """string, core.live.job_repository: the job's record as JSON; kept."""
     return f"{PREFIX}:job:{job_id}"
 
 
-def jobs_in(state: str) -> str:
-    """sorted set, core.jobs: ids of the jobs in a state, all of score 0 so that they sort by id, which is by time."""
-    return f"{PREFIX}:jobs:{state}"
+def jobs_in(index: str, state: str) -> str:
+    """sorted set, core.live.job_repository: a kind's jobs in a state; all scores are 0, so that they sort by id.
+
+    ``index`` is `JobKind.index`: ``jobs`` for training, ``jobs:KIND`` for other kinds.
+    """
+    return f"{PREFIX}:{index}:{state}"
 
 
 def job_events(job_id: str) -> str:
-    """stream, core.jobs: `progress`, `samples` and `state` events; trimmed, and gone a day after the last."""
+    """stream, core.live.job_events: `state`, `progress` and others; trimmed; expires a day after the last."""
     return f"{PREFIX}:job:{job_id}:events"
 
 
 def job_segment(job_id: str) -> str:
-    """string, core.queues: token of the one message that may train the job next; gone when its segment begins."""
+    """string, core.live.segment_tokens: token of the one message that may run the next segment; gone when it begins."""
     return f"{PREFIX}:job:{job_id}:segment"
 
 
-def job_reaped(job_id: str) -> str:
-    """string, core.reaper: there for some seconds after a lost segment was sent again, so that one process does it."""
+def outstanding_segments(queue: str) -> str:
+    """sorted set, core.live.segment_tokens: jobs whose next segment was sent and has not begun, by when, in ms."""
+    return f"{PREFIX}:segments:{queue}"
+
+
+def job_requeued(job_id: str) -> str:
+    """string, core.live.reaper: one process has just sent a lost segment again; expires after seconds."""
     return f"{PREFIX}:job:{job_id}:reaped"
 
 
 def job_history(job_id: str) -> str:
-    """list, core.jobs: one JSON object a recorded step; gone a day after the last, when the checkpoint has it."""
+    """list, core.live.job_history: one JSON object a recorded step; expires a day after the last."""
     return f"{PREFIX}:job:{job_id}:history"
 
 
 def job_lease(job_id: str) -> str:
-    """string, core.leases: token of the worker that trains the job; expires unless it is renewed."""
+    """string, core.live.leases: token of the worker that runs the job; expires unless it is renewed."""
     return f"{PREFIX}:job:{job_id}:lease"
 
 
+def leases(queue: str) -> str:
+    """sorted set, core.live.leases: jobs with a lease, by when it expires, in ms."""
+    return f"{PREFIX}:leases:{queue}"
+
+
 def workers(queue: str) -> str:
-    """hash, core.queues: live worker -> until when, in ms, it counts as such, and where its metrics are."""
+    """hash, core.live.task_queues: worker -> until when, in ms, it counts as live, and the address of its metrics."""
     return f"{PREFIX}:workers:{queue}"
 
 

@@ -1,4 +1,4 @@
-"""A job's lease: the right of one worker to train it, in Redis, and to publish for it, in the artifact store."""
+"""A job's lease: one worker's right to run it, in Redis, and to publish for it, in the artifact store."""
 
 import secrets
 from pathlib import Path
@@ -10,78 +10,88 @@ from redis.exceptions import RedisError
 from flawsmith.core.live import keys
 from flawsmith.core.store.artifacts import ArtifactStore, Claim
 
-LEASE_SECONDS = 6.0  # a holder that was silent for so long has lost the job
-RENEWALS = 4  # heartbeats within one lease: three may be lost
+LEASE_SECONDS = 6.0  # a lease that was not renewed for so long is lost
+RENEWALS = 4  # in that time: three may fail
 
-_TAKE_OR_RENEW = """
+# KEYS: the job's lease, the leases of its queue. ARGV: token, job id, milliseconds. 1 where the lease is held now.
+_ACQUIRE_OR_RENEW = """
 local holder = redis.call('get', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
-redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
+local time = redis.call('time')
+local expires = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3]
+redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[3])
+redis.call('zadd', KEYS[2], string.format('%.0f', expires), ARGV[2])
 return 1
 """
-_GIVE_BACK = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
+_RELEASE = """
+if redis.call('get', KEYS[1]) ~= ARGV[1] then return end
+redis.call('del', KEYS[1])
+redis.call('zrem', KEYS[2], ARGV[2])
+"""
 
 
 class LeaseLost(Exception):
-    """The job was given to another worker; nothing more may be written for it."""
+    """Another worker has the job; this one may write nothing more for it."""
 
 
 class Lease:
-    """The right to train one job, kept alive by a thread while a worker holds it.
+    """The right to run one job. A thread renews it while a worker holds it.
 
-    Redis says who may begin. Who may publish is settled in the store, by the newest `Claim`: so a holder that was
-    paused, or cut off from Redis, cannot publish once another has begun; and one whose key merely ran out while Redis
-    was away, with nobody else to take the job, takes it again and goes on.
+    Redis decides who may begin. The newest `Claim` in the artifact store decides who may publish: a holder that was
+    paused, or cut off from Redis, cannot publish once another worker has begun. A holder whose lease merely expired
+    while Redis was away acquires it again and continues, unless another worker came first.
     """
 
-    def __init__(self, redis: Redis, job_id: str) -> None:
+    def __init__(self, redis: Redis, job_id: str, queue: str) -> None:
         self.redis, self.job_id = redis, job_id
         self.key = keys.job_lease(job_id)
         self.token = secrets.token_hex(8)
-        self.publishing: Claim | None = None
+        self._keys = self.key, keys.leases(queue)
+        self._claim: Claim | None = None
         self._lost, self._released = Event(), Event()
         self._thread = Thread(target=self._keep, name=f"lease-{job_id}", daemon=True)
 
-    def take(self) -> bool:
-        """Whether the lease was free and is this one's now."""
-        taken = self._take_or_renew()
-        if taken:
+    def acquire(self) -> bool:
+        """Whether the lease was free; it is held from now on."""
+        acquired = self._acquire_or_renew()
+        if acquired:
             self._thread.start()
-        return taken
+        return acquired
 
-    def claim(self, store: ArtifactStore, place: Path) -> Claim:
-        """Takes over the right to publish from whoever held the lease before.
+    def claim(self, store: ArtifactStore, folder: Path) -> Claim:
+        """Takes the right to publish from the holder before.
 
         Raises:
             LeaseLost: the lease was lost meanwhile.
         """
-        self.publishing = store.claim(place)
+        self._claim = store.claim(folder)
         self.renew()
-        return self.publishing
+        return self._claim
 
     def check(self) -> None:
         """Raises LeaseLost where another worker has the job."""
-        if self._lost.is_set() or (self.publishing and not self.publishing.held):
-            raise LeaseLost(f"training job {self.job_id} is no longer this worker's")
+        if self._lost.is_set() or (self._claim and not self._claim.held):
+            raise LeaseLost(f"job {self.job_id} belongs to another worker now")
 
     def renew(self) -> None:
         """Holds the lease for another `LEASE_SECONDS`. Raises LeaseLost where another worker has the job."""
         self.check()
-        if not self._take_or_renew():
+        if not self._acquire_or_renew():
             self._lost.set()
             self.check()
 
     def release(self) -> None:
-        """Gives the job up; where Redis is away, the lease runs out by itself."""
+        """Gives the job up. While Redis is away, the lease expires by itself."""
         self._released.set()
         self._thread.join()
         try:
-            self.redis.eval(_GIVE_BACK, 1, self.key, self.token)
+            self.redis.eval(_RELEASE, 2, *self._keys, self.token, self.job_id)
         except RedisError:
             return
 
-    def _take_or_renew(self) -> bool:
-        return bool(self.redis.eval(_TAKE_OR_RENEW, 1, self.key, self.token, int(LEASE_SECONDS * 1000)))
+    def _acquire_or_renew(self) -> bool:
+        milliseconds = int(LEASE_SECONDS * 1000)
+        return bool(self.redis.eval(_ACQUIRE_OR_RENEW, 2, *self._keys, self.token, self.job_id, milliseconds))
 
     def _keep(self) -> None:
         while not self._released.wait(LEASE_SECONDS / RENEWALS):
@@ -89,7 +99,7 @@ class Lease:
                 self.renew()
             except LeaseLost:
                 self._lost.set()
-            except RedisError:  # the next beat may get through; if none does, another worker may take the job
+            except RedisError:  # the next renewal may succeed; if none does, another worker may begin the job
                 continue
             if self._lost.is_set():
                 return

@@ -1,63 +1,136 @@
-"""Finds work that nobody has in hand and nobody will take, and has it taken: jobs, and images that callers wait for.
+"""Finds work that no worker has and that no message will bring to one, and sends it again.
 
-A worker that was killed leaves a lease that runs out; a broker can lose a message between two steps; a wiped Redis has
-lost all of them. Every API process and every worker looks, so no single one is needed.
+A killed worker leaves a lease that expires; the broker can lose a message between two steps; a wiped Redis has lost all
+messages. Every API process and every worker looks, so that no single process is needed. A look costs the same however
+many jobs wait: Redis compares the sizes of sets, and the sets themselves only where the sizes differ.
 """
 
 import logging
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from redis import Redis
 from redis.exceptions import RedisError
 
+from flawsmith.core.domain.jobs import Job
 from flawsmith.core.live import keys
 from flawsmith.core.live.image_pool import PoolReplenisher
+from flawsmith.core.live.job_repository import JobRepository
 from flawsmith.core.live.sampling_queue import recover
-from flawsmith.core.services import Services
+from flawsmith.core.live.task_queues import Queues
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
-SENT_SECONDS = 5.0  # for so long no other process sends the same segment again
+REQUEUED_SECONDS = 5.0  # in which no other process sends the same segment again
+
+# KEYS: outstanding segments, leases, then the indexes of unfinished jobs. ARGV: live workers, milliseconds.
+# Gives the unfinished jobs that are neither outstanding nor leased; the number of live workers without a lease; and as
+# many of the segments, oldest first, that have been outstanding for that many milliseconds.
+# Every outstanding job is unfinished (see `core.live.segment_tokens`), so that sizes tell whether there are orphans.
+_SURVEY = """
+local outstanding, leases = KEYS[1], KEYS[2]
+local time = redis.call('time')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('zremrangebyscore', leases, '-inf', now)
+local waiting, leased = redis.call('zcard', outstanding), redis.call('zrange', leases, 0, -1)
+local unfinished, known, orphans = 0, waiting, {}
+for i = 3, #KEYS do
+  unfinished = unfinished + redis.call('zcard', KEYS[i])
+  for _, job in ipairs(leased) do
+    if redis.call('zscore', KEYS[i], job) and not redis.call('zscore', outstanding, job) then known = known + 1 end
+  end
+end
+if unfinished ~= known then
+  for i = 3, #KEYS do
+    for _, job in ipairs(redis.call('zdiff', 3, KEYS[i], outstanding, leases)) do orphans[#orphans + 1] = job end
+  end
+end
+local idle, overdue = math.max(0, ARGV[1] - #leased), {}
+if idle > 0 and waiting > 0 then
+  local oldest = redis.call('zrangebyscore', outstanding, '-inf', now - ARGV[2], 'limit', 0, idle + #leased)
+  for _, job in ipairs(oldest) do
+    if #overdue < idle and not redis.call('zscore', leases, job) then overdue[#overdue + 1] = job end
+  end
+end
+return {orphans, idle, overdue}
+"""
 
 
-class Reaper:
-    """One process's look-out. A job is an orphan when two looks in a row found neither lease nor message."""
+@dataclass
+class Survey:
+    """What one look at a queue found.
 
-    def __init__(self, services: Services) -> None:
-        self.services = services
-        self.shelves = PoolReplenisher(services.redis, services.settings)
-        self._suspected: set[str] = set()
+    ``orphans`` are unfinished jobs with neither a lease nor an outstanding segment. While there are ``idle`` workers
+    they would have begun every message that the broker still has: the ``overdue`` segments, as many, were lost.
+    """
+
+    orphans: set[str] = field(default_factory=set)
+    idle: int = 0
+    overdue: list[str] = field(default_factory=list)
+
+
+class JobReaper:
+    """Requeues the jobs of one queue that two looks in a row found without a worker and without a message."""
+
+    def __init__(self, redis: Redis, jobs: JobRepository, queues: Queues, queue: str) -> None:
+        self.redis, self.jobs, self.queues, self.queue = redis, jobs, queues, queue
+        self._survey = redis.register_script(_SURVEY)
+        self._before = Survey()
 
     def look(self) -> None:
-        try:
-            if recover(self.services.redis) or self.shelves.look():
-                self.services.queues.wake_sampler(request_id="reaper")
-        finally:
-            self._look_for_jobs()
+        """Raises RedisError."""
+        self.jobs.catch_up()
+        before, found = self._before, self.survey()
+        repeated = found.orphans & before.orphans
+        for job_id in sorted(repeated):
+            self._requeue(job_id, self.jobs.record_lost_worker, "had no worker and no message")
+        for job_id in found.overdue[: min(found.idle, before.idle)]:
+            self._requeue(job_id, self.jobs.get, "waited while a worker was idle: its message was lost")
+        self._before = Survey(found.orphans - repeated, found.idle)
 
-    def _look_for_jobs(self) -> None:
-        jobs, queues = self.services.jobs, self.services.queues
-        jobs.catch_up()
-        unfinished = jobs.unfinished()
-        orphans = set(unfinished) - queues.waiting_segments(unfinished) - jobs.leased(unfinished)
-        for job_id in sorted(orphans & self._suspected):
-            if self.services.redis.set(keys.job_reaped(job_id), 1, nx=True, px=int(SENT_SECONDS * 1000)):
-                job = jobs.reclaim(job_id)
-                if not job.state.ended:
-                    log.warning("job %s was in nobody's hands; sending its next segment", job_id)
-                    queues.send_segment(job, request_id=f"reaper-{job_id}")
-        self._suspected = orphans - self._suspected
+    def survey(self) -> Survey:
+        """What Redis knows of the queue now."""
+        indexes = self.jobs.unfinished_indexes(self.queue)
+        live = len(self.queues.live_workers(self.queue))
+        orphans, idle, overdue = self._survey(
+            keys=[keys.outstanding_segments(self.queue), keys.leases(self.queue), *indexes],
+            args=[live, int(LOOK_SECONDS * 1000)],
+        )
+        return Survey({each.decode() for each in orphans}, idle, [each.decode() for each in overdue])
 
-    def start(self, stop: threading.Event) -> None:
-        """Looks every `LOOK_SECONDS`, in a thread of its own, until told to stop."""
+    def _requeue(self, job_id: str, record: Callable[[str], Job], why: str) -> None:
+        if self.redis.set(keys.job_requeued(job_id), 1, nx=True, px=int(REQUEUED_SECONDS * 1000)):
+            job = record(job_id)
+            if not job.state.ended:
+                log.warning("job %s %s; sending its next segment", job_id, why)
+                self.queues.send_segment(job, request_id=f"reaper-{job_id}")
 
-        def run() -> None:
-            while not stop.wait(LOOK_SECONDS):
+
+class SamplingReaper:
+    """Requeues the images that a dead sampling worker had in flight, and wakes a sampler for pools that are low."""
+
+    def __init__(self, redis: Redis, replenisher: PoolReplenisher, queues: Queues) -> None:
+        self.redis, self.replenisher, self.queues = redis, replenisher, queues
+
+    def look(self) -> None:
+        """Raises RedisError."""
+        if recover(self.redis) or self.replenisher.look():
+            self.queues.wake_sampler(request_id="reaper")
+
+
+def start_reaper(looks: list[Callable[[], None]], stop: threading.Event) -> None:
+    """Looks every `LOOK_SECONDS`, in a thread of its own, until ``stop`` is set. No look can prevent another."""
+
+    def run() -> None:
+        while not stop.wait(LOOK_SECONDS):
+            for look in looks:
                 try:
-                    self.look()
+                    look()
                 except RedisError as error:
                     log.warning("cannot look for lost work: %s", error)
                 except Exception:
                     log.exception("looking for lost work failed")
 
-        threading.Thread(target=run, name="reaper", daemon=True).start()
+    threading.Thread(target=run, name="reaper", daemon=True).start()

@@ -1,30 +1,30 @@
-"""The only way from the API to the workers: task names, their arguments, and who listens."""
+"""The only way from the API to the workers: task names, their arguments, and which workers are live."""
 
-import base64
 import os
-import re
 import secrets
 import socket
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any
 
 from celery import Celery
 from redis import Redis
 
-from flawsmith.core.domain.records import Job
+from flawsmith.core.domain.jobs import Job, JobKind
 from flawsmith.core.live import keys
 from flawsmith.core.live.connections import ANSWER_SECONDS, CONNECT_SECONDS, HEALTH_CHECK_SECONDS, redis_url
+from flawsmith.core.live.segment_tokens import SegmentTokens
 from flawsmith.core.settings import Settings
 
 TRAIN, SAMPLE = "train", "sample"
 QUEUES = (TRAIN, SAMPLE)
-TRAIN_SEGMENT = "flawsmith.train_segment"
+RUN_SEGMENT = "flawsmith.run_segment"
 SAMPLE_TASK = "flawsmith.sample"
 
-LIVE_SECONDS = 6.0  # a worker that was silent for so long counts as dead
-HEARTBEATS = 4  # within that time
-FORGOTTEN_SECONDS = 600  # after which a dead worker's name is dropped
+LIVE_SECONDS = 6.0  # a worker without a heartbeat for so long counts as dead
+HEARTBEATS = 4  # in that time
+FORGOTTEN_SECONDS = 600  # after which the name of a dead worker is dropped
 
-# By the server's clock, which all machines share.
+# By the server's clock, which all machines share. KEYS: workers. ARGV: name, address of metrics, milliseconds.
 _ANNOUNCE = """
 local now = redis.call('time')
 local till = now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[3]
@@ -33,11 +33,10 @@ redis.call('hset', KEYS[1], ARGV[1], string.format('%.0f', till) .. ' ' .. ARGV[
 
 HIGHEST_PRIORITY = 9
 _PROCESS = secrets.token_hex(2)
-_PRIORITY_MARK = "\x06\x16"  # kombu's, between a queue's name and the priority of one of its lists
 
 
 def broker_settings(settings: Settings) -> dict[str, Any]:
-    """What both ends of the queue must agree on. The reasons stand in docs/architecture.md."""
+    """What both ends of a queue must agree on. docs/architecture.md has the reasons."""
     url = redis_url(settings)
     return {
         "broker_url": url.replace("unix://", "redis+socket://"),
@@ -63,57 +62,48 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
 
 
 class Queues:
-    """The sending end. Publishing blocks for a millisecond: from an event loop, call it in a thread."""
+    """Sends messages to the workers. It blocks for about a millisecond: from an event loop, call it in a thread."""
 
-    def __init__(self, settings: Settings, redis: Redis) -> None:
+    def __init__(self, settings: Settings, redis: Redis, kinds: Iterable[JobKind]) -> None:
         self.redis = redis
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._tokens = {queue: SegmentTokens(redis, queue) for queue in QUEUES}
         self._celery = Celery("flawsmith-client", set_as_current=False)
         self._celery.conf.update(broker_settings(settings))
 
-    def expect_segment(self, job_id: str) -> str:
-        """Names the one message that may train the job next; every earlier one does nothing from now on."""
-        token = secrets.token_hex(8)
-        self.redis.set(keys.job_segment(job_id), token)
-        return token
+    def issue_segment(self, job: Job) -> str:
+        """The token of the job's next segment. The message of every earlier token does nothing from now on."""
+        kind = self._kinds[job.kind]
+        return self._tokens[kind.queue].issue(job, kind.index)
 
     def send_segment(self, job: Job, request_id: str, token: str | None = None) -> None:
-        """Sends the message of that token, or of a new one, to the tail of those of the job's priority."""
-        token = token or self.expect_segment(job.id)
-        arguments = {"job_id": job.id, "token": token, "request_id": request_id}
-        self._send(TRAIN_SEGMENT, TRAIN, arguments, job.config.get("priority", 0))
+        """Enqueues the message of this token, or of a new one, behind all messages of the job's priority."""
+        arguments = {"job_id": job.id, "token": token or self.issue_segment(job), "request_id": request_id}
+        self._send(RUN_SEGMENT, self._kinds[job.kind].queue, arguments, job.priority)
 
-    def take_segment(self, job_id: str, token: str) -> bool:
-        """Whether the message of this token may train, which it then does alone: no later one was named."""
-        script = (
-            "local expected = redis.call('get', KEYS[1])"
-            " if expected and expected ~= ARGV[1] then return 0 end redis.call('del', KEYS[1]) return 1"
-        )
-        return bool(self.redis.eval(script, 1, keys.job_segment(job_id), token))
-
-    def waiting_segments(self, job_ids: list[str]) -> set[str]:
-        """Those of the jobs whose next segment's message waits in the queue."""
-        tokens = self.redis.mget([keys.job_segment(job_id) for job_id in job_ids]) if job_ids else []
-        pipe = self.redis.pipeline(transaction=False)
-        for name in _lists(TRAIN):
-            pipe.lrange(name, 0, -1)
-        messages = b"".join(message for each in pipe.execute() for message in each)
-        bodies = b"".join(base64.b64decode(body) for body in re.findall(rb'"body": ?"([^"]*)"', messages))
-        pairs = zip(job_ids, tokens, strict=True)
-        return {job_id for job_id, token in pairs if token and cast(bytes, token) in bodies}
+    def redeem_segment(self, job: Job, token: str) -> bool:
+        """Whether the message with this token may run the job's segment; no other message may."""
+        return self._tokens[self._kinds[job.kind].queue].redeem(job.id, token)
 
     def wake_sampler(self, request_id: str) -> None:
-        """Has a sampling worker make what callers wait for, and then what the stocks lack."""
+        """Has a sampling worker make the images that callers wait for, then refill the image pools."""
         self._send(SAMPLE_TASK, SAMPLE, {"request_id": request_id})
+
+    def waiting(self, queue: str) -> int:
+        """How many messages were sent to a queue and not begun yet."""
+        if queue == SAMPLE:
+            return int(self.redis.exists(keys.SAMPLER_WOKEN))
+        return self._tokens[queue].count()
 
     def live_workers(self, queue: str) -> dict[str, str]:
         """Name of each live worker of a queue -> host:port of its metrics."""
         pipe = self.redis.pipeline(transaction=False)
         pipe.time()
         pipe.hgetall(keys.workers(queue))
-        (seconds, microseconds), said = pipe.execute()
+        (seconds, microseconds), announced = pipe.execute()
         now = seconds * 1000 + microseconds // 1000
         live = {}
-        for name, value in said.items():
+        for name, value in announced.items():
             until, _, metrics = value.decode().partition(" ")
             if int(until) > now:
                 live[name.decode()] = metrics
@@ -121,40 +111,27 @@ class Queues:
                 self.redis.hdel(keys.workers(queue), name)
         return live
 
-    def waiting(self, queue: str) -> int:
-        """How many messages of a queue no worker has taken yet."""
-        pipe = self.redis.pipeline(transaction=False)
-        for name in _lists(queue):
-            pipe.llen(name)
-        return sum(pipe.execute())
-
     def _send(self, name: str, queue: str, arguments: dict[str, Any], priority: int = HIGHEST_PRIORITY) -> None:
         self._celery.send_task(
             name,
             kwargs=arguments,
             queue=queue,
-            priority=HIGHEST_PRIORITY - priority,  # of kombu's Redis lists, that of 0 is read first
+            priority=HIGHEST_PRIORITY - priority,  # kombu's Redis transport delivers 0 first
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0.1},
         )
 
 
-def _lists(queue: str) -> list[str]:
-    """The Redis lists that hold a queue's messages, the most urgent first."""
-    marks = ["", *(f"{_PRIORITY_MARK}{number}" for number in range(1, HIGHEST_PRIORITY + 1))]
-    return [f"{keys.PREFIX}:broker:{queue}{mark}" for mark in marks]
-
-
 def worker_name(queue: str) -> str:
-    """This process, as jobs and health name it: ``train-host-1a2b-4711``; no later one on its host has its name."""
+    """This process in records and metrics, such as ``train-host-1a2b-4711``; no later process has the same name."""
     return f"{queue}-{socket.gethostname()}-{_PROCESS}-{os.getpid()}"
 
 
 def announce(redis: Redis, queue: str, name: str, metrics: str) -> None:
-    """Says for the next `LIVE_SECONDS` that this worker lives."""
+    """A worker's heartbeat: it counts as live for the next `LIVE_SECONDS`."""
     redis.eval(_ANNOUNCE, 1, keys.workers(queue), name, metrics, int(LIVE_SECONDS * 1000))
 
 
 def withdraw(redis: Redis, queue: str, name: str) -> None:
-    """Says that this worker leaves."""
+    """The worker is no longer live."""
     redis.hdel(keys.workers(queue), name)

@@ -1,74 +1,85 @@
-"""From a preset's name and its resolved configuration to what trains and what draws."""
+"""Finds what builds the trainer and the generator of a preset, by the preset's name.
 
-from dataclasses import fields
-from typing import Any, TypeVar
+The builders are those of this package's subpackages, each with its `PresetBuilder` as ``BUILDER`` in the module
+``builder``, and of the packages that ``FLAWSMITH_PRESET_PACKAGES`` names.
+"""
+
+import pkgutil
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from flawsmith.models.presets.dcgan import networks as dcgan
-from flawsmith.models.presets.dcgan.trainer import DcganConfig, DcganTrainer
-from flawsmith.models.presets.fewshot import networks as fewshot
-from flawsmith.models.presets.fewshot.trainer import FewshotConfig, FewshotTrainer
+from flawsmith.models import presets
+from flawsmith.models.presets.builder import PresetBuilder
+from flawsmith.models.presets.generator import PresetGenerator
 from flawsmith.models.training.trainer import Trainer
 
-Generator = dcgan.Generator | fewshot.Generator
-Config = TypeVar("Config", DcganConfig, FewshotConfig)
+
+class BuilderRegistry:
+    """Builders by the names of their presets."""
+
+    def __init__(self) -> None:
+        self._builders: dict[str, PresetBuilder] = {}
+
+    def __getitem__(self, name: str) -> PresetBuilder:
+        """The builder of the preset. Raises LookupError."""
+        if name not in self._builders:
+            raise LookupError(f"no builder of a preset '{name}'; the presets are: {', '.join(self.names)}")
+        return self._builders[name]
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._builders)
+
+    def add(self, builder: PresetBuilder) -> None:
+        """Adds a builder; adding it again changes nothing.
+
+        Raises:
+            ValueError: another builder is of a preset of this name.
+        """
+        if self._builders.setdefault(builder.name, builder) is not builder:
+            raise ValueError(f"two presets are named '{builder.name}'; rename one of them")
+
+    def load(self, packages: Iterable[str]) -> None:
+        """Adds the ``BUILDER`` of each package's module ``builder``.
+
+        Raises:
+            ImportError: a package has no such module.
+            AttributeError: the module has no ``BUILDER``.
+        """
+        for package in packages:
+            self.add(import_module(f"{package}.builder").BUILDER)
+
+
+def _builders_of_the_tree() -> BuilderRegistry:
+    registry = BuilderRegistry()
+    registry.load(f"{presets.__name__}.{found.name}" for found in pkgutil.iter_modules(presets.__path__) if found.ispkg)
+    return registry
+
+
+BUILDERS = _builders_of_the_tree()
+"""The builders that this process knows."""
 
 
 def build_trainer(
-    preset: str,
-    config: dict[str, Any],
-    images: Tensor,
-    type_index: Tensor,
-    types: int,
-    device: torch.device,
+    preset: str, config: Mapping[str, Any], images: Tensor, type_index: Tensor, types: int, device: torch.device
 ) -> Trainer:
-    """A run of the preset at its first step. For the shapes see `DcganTrainer`.
+    """A run of the preset at its first step; see `PresetBuilder`.
 
     Raises:
-        KeyError, TypeError: an unknown preset, or a configuration that lacks one of its numbers.
+        LookupError: the preset is unknown.
+        TypeError: a field of ``config`` is missing or unknown; the message names it.
     """
-    return {"dcgan": _dcgan_trainer, "fewshot": _fewshot_trainer}[preset](config, images, type_index, types, device)
+    return BUILDERS[preset].build_trainer(config, images, type_index, types, device)
 
 
-def build_generator(preset: str, config: dict[str, Any], types: int) -> Generator:
-    """The preset's generator with weights yet to be loaded; it maps (B, its latent_size) and (B,) to (B, C, H, W).
+def build_generator(preset: str, config: Mapping[str, Any], types: int) -> PresetGenerator:
+    """The preset's generator, with weights yet to be loaded; see `PresetBuilder`.
 
     Raises:
-        KeyError, TypeError: an unknown preset, or a configuration that lacks one of its numbers.
+        LookupError: the preset is unknown, or a field that shapes the generator is missing.
     """
-    return {"dcgan": _dcgan_generator, "fewshot": _fewshot_generator}[preset](config, types)
-
-
-def _dcgan_trainer(
-    config: dict[str, Any], images: Tensor, type_index: Tensor, types: int, device: torch.device
-) -> Trainer:
-    return DcganTrainer(config_numbers(DcganConfig, config), images, type_index, types, device)
-
-
-def _fewshot_trainer(
-    config: dict[str, Any], images: Tensor, type_index: Tensor, types: int, device: torch.device
-) -> Trainer:
-    return FewshotTrainer(config_numbers(FewshotConfig, config), images, type_index, types, device)
-
-
-def _dcgan_generator(config: dict[str, Any], types: int) -> Generator:
-    return dcgan.Generator(
-        config["resolution"], config["channels"], config["latent_size"], config["generator_depth"], types
-    )
-
-
-def _fewshot_generator(config: dict[str, Any], types: int) -> Generator:
-    return fewshot.Generator(
-        config["resolution"], config["channels"], config["latent_size"], config["generator_width"], types
-    )
-
-
-def config_numbers(kind: type[Config], config: dict[str, Any]) -> Config:
-    """Those numbers of a resolved configuration that a run of this kind takes.
-
-    Raises:
-        TypeError: one is not there.
-    """
-    return kind(**{field.name: config[field.name] for field in fields(kind) if field.name in config})
+    return BUILDERS[preset].build_generator(config, types)

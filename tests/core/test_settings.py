@@ -21,3 +21,11 @@ def test_the_readme_tells_of_every_setting() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     missing = [name for name in Settings.model_fields if f"`FLAWSMITH_{name.upper()}`" not in readme]
     assert missing == []
+
+
+def test_preset_packages_that_cannot_be_imported_are_refused_by_name() -> None:
+    assert Settings(preset_packages="").extra_preset_packages == []
+    with pytest.raises(ValueError, match=r"no module 'nowhere\.preset'"):
+        Settings(preset_packages="nowhere")
+    with pytest.raises(ValueError, match=r"no module 'json\.preset'"):
+        Settings(preset_packages="json")

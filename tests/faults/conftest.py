@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from flawsmith.core.domain.presets import DcganOverrides
+from flawsmith.core.domain.presets.dcgan import DcganOverrides
 from flawsmith.models.presets.registry import build_trainer
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
 

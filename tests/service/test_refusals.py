@@ -55,7 +55,7 @@ def test_a_generate_body_that_cannot_be_is_refused_at_its_place(
     [
         ({"dataset": "nowhere"}, "/dataset", "there is no dataset 'nowhere'; datasets: "),
         ({"model": "a b"}, "/model", "match"),
-        ({"preset": "stylegan"}, "/preset", "'dcgan' or 'fewshot'"),
+        ({"preset": "stylegan"}, "/preset", "the presets are: dcgan, fewshot"),
         ({"resolution": 100}, "/resolution", "32, 64, 128, 256"),
         ({"resolution": 0}, "/resolution", "32, 64, 128, 256"),
         ({"epochs": 1, "steps": 1}, "", "give one of them"),

@@ -1,4 +1,4 @@
-"""What a person can ask of a training job: its turn, its end, where it starts from."""
+"""What a submission can set: priority, length, patience, the version to start from, determinism."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from tests.conftest import SMALL_JOB, Service, photograph, start_service, stop_service, until, zipped
 
-MANY = 1_000_000  # steps: more than any test waits for
+MANY = 1_000_000  # steps; no test waits for so many
 
 
 @pytest.fixture(scope="module")
-def turns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose one worker gives each job a second at a time."""
-    service = start_service(tmp_path_factory.mktemp("turns"), segment_seconds="1")
+def short_segments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with one worker and segments of a second."""
+    service = start_service(tmp_path_factory.mktemp("short-segments"), segment_seconds="1")
     service.upload("set", zipped({f"{i}.png": photograph(i) for i in range(8)}))
     yield service
     stop_service(service)
@@ -28,50 +28,58 @@ def step_of(service: Service, job: str) -> int:
     return int(service.client.get(f"/training-jobs/{job}").json()["progress"]["step"])
 
 
-def test_a_job_of_higher_priority_goes_first_and_the_others_go_on_after_it(turns: Service) -> None:
-    ordinary = [submit(turns, f"ordinary-{number}", steps=MANY) for number in range(2)]
-    until(lambda: all(step_of(turns, job) for job in ordinary), 20, "both have had a turn")
-    urgent = submit(turns, "urgent", steps=MANY, priority=5)
-    until(lambda: step_of(turns, urgent), 10, "the urgent job has its turn")
-    before = [step_of(turns, job) for job in ordinary]
-    reached = step_of(turns, urgent)
-    until(lambda: step_of(turns, urgent) > 2 * reached, 20, "it has several turns in a row")
-    assert [step_of(turns, job) for job in ordinary] == before
-    turns.client.post(f"/training-jobs/{urgent}/cancel")
-    until(lambda: all(step_of(turns, job) > step for job, step in zip(ordinary, before, strict=True)), 20, "they go on")
+def test_a_job_of_higher_priority_runs_first_and_the_others_continue_after_it(short_segments: Service) -> None:
+    ordinary = [submit(short_segments, f"ordinary-{number}", steps=MANY) for number in range(2)]
+    until(lambda: all(step_of(short_segments, job) for job in ordinary), 20, "both have run")
+    urgent = submit(short_segments, "urgent", steps=MANY, priority=5)
+    until(lambda: step_of(short_segments, urgent), 10, "the urgent job runs")
+    before = [step_of(short_segments, job) for job in ordinary]
+    reached = step_of(short_segments, urgent)
+    until(lambda: step_of(short_segments, urgent) > 2 * reached, 20, "it runs several segments in a row")
+    assert [step_of(short_segments, job) for job in ordinary] == before
+    short_segments.client.post(f"/training-jobs/{urgent}/cancel")
+    until(
+        lambda: all(step_of(short_segments, job) > step for job, step in zip(ordinary, before, strict=True)),
+        20,
+        "they continue",
+    )
     for job in ordinary:
-        turns.client.post(f"/training-jobs/{job}/cancel")
+        short_segments.client.post(f"/training-jobs/{job}/cancel")
 
 
-def test_a_job_ends_when_its_seconds_are_over_and_publishes_its_best(turns: Service) -> None:
-    job = turns.ended(submit(turns, "short-of-time", steps=MANY, max_seconds=2.5))
+def test_a_job_ends_after_max_seconds_and_publishes_its_best_step(short_segments: Service) -> None:
+    job = short_segments.ended(submit(short_segments, "short-of-time", steps=MANY, max_seconds=2.5))
     assert (job["state"], job["stop_reason"]) == ("succeeded", "max_seconds")
-    card = turns.client.get("/models/short-of-time/versions/1").json()
-    history = turns.client.get(f"/training-jobs/{job['id']}/history").json()
+    card = short_segments.client.get("/models/short-of-time/versions/1").json()
+    history = short_segments.client.get(f"/training-jobs/{job['id']}/history").json()
     by_step = dict(zip(history["steps"], history["series"]["distance"], strict=True))
     assert card["distance"] == by_step[card["step"]] == min(each for each in by_step.values() if each is not None)
-    assert turns.client.get(f"/training-jobs/{job['id']}/samples/{card['step']}.png").status_code == 200
+    assert short_segments.client.get(f"/training-jobs/{job['id']}/samples/{card['step']}.png").status_code == 200
     assert job["progress"]["eta_seconds"] == 0
     assert any("do not look like the photographs yet" in reason for reason in job["health"]["reasons"])
 
 
-def test_a_job_ends_when_it_no_longer_becomes_better(turns: Service) -> None:
-    job = turns.ended(submit(turns, "patient", steps=500, patience=2))
+def test_a_job_ends_when_its_patience_is_exhausted(short_segments: Service) -> None:
+    job = short_segments.ended(submit(short_segments, "patient", steps=500, patience=2))
     assert (job["state"], job["stop_reason"]) == ("succeeded", "patience")
-    history = turns.client.get(f"/training-jobs/{job['id']}/history").json()
+    history = short_segments.client.get(f"/training-jobs/{job['id']}/history").json()
     distances = [each for each in history["series"]["distance"] if each is not None]
     assert distances.index(min(distances)) == len(distances) - 3
     assert history["steps"][-1] < 500
 
 
-def test_a_job_goes_on_from_a_published_version(turns: Service) -> None:
-    assert turns.train("set", "origin", steps=40)["state"] == "succeeded"
+def test_a_job_starts_from_a_published_version(short_segments: Service) -> None:
+    assert short_segments.train("set", "origin", steps=40)["state"] == "succeeded"
     rates = {"generator_learning_rate": 1e-12, "discriminator_learning_rate": 1e-12}
-    job = turns.ended(submit(turns, "heir", init_from="origin", overrides={"batch_size": 4, **rates}, steps=1))
+    job = short_segments.ended(
+        submit(short_segments, "heir", init_from="origin", overrides={"batch_size": 4, **rates}, steps=1)
+    )
     assert job["state"] == "succeeded", job
     assert job["config"]["init_from"] == "origin@1"
     assert job["config"]["generator_depth"] == SMALL_JOB["overrides"]["generator_depth"]  # type: ignore[index]
-    theirs, ours = (turns.client.get(f"/models/{name}/versions/1").json()["distance"] for name in ("origin", "heir"))
+    theirs, ours = (
+        short_segments.client.get(f"/models/{name}/versions/1").json()["distance"] for name in ("origin", "heir")
+    )
     assert ours == pytest.approx(theirs, rel=0.2)
 
 
@@ -88,21 +96,21 @@ def test_a_job_goes_on_from_a_published_version(turns: Service) -> None:
         ({"patience": 0}, "/patience", "1"),
     ],
 )
-def test_what_no_run_can_be_made_of_is_refused_at_its_place(
-    turns: Service, body: dict[str, Any], pointer: str, word: str
+def test_a_body_that_cannot_train_is_refused_with_a_pointer(
+    short_segments: Service, body: dict[str, Any], pointer: str, word: str
 ) -> None:
-    if turns.client.get("/models/origin").status_code == 404:
-        turns.train("set", "origin")
+    if short_segments.client.get("/models/origin").status_code == 404:
+        short_segments.train("set", "origin")
     sent = {"dataset": "set", "model": "refused", "preset": "dcgan", "resolution": 32, "steps": 1, **body}
-    answer = turns.client.post("/training-jobs", json=sent)
+    answer = short_segments.client.post("/training-jobs", json=sent)
     assert answer.status_code == 422
     (problem,) = answer.json()["errors"]
     assert problem["pointer"] == pointer
     assert word in problem["detail"]
 
 
-def test_a_deterministic_job_gives_the_same_weights_again(turns: Service) -> None:
-    jobs = [turns.train("set", f"again-{number}", steps=20, deterministic=True) for number in range(2)]
+def test_a_deterministic_job_repeated_gives_the_same_weights(short_segments: Service) -> None:
+    jobs = [short_segments.train("set", f"again-{number}", steps=20, deterministic=True) for number in range(2)]
     assert [job["state"] for job in jobs] == ["succeeded"] * 2
-    digests = {turns.client.get(f"/models/again-{n}/versions/1").json()["weights_sha256"] for n in range(2)}
+    digests = {short_segments.client.get(f"/models/again-{n}/versions/1").json()["weights_sha256"] for n in range(2)}
     assert len(digests) == 1

@@ -1,4 +1,4 @@
-"""Following a job: events for many watchers at once, and in the terminal."""
+"""Following a job: events for many subscribers at once, and in the terminal."""
 
 import asyncio
 import re
@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from tests.conftest import SMALL_JOB, Service, photograph, until, zipped
 
-WATCHERS = 300
+SUBSCRIBERS = 300
 
 
 def submit(service: Service, name: str, **body: Any) -> str:
@@ -19,50 +19,50 @@ def submit(service: Service, name: str, **body: Any) -> str:
     return str(answer.json()["id"])
 
 
-async def watched_by_many(service: Service, job: str) -> tuple[list[str], int]:
-    """What each of the watchers was told, and Redis' connections while they watched.
+async def events_of_many(service: Service, job: str) -> tuple[list[str], int]:
+    """The text that each subscriber received, and how many connections Redis had meanwhile.
 
-    The job is cancelled when all of them have heard of its beginning.
+    The job is cancelled once all of them have received its progress.
     """
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=service.client.base_url, timeout=60, limits=limits) as client:
-        begun = [asyncio.Event() for _ in range(WATCHERS)]
+        begun = [asyncio.Event() for _ in range(SUBSCRIBERS)]
 
-        async def watch(number: int) -> str:
-            told = ""
+        async def subscribe(number: int) -> str:
+            received = ""
             async with client.stream("GET", f"/training-jobs/{job}/events") as answer:
                 async for text in answer.aiter_text():
-                    told += text
-                    if "event: progress" in told:
+                    received += text
+                    if "event: progress" in received:
                         begun[number].set()
-            return told
+            return received
 
-        watching = [asyncio.create_task(watch(number)) for number in range(WATCHERS)]
+        subscriptions = [asyncio.create_task(subscribe(number)) for number in range(SUBSCRIBERS)]
         await asyncio.wait_for(asyncio.gather(*(each.wait() for each in begun)), 60)
         clients = len(service.redis.client_list())
         await client.post(f"/training-jobs/{job}/cancel")
-        return await asyncio.wait_for(asyncio.gather(*watching), 60), clients
+        return await asyncio.wait_for(asyncio.gather(*subscriptions), 60), clients
 
 
-def test_hundreds_watch_one_job_and_all_are_told_the_same(service: Service) -> None:
+def test_hundreds_of_subscribers_receive_the_same_events(service: Service) -> None:
     job = submit(service, "watched-by-many", steps=100_000)
-    told, clients = asyncio.run(watched_by_many(service, job))
-    ids = [re.findall(r"^id: (\S+)$", text, re.M) for text in told]
+    received, clients = asyncio.run(events_of_many(service, job))
+    ids = [re.findall(r"^id: (\S+)$", text, re.M) for text in received]
     for each in ids:
         assert each == sorted(set(each), key=lambda text: [int(part) for part in text.split("-")])
-        assert each == ids[0], "a watcher missed an event, or was told one twice"
-    assert all('"state": "cancelled"' in text for text in told)
-    # Whoever comes takes one of the API's 40 threads for a moment; watching itself takes none.
-    assert clients < WATCHERS / 3, f"{clients} connections to Redis for {WATCHERS} watchers"
+        assert each == ids[0], "a subscriber missed an event, or received one twice"
+    assert all('"state": "cancelled"' in text for text in received)
+    # A new subscription needs one of the API's 40 threads for a moment; after that it needs none.
+    assert clients < SUBSCRIBERS / 3, f"{clients} connections to Redis for {SUBSCRIBERS} subscribers"
 
 
-def test_a_bogus_last_event_id_keeps_nobody_from_the_events(service: Service) -> None:
+def test_a_last_event_id_from_the_future_disturbs_no_other_subscriber(service: Service) -> None:
     job = submit(service, "bogus-id", steps=100_000)
     far = {"Last-Event-ID": "9999999999999999-0"}
     with service.client.stream("GET", f"/training-jobs/{job}/events", headers=far) as ahead:
         with service.client.stream("GET", f"/training-jobs/{job}/events") as answer:
             lines = answer.iter_lines()
-            assert until(lambda: next(lines) == "event: progress", 20, "progress is told")
+            assert until(lambda: next(lines) == "event: progress", 20, "progress arrives")
             service.client.post(f"/training-jobs/{job}/cancel")
             assert any('"state": "cancelled"' in line for line in lines)
         assert "data:" not in ahead.read().decode()

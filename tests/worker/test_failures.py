@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from flawsmith.core.domain.records import Job, JobState, Progress, now
+from flawsmith.core.domain.job_kinds.training import TrainingJob, TrainingProgress
+from flawsmith.core.domain.jobs import JobState
+from flawsmith.core.domain.records import now
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.worker.checkpoints import DiskFull
 from flawsmith.worker.failures import reason_for
@@ -22,14 +24,14 @@ from flawsmith.worker.failures import reason_for
     ],
 )
 def test_the_reason_says_what_to_try(error: Exception, batch_size: int, words: list[str], tmp_path: Path) -> None:
-    job = Job(
+    job = TrainingJob(
         id="job-1",
         state=JobState.RUNNING,
         model="m",
         dataset="ds-1",
         preset="dcgan",
         config={"batch_size": batch_size, "resolution": 64},
-        progress=Progress(total_steps=1),
+        progress=TrainingProgress(total_steps=1),
         created_at=now(),
     )
     reason = reason_for(error, job, ArtifactStore(tmp_path), torch.device("cpu"))

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 from tests.worker.runs import ScriptedTrainer, run_of
 
-from flawsmith.core.domain.records import StopReason
+from flawsmith.core.domain.job_kinds.training import StopReason
 from flawsmith.models.training.trainer import Trainer
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.training_run import STEPS_UNREAD, Run

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flawsmith.models.presets.dcgan.spectral_convolution import SpectralConvolution
+from flawsmith.models.presets.generator import PresetGenerator
 
 SMALLEST = 4  # height and width of the generator's first and the discriminator's last feature map, in pixels
 
@@ -32,7 +33,7 @@ def one_hot(type_index: Tensor, channels: int) -> Tensor:
     return F.one_hot(type_index, max(channels, 1))[:, :channels].float()
 
 
-class Generator(nn.Module):
+class Generator(PresetGenerator):
     """Latents to images by transposed convolutions, each doubling the side.
 
     Args:

@@ -18,9 +18,12 @@ from flawsmith.models.training.state import copied_weights, flat_state, load_fla
 from flawsmith.models.training.trainer import Networks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DcganConfig:
-    """The numbers of a run; the preset's overrides document defaults, bounds and units."""
+    """The configuration of a run; for defaults, bounds and units see `core.domain.presets.dcgan`.
+
+    No field has a default here: a missing one is an error.
+    """
 
     resolution: int
     channels: int
@@ -33,7 +36,7 @@ class DcganConfig:
     beta1: float
     beta2: float
     batch_size: int
-    precision: str = "float32"  # jobs of earlier releases have no precision
+    precision: str
 
 
 class DcganTrainer:

@@ -25,6 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flawsmith.models.presets.generator import PresetGenerator
+
 SMALLEST = 4  # height and width of the generator's first and the discriminator's last feature map, in pixels
 # The widest feature maps have so many times the channels of the narrowest. The generator needs its channels for detail,
 # the discriminator for coarse layout.
@@ -59,7 +61,7 @@ def one_hot(type_index: Tensor, types: int, dtype: torch.dtype) -> Tensor:
     return F.one_hot(type_index, types).to(dtype)
 
 
-class Generator(nn.Module):
+class Generator(PresetGenerator):
     """Latents to images.
 
     Args:

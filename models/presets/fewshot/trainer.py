@@ -30,9 +30,12 @@ from flawsmith.models.training.trainer import Networks
 BETA1, BETA2 = 0.0, 0.99  # of Adam: R3GAN, arXiv:2501.05441, and StyleGAN2, arXiv:1912.04958
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FewshotConfig:
-    """The numbers of a run; the preset's overrides document defaults, bounds and units."""
+    """The configuration of a run; for defaults, bounds and units see `core.domain.presets.fewshot`.
+
+    No field has a default here: a missing one is an error.
+    """
 
     resolution: int
     channels: int
@@ -42,16 +45,16 @@ class FewshotConfig:
     discriminator_width: int
     learning_rate: float
     gradient_penalty: float
-    average_images: int
+    ema_half_life_images: int
     augment_probability: float
     augment_shift: float
     augment_brightness: float
     augment_contrast: float
+    horizontal_flip: bool | None
+    vertical_flip: bool | None
+    transposition: bool | None
     batch_size: int
-    horizontal_flip: bool | None = None
-    vertical_flip: bool | None = None
-    transposition: bool | None = None
-    cuda_graph: bool = False
+    cuda_graph: bool
 
 
 class FewshotTrainer:
@@ -75,7 +78,7 @@ class FewshotTrainer:
         self.photographs = len(images)
         self.random = torch.Generator().manual_seed(config.seed)
         self.generator, self.discriminator = _build_networks(config, types, device)
-        self.ema = ExponentialMovingAverage(self.generator, config.average_images, config.batch_size)
+        self.ema = ExponentialMovingAverage(self.generator, config.ema_half_life_images, config.batch_size)
         self.schedule = FewshotSchedule(config.learning_rate, config.gradient_penalty, types)
         self.augmentation = _augmentation_policy(config, self._training_by_type)
         self._gamma = torch.zeros((), device=device)  # a tensor, which a recorded step reads anew

@@ -1,31 +1,48 @@
-"""What a request leaves open is filled in from its dataset."""
+"""The registry of presets."""
 
 import pytest
 
-from flawsmith.core.domain.presets import TrainingRequest, resolve
-from flawsmith.core.domain.records import Dataset, SizeRange, now
+from flawsmith.core.domain.presets.preset import Length, Overrides, Preset
+from flawsmith.core.domain.presets.registry import PRESETS, PresetRegistry
 
 
-def dataset(photographs: int) -> Dataset:
-    return Dataset(
-        id="ds-1",
-        name="steel",
-        digest="",
-        image_count=photographs,
-        classes={"scratches": photographs},
-        size=SizeRange(min=(64, 64), max=(64, 64)),
-        mode="L",
-        rejected=[],
-        created_at=now(),
-    )
+class BatchSizeAlone(Overrides):
+    batch_size: int = 1
 
 
-@pytest.mark.parametrize(("photographs", "penalty"), [(20, 1.0), (400, 0.5), (2000, 0.2)])
-def test_the_more_photographs_the_weaker_the_penalty(photographs: int, penalty: float) -> None:
-    request = TrainingRequest(dataset="steel", model="m")
-    assert resolve(request, dataset(photographs))["gradient_penalty"] == penalty
+class Another(Preset):
+    name = "dcgan"
+    overrides = BatchSizeAlone
 
 
-def test_a_penalty_that_was_asked_for_is_taken() -> None:
-    request = TrainingRequest(dataset="steel", model="m", overrides={"gradient_penalty": 3.0})
-    assert resolve(request, dataset(400))["gradient_penalty"] == 3.0
+def test_two_presets_of_one_name_are_refused() -> None:
+    registry = PresetRegistry()
+    registry.add(PRESETS["dcgan"])
+    registry.add(PRESETS["dcgan"])
+    with pytest.raises(ValueError, match="two presets are named 'dcgan'"):
+        registry.add(Another())
+    assert registry["dcgan"] is PRESETS["dcgan"]
+
+
+def test_overrides_without_a_batch_size_are_refused() -> None:
+    preset = Another()
+    preset.overrides = Overrides
+    with pytest.raises(ValueError, match="'dcgan' must have a batch_size"):
+        PresetRegistry().add(preset)
+
+
+class WithASeed(BatchSizeAlone):
+    seed: int = 0
+
+
+def test_overrides_named_as_a_field_of_every_job_are_refused() -> None:
+    preset = Another()
+    preset.overrides = WithASeed
+    with pytest.raises(ValueError, match="every job has a seed"):
+        PresetRegistry().add(preset)
+
+
+@pytest.mark.parametrize("both", [(None, None), (1, 1)])
+def test_a_length_has_either_epochs_or_steps(both: tuple[int | None, int | None]) -> None:
+    with pytest.raises(ValueError, match="either epochs or steps"):
+        Length(*both)

@@ -16,7 +16,7 @@ CONFIG = FewshotConfig(
     discriminator_width=16,
     learning_rate=1e-3,
     gradient_penalty=1.0,
-    average_images=500,
+    ema_half_life_images=500,
     augment_probability=0.3,
     augment_shift=0.125,
     augment_brightness=0.1,
@@ -25,6 +25,7 @@ CONFIG = FewshotConfig(
     horizontal_flip=True,
     vertical_flip=True,
     transposition=True,
+    cuda_graph=False,
 )
 STEPS = 300
 

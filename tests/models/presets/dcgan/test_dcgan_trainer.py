@@ -22,6 +22,7 @@ CONFIG = DcganConfig(
     beta1=0.5,
     beta2=0.999,
     batch_size=4,
+    precision="float32",
 )
 
 

@@ -16,12 +16,16 @@ CONFIG = FewshotConfig(
     discriminator_width=4,
     learning_rate=4e-4,
     gradient_penalty=5.0,
-    average_images=10_000,
+    ema_half_life_images=10_000,
     augment_probability=0.7,
     augment_shift=0.125,
     augment_brightness=0.2,
     augment_contrast=0.25,
+    horizontal_flip=None,
+    vertical_flip=None,
+    transposition=None,
     batch_size=4,
+    cuda_graph=False,
 )
 
 
@@ -78,7 +82,7 @@ def test_another_seed_is_another_run() -> None:
 
 
 def test_the_generator_to_sample_with_is_the_moving_average() -> None:
-    run = trainer(replace(CONFIG, average_images=4, batch_size=4))
+    run = trainer(replace(CONFIG, ema_half_life_images=4, batch_size=4))
     run.completed_steps = 1000  # beyond the ramp-up of the half-life
     before = run.networks()["generator"]
     run.step(0.5)

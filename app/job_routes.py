@@ -1,0 +1,108 @@
+"""The calls that every kind of job has: list, get, cancel, resume and events. A kind's own router adds the others."""
+
+import logging
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import StreamingResponse
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from flawsmith.app.dependencies import ServicesDep
+from flawsmith.app.idempotency import IdempotentRoute
+from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
+from flawsmith.app.problems import Responses, documented
+from flawsmith.core.domain.job_states import JobEnded
+from flawsmith.core.domain.jobs import Job, JobKind, JobState
+from flawsmith.core.logs import request_id
+from flawsmith.core.services import Services
+
+log = logging.getLogger(__name__)
+
+JobId = Annotated[str, Path(max_length=64)]
+
+
+def job_router(kind: JobKind) -> APIRouter:
+    """An empty router for the kind's own calls; `add_job_routes` then adds those of every kind."""
+    return APIRouter(prefix=kind.path, tags=[f"{kind.name} jobs"], route_class=IdempotentRoute)
+
+
+def submit(services: Services, kind: JobKind, job: Job, response: Response) -> Job:
+    """Records a new job, enqueues its first segment, and sets the header Location."""
+    services.jobs.create(job)
+    _enqueue(services, job)
+    response.headers["Location"] = f"{kind.path}/{job.id}"
+    return job
+
+
+def add_job_routes(router: APIRouter, kind: JobKind) -> None:
+    """Adds the calls of every kind, after the router's own: a path such as `/schema` must not be taken for an id."""
+    _add_reading(router, kind)
+    _add_control(router, kind)
+
+
+def _add_reading(router: APIRouter, kind: JobKind) -> None:
+    page: Any = Page[kind.record]  # type: ignore[name-defined]
+
+    def list_jobs(
+        services: ServicesDep, state: JobState | None = None, limit: Limit = 50, cursor: Cursor = None
+    ) -> Any:
+        """Newest first."""
+        jobs = services.jobs.page(kind, state, limit + 1, decode(cursor))
+        more = len(jobs) > limit
+        return page(items=jobs[:limit], next_cursor=encode(jobs[limit - 1].id) if more else None)
+
+    def get_job(job_id: JobId, services: ServicesDep) -> Any:
+        """One job."""
+        return services.jobs.get(job_id, kind)
+
+    def follow_events(job_id: JobId, request: Request, services: ServicesDep) -> StreamingResponse:
+        """Server-sent events: `progress`, `state` and the kind's own. Ends with the job; `Last-Event-ID` resumes."""
+        job = services.jobs.get(job_id, kind)
+        events = request.app.state.events.follow(job.id, request.headers.get("last-event-id"))
+        return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    name = f"{kind.name}_job"
+    stream: dict[str, Any] = {"content": {"text/event-stream": {}}}
+    router.get("", name=f"list_{name}s", response_model=page, responses=documented())(list_jobs)
+    router.get("/{job_id}", name=f"get_{name}", response_model=kind.record, responses=documented(404))(get_job)
+    events_answers = documented(404, also={200: stream})
+    router.get("/{job_id}/events", name=f"{name}_events", response_class=Response, responses=events_answers)(
+        follow_events
+    )
+
+
+def _add_control(router: APIRouter, kind: JobKind) -> None:
+    def cancel_job(job_id: JobId, services: ServicesDep, response: Response) -> Any:
+        """Ends the job and keeps its checkpoints."""
+        services.jobs.get(job_id, kind)
+        try:
+            return services.jobs.cancel(job_id)
+        except JobEnded as error:
+            response.status_code = 200
+            return error.job
+
+    def resume_job(job_id: JobId, services: ServicesDep) -> Any:
+        """Continues a failed or cancelled job from its last checkpoint."""
+        services.jobs.get(job_id, kind)
+        job = services.jobs.resume(job_id)
+        _enqueue(services, job)
+        return job
+
+    unchanged: Responses = {200: {"model": kind.record, "description": "It had ended already; nothing was changed"}}
+    for action, call, also in (("cancel", cancel_job, unchanged), ("resume", resume_job, None)):
+        router.post(
+            f"/{{job_id}}/{action}",
+            name=f"{action}_{kind.name}_job",
+            status_code=202,
+            response_model=kind.record,
+            responses=documented(404, 409, also=also),
+        )(call)
+
+
+def _enqueue(services: Services, job: Job) -> None:
+    """Enqueues the job's next segment. If that fails, the job is there all the same, and the reaper enqueues it."""
+    try:
+        services.queues.send_segment(job, request_id.get())
+    except (RedisError, OperationalError) as error:
+        log.warning("cannot enqueue a segment of job %s yet: %s", job.id, error)

@@ -1,0 +1,24 @@
+"""The fields of a training job's configuration that do not depend on its preset."""
+
+from pydantic import BaseModel, ConfigDict
+
+TRAINER_FIELDS = ("resolution", "channels", "seed")  # those that every preset's trainer takes
+
+
+class JobConfig(BaseModel):
+    """The part of a job's configuration that every preset has; the preset's overrides stand beside it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    resolution: int
+    channels: int  # 1: gray, 3: RGB
+    classes: list[str]
+    seed: int
+    epochs: int | None
+    steps_per_epoch: int
+    total_steps: int
+    priority: int
+    max_seconds: float | None
+    patience: int | None
+    deterministic: bool
+    init_from: str | None  # such as scratches@2

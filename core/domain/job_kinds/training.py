@@ -1,0 +1,67 @@
+"""Training: a job that trains a GAN on a dataset and publishes a model version."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
+
+from flawsmith.core.domain.jobs import Job, JobKind, Progress
+from flawsmith.core.domain.records import Health
+
+
+class StopReason(StrEnum):
+    """Why a training job that succeeded stopped."""
+
+    COMPLETED = "completed"  # it made all its steps
+    MAX_SECONDS = "max_seconds"  # it trained for its `max_seconds`
+    PATIENCE = "patience"  # its last `patience` evaluations were no better than the best one
+
+
+class TrainingProgress(Progress):
+    """How far a training job is. ``epoch`` is a fraction: 1.5 is half of the second pass over the dataset."""
+
+    epoch: float = 0.0
+    images_per_second: float | None = None
+
+
+class TrainingJob(Job):
+    """A training job, as GET /training-jobs/{id} shows it."""
+
+    progress_event: ClassVar[set[str]] = {"progress", "losses"}
+
+    kind: str = "training"  # records up to commit b2444ae do not say it
+    model: str
+    dataset: str
+    preset: str
+    progress: TrainingProgress
+    losses: dict[str, float] = Field(default_factory=dict)
+    health: Health = Field(default_factory=Health)
+    checkpoint_step: int | None = None
+    produced: str | None = None
+    stop_reason: StopReason | None = None
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        return (self.dataset,)
+
+    @property
+    def memory_demand(self) -> str:
+        return f"batch_size {self.config.get('batch_size', 1)} at {self.config['resolution']} px"
+
+    @property
+    def memory_advice(self) -> str:
+        batch_size = self.config.get("batch_size", 1)
+        if batch_size > 1:
+            return f"try batch_size {batch_size // 2}"
+        return f"try a resolution under {self.config['resolution']}, or smaller depths"
+
+
+KIND = JobKind(
+    name="training",
+    path="/training-jobs",
+    id_prefix="job",
+    record=TrainingJob,
+    executor="flawsmith.worker.training:TrainingExecutor",
+    router="flawsmith.app.routes.training_jobs:router",
+    redis_index="jobs",  # the keys of commit b2444ae, from before there were kinds
+)

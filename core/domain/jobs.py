@@ -1,0 +1,137 @@
+"""What a job of any kind is: its record, its states, and the description of its kind."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from typing import Any, ClassVar
+
+from pydantic import AliasChoices, Field
+
+from flawsmith.core.domain.records import Moment, Record, now
+
+
+class JobState(StrEnum):
+    """The states of a job."""
+
+    QUEUED = "queued"  # accepted; its next segment waits in the queue
+    RUNNING = "running"  # a worker has begun it; it stays running between two segments
+    SUCCEEDED = "succeeded"  # its result is published
+    FAILED = "failed"  # it ended without a result; `error` says why and what would be right
+    CANCELLED = "cancelled"  # a person ended it; its checkpoints are kept
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class Progress(Record):
+    """How far a job is, in steps of its kind."""
+
+    step: int = 0
+    total_steps: int
+    eta_seconds: float | None = None
+
+
+class Transition(Record):
+    """One change of a job's state."""
+
+    state: JobState
+    at: Moment
+    reason: str
+
+
+class FailureCounts(Record):
+    """Failed attempts since the job's newest checkpoint. ``step`` is the step of that checkpoint, 0 without one."""
+
+    step: int = 0
+    errors: int = 0  # attempts that ended with an error
+    # attempts whose worker stopped renewing its lease; "silences" up to commit b2444ae
+    lost_workers: int = Field(0, validation_alias=AliasChoices("lost_workers", "silences"))
+
+
+class Job(Record):
+    """What the jobs of every kind have in common. A kind extends it with fields of its own."""
+
+    progress_event: ClassVar[set[str]] = {"progress"}
+    """Fields that the event `progress` of GET …/events shows."""
+
+    id: str
+    kind: str
+    state: JobState
+    config: dict[str, Any]
+    progress: Progress
+    attempts: int = 0
+    # "setbacks" up to commit b2444ae
+    failures: FailureCounts = Field(
+        default_factory=FailureCounts, validation_alias=AliasChoices("failures", "setbacks")
+    )
+    error: str | None = None
+    created_at: Moment
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+    worker: str | None = None
+    transitions: list[Transition] = Field(default_factory=list)
+
+    @property
+    def priority(self) -> int:
+        """0 to 9; the queue delivers a higher one first."""
+        return int(self.config.get("priority", 0))
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Ids of the datasets that the job reads; they cannot be deleted until it ends."""
+        return ()
+
+    @property
+    def memory_demand(self) -> str:
+        """What of the configuration decides how much memory the job needs, such as "batch_size 12 at 64 px"."""
+        return "this configuration"
+
+    @property
+    def memory_advice(self) -> str:
+        """What to try where the memory was too small."""
+        return "use a machine with more memory"
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """One kind of job. A module with a ``KIND`` of this class adds it; see `core.job_kinds`.
+
+    ``executor`` and ``router`` name an object as ``module:attribute``, so that the API loads no executor and a worker
+    no router.
+    """
+
+    name: str  # in records, messages and metrics: "training"
+    path: str  # of its resource in the API: "/training-jobs"
+    id_prefix: str  # of its jobs' ids: "job" for "job-0063…"
+    record: type[Job]
+    executor: str  # the worker's side: a class that extends `worker.executor.Executor`
+    router: str  # the API's side: a fastapi.APIRouter
+    queue: str = "train"
+    redis_index: str | None = None  # in the keys of its index by state; None: "jobs:" and the name
+
+    @property
+    def index(self) -> str:
+        return self.redis_index or f"jobs:{self.name}"
+
+    def new_job(self, *, config: dict[str, Any], progress: Progress, **fields: Any) -> Job:
+        """A queued job of this kind. Ids sort by the time of creation."""
+        at = now()
+        return self.record(
+            id=f"{self.id_prefix}-{time.time_ns() // 1000:014x}{secrets.token_hex(3)}",
+            kind=self.name,
+            state=JobState.QUEUED,
+            config=config,
+            progress=progress,
+            created_at=at,
+            transitions=[Transition(state=JobState.QUEUED, at=at, reason="submitted")],
+            **fields,
+        )
+
+
+def load_object(name: str) -> Any:
+    """Imports what ``module:attribute`` names."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,69 @@
+"""What a preset tells the API: its overrides, its resolutions, its default length, and how old configurations read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from flawsmith.core.domain.earlier_releases import renamed
+from flawsmith.core.domain.records import Dataset
+
+
+class Overrides(BaseModel):
+    """The values that a training job may set, each with its bounds, default and description.
+
+    One of them is ``batch_size``, the number of photographs in one step.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    def completed(self, dataset: Dataset) -> Self:
+        """The same values; those left at None that depend on the dataset are filled in."""
+        return self
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a job trains: passes over its dataset, or steps. Exactly one of the two is set."""
+
+    epochs: int | None = None
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("a length has either epochs or steps")
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        return self.steps or (self.epochs or 0) * steps_per_epoch
+
+
+class Preset:
+    """A recipe that a training job can name.
+
+    A subclass sets the attributes, and its module exposes one instance as ``PRESET``. The networks and the trainer are
+    under the same name in `flawsmith.models.presets.registry`.
+    """
+
+    name: str
+    description: str  # one line
+    overrides: type[Overrides]
+    resolutions: tuple[int, ...]  # sides in pixels that the networks can be built for
+    default_resolution: int
+    default_epochs: int | None = None  # None: `default_length` has a rule of its own
+    shaping: tuple[str, ...]  # overrides that decide the shapes of the networks' weights, beside the resolution
+    # Of configurations stored by earlier releases: each field's name then and today, and the values in effect before a
+    # field was added.
+    renamed_fields: ClassVar[Mapping[str, str]] = {}
+    added_fields: ClassVar[Mapping[str, Any]] = {}
+
+    def default_length(self, dataset: Dataset, batch_size: int) -> Length:
+        """How long a job trains that names no length."""
+        return Length(epochs=self.default_epochs)
+
+    def describe_default_length(self) -> str:
+        return str(self.default_epochs)
+
+    def fields_of(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A stored configuration under the field names of today."""
+        return {**self.added_fields, **renamed(config, self.renamed_fields)}

@@ -1,0 +1,142 @@
+"""From a training request to the whole configuration of its run, and from a stored configuration to a trainer's."""
+
+from typing import Any
+
+from flawsmith.core.domain.job_config import TRAINER_FIELDS, JobConfig
+from flawsmith.core.domain.presets.preset import Length, Preset
+from flawsmith.core.domain.presets.registry import PRESETS
+from flawsmith.core.domain.records import Dataset, ModelVersion
+from flawsmith.core.domain.training_request import TrainingRequest
+
+FEWEST_DISTINCT = 2  # photographs of a type
+
+
+class CannotTrain(Exception):
+    """No run can be made of a request. ``pointer`` is the JSON pointer of the wrong value in the body."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(detail)
+        self.pointer, self.detail = pointer, detail
+
+
+class WrongConfig(Exception):
+    """A stored configuration does not have the fields of its preset; the message names them."""
+
+
+def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | None = None) -> dict[str, Any]:
+    """The whole configuration of a run, defaults included, as the job's record shows it.
+
+    Args:
+        request: the body of POST /training-jobs.
+        dataset: the dataset that it names.
+        origin: the version that ``init_from`` names.
+
+    Raises:
+        CannotTrain: a type has fewer than two different photographs, the preset has no layers for the resolution, or
+            ``origin`` is of another preset or has networks of another shape.
+        pydantic.ValidationError: an override is unknown or out of its bounds.
+    """
+    _check_photographs(dataset)
+    preset = PRESETS[request.preset]
+    if origin and origin.preset != preset.name:
+        raise CannotTrain("/preset", f"{origin.ref} is of preset '{origin.preset}'; init_from needs the same")
+    inherited = _shape(preset, origin) if origin else {}
+    default = inherited.pop("resolution", preset.default_resolution)
+    resolution = default if request.resolution is None else request.resolution
+    if resolution not in preset.resolutions:
+        known = ", ".join(map(str, preset.resolutions))
+        raise CannotTrain("/resolution", f"preset '{preset.name}' has layers for {known}, not for {resolution}")
+    overrides = preset.overrides.model_validate({**inherited, **request.overrides}).completed(dataset).model_dump()
+    job = _job_config(request, preset, dataset, origin, resolution, overrides["batch_size"])
+    config = {**job.model_dump(), **overrides}
+    if origin:
+        _check_shape(preset, config, origin)
+    return config
+
+
+def trainer_config(preset_name: str, config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a job's configuration that its trainer takes: `TRAINER_FIELDS` and all fields of the preset.
+
+    A configuration that an earlier release stored is read under the field names of today; it is not changed.
+
+    Raises:
+        UnknownPreset: this process does not know the preset.
+        WrongConfig: a field is missing or unknown.
+    """
+    preset = PRESETS[preset_name]
+    fields = preset.fields_of(config)
+    needed = {*TRAINER_FIELDS, *preset.overrides.model_fields}
+    if missing := needed - fields.keys():
+        raise WrongConfig(
+            f"preset '{preset.name}' needs fields that the configuration lacks: {', '.join(sorted(missing))}"
+        )
+    if unknown := fields.keys() - needed - JobConfig.model_fields.keys():
+        raise WrongConfig(
+            f"preset '{preset.name}' does not know fields of the configuration: {', '.join(sorted(unknown))}"
+        )
+    return {name: value for name, value in fields.items() if name in needed}
+
+
+def _job_config(
+    request: TrainingRequest,
+    preset: Preset,
+    dataset: Dataset,
+    origin: ModelVersion | None,
+    resolution: int,
+    batch_size: int,
+) -> JobConfig:
+    if request.epochs is None and request.steps is None:
+        length = preset.default_length(dataset, batch_size)
+    else:
+        length = Length(request.epochs, request.steps)
+    steps_per_epoch = -(-dataset.image_count // batch_size)
+    return JobConfig(
+        resolution=resolution,
+        channels=1 if dataset.mode == "L" else 3,
+        classes=sorted(dataset.classes),
+        seed=request.seed,
+        epochs=length.epochs,
+        steps_per_epoch=steps_per_epoch,
+        total_steps=length.total_steps(steps_per_epoch),
+        priority=request.priority,
+        max_seconds=request.max_seconds,
+        patience=request.patience,
+        deterministic=request.deterministic,
+        init_from=origin.ref if origin else None,
+    )
+
+
+def _check_photographs(dataset: Dataset) -> None:
+    for defect_type, count in dataset.distinct.items():
+        if count < FEWEST_DISTINCT:
+            which = {0: "none of which shows anything", 1: "all of which show the same"}[count]
+            raise CannotTrain(
+                "/dataset",
+                f"'{dataset.name}' has {dataset.classes[defect_type]} photographs of '{defect_type}', {which}; "
+                f"at least {FEWEST_DISTINCT} different ones are needed, and 20 are few",
+            )
+
+
+def _shape(preset: Preset, origin: ModelVersion) -> dict[str, Any]:
+    """The values that shaped the version's networks."""
+    config = preset.fields_of(origin.config)
+    return {name: config[name] for name in ("resolution", *preset.shaping)}
+
+
+def _check_shape(preset: Preset, config: dict[str, Any], origin: ModelVersion) -> None:
+    for name, value in _shape(preset, origin).items():
+        if config[name] != value:
+            pointer = "/resolution" if name == "resolution" else f"/overrides/{name}"
+            raise CannotTrain(
+                pointer, f"{origin.ref} has {name} {value}, not {config[name]}; leave it out, or set it to {value}"
+            )
+    if config["channels"] != origin.config["channels"]:
+        kinds = {1: "gray", 3: "color"}
+        theirs, ours = kinds[origin.config["channels"]], kinds[config["channels"]]
+        raise CannotTrain("/init_from", f"{origin.ref} makes {theirs} images, and the dataset's are {ours}")
+    # A network for one type has no input for the type, so it can continue with another one.
+    if config["classes"] != origin.classes and not len(config["classes"]) == len(origin.classes) == 1:
+        theirs, ours = ", ".join(origin.classes), ", ".join(config["classes"])
+        raise CannotTrain(
+            "/init_from", f"{origin.ref} knows {theirs}, and the dataset has {ours}; they must be the same"
+        )

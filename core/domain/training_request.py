@@ -1,0 +1,94 @@
+"""The body of POST /training-jobs, and its JSON Schema."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from flawsmith.core.domain.presets.preset import Preset
+from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
+from flawsmith.core.domain.records import Name
+
+HIGHEST_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
+EVALUATIONS = 50  # of a whole job, each with a sample grid
+DEFAULT_PRESET = "fewshot"
+
+
+def _known_preset(name: str) -> str:
+    try:
+        return PRESETS[name].name
+    except UnknownPreset as error:
+        raise PydanticCustomError("unknown_preset", "{message}", {"message": str(error)}) from None
+
+
+def _list_presets(schema: dict[str, Any]) -> None:
+    """Called whenever a JSON Schema is made, so that presets loaded later are listed as well."""
+    schema["enum"] = PRESETS.names
+
+
+class TrainingRequest(BaseModel):
+    """The body of POST /training-jobs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dataset: str = Field(min_length=1, max_length=64, description="a dataset's id or name")
+    model: Name = Field(description="the model whose next version the job publishes")
+    preset: Annotated[str, AfterValidator(_known_preset)] = Field(
+        DEFAULT_PRESET, description="the recipe", json_schema_extra=_list_presets
+    )
+    resolution: int | None = Field(None, description="side of the images, in pixels; null: the preset's default")
+    epochs: int | None = Field(
+        None, ge=1, le=1_000_000, description="passes over the dataset; null: the preset's length"
+    )
+    steps: int | None = Field(None, ge=1, le=100_000_000, description="updates, instead of epochs")
+    seed: int = Field(0, ge=0, le=HIGHEST_SEED, description="of everything random in the run")
+    overrides: dict[str, Any] = Field(
+        default_factory=dict, description="values of the preset that differ from its defaults"
+    )
+    priority: int = Field(0, ge=0, le=9, description="jobs of a higher priority train first")
+    max_seconds: float | None = Field(
+        None, gt=0, le=1e9, description="end after so many seconds of training, not counting the time in the queue"
+    )
+    patience: int | None = Field(
+        None, ge=1, le=EVALUATIONS, description="end after so many evaluations in a row without a better one"
+    )
+    init_from: str | None = Field(
+        None,
+        max_length=130,
+        description="start from the weights of this version, such as scratches@2; "
+        "the shape of its networks becomes the default",
+    )
+    deterministic: bool = Field(
+        False, description="the same weights on every run of the same kind of device, at some cost in speed"
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "TrainingRequest":
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps are two ways to say the same; give one of them")
+        return self
+
+
+def request_schema() -> dict[str, Any]:
+    """JSON Schema of the body of POST /training-jobs, with each preset's overrides, defaults and bounds."""
+    schema = TrainingRequest.model_json_schema()
+    schema["$defs"] = {
+        preset.name: {**preset.overrides.model_json_schema(), "description": preset.description} for preset in PRESETS
+    }
+    schema["allOf"] = [
+        {"if": {"properties": {"preset": {"const": preset.name}}}, "then": {"properties": _properties(preset)}}
+        for preset in PRESETS
+    ]
+    return schema
+
+
+def _properties(preset: Preset) -> dict[str, Any]:
+    """What the preset says of the body's properties."""
+    return {
+        "overrides": {"$ref": f"#/$defs/{preset.name}"},
+        "resolution": {"enum": [None, *preset.resolutions], "default": preset.default_resolution},
+        "epochs": {
+            "default": preset.default_epochs,
+            "description": f"passes over the dataset; null: {preset.describe_default_length()}",
+        },
+    }

@@ -1,0 +1,31 @@
+"""The registry of job kinds: those in `core.domain.job_kinds`, and those of the modules in FLAWSMITH_JOB_KINDS."""
+
+from functools import lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+from flawsmith.core.domain import job_kinds as included
+from flawsmith.core.domain.jobs import JobKind
+from flawsmith.core.settings import get_settings
+
+
+class AmbiguousKinds(Exception):
+    """Two kinds of job have the same name, id prefix or path."""
+
+
+@lru_cache
+def job_kinds() -> tuple[JobKind, ...]:
+    """All kinds of job of this process.
+
+    Raises:
+        AmbiguousKinds: two kinds cannot be told apart.
+        ImportError: a module of FLAWSMITH_JOB_KINDS cannot be imported.
+    """
+    own = [f"{included.__name__}.{module.name}" for module in iter_modules(included.__path__)]
+    others = [name.strip() for name in get_settings().job_kinds.split(",") if name.strip()]
+    kinds: tuple[JobKind, ...] = tuple(import_module(name).KIND for name in [*own, *others])
+    for attribute in ("name", "id_prefix", "path"):
+        values = [getattr(kind, attribute) for kind in kinds]
+        if repeated := {value for value in values if values.count(value) > 1}:
+            raise AmbiguousKinds(f"two kinds of job have the same {attribute}: {', '.join(sorted(repeated))}")
+    return kinds

@@ -1,0 +1,239 @@
+"""The records of all jobs: in Redis for quick reading, and durably in the artifact store as of each change of state.
+
+A record, its place in the index by state and its events change in one transaction. Whoever changes a job as its worker
+must hold its lease at that moment.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import RedisError, WatchError
+
+from flawsmith.core.domain import job_states
+from flawsmith.core.domain.jobs import Job, JobKind, JobState
+from flawsmith.core.live import keys
+from flawsmith.core.live.job_events import emit
+from flawsmith.core.live.job_restore import JobRestore
+from flawsmith.core.live.leases import Lease
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.job_folder import JobFolder
+
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+
+log = logging.getLogger(__name__)
+
+Change = Callable[[Job], Job | None]
+Event = Callable[[Job], tuple[str, dict[str, Any]]]
+
+
+class UnknownJob(Exception):
+    """There is no job of that id."""
+
+
+class JobRepository:
+    """All jobs of all kinds. Safe to use from several processes at once."""
+
+    def __init__(self, redis: Redis, store: ArtifactStore, kinds: Iterable[JobKind]) -> None:
+        self.redis, self.store = redis, store
+        self.kinds = {kind.name: kind for kind in kinds}
+        self._by_prefix = {kind.id_prefix: kind for kind in self.kinds.values()}
+        self._restore = JobRestore(redis, store, self._parse, self._put)
+
+    def create(self, job: Job) -> Job:
+        """Records a new job, durably.
+
+        Raises:
+            RedisError: Redis is away, and the job was not made. If Redis goes away once the artifact store has the
+                job, the job is made; `catch_up` brings it to Redis.
+        """
+        self._restore.ensure()
+        self._persist(job)
+        try:
+            with self.redis.pipeline() as pipe:
+                self._put(pipe, None, job)
+                pipe.execute()
+        except RedisError as error:
+            log.warning("cannot put job %s into Redis yet: %s", job.id, error)
+            self._restore.pending = True
+        return job
+
+    def get(self, job_id: str, kind: JobKind | None = None) -> Job:
+        """One job, of this kind where one is given. Raises UnknownJob."""
+        if kind and self._kind_of(job_id) is not kind:
+            raise UnknownJob(f"there is no {kind.name} job '{job_id}'")
+        raw = self.redis.get(keys.job(job_id))
+        if raw is None:
+            self._restore.ensure()
+            raw = self.redis.get(keys.job(job_id))
+        if raw is None:
+            raise UnknownJob(f"there is no {self._kind_of(job_id).name} job '{job_id}'")
+        return self._parse(job_id, raw)
+
+    def page(self, kind: JobKind, state: JobState | None, limit: int, before: str | None) -> list[Job]:
+        """The newest jobs of a kind; ``before`` is the last id of the page before this one."""
+        self._restore.ensure()
+        end = f"({before}" if before else "+"
+        pipe = self.redis.pipeline(transaction=False)
+        for each in [state] if state else list(JobState):
+            pipe.zrevrangebylex(keys.jobs_in(kind.index, each), end, "-", start=0, num=limit)
+        ids = sorted({job_id.decode() for page in pipe.execute() for job_id in page}, reverse=True)[:limit]
+        records = self.redis.mget([keys.job(job_id) for job_id in ids]) if ids else []
+        return [kind.record.model_validate_json(raw) for raw in records if raw]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs, of all kinds, are in each state."""
+        self._restore.ensure()
+        pipe = self.redis.pipeline(transaction=False)
+        for state in JobState:
+            for kind in self.kinds.values():
+                pipe.zcard(keys.jobs_in(kind.index, state))
+        answers = iter(pipe.execute())
+        return {str(state): sum(next(answers) for _ in self.kinds) for state in JobState}
+
+    def unfinished_with(self, dataset_id: str) -> list[str]:
+        """Ids of the unfinished jobs that read a dataset."""
+        self._restore.ensure()
+        pipe = self.redis.pipeline(transaction=False)
+        for index in self.unfinished_indexes():
+            pipe.zrange(index, 0, -1)
+        ids = [job_id.decode() for page in pipe.execute() for job_id in page]
+        return [job_id for job_id in ids if dataset_id in self.get(job_id).datasets]
+
+    def unfinished_indexes(self, queue: str | None = None) -> list[str]:
+        """The Redis keys of the sorted sets of all unfinished jobs whose kinds use a queue, or any queue."""
+        kinds = [kind for kind in self.kinds.values() if queue in (None, kind.queue)]
+        return [keys.jobs_in(kind.index, state) for kind in kinds for state in UNFINISHED]
+
+    def cancel(self, job_id: str) -> Job:
+        """Ends a job now; its worker, if any, notices at its next report. Raises UnknownJob, JobEnded."""
+        return self._change(job_id, job_states.cancelled)
+
+    def resume(self, job_id: str) -> Job:
+        """Queues a failed or cancelled job again. Raises UnknownJob; JobEnded for a job in another state."""
+        return self._change(job_id, job_states.resumed)
+
+    @contextmanager
+    def lease(self, job_id: str) -> Iterator[Lease | None]:
+        """Holds the job's lease during the block; None where another worker holds it. Raises UnknownJob."""
+        lease = Lease(self.redis, job_id, self._kind_of(job_id).queue)
+        if not lease.acquire():
+            yield None
+            return
+        try:
+            yield lease
+        finally:
+            lease.release()
+
+    def begin(self, lease: Lease, worker: str) -> Job | None:
+        """Marks the leased job as running on this worker; None where it has ended."""
+        job = self._change(lease.job_id, partial(job_states.begun, worker=worker), lease)
+        return None if job.state.ended else job
+
+    def report(self, lease: Lease, update: dict[str, Any]) -> bool:
+        """Updates fields of the leased job and emits `progress`; False where it has ended, so that its worker stops."""
+
+        def progress(job: Job) -> tuple[str, dict[str, Any]]:
+            return "progress", job.model_dump(mode="json", include=job.progress_event)
+
+        change = partial(job_states.reported, update=update)
+        return not self._change(lease.job_id, change, lease, progress).state.ended
+
+    def emit(self, lease: Lease, event: str, data: dict[str, Any]) -> None:
+        """Adds an event to the leased job's stream, unless it has ended."""
+        self._change(lease.job_id, lambda job: None if job.state.ended else job, lease, lambda _: (event, data))
+
+    def finish(self, lease: Lease, state: JobState, reason: str, **update: Any) -> Job:
+        """Ends the leased job. If it was cancelled meanwhile it stays so, but shows what it produced."""
+        return self._change(
+            lease.job_id, partial(job_states.finished, state=state, reason=reason, update=update), lease
+        )
+
+    def record_failure(self, lease: Lease, reason: str) -> Job:
+        """Requeues the leased job after an error, or fails it after too many."""
+        step = JobFolder(self.store, lease.job_id).checkpoint_step()
+        return self._change(lease.job_id, partial(job_states.with_error, checkpoint_step=step, reason=reason), lease)
+
+    def record_lost_worker(self, job_id: str) -> Job:
+        """Requeues a running job that no worker holds, or fails it after too many lost workers."""
+        step = JobFolder(self.store, job_id).checkpoint_step()
+
+        def change(job: Job) -> Job | None:
+            if self.redis.exists(keys.job_lease(job_id)):
+                return None
+            return job_states.without_worker(job, step)
+
+        return self._change(job_id, change)
+
+    def catch_up(self) -> None:
+        """Brings to Redis what it lacks: after a restart it may have lost its last second."""
+        self._restore.catch_up()
+
+    def _kind_of(self, job_id: str) -> JobKind:
+        """The kind of the jobs with such ids. Raises UnknownJob."""
+        kind = self._by_prefix.get(job_id.partition("-")[0])
+        if kind is None:
+            raise UnknownJob(f"there is no job '{job_id}', and no kind of job whose ids begin like this")
+        return kind
+
+    def _parse(self, job_id: str, raw: bytes | str) -> Job:
+        """A stored record. Raises UnknownJob; ValueError for one that cannot be read."""
+        return self._kind_of(job_id).record.model_validate_json(raw)
+
+    def _change(self, job_id: str, change: Change, lease: Lease | None = None, event: Event | None = None) -> Job:
+        """Applies a change to the newest record and emits its events, all in one transaction.
+
+        A change of state is made durable before this returns. Raises LeaseLost where the lease is no longer held.
+        """
+        with self.redis.pipeline() as pipe:
+            while True:
+                pipe.watch(keys.job(job_id), *([lease.key] if lease else []))
+                if lease and pipe.get(lease.key) != lease.token.encode():
+                    lease.renew()  # it may merely have expired while Redis was away
+                raw = pipe.get(keys.job(job_id))
+                before = self._parse(job_id, raw) if raw else self.get(job_id)
+                after = change(before)
+                if after is None:
+                    return before
+                pipe.multi()
+                self._put(pipe, before, after)
+                if event:
+                    emit(pipe, job_id, *event(after))
+                if after.state is not before.state:
+                    emit(pipe, job_id, "state", {"state": after.state, "reason": after.transitions[-1].reason})
+                try:
+                    pipe.execute()
+                except WatchError:
+                    continue
+                break
+        if after.state is not before.state:
+            try:
+                self._persist(after)
+            except OSError as error:  # Redis has it; a full disk must not keep a job from ending
+                log.error("cannot write the record of %s to the artifact store: %s", job_id, error)
+        return after
+
+    def _put(self, pipe: Pipeline, before: Job | None, after: Job) -> None:
+        """Writes the record and its place in the index. A job that left the queue has no outstanding segment."""
+        kind = self.kinds[after.kind]
+        pipe.set(keys.job(after.id), after.model_dump_json())
+        if before is None or before.state is not after.state:
+            if before:
+                pipe.zrem(keys.jobs_in(kind.index, before.state), after.id)
+            pipe.zadd(keys.jobs_in(kind.index, after.state), {after.id: 0})
+            if after.state is not JobState.QUEUED:
+                pipe.zrem(keys.outstanding_segments(kind.queue), after.id)
+
+    def _persist(self, job: Job) -> None:
+        """Writes the record to the artifact store, unless a later change of state stands there already."""
+        folder = JobFolder(self.store, job.id)
+        with self.store.locked(folder.path):
+            if folder.record.exists():
+                stored = self.store.read_json(folder.record)
+                if len(stored["transitions"]) > len(job.transitions):
+                    return
+            self.store.write_bytes(folder.record, job.model_dump_json(indent=1).encode())

@@ -1,0 +1,77 @@
+"""Fills Redis with the job records of the artifact store, after Redis was wiped or restarted."""
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import WatchError
+
+from flawsmith.core.domain.jobs import Job
+from flawsmith.core.live import keys
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.job_folder import JobFolder
+
+log = logging.getLogger(__name__)
+
+
+class JobRestore:
+    """Puts every record into Redis that is missing there, or older there, than in the artifact store.
+
+    Args:
+        parse: reads a stored record.
+        put: queues the commands that write a record in place of another one.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        store: ArtifactStore,
+        parse: Callable[[str, bytes | str], Job],
+        put: Callable[[Pipeline, Job | None, Job], None],
+    ) -> None:
+        self.redis, self.store = redis, store
+        self._parse, self._put = parse, put
+        self.pending = False  # the artifact store has a job that could not be put into Redis
+
+    def ensure(self) -> None:
+        """Restores the records if Redis was wiped."""
+        if not self.redis.exists(keys.JOBS_RESTORED):
+            self._restore()
+
+    def catch_up(self) -> None:
+        """Restores the records if Redis was restarted, which may have cost it its last second."""
+        if self.pending or self.redis.get(keys.JOBS_RESTORED) != self._server_run_id():
+            self._restore()
+
+    def _restore(self) -> None:
+        server_run_id, folder = self._server_run_id(), self.store.path("jobs")
+        for entry in os.scandir(folder) if folder.exists() else []:
+            record = JobFolder(self.store, entry.name).record
+            if record.exists():
+                try:
+                    self._restore_one(self._parse(entry.name, record.read_bytes()))
+                except (OSError, ValueError, KeyError) as error:  # the others must not be missing with it
+                    log.error("cannot read the record of %s: %s", entry.name, error)
+        self.redis.set(keys.JOBS_RESTORED, server_run_id)
+        self.pending = False
+
+    def _restore_one(self, job: Job) -> None:
+        with self.redis.pipeline() as pipe:
+            while True:
+                pipe.watch(keys.job(job.id))
+                raw = pipe.get(keys.job(job.id))
+                before = self._parse(job.id, raw) if raw else None
+                if before and len(before.transitions) >= len(job.transitions):
+                    return
+                pipe.multi()
+                self._put(pipe, before, job)
+                with suppress(WatchError):  # another process wrote the record, perhaps an older one
+                    pipe.execute()
+                    return
+
+    def _server_run_id(self) -> bytes:
+        """Names the server's process: another process may have lost what this one was given."""
+        return str(self.redis.info("server")["run_id"]).encode()

@@ -1,0 +1,36 @@
+"""A job's folder in the artifact store: its record, claims, checkpoints and sample grids."""
+
+from pathlib import Path
+
+from flawsmith.core.store.artifacts import ArtifactStore
+
+
+class JobFolder:
+    """Where the files of one job are. A checkpoint is a folder named by its step, with a ``checkpoint.json``."""
+
+    def __init__(self, store: ArtifactStore, job_id: str) -> None:
+        self.path = store.path("jobs", job_id)
+        self.record = self.path / "record.json"
+        self.claims = self.path / "claims"
+        self.checkpoints = self.path / "checkpoints"
+        self.samples = self.path / "samples"
+
+    def checkpoint(self, step: int) -> Path:
+        """The folder of a step's checkpoint."""
+        return self.checkpoints / f"{step:09d}"
+
+    def checkpoint_cards(self) -> list[Path]:
+        """The ``checkpoint.json`` of every checkpoint, newest first."""
+        return sorted(self.checkpoints.glob("*/checkpoint.json"), reverse=True)
+
+    def checkpoint_step(self) -> int:
+        """The step of the newest checkpoint; 0 without one."""
+        return max((int(card.parent.name) for card in self.checkpoint_cards()), default=0)
+
+    def sample(self, step: int) -> Path:
+        """Where the sample grid of a step is, if there is one."""
+        return self.samples / f"{step:09d}.png"
+
+    def latest_sample(self) -> Path | None:
+        """The newest sample grid."""
+        return max(self.samples.glob("[0-9]*.png"), default=None)

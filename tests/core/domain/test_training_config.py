@@ -1,0 +1,122 @@
+"""What a request leaves open is filled in from its dataset; a stored configuration becomes a trainer's."""
+
+from typing import Any
+
+import pytest
+
+from flawsmith.core.domain.presets.registry import UnknownPreset
+from flawsmith.core.domain.records import Dataset, SizeRange, now
+from flawsmith.core.domain.training_config import WrongConfig, resolve, trainer_config
+from flawsmith.core.domain.training_request import TrainingRequest
+
+# Stored by commit b2444ae.
+JOB = {
+    "resolution": 32,
+    "channels": 1,
+    "classes": ["dents", "scratches"],
+    "seed": 3,
+    "epochs": None,
+    "steps_per_epoch": 3,
+    "total_steps": 500,
+    "priority": 0,
+    "max_seconds": None,
+    "patience": None,
+    "deterministic": False,
+    "init_from": None,
+}
+FEWSHOT = {
+    "latent_size": 4,
+    "generator_width": 1,
+    "discriminator_width": 2,
+    "learning_rate": 0.0004,
+    "gradient_penalty": 1.0,
+    "average_images": 10000,
+    "augment_probability": 0.7,
+    "augment_shift": 0.125,
+    "augment_brightness": 0.2,
+    "augment_contrast": 0.25,
+    "horizontal_flip": None,
+    "vertical_flip": None,
+    "transposition": None,
+    "batch_size": 4,
+    "cuda_graph": False,
+}
+DCGAN = {
+    "latent_size": 4,
+    "generator_depth": 1,
+    "discriminator_depth": 1,
+    "generator_learning_rate": 0.0001,
+    "discriminator_learning_rate": 0.0004,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "batch_size": 4,
+    "precision": "float32",
+}
+
+
+def dataset(photographs: int, types: int = 1) -> Dataset:
+    return Dataset(
+        id="ds-1",
+        name="steel",
+        digest="",
+        image_count=photographs,
+        classes={f"type-{number}": photographs // types for number in range(types)},
+        size=SizeRange(min=(64, 64), max=(64, 64)),
+        mode="L",
+        rejected=[],
+        created_at=now(),
+    )
+
+
+def resolved(of: Dataset, **body: Any) -> dict[str, Any]:
+    return resolve(TrainingRequest(dataset="steel", model="m", **body), of)
+
+
+@pytest.mark.parametrize(("photographs", "penalty"), [(20, 1.0), (400, 0.5), (2000, 0.2)])
+def test_the_more_photographs_the_weaker_the_default_penalty(photographs: int, penalty: float) -> None:
+    assert resolved(dataset(photographs))["gradient_penalty"] == penalty
+
+
+def test_a_requested_penalty_is_used() -> None:
+    assert resolved(dataset(400), overrides={"gradient_penalty": 3.0})["gradient_penalty"] == 3.0
+
+
+@pytest.mark.parametrize(("types", "steps"), [(1, 6000), (2, 8000), (4, 12000)])
+def test_fewshot_trains_a_third_longer_for_each_further_type(types: int, steps: int) -> None:
+    config = resolved(dataset(400, types))
+    assert (config["total_steps"], config["epochs"]) == (steps, None)
+
+
+def test_dcgan_trains_for_a_number_of_epochs() -> None:
+    config = resolved(dataset(300), preset="dcgan")
+    assert (config["epochs"], config["steps_per_epoch"], config["total_steps"]) == (128, 25, 3200)
+
+
+@pytest.mark.parametrize(("length", "steps"), [({"epochs": 2}, 50), ({"steps": 7}, 7)])
+def test_a_requested_length_is_used(length: dict[str, int], steps: int) -> None:
+    assert resolved(dataset(300), preset="dcgan", **length)["total_steps"] == steps
+
+
+def test_a_configuration_of_an_earlier_release_is_read_and_left_as_it_is() -> None:
+    stored = {**JOB, **FEWSHOT}
+    config = trainer_config("fewshot", stored)
+    assert config["ema_half_life_images"] == 10000
+    assert "average_images" in stored
+    assert config.keys() == resolved(dataset(20)).keys() - JOB.keys() | {"resolution", "channels", "seed"}
+
+
+def test_a_dcgan_configuration_from_before_precision_could_be_chosen_means_float32() -> None:
+    stored = {name: value for name, value in {**JOB, **DCGAN}.items() if name != "precision"}
+    assert trainer_config("dcgan", stored) == trainer_config("dcgan", {**JOB, **DCGAN})
+
+
+def test_a_missing_or_unknown_field_is_named() -> None:
+    with pytest.raises(WrongConfig, match="lacks: beta1"):
+        trainer_config("dcgan", {name: value for name, value in {**JOB, **DCGAN}.items() if name != "beta1"})
+    with pytest.raises(WrongConfig, match="does not know fields of the configuration: bta1"):
+        trainer_config("dcgan", {**JOB, **DCGAN, "bta1": 0.5})
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownPreset, match="unknown preset 'stylegan'; the presets are: dcgan, fewshot"):
+        trainer_config("stylegan", JOB)

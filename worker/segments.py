@@ -1,0 +1,117 @@
+"""The Celery task that runs one segment of a job of any kind: acquire, open, advance, and enqueue the next segment."""
+
+import logging
+import time
+
+from kombu.exceptions import OperationalError
+from prometheus_client import Counter
+from redis.exceptions import RedisError
+
+from flawsmith.core.domain.jobs import Job, JobState, load_object
+from flawsmith.core.job_kinds import job_kinds
+from flawsmith.core.live.leases import Lease, LeaseLost
+from flawsmith.core.live.task_queues import RUN_SEGMENT, worker_name
+from flawsmith.core.logs import request_id as current_request_id
+from flawsmith.core.store.artifacts import ClaimLost
+from flawsmith.core.store.job_folder import JobFolder
+from flawsmith.worker.celery import app, device, quick_services, services, stopping
+from flawsmith.worker.executor import Executor, Segment, Work
+from flawsmith.worker.failures import reason_for
+from flawsmith.worker.segment_loop import advance_until
+
+log = logging.getLogger(__name__)
+
+SEGMENTS = Counter("flawsmith_segments_total", "Segments of jobs by outcome", ["outcome"])
+
+_QUEUES = {kind.name: kind.queue for kind in job_kinds()}
+_EXECUTORS: dict[str, Executor] = {kind.name: load_object(kind.executor)() for kind in job_kinds()}
+_open: Work | None = None  # the work of the last segment: several segments in a row on one worker load it once
+
+
+@app.task(name=RUN_SEGMENT)
+def run_segment(job_id: str, token: str, request_id: str) -> None:
+    """Runs a job for at most FLAWSMITH_SEGMENT_SECONDS. A second delivery of the same message does nothing."""
+    current_request_id.set(request_id)
+    try:
+        job, next_token = _run(job_id, token)
+        if next_token:
+            services().queues.send_segment(job, request_id, next_token)
+    except (LeaseLost, ClaimLost) as error:
+        log.warning("%s; leaving it", error)
+        SEGMENTS.labels("lease_lost").inc()
+    except (RedisError, OperationalError) as error:
+        log.warning("job %s: Redis is away (%s); the job continues from its checkpoint", job_id, error)
+        SEGMENTS.labels("redis_away").inc()
+
+
+def _run(job_id: str, token: str) -> tuple[Job, str | None]:
+    """The job after its segment, and the token of the next segment, if there is to be one."""
+    jobs, queues = quick_services().jobs, services().queues
+    with jobs.lease(job_id) as lease:
+        job = jobs.get(job_id)
+        if lease is None:
+            log.info("job %s: another worker has its lease", job_id)
+            return job, None
+        if not queues.redeem_segment(job, token):
+            log.info("job %s: a later segment was sent; this message does nothing", job_id)
+            return job, None
+        begun = jobs.begin(lease, worker_name(_QUEUES[job.kind]))
+        if begun is None:
+            return job, None
+        try:
+            _advance(begun, lease)
+        except (LeaseLost, ClaimLost, RedisError):
+            raise
+        except Exception as error:  # of any kind: the job must not hang
+            return _record_failure(begun, lease, error), None
+        job = jobs.get(job_id)
+        return job, None if job.state.ended else queues.issue_segment(job)
+
+
+def _advance(job: Job, lease: Lease) -> None:
+    """Runs the segment; finishes the job where it is over."""
+    jobs, store = quick_services().jobs, services().store
+    segment = Segment(lease, lease.claim(store, JobFolder(store, job.id).claims), jobs)
+    work = _open_work(job)
+    log.info("job %s: claim %s, from step %d", job.id, segment.claim.folder.name, work.step)
+    end = time.monotonic() + services().settings.segment_seconds
+    with work.active():
+        wanted = advance_until(end, stopping, work, segment, quick_services().history)
+    _keep_open(work)
+    if not (work.over and wanted):
+        SEGMENTS.labels("passed_on").inc()
+        return
+    result = work.finish(segment)
+    ended = jobs.finish(lease, JobState.SUCCEEDED, result.reason, **result.fields)
+    _keep_open(None)
+    log.info("job %s %s: %s", job.id, ended.state, result.reason)
+    SEGMENTS.labels("succeeded").inc()
+
+
+def _open_work(job: Job) -> Work:
+    """The job at its newest checkpoint: still open from the last segment where that is the newest, else loaded."""
+    newest = JobFolder(services().store, job.id).checkpoint_step()
+    if _open and _open.job.id == job.id and _open.saved_step == _open.step == newest:
+        _open.job = job
+        return _open
+    _keep_open(None)
+    return _EXECUTORS[job.kind].open(job)
+
+
+def _keep_open(work: Work | None) -> None:
+    global _open
+    _open = work
+
+
+def _record_failure(job: Job, lease: Lease, error: Exception) -> Job:
+    """Records why the attempt failed. If the job may be tried again, the reaper sends its next segment in seconds."""
+    _keep_open(None)
+    jobs, lasting = quick_services().jobs, isinstance(error, _EXECUTORS[job.kind].lasting)
+    reason = str(error) if lasting else reason_for(error, job, services().store, device())
+    if lasting:
+        log.error("job %s: %s", job.id, reason)
+        SEGMENTS.labels("failed").inc()
+        return jobs.finish(lease, JobState.FAILED, reason, error=reason)
+    log.exception("job %s: %s", job.id, reason)
+    SEGMENTS.labels("error").inc()
+    return jobs.record_failure(lease, reason)
