@@ -1,19 +1,21 @@
-"""What it costs to train in segments: the same job in many short ones and in one, in turn, on one worker.
+"""Measures the cost of training in segments: the same job in many short segments and in one, alternately.
 
     python -m benchmarks.segments [--segment-seconds 5] [--steps 1500] [--pairs 5]
 
-Prints each run's seconds from its first turn to its end, the medians, and the cost of one more segment.
+Prints the seconds of each job from its first segment to its end, the median ratio, and the cost of one segment.
 """
 
 import argparse
 import statistics
 import tempfile
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
-from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
+from benchmarks.local_service import LocalService, local_service, wait_until
+from benchmarks.noise_photographs import noise_archive
 
-DEFAULT_SEGMENT = 60.0  # seconds, of the setting
+DEFAULT_SEGMENT = 60.0  # seconds, the default of FLAWSMITH_SEGMENT_SECONDS
 NETWORKS = {"generator_depth": 16, "discriminator_depth": 32, "batch_size": 12}
 
 
@@ -23,20 +25,17 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=1500)
     options.add_argument("--pairs", type=int, default=5)
     given = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    lengths = {"segments": given.segment_seconds, "one loop": 1e6}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         services = {
-            "segments": start_service(Path(folder) / "segments", segment_seconds=str(given.segment_seconds)),
-            "one loop": start_service(Path(folder) / "loop", segment_seconds="1000000"),
+            name: running.enter_context(local_service(Path(folder) / name, threads="1", segment_seconds=str(seconds)))
+            for name, seconds in lengths.items()
         }
-        try:
-            _compare(services, given.steps, given.pairs, given.segment_seconds)
-        finally:
-            for service in services.values():
-                stop_service(service)
+        _compare(services, given.steps, given.pairs, given.segment_seconds)
 
 
-def _compare(services: dict[str, Service], steps: int, pairs: int, segment_seconds: float) -> None:
-    photographs = zipped({f"{number}.png": photograph(number, side=64) for number in range(300)})
+def _compare(services: dict[str, LocalService], steps: int, pairs: int, segment_seconds: float) -> None:
+    photographs = noise_archive(300, side=64)
     for service in services.values():
         service.upload("set", photographs)
     seconds: dict[str, list[float]] = {name: [] for name in services}
@@ -56,7 +55,7 @@ def _compare(services: dict[str, Service], steps: int, pairs: int, segment_secon
     )
 
 
-def _trained(service: Service, model: str, steps: int) -> float:
+def _trained(service: LocalService, model: str, steps: int) -> float:
     recipe = {"preset": "dcgan", "resolution": 64, "overrides": NETWORKS}
     body = {"dataset": "set", "model": model, "steps": steps, **recipe}
     job = service.client.post("/training-jobs", json=body).raise_for_status().json()["id"]
@@ -65,7 +64,7 @@ def _trained(service: Service, model: str, steps: int) -> float:
         record = service.client.get(f"/training-jobs/{job}").json()
         return record if record["state"] == "succeeded" else None
 
-    record = until(ended, 3600, f"{job} succeeds")
+    record = wait_until(ended, 3600, f"{job} succeeds")
     begun, over = (datetime.fromisoformat(record[name]) for name in ("started_at", "finished_at"))
     return (over - begun).total_seconds()
 

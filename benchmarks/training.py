@@ -1,10 +1,10 @@
-"""How many photographs a second are trained on, beside what the machine's arithmetic allows.
+"""Measures how many photographs per second are trained on, and compares that with the machine's arithmetic limit.
 
     python -m benchmarks.training [--resolution 64] [--rounds 5] [--threads 2] [--device cpu]
 
-In each round every contender has its turn: the article's own loop, the preset `dcgan` (the same mathematics) in float32
-and in bfloat16, and the preset `fewshot`. The limit is what a large matrix product reaches in the same run, in the same
-precision, divided by the multiplications that a step of the contender takes.
+Each round measures every contender: the article's own loop, the preset `dcgan` (the same mathematics) in float32 and in
+bfloat16, and the preset `fewshot`. The limit is the rate of operations of a large matrix product, measured in the same
+run and precision, divided by the operations of one training step.
 """
 
 import argparse
@@ -27,20 +27,20 @@ from flawsmith.models.presets.dcgan.trainer import DcganConfig
 from flawsmith.models.presets.registry import build_trainer
 
 PHOTOGRAPHS = 300
-PRODUCT = 2048  # side of the matrices
+PRODUCT = 2048  # rows and columns of the matrices
 WARM_STEPS = 3
 
 
 @dataclass
 class Contender:
-    """Something that trains a batch at each call."""
+    """A trainer; each call of ``step`` trains on one batch."""
 
     step: Callable[[], Any]
     batch: int
     precision: str
-    finish: Callable[[], None]  # waits for what the device is still at
+    finish: Callable[[], None]  # waits until the device has finished
     rates: list[float] = field(default_factory=list)
-    flops: float = 0.0  # of an image
+    flops: float = 0.0  # floating-point operations of one image
 
     def measure(self, seconds: float) -> None:
         self.finish()
@@ -56,7 +56,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--resolution", type=int, default=64)
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--seconds", type=float, default=5.0, help="of a turn")
+    options.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--device", default="cpu")
     options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="of dcgan")
@@ -130,16 +130,16 @@ def _config(preset: str, resolution: int, overrides: dict[str, Any]) -> dict[str
 
 
 def _product_rate(precision: torch.dtype, device: torch.device, seconds: float) -> float:
-    """Operations a second, a multiplication and an addition being two."""
+    """Floating-point operations per second of a matrix product; a multiplication and an addition count as two."""
     left, right = (torch.randn(PRODUCT, PRODUCT, device=device).to(precision) for _ in range(2))
     begun, products = time.perf_counter(), 0
-    while (taken := time.perf_counter() - begun) < seconds:
+    while (elapsed := time.perf_counter() - begun) < seconds:
         product = left @ right
         products += 1
         if device.type == "cuda":
             torch.cuda.synchronize()
     del product
-    return 2 * PRODUCT**3 * products / taken
+    return 2 * PRODUCT**3 * products / elapsed
 
 
 def _print(contenders: dict[str, Contender], products: dict[str, float]) -> None:

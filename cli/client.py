@@ -6,7 +6,7 @@ from flawsmith.core.settings import get_settings
 
 
 class Refused(Exception):
-    """The service answered with a problem; the message is its detail."""
+    """The service answered with an error; the message is the detail of the problem."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -14,7 +14,7 @@ class Refused(Exception):
 
 
 def connect(url: str = "") -> httpx.Client:
-    """A client of the service at ``url``, or of this machine's; with the first of FLAWSMITH_API_KEYS, where set."""
+    """A client of the service at ``url``, by default on this machine. It sends the first key of FLAWSMITH_API_KEYS."""
     settings = get_settings()
     key = next(iter(settings.keys), None)
     return httpx.Client(

@@ -1,4 +1,4 @@
-"""`flawsmith demo`: the whole way once, from an archive of photographs to synthetic images in a folder."""
+"""`flawsmith demo`: trains on an archive of photographs and writes synthetic images into a folder."""
 
 import io
 import json
@@ -21,25 +21,30 @@ from flawsmith.core.store.images import contact_sheet
 
 MODEL = "demo"
 IMAGES = 64
-COLUMNS = 8  # of each kind, on the sheet
+COLUMNS = 8  # on the sheet, of real and of synthetic images each
 START_SECONDS = 60.0
-TRAINING_SECONDS = 150.0
-# The default preset, with half its channels: in so short a time more steps are worth more than wider networks.
+# The default preset with half its channels: in a short training, more steps help more than wider networks.
 JOB = {
     "model": MODEL,
-    "max_seconds": TRAINING_SECONDS,
     "overrides": {"generator_width": 8, "discriminator_width": 16},
 }
 
 
-def run_demo(data: Path | None, out: Path, keep: bool) -> int:
-    """Starts what does not run yet, trains, makes images; returns the exit status."""
+def run_demo(data: Path | None, out: Path, keep: bool, seconds: float) -> int:
+    """Starts a service unless one runs, trains, and makes images; returns the exit status.
+
+    Args:
+        data: an archive of photographs; None for the demonstration set.
+        out: folder for the images.
+        keep: whether a service that was started here goes on running.
+        seconds: of training.
+    """
     client = connect()
     service = None
     try:
         service = _start_service(client)
         dataset = _upload(client, data)
-        if not _train(client, dataset):
+        if not _train(client, dataset, seconds):
             return 1
         _make_images(client, dataset, out)
     except (Refused, httpx.TransportError, OSError) as error:
@@ -49,12 +54,12 @@ def run_demo(data: Path | None, out: Path, keep: bool) -> int:
         if service and not keep:
             service.terminate()
             service.wait()
-    _tell(client, service, out, keep)
+    _print_next_steps(client, service, out, keep)
     return 0
 
 
 def _start_service(client: httpx.Client) -> subprocess.Popen[bytes] | None:
-    """A service of this machine that is ready: the one that runs already (None), or a new one."""
+    """Starts a service and waits until it is ready; returns None if one is running already."""
     if _ready(client):
         print(f"using the service that runs at {client.base_url}")
         return None
@@ -74,7 +79,7 @@ def _start_service(client: httpx.Client) -> subprocess.Popen[bytes] | None:
     while not _ready(client):
         if service.poll() is not None or time.monotonic() > deadline:
             service.terminate()
-            raise OSError(f"the service did not come up; {log} says why: {log.read_text()[-300:]}")
+            raise OSError(f"the service did not start; {log} says why: {log.read_text()[-300:]}")
         time.sleep(0.2)
     return service
 
@@ -104,14 +109,16 @@ def _upload(client: httpx.Client, data: Path | None) -> dict[str, Any]:
     return dataset
 
 
-def _train(client: httpx.Client, dataset: dict[str, Any]) -> bool:
-    job = client.post("/training-jobs", json={"dataset": dataset["id"], **JOB}).json()
-    print(f"training job {job['id']}: {TRAINING_SECONDS:g} s of training")
+def _train(client: httpx.Client, dataset: dict[str, Any], seconds: float) -> bool:
+    """Trains a version; returns whether the job succeeded."""
+    body = {"dataset": dataset["id"], "max_seconds": seconds, **JOB}
+    job = client.post("/training-jobs", json=body).json()
+    print(f"training job {job['id']}: {seconds:g} s of training")
     return bool(watch_job(client, job["id"])["state"] == "succeeded")
 
 
 def _make_images(client: httpx.Client, dataset: dict[str, Any], out: Path) -> None:
-    """Fills ``out`` with new images, a folder a defect type, and the sheet of real beside synthetic."""
+    """Fills ``out`` with new images, a folder for each defect type, and a sheet with real beside synthetic images."""
     out.mkdir(parents=True, exist_ok=True)
     answer = client.post("/generate", json={"model": MODEL, "count": IMAGES}, headers={"Accept": "application/zip"})
     rows: dict[str, list[Image.Image]] = {}
@@ -123,11 +130,11 @@ def _make_images(client: httpx.Client, dataset: dict[str, Any], out: Path) -> No
     (out / "real.png").write_bytes(client.get(f"/datasets/{dataset['id']}/preview.png").content)
     synthetic = {f"{name} (synthetic)": rows[name][:COLUMNS] for name in sorted(rows)}
     real = Image.open(out / "real.png")
-    _beside(real, contact_sheet(synthetic)).save(out / "sheet.png")
+    _side_by_side(real, contact_sheet(synthetic)).save(out / "sheet.png")
 
 
-def _beside(real: Image.Image, synthetic: Image.Image) -> Image.Image:
-    """Two contact sheets side by side; the left one has more columns, and is cut to the right one's width."""
+def _side_by_side(real: Image.Image, synthetic: Image.Image) -> Image.Image:
+    """Two contact sheets side by side. The left one has more columns and is cropped to the width of the right one."""
     gap = 16
     sheet = Image.new(real.mode, (2 * synthetic.width + gap, max(real.height, synthetic.height)))
     sheet.paste(real.crop((0, 0, synthetic.width, real.height)), (0, 0))
@@ -135,7 +142,7 @@ def _beside(real: Image.Image, synthetic: Image.Image) -> Image.Image:
     return sheet
 
 
-def _tell(client: httpx.Client, service: subprocess.Popen[bytes] | None, out: Path, keep: bool) -> None:
+def _print_next_steps(client: httpx.Client, service: subprocess.Popen[bytes] | None, out: Path, keep: bool) -> None:
     print(f"\n{IMAGES} synthetic images in {out}/; real beside synthetic: {out}/sheet.png")
     if not keep:
         return

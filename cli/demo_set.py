@@ -1,4 +1,4 @@
-"""The demonstration's own photographs: brushed steel with three kinds of defects, drawn from a seed."""
+"""The demonstration set: procedural pictures of brushed steel with three types of defects."""
 
 import zipfile
 from collections.abc import Callable
@@ -10,33 +10,35 @@ from PIL import Image, ImageFilter
 
 from flawsmith.core.store.images import encode_png
 
-Field = npt.NDArray[np.float32]  # (side, side), gray levels relative to the steel's
+Field = npt.NDArray[np.float32]  # (side, side), gray levels relative to those of the steel
 
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same seed is the same file
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # a constant time, so that the same seed gives the same file
 
 
 def write_demo_set(path: Path, *, per_type: int = 100, side: int = 96, seed: int = 0) -> None:
     """Writes a zip with a folder for each of `DEFECT_TYPES`; the same arguments write the same bytes.
 
     Args:
-        path: the zip, replaced if it is there.
+        path: the zip; an existing file is replaced.
         per_type: pictures in each folder.
-        side: of a picture, in pixels.
-        seed: of all that is random.
+        side: width and height of a picture, in pixels.
+        seed: of the random numbers.
     """
     with zipfile.ZipFile(path, "w") as archive:
         for index, defect_type in enumerate(DEFECT_TYPES):
             random = np.random.default_rng([seed, index])
             for number in range(1, per_type + 1):
                 name = f"{defect_type}/{defect_type}_{number:03d}.png"
-                archive.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), encode_png(draw(defect_type, random, side)))
+                archive.writestr(
+                    zipfile.ZipInfo(name, _ZIP_EPOCH), encode_png(render_picture(defect_type, random, side))
+                )
 
 
-def draw(defect_type: str, random: np.random.Generator, side: int = 96) -> Image.Image:
-    """One picture of mode L, side x side pixels.
+def render_picture(defect_type: str, random: np.random.Generator, side: int = 96) -> Image.Image:
+    """One picture of mode L with side x side pixels.
 
     Raises:
-        KeyError: a type that is not one of `DEFECT_TYPES`.
+        KeyError: the type is not one of `DEFECT_TYPES`.
     """
     defect = _DEFECTS[defect_type](random, side)
     steel = _brushed_steel(random, side) + defect
@@ -44,7 +46,7 @@ def draw(defect_type: str, random: np.random.Generator, side: int = 96) -> Image
 
 
 def _brushed_steel(random: np.random.Generator, side: int) -> Field:
-    """Grain along the rows, under light that falls off to one side."""
+    """Grain along the rows, lit from one side."""
     rows = np.arange(side, dtype=np.float32)[:, None] / side - 0.5
     columns = np.arange(side, dtype=np.float32)[None, :] / side - 0.5
     light = random.normal(128, 7) + random.normal(0, 10) * rows + random.normal(0, 10) * columns
@@ -54,7 +56,7 @@ def _brushed_steel(random: np.random.Generator, side: int) -> Field:
 
 
 def _noise(random: np.random.Generator, side: int, radius_x: float, radius_y: float) -> Field:
-    """Smooth noise of mean 0 and deviation 1, correlated over these many pixels."""
+    """Smooth noise with mean 0 and standard deviation 1, correlated over the radii (in pixels)."""
     pad = int(2 * radius_x) + 2
     white = Image.fromarray(
         random.normal(0, 40, (side + 2 * pad, side + 2 * pad)).clip(-127, 127).astype(np.int8) + 127
@@ -65,7 +67,7 @@ def _noise(random: np.random.Generator, side: int, radius_x: float, radius_y: fl
 
 
 def _scratches(random: np.random.Generator, side: int) -> Field:
-    """One to three bright lines across the grain, tapered, each with a dark edge."""
+    """One to three bright, tapered lines across the grain, each with a dark edge."""
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)
     field = np.zeros((side, side), np.float32)
     for _ in range(random.integers(1, 4)):
@@ -94,7 +96,7 @@ def _blotches(random: np.random.Generator, side: int) -> Field:
 
 
 def _pits(random: np.random.Generator, side: int) -> Field:
-    """A cluster of small dark holes, each with a bright rim on the side away from the light."""
+    """A cluster of small dark holes, each with a bright rim on the unlit side."""
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)
     centre = random.uniform(0.3, 0.7, 2) * side
     field = np.zeros((side, side), np.float32)

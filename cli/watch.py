@@ -1,4 +1,4 @@
-"""A training job in the terminal: a progress bar with rate and time left, losses, state."""
+"""Shows a training job in the terminal: a progress bar with state, rate, time left and losses."""
 
 import time
 from typing import Any
@@ -10,16 +10,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from flawsmith.cli.client import Refused
 
 POLL_SECONDS = 0.5
-PATIENCE_SECONDS = 120.0  # for a service that is being restarted
+MAX_SILENCE_SECONDS = 120.0  # of a service that is being restarted
 ENDED = ("succeeded", "failed", "cancelled")
 
 
 def watch_job(client: httpx.Client, job_id: str) -> dict[str, Any]:
-    """Draws the job until it ends; returns its last record. Outlasts a restart of the service.
+    """Shows the job until it ends; returns its last record. A restart of the service does not end it.
 
     Raises:
-        Refused: there is no such job, or the key may not see it.
-        httpx.TransportError: the service was away for longer than `PATIENCE_SECONDS`.
+        Refused: there is no such job, or the key's scope does not allow to see it.
+        httpx.TransportError: the service did not answer for `MAX_SILENCE_SECONDS`.
     """
     console = Console()
     columns = [
@@ -31,17 +31,17 @@ def watch_job(client: httpx.Client, job_id: str) -> dict[str, Any]:
     ]
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("queued", total=None, rate="", losses="")
-        heard = time.monotonic()
+        answered = time.monotonic()
         while True:
             try:
                 job = client.get(f"/training-jobs/{job_id}").json()
             except (httpx.TransportError, Refused) as error:
-                away = not isinstance(error, Refused) or error.status >= 500
-                if not away or time.monotonic() - heard > PATIENCE_SECONDS:
+                temporary = not isinstance(error, Refused) or error.status >= 500
+                if not temporary or time.monotonic() - answered > MAX_SILENCE_SECONDS:
                     raise
                 bar.update(task, description="no answer")
             else:
-                heard = time.monotonic()
+                answered = time.monotonic()
                 _show(bar, task, job)
                 if job["state"] in ENDED:
                     break
@@ -64,7 +64,7 @@ def _show(bar: Progress, task: TaskID, job: dict[str, Any]) -> None:
 
 def _outcome(job: dict[str, Any]) -> str:
     if job["produced"]:
-        early = {"max_seconds": "; its max_seconds were over", "patience": "; it no longer became better"}
+        early = {"max_seconds": "; stopped after max_seconds", "patience": "; stopped, as it no longer improved"}
         return str(job["produced"]) + early.get(job["stop_reason"], "")
     return str(job["error"] or job["id"])
 
@@ -79,5 +79,5 @@ def _rate(progress: dict[str, Any]) -> str:
 
 
 def _losses(losses: dict[str, float]) -> str:
-    """As short as the field writes them: D for the discriminator's, G for the generator's."""
+    """The losses in short: D for the discriminator, G for the generator."""
     return " ".join(f"{name[0].upper()} {losses[name]:.2f}" for name in losses if name.endswith("_loss"))

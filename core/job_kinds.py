@@ -22,8 +22,8 @@ def job_kinds() -> tuple[JobKind, ...]:
         ImportError: a module of FLAWSMITH_JOB_KINDS cannot be imported.
     """
     own = [f"{included.__name__}.{module.name}" for module in iter_modules(included.__path__)]
-    others = [name.strip() for name in get_settings().job_kinds.split(",") if name.strip()]
-    kinds: tuple[JobKind, ...] = tuple(import_module(name).KIND for name in [*own, *others])
+    names = [*own, *get_settings().job_kind_modules]
+    kinds: tuple[JobKind, ...] = tuple(import_module(name).KIND for name in names)
     for attribute in ("name", "id_prefix", "path"):
         values = [getattr(kind, attribute) for kind in kinds]
         if repeated := {value for value in values if values.count(value) > 1}:

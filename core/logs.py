@@ -1,4 +1,4 @@
-"""One form of log line for every process; each carries the id of the request that it serves."""
+"""One log format for every process. Each line carries the id of the request that it belongs to."""
 
 import logging
 import re
@@ -14,15 +14,15 @@ _ACCEPTABLE = re.compile(r"[A-Za-z0-9_.:/+=-]{1,128}")
 
 
 def acceptable_request_id(value: str) -> bool:
-    """Whether a caller's request id can stand in a header and in a log line as it is."""
+    """Whether a caller's request id is safe in a header and in a log line."""
     return _ACCEPTABLE.fullmatch(value) is not None
 
 
 def configure_logging(settings: Settings, part: str) -> None:
-    """Sends all log lines of this process to standard error, in UTC; ``part`` of the service stands in each."""
+    """Sends this process's log lines to standard error, with UTC times and the name of this part of the service."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_add_request_id)
-    # None of these stands in a line, and each costs something in every request.
+    # The format uses none of these, and each costs time in every request (see "Optimization" in the logging HOWTO).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     formatter = logging.Formatter(

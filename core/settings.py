@@ -1,5 +1,6 @@
-"""The one table of settings. Every name is an environment variable with the prefix ``FLAWSMITH_``."""
+"""All settings. Each is read from an environment variable: its name in capitals with the prefix ``FLAWSMITH_``."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,13 +14,13 @@ MIB = 1024 * 1024
 
 
 class Settings(BaseSettings):
-    """What a person who runs Flawsmith may set; the README's table is made from these lines."""
+    """The settings of a service, with their defaults. The documentation lists all of them; a test checks that."""
 
     model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore")
 
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the API listens on")
-    api_processes: int = Field(0, ge=0, description="processes of the API; 0: one for every four cores")
+    api_processes: int = Field(0, ge=0, description="processes of the API; 0: one per four cores")
     data_dir: Path = Field(Path("data"), description="folder of the artifact store and of the embedded Redis")
     redis_url: str | None = Field(
         None, description="broker and cache; unset: `flawsmith serve` starts the embedded server"
@@ -29,40 +30,44 @@ class Settings(BaseSettings):
         description="comma-separated `KEY:SCOPE` (generate < train < admin; metrics); a bare `KEY` is admin;"
         " unset: no keys, and loopback only",
     )
-    segment_seconds: float = Field(60.0, gt=0, description="longest time one training task runs, in seconds")
-    threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: one a core")
-    job_kinds: str = Field(
-        "", description="comma-separated modules with kinds of job from outside Flawsmith; each has a `KIND`"
-    )
-    device: str = Field("auto", description="`auto` (CUDA where there is one), `cpu` or `cuda:N`")
+    segment_seconds: float = Field(60.0, gt=0, description="longest time that one training task runs, in seconds")
+    threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: one per core")
+    device: str = Field("auto", description="`auto` (CUDA if there is a GPU), `cpu` or `cuda:N`")
     preset_packages: str = Field(
         "",
         description="comma-separated packages, each with one more preset: its module `preset` is loaded by the API and"
         " the workers, its module `builder` by the workers; both must be importable where they are loaded",
     )
+    job_kinds: str = Field(
+        "",
+        description="comma-separated modules, each with one more kind of job as its `KIND`; the API and the workers"
+        " load them",
+    )
     loaded_generators: int = Field(
-        8, ge=1, description="generators that a sampling worker keeps in memory; least recently used go first"
+        8, ge=1, description="generators that a sampling worker keeps in memory; it drops the least recently used"
     )
     max_images_per_request: int = Field(256, ge=1, description="largest `count` of POST /generate")
     max_waiting_images: int = Field(
-        4096, ge=1, description="images that may be asked for and not yet made; one caller may have half of them"
+        4096, ge=1, description="most images that may be requested and not yet made; one caller may have half of them"
     )
     caller_images_per_second: float = Field(
-        0.0, ge=0, description="images a second that one key, or address, may ask for on average; 0: no bound"
+        0.0, ge=0, description="images per second that one API key, or one address, may request on average; 0: no bound"
     )
-    stock_bytes: int = Field(256 * MIB, ge=0, description="ready images in Redis, all models pipeline, in bytes")
-    stock_bytes_per_model: int = Field(64 * MIB, ge=0, description="ready images of one model, in bytes")
-    cache_bytes: int = Field(64 * MIB, ge=0, description="images in Redis that were asked for by address, in bytes")
-    max_upload_bytes: int = Field(2048 * MIB, ge=1, description="largest upload, in bytes")
-    max_unpacked_bytes: int = Field(8192 * MIB, ge=1, description="largest unpacked archive, in bytes")
-    max_archive_entries: int = Field(50_000, ge=1, description="most entries of an archive, or files of an upload")
-    max_image_pixels: int = Field(50_000_000, ge=1, description="most pixels of one photograph")
+    stock_bytes: int = Field(
+        256 * MIB, ge=0, description="size of the image pool in Redis, all models together, in bytes"
+    )
+    stock_bytes_per_model: int = Field(64 * MIB, ge=0, description="size of the image pool of one model, in bytes")
+    cache_bytes: int = Field(64 * MIB, ge=0, description="size of the cache of images requested by seed, in bytes")
+    max_upload_bytes: int = Field(2048 * MIB, ge=1, description="largest size of an upload, in bytes")
+    max_unpacked_bytes: int = Field(8192 * MIB, ge=1, description="largest size of an unpacked archive, in bytes")
+    max_archive_entries: int = Field(50_000, ge=1, description="most entries in an archive, or files in an upload")
+    max_image_pixels: int = Field(50_000_000, ge=1, description="most pixels in a photograph")
     min_image_side: int = Field(16, ge=1, description="shortest side of a photograph, in pixels")
-    metrics_host: str = Field("127.0.0.1", description="address that a worker's own /metrics listens on")
+    metrics_host: str = Field("127.0.0.1", description="address that the /metrics of a worker listens on")
     metrics_port: int = Field(
-        0, ge=0, le=65535, description="port of a worker's own /metrics; 0: a free one, told in its log"
+        0, ge=0, le=65535, description="port of the /metrics of a worker; 0: a free port, which its log names"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
 
     @field_validator("data_dir")
     @classmethod
@@ -77,14 +82,14 @@ class Settings(BaseSettings):
 
     @field_validator("preset_packages")
     @classmethod
-    def _importable(cls, value: str) -> str:
-        for package in _listed(value):
-            try:
-                found = find_spec(f"{package}.preset")
-            except ImportError:  # of the package itself
-                found = None
-            if found is None:
-                raise ValueError(f"there is no module '{package}.preset'; is the package's folder in PYTHONPATH?")
+    def _presets_found(cls, value: str) -> str:
+        _check_modules(f"{package}.preset" for package in _listed(value))
+        return value
+
+    @field_validator("job_kinds")
+    @classmethod
+    def _kinds_found(cls, value: str) -> str:
+        _check_modules(_listed(value))
         return value
 
     @model_validator(mode="after")
@@ -95,7 +100,7 @@ class Settings(BaseSettings):
 
     @property
     def keys(self) -> dict[str, Scope]:
-        """API key -> its scope; empty where no keys are set."""
+        """Maps each API key to its scope; empty if no keys are set."""
         return parse_api_keys(self.api_keys)
 
     @property
@@ -103,14 +108,30 @@ class Settings(BaseSettings):
         """The names in ``preset_packages``."""
         return _listed(self.preset_packages)
 
+    @property
+    def job_kind_modules(self) -> list[str]:
+        """The names in ``job_kinds``."""
+        return _listed(self.job_kinds)
+
 
 def _listed(text: str) -> list[str]:
     """``"a, b"`` -> ``["a", "b"]``."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _check_modules(names: Iterable[str]) -> None:
+    """Raises ValueError for a module that cannot be found."""
+    for name in names:
+        try:
+            found = find_spec(name)
+        except ImportError:  # of its package
+            found = None
+        if found is None:
+            raise ValueError(f"there is no module '{name}'; is its folder in PYTHONPATH?")
+
+
 def parse_api_keys(text: str) -> dict[str, Scope]:
-    """``"a:train,b"`` -> ``{"a": "train", "b": "admin"}``.
+    """Parses API keys: ``"a:train,b"`` gives ``{"a": "train", "b": "admin"}``.
 
     Raises:
         ValueError: an unknown scope or an empty key.

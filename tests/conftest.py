@@ -1,4 +1,4 @@
-"""Real parts for the tests: services as `flawsmith serve` runs them, photographs as files."""
+"""Fixtures and helpers for all tests: running services, Redis, and files of photographs."""
 
 import io
 import os
@@ -30,7 +30,7 @@ SMALL_JOB = {
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Waits for a condition and gives its value; the test fails where it does not come true in time."""
+    """Waits until a condition is true and returns its value. Fails the test after ``seconds``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -44,7 +44,7 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
 
 
 def photograph(seed: int = 0, side: int = 40, format: str = "PNG", mode: str = "L") -> bytes:
-    """The file of a picture that no other seed gives."""
+    """The file of a picture of noise; each seed gives another picture."""
     random = np.random.default_rng(seed)
     shape = (side, side) if mode == "L" else (side, side, 3)
     buffer = io.BytesIO()
@@ -53,7 +53,7 @@ def photograph(seed: int = 0, side: int = 40, format: str = "PNG", mode: str = "
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
-    """A zip of these files."""
+    """A zip with these files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in files.items():
@@ -85,7 +85,7 @@ class Service:
         return self.client.get("/readyz").status_code == 200
 
     def pid(self, *part: str) -> int | None:
-        """The process of a part, such as ("worker", "train"), by its command line."""
+        """The process of a part of the service, such as ("worker", "train"); None if it is not running."""
         for process in self.descendants():
             words = _command_line(process)
             if words[-len(part) :] == list(part) or (part == ("redis",) and words and "valkey" in words[0]):
@@ -93,16 +93,19 @@ class Service:
         return None
 
     def descendants(self) -> list[int]:
+        """The processes that `flawsmith serve` supervises."""
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         return [int(pid) for children in tasks for pid in children.read_text().split()]
 
     def train(self, dataset: str, model: str, **body: Any) -> dict[str, Any]:
-        """Submits a small job and waits for its end."""
+        """Submits `SMALL_JOB`, with changes, and waits for its end; returns the record of the job."""
         answer = self.client.post("/training-jobs", json={"dataset": dataset, "model": model, **SMALL_JOB, **body})
         assert answer.status_code == 202, answer.text
         return self.ended(answer.json()["id"])
 
     def ended(self, job: str) -> dict[str, Any]:
+        """Waits until the job ends; returns its record."""
+
         def over() -> dict[str, Any] | None:
             record = self.client.get(f"/training-jobs/{job}").json()
             return record if record["state"] in ("succeeded", "failed", "cancelled") else None
@@ -111,11 +114,11 @@ class Service:
 
     @property
     def redis(self) -> redis.Redis:
-        """A client of its embedded server."""
+        """A client of the embedded Redis server."""
         return redis.Redis(unix_socket_path=str(self.data_dir / "redis" / "redis.sock"))
 
-    def in_hand(self, job: str) -> bool:
-        """Whether a worker holds the job's lease."""
+    def has_lease(self, job: str) -> bool:
+        """Whether a worker holds the lease of the job."""
         return bool(self.redis.exists(keys.job_lease(job)))
 
     def upload(self, name: str, archive: bytes) -> httpx.Response:
@@ -130,7 +133,12 @@ def _command_line(pid: int) -> list[str]:
 
 
 def start_service(data_dir: Path, **settings: str) -> Service:
-    """Starts a service and waits until it is ready."""
+    """Starts `flawsmith serve` on a free port and waits until it is ready.
+
+    Args:
+        data_dir: its data folder, made if it is missing.
+        settings: further settings by their names without the prefix, such as ``segment_seconds="1"``.
+    """
     port = free_port()
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "serve.log"
@@ -139,7 +147,7 @@ def start_service(data_dir: Path, **settings: str) -> Service:
         "FLAWSMITH_PORT": str(port),
         "FLAWSMITH_DATA_DIR": str(data_dir),
         "FLAWSMITH_THREADS": "1",
-        "FLAWSMITH_DEVICE": "cpu",  # what is promised to the byte is promised of the CPU
+        "FLAWSMITH_DEVICE": "cpu",  # tests compare bytes, which only the CPU promises
         **{f"FLAWSMITH_{name.upper()}": value for name, value in settings.items()},
     }
     command = [Path(sys.executable).with_name("flawsmith"), "serve"]
@@ -165,7 +173,7 @@ def stop_service(service: Service) -> None:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for all tests that leave it as it was, but for datasets, jobs and models of names of their own."""
+    """The shared service, for tests that use names of their own for datasets and models and leave it working."""
     running = start_service(tmp_path_factory.mktemp("service"))
     yield running
     stop_service(running)
@@ -173,7 +181,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def trained(service: Service) -> dict[str, Any]:
-    """The model `two-types` of the session's service: its job's record."""
+    """The model `two-types` of the shared service; the value is the record of its training job."""
     files = {f"{kind}/{i}.png": photograph(10 * i + len(kind)) for kind in ("dents", "scratches") for i in range(5)}
     assert service.upload("two-types", zipped(files)).status_code == 201
     job = service.train("two-types", "two-types")
@@ -183,7 +191,7 @@ def trained(service: Service) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An embedded server alone; gives its data folder."""
+    """An embedded Redis server without a service; the value is its data folder."""
     data_dir = tmp_path_factory.mktemp("redis")
     process = subprocess.Popen(
         [sys.executable, "-m", "flawsmith.cli.main", "redis"], env={**os.environ, "FLAWSMITH_DATA_DIR": str(data_dir)}
@@ -196,7 +204,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def empty_redis(redis_server: Path) -> Iterator[redis.Redis]:
-    """A client of the embedded server, emptied."""
+    """A client of that server, which is empty."""
     with redis.Redis(unix_socket_path=str(redis_server / "redis" / "redis.sock")) as client:
         client.flushall()
         yield client

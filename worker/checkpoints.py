@@ -19,7 +19,8 @@ from flawsmith.core.domain.earlier_releases import (
     SIGNALS,
     renamed,
 )
-from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore, Claim
+from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
+from flawsmith.core.store.claims import Claim
 
 log = logging.getLogger(__name__)
 

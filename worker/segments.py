@@ -12,7 +12,7 @@ from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.live.leases import Lease, LeaseLost
 from flawsmith.core.live.task_queues import RUN_SEGMENT, worker_name
 from flawsmith.core.logs import request_id as current_request_id
-from flawsmith.core.store.artifacts import ClaimLost
+from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.worker.celery import app, device, quick_services, services, stopping
 from flawsmith.worker.executor import Executor, Segment, Work

@@ -15,7 +15,7 @@ from flawsmith.core.domain.jobs import Job
 from flawsmith.core.domain.presets.registry import UnknownPreset
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.domain.training_config import WrongConfig
-from flawsmith.core.store.artifacts import Claim
+from flawsmith.core.store.claims import Claim
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.images import encode_png, grid
 from flawsmith.core.store.job_folder import JobFolder

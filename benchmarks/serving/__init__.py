@@ -1,1 +1,1 @@
-"""Serving measured: speed beside peers and limits, load beyond capacity, long lists, and long use with kills in it."""
+"""Benchmarks of serving: comparison with peers and limits, overload, long lists, and long use with killed processes."""

@@ -1,8 +1,8 @@
-"""Everything that is measured of serving, into one page: `make bench`.
+"""Runs all benchmarks of serving and writes one page: `make bench`.
 
     python -m benchmarks.serving [--peers-python .venv-peers/bin/python]
 
-The comparison writes docs/benchmarks.md; what the other commands print is added to it. About half an hour.
+The comparison writes docs/benchmarks.md; the output of the other commands is appended. It takes about half an hour.
 """
 
 import argparse
@@ -16,14 +16,14 @@ OTHERS = {
     "Ten times the capacity": "overload",
     "Long lists": "catalogue",
     "Two sampling workers": "workers",
-    "What an image costs each part": "costs",
+    "What one image costs each part": "costs",
     "100,000 images and three kills": "soak",
 }
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--peers-python", help="of the peers' environment")
+    options.add_argument("--peers-python", help="interpreter of the peers' environment")
     given = options.parse_args()
     peers = ["--peers-python", given.peers_python] if given.peers_python else []
     failed = _run("compare", *peers, quiet=False)[0]
@@ -31,13 +31,13 @@ def main() -> None:
         status, printed = _run(command)
         failed |= status
         with PAGE.open("a") as page:
-            page.write(f"\n## {title}\n\n`python -m benchmarks.serving.{command}` printed:\n\n```\n{printed}```\n")
+            page.write(f"\n## {title}\n\nOutput of `python -m benchmarks.serving.{command}`:\n\n```\n{printed}```\n")
         print(printed, flush=True)
     sys.exit(failed)
 
 
 def _run(command: str, *words: str, quiet: bool = True) -> tuple[int, str]:
-    """Exit status and, where it is to be kept quiet, what was printed."""
+    """Runs a command; returns its exit status and, if ``quiet``, its output instead of showing it."""
     output = subprocess.PIPE if quiet else None
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.serving.{command}", *words], stdout=output, text=True, cwd=ROOT, check=False

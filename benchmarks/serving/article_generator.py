@@ -1,4 +1,4 @@
-"""The article's generator as a published version, without a training: random weights whose batch norms know them."""
+"""The article's generator as a published version without training: random weights with calibrated batch norms."""
 
 import json
 import secrets
@@ -23,7 +23,7 @@ CALIBRATION_BATCH = 16
 
 
 def article_config(**overrides: int) -> dict[str, Any]:
-    """The resolved configuration of a run on one type of gray photographs at the preset's defaults."""
+    """The configuration of a training on one type of gray photographs, with the defaults of the preset."""
     numbers = DcganOverrides(**{name: value for name, value in overrides.items() if name != "resolution"})
     return {
         "resolution": overrides.get("resolution", 128),
@@ -35,16 +35,16 @@ def article_config(**overrides: int) -> dict[str, Any]:
 
 
 def random_weights(config: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """An untrained generator's weights. Its running statistics are those of its own activations, as after a training:
+    """The weights of an untrained generator whose batch norms hold the statistics of its own activations.
 
-    with the initial ones, each layer would shrink the signal, and the images would be one gray that costs nothing to
-    encode.
+    With the initial statistics each layer would shrink the signal. The images would be one plain gray, which costs
+    nothing to encode.
     """
     torch.manual_seed(config["seed"])
     generator = build_generator("dcgan", config, len(config["classes"]))
     for module in generator.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None  # the plain mean of all passes
+            module.momentum = None  # the running statistics become the mean of all passes
     with torch.inference_mode():
         for _ in range(CALIBRATION_PASSES):
             latents = torch.randn(CALIBRATION_BATCH, config["latent_size"])
@@ -53,7 +53,7 @@ def random_weights(config: dict[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def save_weights(folder: Path, config: dict[str, Any]) -> Path:
-    """Makes weights once, for any number of `publish`."""
+    """Writes the weights into a file that `publish` can use any number of times."""
     path = folder / "generator.safetensors"
     save_file(random_weights(config), path)
     return path
@@ -65,10 +65,10 @@ def _qualified(weights: Path, config: str) -> Precision:
 
 
 def publish(data_dir: Path, model: str, weights: Path, config: dict[str, Any]) -> ModelVersion:
-    """Publishes the weights as the model's next version in a service's store."""
+    """Publishes the weights as the next version of the model in a service's store."""
     registry = Registry(ArtifactStore(data_dir / "artifacts"))
     with registry.store.staged() as staged:
-        # A link: ten thousand versions take the room of one. Published files are never written again.
+        # A hard link: ten thousand versions need the disk space of one. Published files never change.
         (staged / weights.name).hardlink_to(weights)
         return registry.publish(
             model,

@@ -1,9 +1,9 @@
-"""What long lists cost: POST /generate and every list call with few models, versions and jobs, and with very many.
+"""Measures POST /generate and every list call with few models, versions and jobs, and with very many.
 
     python -m benchmarks.serving.catalogue [--models 200] [--versions 50] [--jobs 10000]
 
-"Few" is one full page: 50 models of one version each and 50 finished jobs, so that a longer page is not taken for a
-slower call. Each figure is the median of some rounds' p50, one client, one call after the other.
+"Few" is one full page: 50 models with one version each and 50 finished jobs, so that pages have equal lengths. Each
+figure is the median of the p50 of several rounds, with one client that sends one request at a time.
 """
 
 import argparse
@@ -17,12 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from tests.conftest import Service, photograph, zipped
-
+from benchmarks.local_service import LocalService
+from benchmarks.noise_photographs import noise_archive
 from benchmarks.serving.article_generator import article_config, publish, save_weights
+from benchmarks.serving.flawsmith_service import flawsmith, one_image, url, wait_until_pool_is_full
 from benchmarks.serving.load import Load, run_apart
 from benchmarks.serving.machine import machine
-from benchmarks.serving.site import flawsmith, one_image, until_stock_is_full, url
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingProgress
 from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.live.connections import connect
@@ -33,10 +33,10 @@ from flawsmith.core.store.artifacts import ArtifactStore
 T = TypeVar("T")
 
 PAGE = 50  # items, by default
-MOST = 2.0  # times the p50 with few
-WRITERS = 8  # that wait for the disk at once
-LONGEST = 300.0  # seconds, for so many requests
-SMALL = {"resolution": 32, "generator_depth": 1, "latent_size": 1}  # of the generators that only fill the list
+MAX_RATIO = 2.0  # of the p50 with many to that with few
+WRITERS = 8  # threads that publish, as each waits for the disk
+MAX_SECONDS = 300.0  # of one measurement
+SMALL = {"resolution": 32, "generator_depth": 1, "latent_size": 1}  # generators that only make the list longer
 TOTAL_STEPS = 128
 
 
@@ -49,9 +49,9 @@ def main() -> None:
     options.add_argument("--requests", type=int, default=100, help="of each call in a round")
     given = options.parse_args()
     print(machine())
-    with tempfile.TemporaryDirectory() as folder, flawsmith(Path(folder) / "site") as service:
+    with tempfile.TemporaryDirectory() as folder, flawsmith(Path(folder) / "flawsmith") as service:
         catalogue = Catalogue(service, Path(folder))
-        service.upload("steel", zipped({f"{number}.png": photograph(number) for number in range(5)}))
+        service.upload("steel", noise_archive(5))
         catalogue.fill(PAGE, 1, PAGE)
         few = catalogue.measure(given.rounds, given.requests)
         catalogue.fill(given.models, given.versions, given.jobs)
@@ -59,13 +59,13 @@ def main() -> None:
     print(f"{'p50, ms':<40}{'few':>9}{'many':>9}{'times':>8}")
     for name, before in few.items():
         print(f"{name:<40}{1000 * before:9.2f}{1000 * many[name]:9.2f}{many[name] / before:8.2f}")
-    sys.exit(any(many[name] > MOST * before for name, before in few.items()))
+    sys.exit(any(many[name] > MAX_RATIO * before for name, before in few.items()))
 
 
 class Catalogue:
-    """A service whose lists grow."""
+    """Fills the lists of a service, and measures its calls."""
 
-    def __init__(self, service: Service, folder: Path) -> None:
+    def __init__(self, service: LocalService, folder: Path) -> None:
         self.service = service
         self.small = article_config(**SMALL)
         self.weights = save_weights(folder, self.small)
@@ -75,11 +75,11 @@ class Catalogue:
         self.models: list[str] = []
 
     def fill(self, models: int, versions: int, jobs: int) -> None:
-        """Publishes and finishes up to these numbers; every model gets one version at least."""
+        """Adds models, versions and finished jobs up to these numbers; every model gets at least one version."""
         begun = time.monotonic()
         self.models += [f"model-{number:04d}" for number in range(len(self.models), models)]
-        _at_once(lambda name: self._publish_up_to(name, versions), self.models)
-        _at_once(lambda number: self._finish(self.models[number % models]), range(self.finished, jobs))
+        _concurrently(lambda name: self._publish_up_to(name, versions), self.models)
+        _concurrently(lambda number: self._finish(self.models[number % models]), range(self.finished, jobs))
         self.finished = jobs
         print(
             f"{models} models, {models * versions} versions, {jobs} jobs: {time.monotonic() - begun:.0f} s", flush=True
@@ -106,10 +106,12 @@ class Catalogue:
             for name, load in self._calls().items():
                 if "generate" in name:
                     run_apart(replace(load, seconds=1.0))
-                    until_stock_is_full(self.service, self.models[0])
-                outcome = run_apart(replace(load, requests=requests, seconds=LONGEST))
+                    wait_until_pool_is_full(self.service, self.models[0])
+                outcome = run_apart(replace(load, requests=requests, seconds=MAX_SECONDS))
                 if outcome.answers() < requests:
-                    raise RuntimeError(f"{name}: {requests - outcome.answers()} of {requests} answers were not 200")
+                    raise RuntimeError(
+                        f"{name}: {requests - outcome.answers()} of {requests} answers did not have status 200"
+                    )
                 found.setdefault(name, []).append(outcome.latency(0.5))
         return {name: statistics.median(each) for name, each in found.items()}
 
@@ -126,7 +128,7 @@ class Catalogue:
         }
 
 
-def _at_once(work: Callable[[T], None], each: Iterable[T]) -> None:
+def _concurrently(work: Callable[[T], None], each: Iterable[T]) -> None:
     with ThreadPoolExecutor(WRITERS) as writers:
         list(writers.map(work, each))
 

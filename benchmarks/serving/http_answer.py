@@ -1,13 +1,13 @@
-"""Where an HTTP/1.1 answer ends, and the little of it that a load generator wants to know. Bodies are not kept."""
+"""Finds the end of an HTTP/1.1 answer, its status and one of its headers. Bodies are counted, not kept."""
 
 END_OF_HEAD = b"\r\n\r\n"
 
 
 class Answer:
-    """One answer at a time from a connection's bytes; `clear` before the next.
+    """Parses one answer at a time from the bytes of a connection; call `clear` before the next.
 
     Args:
-        tally: name of the header whose value is kept as ``tallied``.
+        tally: name of a header; its value becomes ``tallied``.
     """
 
     def __init__(self, tally: str = "") -> None:
@@ -18,15 +18,15 @@ class Answer:
     def clear(self) -> None:
         self.status, self.bytes, self.tallied = 0, 0, ""
         self._head, self._left, self._chunked = b"", 0, False
-        self._rest = b""  # of a chunked body: what was not yet understood
+        self._rest = b""  # of a chunked body: bytes that are not yet parsed
 
     @property
     def begun(self) -> bool:
-        """Whether any byte of it has come."""
+        """Whether any byte of it has arrived."""
         return self.bytes > 0
 
     def feed(self, data: bytes) -> bool:
-        """Takes the connection's next bytes; whether the answer is whole now."""
+        """Parses the next bytes of the connection; returns whether the answer is complete."""
         self.bytes += len(data)
         if self.status:
             return self._feed_body(data)
@@ -46,13 +46,13 @@ class Answer:
         if not self._chunked:
             self._left -= len(data)
             return self._left <= 0
-        if self._left > len(data):  # well inside a chunk: nothing to understand
+        if self._left > len(data):  # within a chunk: nothing to parse
             self._left -= len(data)
             return False
         return self._feed_chunks(data)
 
     def _feed_chunks(self, data: bytes) -> bool:
-        """Goes from chunk to chunk; ``_left`` is what is to come of the current one with its line end."""
+        """Parses chunk by chunk; ``_left`` is the rest of the current chunk with its line end, in bytes."""
         rest = self._rest + data
         while True:
             if self._left > len(rest):
@@ -67,7 +67,7 @@ class Answer:
                 return False
             size = int(rest[:line_end].split(b";")[0], 16)
             if size == 0:
-                # Trailers end with an empty line; none are sent, so it follows the last chunk's size.
+                # An empty line ends the trailers. There are none, so it follows the size of the last chunk.
                 self._rest = rest
                 return rest.endswith(END_OF_HEAD)
             rest = rest[line_end + 2 :]

@@ -1,9 +1,9 @@
-"""What the machine allows without HTTP: the generator alone, the encoder alone, and both on the same cores.
+"""Measures the limits of the machine without HTTP: the generator alone, the encoder alone, and both together.
 
     python -m benchmarks.serving.limits [--seconds 5]
 
-Network and encoder share the cores, so what an image costs adds up: 1 / (1 / generator + 1 / encoder), each at its rate
-with all cores. The generator's is the better of two: one pass on all cores, or a pass on each.
+Generator and encoder share the cores, so their times add up: the limit is 1 / (1 / generator + 1 / encoder), each rate
+measured on all cores. The generator's rate is the better of two: one pass on all cores, or one pass per core.
 """
 
 import argparse
@@ -17,37 +17,45 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.serving.site import MODEL
+from benchmarks.serving.flawsmith_service import MODEL
 
-TOGETHER, EACH, ENCODER_ONE, ENCODER, LIMIT, ENGINE = (
+if TYPE_CHECKING:
+    from flawsmith.core.domain.records import ModelVersion
+    from flawsmith.core.store.registry import Registry
+    from flawsmith.models.inference.session import InferenceSession
+
+ON_ALL, PER_CORE, ENCODER_ONE, ENCODER, LIMIT, ENGINE = (
     "generator alone, one pass on all cores",
-    "generator alone, a pass on each core",
+    "generator alone, one pass per core",
     "encoder alone, 1 thread",
     "encoder alone, all cores",
-    "limit of both",
+    "limit of generator and encoder",
     "the sampling engine",
 )
 
 
 def measure(data_dir: Path, seconds: float) -> dict[str, float]:
-    """Images a second of each, on the newest version of the model `m` in a service's store."""
+    """Images per second of each, for the newest version of the model `m` in a service's store."""
     cores = len(os.sched_getaffinity(0))
     forward, engine, encode = _parts(data_dir)
     rates = {
-        TOGETHER: _rate(forward, seconds),
-        EACH: _rate_side_by_side(forward, seconds, cores),
+        ON_ALL: _rate(forward, seconds),
+        PER_CORE: _rate_per_core(forward, seconds, cores),
         ENCODER_ONE: _rate(lambda: encode(1), seconds),
         ENCODER: _rate(lambda: encode(cores), seconds),
         ENGINE: _rate(engine, seconds),
     }
-    generator = max(rates[TOGETHER], rates[EACH])
+    generator = max(rates[ON_ALL], rates[PER_CORE])
     return rates | {LIMIT: 1 / (1 / generator + 1 / rates[ENCODER])}
 
 
 def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callable[[int], int]]:
-    """A pass of the network, of the whole engine, and of the encoder on so many threads; each gives its images."""
+    """A pass of the generator, a batch of the engine with encoding, and the encoder on a number of threads.
+
+    Each returns the number of images that it made.
+    """
     import torch
 
     from flawsmith.core.domain.addresses import Address
@@ -55,12 +63,12 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
     from flawsmith.core.store.artifacts import ArtifactStore
     from flawsmith.core.store.registry import Registry
     from flawsmith.worker.engine import Engine
-    from flawsmith.worker.engine import encode as encoded
+    from flawsmith.worker.engine import encode as encode_image
 
     registry = Registry(ArtifactStore(data_dir / "artifacts"))
     version = registry.resolve(MODEL)
     engine = Engine(registry, 1, torch.device("cpu"))
-    _, drawing = engine._ready(version.ref)
+    session = _session(registry, version, MICRO_BATCH)
     latents = torch.randn(MICRO_BATCH, version.config["latent_size"])
     type_index = torch.zeros(MICRO_BATCH, dtype=torch.int64)
     pools = {threads: ThreadPoolExecutor(threads) for threads in {1, len(os.sched_getaffinity(0))}}
@@ -71,31 +79,41 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
         addresses = [Address(version.classes[0], seed) for seed in range(start, start + MICRO_BATCH)]
         return list(zip(addresses, engine.draw(version.ref, addresses), strict=True))
 
-    pictures = [each for _ in range(4) for each in batch()]
-
-    def forward() -> int:
-        return len(drawing(latents, type_index))
+    images = [each for _ in range(4) for each in batch()]
 
     def whole() -> int:
-        return len([encoded(version.ref, *each) for each in batch()])
+        return len([encode_image(version.ref, *each) for each in batch()])
 
     def encode(threads: int) -> int:
-        return len(list(pools[threads].map(lambda each: encoded(version.ref, *each), pictures)))
+        return len(list(pools[threads].map(lambda each: encode_image(version.ref, *each), images)))
 
-    return forward, whole, encode
+    return lambda: len(session(latents, type_index)), whole, encode
+
+
+def _session(registry: "Registry", version: "ModelVersion", batch: int) -> "InferenceSession":
+    """The version's generator on the CPU, as a sampling worker on this machine loads it."""
+    import torch
+    from safetensors.torch import load_file
+
+    from flawsmith.models.inference.session import InferenceSession
+    from flawsmith.models.presets.registry import build_generator
+
+    generator = build_generator(version.preset, version.config, len(version.classes))
+    generator.load_state_dict(load_file(registry.weights(version.model, version.version)))
+    return InferenceSession(generator, generator.latent_size, batch, version.precision, torch.device("cpu"))
 
 
 def _rate(work: Callable[[], int], seconds: float) -> float:
-    """Images a second, after a fifth of the time to warm up."""
-    for stretch in (seconds / 5, seconds):
+    """Images per second, after a warm-up of a fifth of the time."""
+    for duration in (seconds / 5, seconds):
         images, begun = 0, time.monotonic()
-        while (taken := time.monotonic() - begun) < stretch:
+        while (elapsed := time.monotonic() - begun) < duration:
             images += work()
-    return images / taken
+    return images / elapsed
 
 
-def _rate_side_by_side(work: Callable[[], int], seconds: float, cores: int) -> float:
-    """Images a second of so many threads pipeline, each of which computes on one core."""
+def _rate_per_core(work: Callable[[], int], seconds: float, cores: int) -> float:
+    """Images per second of several threads together, each of which computes on one core."""
     from flawsmith.worker.intra_op_threads import set_intra_op_threads
 
     with ThreadPoolExecutor(cores, initializer=set_intra_op_threads, initargs=(1,)) as threads:
@@ -103,7 +121,7 @@ def _rate_side_by_side(work: Callable[[], int], seconds: float, cores: int) -> f
 
 
 def measure_apart(data_dir: Path, seconds: float) -> dict[str, float]:
-    """`measure` in a process of its own, as a sampling worker is one."""
+    """Runs `measure` in a process of its own, as a sampling worker is one."""
     words = ["--data-dir", str(data_dir), "--seconds", str(seconds), "--json"]
     command = [sys.executable, "-m", "benchmarks.serving.limits", *words]
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -112,11 +130,11 @@ def measure_apart(data_dir: Path, seconds: float) -> dict[str, float]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seconds", type=float, default=5.0, help="for each of the five measurements")
-    options.add_argument("--data-dir", type=Path, help="of a service that has a model `m`; default: a new one's")
+    options.add_argument("--seconds", type=float, default=5.0, help="of each of the five measurements")
+    options.add_argument("--data-dir", type=Path, help="of a service with a model `m`; default: a new one")
     options.add_argument("--json", action="store_true")
     given = options.parse_args()
-    # As the sampling worker has it; read once, when torch is loaded, which is why this file imports torch so late.
+    # As in the sampling worker. It is read once, when torch is loaded: so this file imports torch late.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if given.data_dir:
         rates = measure(given.data_dir, given.seconds)

@@ -1,33 +1,33 @@
-"""The comparison in Markdown."""
+"""Writes a comparison as Markdown."""
 
 from datetime import UTC, datetime
 
-from benchmarks.serving.demands import DEMANDS, Demand
 from benchmarks.serving.figures import Figures
 from benchmarks.serving.machine import machine
+from benchmarks.serving.requirements import REQUIREMENTS, Requirement
 
 VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
 
 def report(figures: Figures, command: str, rounds: int) -> str:
-    """The page: where it comes from, what must hold, and every figure."""
+    """The page: how it was made, the requirements, and every figure."""
     return "\n".join(
         [
             "# Benchmarks",
             "",
             f"`{command}` wrote this on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, on {machine()}.",
             "",
-            f"Medians of {rounds} rounds. In each, every contender had its turn; meanwhile the other peers were paused",
-            "and Flawsmith idled. Load generator and contender share the cores. All serve the same weights with the",
-            "same PNG setting.",
+            f"All values are medians of {rounds} rounds. Each round measured every contender once, while the other",
+            "peers were paused and Flawsmith was idle. The load generator and the contender shared the cores. All",
+            "contenders serve the same weights with the same PNG setting.",
             "",
-            "| what | must | measured | holds |",
+            "| measure | requirement | measured | met |",
             "|---|---|---|---|",
-            *(_demand_row(demand, figures) for demand in DEMANDS),
+            *(_requirement_row(each, figures) for each in REQUIREMENTS),
             "",
             "## All figures",
             "",
-            "The median, and the lowest and highest round.",
+            "Each cell has the median, and in brackets the lowest and the highest round.",
             "",
             "| figure | " + " | ".join(figures.contenders()) + " |",
             "|---|" + "---|" * len(figures.contenders()),
@@ -37,15 +37,15 @@ def report(figures: Figures, command: str, rounds: int) -> str:
     )
 
 
-def holding(figures: Figures) -> bool:
-    """Whether nothing that was measured fails."""
-    return all(demand.holds(figures) is not False for demand in DEMANDS)
+def requirements_met(figures: Figures) -> bool:
+    """Whether every requirement that was measured is met."""
+    return all(each.met(figures) is not False for each in REQUIREMENTS)
 
 
-def _demand_row(demand: Demand, figures: Figures) -> str:
-    verdict = demand.holds(figures)
-    value = "" if verdict is None else f"{_number(demand.value(figures))}{demand.unit}"
-    return f"| {demand.what} | {demand.words} | {value} | {VERDICTS[verdict]} |"
+def _requirement_row(requirement: Requirement, figures: Figures) -> str:
+    met = requirement.met(figures)
+    value = "" if met is None else f"{_number(requirement.value(figures))}{requirement.unit}"
+    return f"| {requirement.what} | {requirement.text} | {value} | {VERDICTS[met]} |"
 
 
 def _figure_row(name: str, figures: Figures) -> str:

@@ -1,10 +1,10 @@
-"""Long use with kills in it: no image is handed out twice, every address gives its bytes back, memory stays flat.
+"""Long use with killed processes: no image is given out twice, every address repeats its bytes, memory stays flat.
 
     python -m benchmarks.serving.soak [--images 100000] [--verify-all] [--without-kills]
 
-16 clients take unseeded images, one or 16 at a time, and try again where they are refused or cut off. At a quarter of
-the images the sampling worker is killed, at half the API, at three quarters Redis, each by SIGKILL. Afterwards images
-are asked back by their addresses, in runs of consecutive seeds and alone.
+16 clients request images without seeds, one or 16 at a time, and retry after refusals and broken connections. SIGKILL
+ends the sampling worker at a quarter of the images, the API at half, and Redis at three quarters. Afterwards images are
+requested again by their addresses, in runs of consecutive seeds and alone.
 """
 
 import argparse
@@ -27,25 +27,25 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import httpx
-from tests.conftest import Service, until
 
+from benchmarks.local_service import LocalService, wait_until
 from benchmarks.serving.article_generator import article_config, publish, save_weights
+from benchmarks.serving.flawsmith_service import MODEL, flawsmith
 from benchmarks.serving.machine import machine
 from benchmarks.serving.processes import resident_bytes
-from benchmarks.serving.site import MODEL, flawsmith
 from flawsmith.core.domain.addresses import Address
 
 CLIENTS = 16
 COUNTS = (1, 16)
-KILLS = {0.25: ("worker", "sample"), 0.5: ("api",), 0.75: ("redis",)}  # at which share of the images
-RUN = 64  # consecutive seeds that are asked back at once
-ALONE = 50  # images that are asked back by themselves
-LONGEST_REFUSAL = 120.0  # seconds in a row without an answer, after which the soak gives up
+KILLS = {0.25: ("worker", "sample"), 0.5: ("api",), 0.75: ("redis",)}  # by share of the images
+RUN = 64  # consecutive seeds that are verified in one request
+ALONE = 50  # images that are verified in a request of their own
+MAX_SECONDS_WITHOUT_IMAGE = 120.0  # of a client, before the soak gives up
 
 
 @dataclass
-class TakeResult:
-    """What all clients pipeline were handed: address -> SHA-256 of the PNG. Kept by several threads."""
+class ReceivedImages:
+    """The images that all clients together received: address -> SHA-256 of the PNG. Several threads add to it."""
 
     digests: dict[Address, str] = field(default_factory=dict)
     twice: list[Address] = field(default_factory=list)
@@ -58,7 +58,7 @@ class TakeResult:
             self.twice += [address for address, _ in digests if address in self.digests]
             self.digests |= dict(digests)
 
-    def refused(self, reason: str) -> None:
+    def add_refusal(self, reason: str) -> None:
         with self.lock:
             self.refusals[reason] += 1
 
@@ -66,62 +66,63 @@ class TakeResult:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--images", type=int, default=100_000)
-    options.add_argument("--verify", type=int, default=2_000, help="images that are asked back")
+    options.add_argument("--verify", type=int, default=2_000, help="images that are verified")
     options.add_argument("--verify-all", action="store_true")
-    options.add_argument("--without-kills", action="store_true", help="to see one process's memory from start to end")
-    options.add_argument("--resolution", type=int, default=128, help="of the images; less is quicker")
+    options.add_argument(
+        "--without-kills", action="store_true", help="to follow the memory of the same processes from start to end"
+    )
+    options.add_argument("--resolution", type=int, default=128, help="of the images; a smaller one is faster")
     given = options.parse_args()
     print(machine())
-    with tempfile.TemporaryDirectory() as folder, flawsmith(Path(folder) / "site") as service:
+    with tempfile.TemporaryDirectory() as folder, flawsmith(Path(folder) / "flawsmith") as service:
         config = article_config(resolution=given.resolution)
         publish(service.data_dir, MODEL, save_weights(Path(folder), config), config)
-        taken = _take(service, given.images, {} if given.without_kills else KILLS)
-        wrong, asked = _verify(service, taken, len(taken.digests) if given.verify_all else given.verify)
-    print(
-        f"{'holds' if not taken.twice else 'FAILS'}: {len(taken.digests)} images, {len(taken.twice)} seeds given twice"
-    )
-    print(f"{'holds' if not wrong else 'FAILS'}: {asked} asked back by address, {wrong} with other bytes")
-    sys.exit(bool(taken.twice or wrong))
+        received = _receive(service, given.images, {} if given.without_kills else KILLS)
+        wrong, requested = _verify(service, received, len(received.digests) if given.verify_all else given.verify)
+    images, twice = len(received.digests), len(received.twice)
+    print(f"{'holds' if not twice else 'FAILS'}: {images} images, {twice} seeds given out twice")
+    print(f"{'holds' if not wrong else 'FAILS'}: {requested} requested again by address, {wrong} with other bytes")
+    sys.exit(bool(received.twice or wrong))
 
 
-def _take(service: Service, images: int, kills: dict[float, tuple[str, ...]]) -> TakeResult:
-    """Has the clients take the images, and kills parts at their time."""
-    taken, begun = TakeResult(), time.monotonic()
+def _receive(service: LocalService, images: int, kills: dict[float, tuple[str, ...]]) -> ReceivedImages:
+    """Runs the clients until they have the images, and kills processes on the way."""
+    received, begun = ReceivedImages(), time.monotonic()
     with ThreadPoolExecutor(CLIENTS) as clients:
-        working = [clients.submit(_client, service, taken, images, number) for number in range(CLIENTS)]
+        working = [clients.submit(_client, service, received, images, number) for number in range(CLIENTS)]
         for share in sorted({0.01, 0.5, 1.0, *kills}):
-            while len(taken.digests) < share * images and not all(each.done() for each in working):
+            while len(received.digests) < share * images and not all(each.done() for each in working):
                 time.sleep(0.1)
-            _tell_memory(service, taken, time.monotonic() - begun)
+            _print_memory(service, received, time.monotonic() - begun)
             if share in kills:
                 _kill(service, kills[share])
         for each in working:
             each.result()
-    refusals = ", ".join(f"{reason} {count}x" for reason, count in sorted(taken.refusals.items())) or "nothing"
-    print(f"{len(taken.digests) / (time.monotonic() - begun):.1f} images/s; tried again after {refusals}", flush=True)
-    return taken
+    refusals = ", ".join(f"{reason} {count}x" for reason, count in sorted(received.refusals.items())) or "nothing"
+    print(f"{len(received.digests) / (time.monotonic() - begun):.1f} images/s; retried after {refusals}", flush=True)
+    return received
 
 
-def _client(service: Service, taken: TakeResult, images: int, number: int) -> None:
+def _client(service: LocalService, received: ReceivedImages, images: int, number: int) -> None:
     choose = random.Random(number)
     answered = time.monotonic()
     with httpx.Client(base_url=service.client.base_url, timeout=60) as client:
-        while len(taken.digests) < images:
+        while len(received.digests) < images:
             try:
-                taken.add(_images(client, {"model": MODEL, "count": choose.choice(COUNTS)}))
+                received.add(_images(client, {"model": MODEL, "count": choose.choice(COUNTS)}))
                 answered = time.monotonic()
             except httpx.HTTPStatusError as error:
-                taken.refused(str(error.response.status_code))
+                received.add_refusal(str(error.response.status_code))
                 time.sleep(min(1.0, float(error.response.headers.get("Retry-After", 0.2))))
             except httpx.TransportError as error:
-                taken.refused(type(error).__name__)
+                received.add_refusal(type(error).__name__)
                 time.sleep(0.2)
-            if time.monotonic() - answered > LONGEST_REFUSAL:
-                raise TimeoutError(f"client {number} got no image for {LONGEST_REFUSAL:g} s")
+            if time.monotonic() - answered > MAX_SECONDS_WITHOUT_IMAGE:
+                raise TimeoutError(f"client {number} got no image for {MAX_SECONDS_WITHOUT_IMAGE:g} s")
 
 
 def _images(client: httpx.Client, body: dict[str, str | int]) -> list[tuple[Address, bytes]]:
-    """Images with their addresses, one as a picture, several from a zip. Raises httpx.HTTPError."""
+    """Requests images, one as a PNG, several as a zip; returns them with their addresses. Raises httpx.HTTPError."""
     several = body["count"] != 1
     headers = {"Accept": "application/zip" if several else "image/png"}
     answer = client.post("/generate", json=body, headers=headers).raise_for_status()
@@ -133,44 +134,45 @@ def _images(client: httpx.Client, body: dict[str, str | int]) -> list[tuple[Addr
         return [(Address(each["defect_type"], each["seed"]), archive.read(each["file"])) for each in listed]
 
 
-def _tell_memory(service: Service, taken: TakeResult, seconds: float) -> None:
+def _print_memory(service: LocalService, received: ReceivedImages, seconds: float) -> None:
     def pids() -> tuple[int | None, int | None] | None:
         found = service.pid("api"), service.pid("redis")
         return found if all(found) else None
 
-    api, redis = until(pids, 60, "API and Redis live")
+    api, redis = wait_until(pids, 60, "API and Redis are running")
+    api_mib, redis_mib = resident_bytes(api) / 2**20, resident_bytes(redis) / 2**20
     print(
-        f"{seconds:7.0f} s, {len(taken.digests):7d} images: API (process {api}) {resident_bytes(api) / 2**20:.1f} MiB, "
-        f"Redis (process {redis}) {resident_bytes(redis) / 2**20:.1f} MiB",
+        f"{seconds:7.0f} s, {len(received.digests):7d} images: API (process {api}) {api_mib:.1f} MiB, "
+        f"Redis (process {redis}) {redis_mib:.1f} MiB",
         flush=True,
     )
 
 
-def _kill(service: Service, part: tuple[str, ...]) -> None:
+def _kill(service: LocalService, part: tuple[str, ...]) -> None:
     pid = service.pid(*part)
     assert pid is not None, part
     os.kill(pid, signal.SIGKILL)
     print(f"killed {' '.join(part)} (process {pid})", flush=True)
 
 
-def _verify(service: Service, taken: TakeResult, number: int) -> tuple[int, int]:
-    """Asks images back by their addresses; how many had other bytes, and how many were asked."""
-    runs = list(_runs(sorted(taken.digests, key=lambda each: (each.defect_type, each.seed))))
+def _verify(service: LocalService, received: ReceivedImages, number: int) -> tuple[int, int]:
+    """Requests images again by their addresses; returns how many had other bytes, and how many were requested."""
+    runs = list(_runs(sorted(received.digests, key=lambda each: (each.defect_type, each.seed))))
     random.Random(0).shuffle(runs)
-    wrong = asked = 0
-    until(service.ready, 60, "the service is ready again")
+    wrong = requested = 0
+    wait_until(service.ready, 60, "the service is ready again")
     with httpx.Client(base_url=service.client.base_url, timeout=60) as client:
         for index, run in enumerate(runs):
-            if asked >= number:
+            if requested >= number:
                 break
-            wrong += _differing(client, taken, run)
-            asked += len(run)
+            wrong += _differing(client, received, run)
+            requested += len(run)
             if index < ALONE:
-                wrong += _differing(client, taken, run[:1])
-    return wrong, asked
+                wrong += _differing(client, received, run[:1])
+    return wrong, requested
 
 
-def _differing(client: httpx.Client, taken: TakeResult, run: list[Address]) -> int:
+def _differing(client: httpx.Client, received: ReceivedImages, run: list[Address]) -> int:
     first = run[0]
     body: dict[str, str | int] = {
         "model": MODEL,
@@ -179,12 +181,12 @@ def _differing(client: httpx.Client, taken: TakeResult, run: list[Address]) -> i
         "defect_type": first.defect_type,
     }
     images = _images(client, body)
-    same = [taken.digests.get(address) == hashlib.sha256(image).hexdigest() for address, image in images]
+    same = [received.digests.get(address) == hashlib.sha256(image).hexdigest() for address, image in images]
     return len(run) - sum(same)
 
 
 def _runs(addresses: list[Address]) -> Iterator[list[Address]]:
-    """Sorted addresses in runs of consecutive seeds of one type, each of at most `RUN`."""
+    """Splits sorted addresses into runs of consecutive seeds of one type, at most `RUN` long."""
     run: list[Address] = []
     for address in addresses:
         if run and (address != Address(run[-1].defect_type, run[-1].seed + 1) or len(run) == RUN):

@@ -90,7 +90,7 @@ def without_worker(job: Job, checkpoint_step: int) -> Job | None:
         return _moved(job, JobState.QUEUED, reason, failures=failures)
     reason = (
         f"{reason}; {failures.lost_workers} workers in a row were lost since step {checkpoint_step}. Most lost workers "
-        f"were killed for want of memory: see the log of the machine, and {job.memory_advice}"
+        f"were killed because memory was short: see the log of the machine, and {job.memory_advice}"
     )
     return _moved(job, JobState.FAILED, reason, finished_at=now(), error=reason, failures=failures)
 

@@ -18,30 +18,30 @@ def _rfc3339(moment: datetime) -> str:
 
 
 Moment = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
-"""A time; in JSON, RFC 3339 in UTC with milliseconds."""
+"""A time. In JSON: RFC 3339, UTC, with milliseconds."""
 
 
 def now() -> datetime:
-    """The time in whole milliseconds, as records keep it."""
+    """The current time, in whole milliseconds as in JSON."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 class Record(BaseModel):
-    """A value that is replaced, never changed."""
+    """An immutable value: a change makes a new record."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class RejectedFile(Record):
-    """A file of an upload that cannot be used, and why."""
+    """A file of an upload that cannot be used, and the reason."""
 
     file: str
     reason: str
 
 
 class SizeRange(Record):
-    """Smallest and largest (width, height) of a dataset's images, each side by itself, in pixels."""
+    """Smallest and largest width and height of a dataset's images, in pixels; each side counts by itself."""
 
     min: tuple[int, int]
     max: tuple[int, int]
@@ -50,7 +50,7 @@ class SizeRange(Record):
 class Dataset(Record):
     """Photographs of one or several defect types, addressed by their content.
 
-    ``distinct`` counts, for each type, the different ones that show anything; ``warnings`` say what is odd about them.
+    ``distinct`` counts the different photographs of each type, without plain ones; ``warnings`` are the data warnings.
     """
 
     id: str
@@ -82,12 +82,13 @@ class Health(Record):
 
 
 class ModelVersion(Record):
-    """One published generator: what GET /models/{name}/versions/{v} shows, and its card in the store.
+    """A published generator: what GET /models/{name}/versions/{v} shows, and its card in the store.
 
-    ``step`` is the step of the training that it was taken from, ``distance`` its distance to the photographs,
-    ``health`` what was to be said of the run, ``analysis`` what it found out about the photographs and decided by it.
-    It draws in ``precision`` on the kind of device that this was ``qualified_on`` (such as ``cpu:avx512_bf16``), on any
-    other in float32; between the two, 256 of its images differed by one gray level at most.
+    ``step`` is the training step that the weights come from, ``distance`` their distance to the photographs, ``health``
+    the health of the training, ``analysis`` what the training found out about the photographs and used.
+    The generator samples in ``precision`` on the kind of device that it was ``qualified_on`` (such as
+    ``cpu:avx512_bf16``), and in float32 on every other kind. To qualify, 256 images in both precisions must differ by
+    at most one gray level.
     """
 
     model: str
@@ -114,7 +115,7 @@ class ModelVersion(Record):
 
 
 class Model(Record):
-    """A model: its versions, newest first, and the aliases that point at them."""
+    """A model: its versions, newest first, and the aliases that point to them."""
 
     name: str
     versions: list[int]
@@ -123,5 +124,5 @@ class Model(Record):
 
 
 def valid_name(text: str) -> bool:
-    """Whether a text can be a dataset's or a model's name."""
+    """Whether the text is valid as the name of a dataset or a model."""
     return re.fullmatch(NAME_PATTERN, text) is not None

@@ -1,7 +1,7 @@
 """The records of all jobs: in Redis for quick reading, and durably in the artifact store as of each change of state.
 
-A record, its place in the index by state and its events change in one transaction. Whoever changes a job as its worker
-must hold its lease at that moment.
+A record, its place in the index by state and its events change in one transaction, and a worker changes a job only
+while it holds the job's lease.
 """
 
 import logging

@@ -8,7 +8,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from flawsmith.core.live import keys
-from flawsmith.core.store.artifacts import ArtifactStore, Claim
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.claims import Claim
 
 LEASE_SECONDS = 6.0  # a lease that was not renewed for so long is lost
 RENEWALS = 4  # in that time: three may fail

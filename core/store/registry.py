@@ -12,8 +12,9 @@ from flawsmith.core.domain.records import NAME_PATTERN, Model, ModelVersion, now
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 
 CARDS_KEPT = 1000
-SETTLED_NANOSECONDS = 50_000_000  # a folder that changed later than so long ago may change again under the same stamp
-PRODUCTION = "production"  # the alias that a model's bare name means, where it is set
+# File systems keep times coarsely: a folder that changed within this time may change again without a new time stamp.
+SETTLED_NANOSECONDS = 50_000_000
+PRODUCTION = "production"  # if this alias is set, a model's bare name stands for it
 _Stamp = tuple[int, int, int, int]
 _REFERENCE = re.compile(NAME_PATTERN[:-1] + r"(?:@([A-Za-z0-9_.-]{1,64}))?$")
 
@@ -27,7 +28,7 @@ class VersionInUse(Exception):
 
 
 class Registry:
-    """All models. A version appears whole and never changes; the number of a deleted one is not used again."""
+    """All models. A version appears as a whole and never changes. Numbers of deleted versions are not used again."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self.store = store
@@ -35,10 +36,12 @@ class Registry:
         self._cards: OrderedDict[tuple[str, int], ModelVersion] = OrderedDict()
 
     def publish(self, model: str, staged: Path, **card: Any) -> ModelVersion:
-        """Makes a staged folder the model's next version, or gives the one that this job published before.
+        """Publishes a staged folder as the model's next version. A job publishes once: later calls return that version.
 
-        The folder holds ``generator.safetensors``, and whatever else belongs to the version. ``card`` holds the fields
-        of `ModelVersion` but for the version's number, the weights' digest and the time.
+        Args:
+            model: name of the model.
+            staged: holds ``generator.safetensors`` and other files of the version.
+            card: the fields of `ModelVersion` except the number, the digest of the weights and the time.
         """
         for version in self.versions(model):
             if version.training_job == card["training_job"]:
@@ -51,15 +54,15 @@ class Registry:
             (staged / "card.json").write_text(published.model_dump_json(indent=1))
             try:
                 self.store.publish(staged, self.folder(published))
-            except AlreadyPublished:  # another job took the number at the same moment
+            except AlreadyPublished:  # another job published under this number in the meantime
                 continue
             return published
 
     def resolve(self, reference: str) -> ModelVersion:
-        """``scratches``, ``scratches@2`` or ``scratches@production`` -> the version. Raises UnknownModel."""
+        """Finds the version for ``scratches``, ``scratches@2`` or ``scratches@production``. Raises UnknownModel."""
         match = _REFERENCE.match(reference)
         if not match:
-            raise UnknownModel(f"'{reference}' is no model; a reference is NAME, NAME@VERSION or NAME@ALIAS")
+            raise UnknownModel(f"'{reference}' is not a reference to a model; use NAME, NAME@VERSION or NAME@ALIAS")
         name, _, label = reference.partition("@")
         model = self.model(name)
         if label.isdecimal():
@@ -80,7 +83,7 @@ class Registry:
         return self._card(model.name, int(number))
 
     def versions(self, model: str) -> list[ModelVersion]:
-        """Newest first; none where the model is unknown."""
+        """Newest first; empty if the model is unknown."""
         return [self._card(model, number) for number in self._numbers(model)]
 
     def model(self, name: str) -> Model:
@@ -99,11 +102,11 @@ class Registry:
         return sorted(found, key=lambda model: (model.created_at, model.name), reverse=True)
 
     def weights(self, model: str, number: int) -> Path:
-        """The generator's safetensors file of a version that exists."""
+        """The safetensors file with the generator of an existing version."""
         return self._version_folder(model, number) / "generator.safetensors"
 
     def folder(self, version: ModelVersion) -> Path:
-        """Where the version's files are: the card, the generator, and the discriminator for training on."""
+        """The folder with the version's files: card, generator, and discriminator (to train on from it)."""
         return self._version_folder(version.model, version.version)
 
     def aliases(self, model: str) -> dict[str, int]:
@@ -111,14 +114,14 @@ class Registry:
         return self.store.read_json(path) if path.exists() else {}
 
     def set_alias(self, model: str, alias: str, number: int) -> Model:
-        """Raises UnknownModel where the model has no such version."""
+        """Raises UnknownModel if the model has no such version."""
         self.version(model, str(number))
         with self.store.locked(self._folder(model)):
             self.store.write_json(self._folder(model) / "aliases.json", {**self.aliases(model), alias: number})
         return self.model(model)
 
     def delete_alias(self, model: str, alias: str) -> None:
-        """Raises UnknownModel where there is no such alias."""
+        """Raises UnknownModel if there is no such alias."""
         self.model(model)
         with self.store.locked(self._folder(model)):
             aliases = self.aliases(model)
@@ -140,7 +143,7 @@ class Registry:
             self.store.delete(folder)
 
     def _model(self, name: str) -> Model | None:
-        """The model as its folder has it now; None where it has no version. What was read is kept by its stamp."""
+        """Reads the model; None if it has no version. Keeps what it read while the stamp stays the same."""
         stamp = self._stamp(name)
         if (kept := self._models.get(name)) and kept[0] == stamp:
             return kept[1]
@@ -156,10 +159,9 @@ class Registry:
         return model
 
     def _stamp(self, name: str) -> "_Stamp":
-        """Changes with the model's versions and aliases."""
-        folder = (
-            f"{self.store.root}/models/{name}"  # no Path: this is part of every request, and that five times dearer
-        )
+        """A value that changes with the model's versions and aliases: times and identities of their files."""
+        # Every request computes this. A string and os.stat take a fifth of the time that Path takes.
+        folder = f"{self.store.root}/models/{name}"
         try:
             versions = os.stat(f"{folder}/versions")  # noqa: PTH116
         except OSError:
@@ -171,7 +173,7 @@ class Registry:
         return (versions.st_mtime_ns, versions.st_nlink, aliases.st_ino, aliases.st_mtime_ns)
 
     def _card(self, model: str, number: int) -> ModelVersion:
-        """A version's card, which never changes; those read lately are kept."""
+        """A version's card. Cards never change; the last `CARDS_KEPT` are kept in memory."""
         key = (model, number)
         card = self._cards.get(key)
         if card is None:

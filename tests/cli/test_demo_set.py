@@ -1,4 +1,4 @@
-"""The drawn demonstration set."""
+"""The demonstration set."""
 
 import io
 import zipfile
@@ -10,7 +10,7 @@ from PIL import Image
 from flawsmith.cli.demo_set import DEFECT_TYPES, write_demo_set
 
 
-def test_the_same_seed_draws_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+def test_a_seed_decides_every_byte(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         write_demo_set(tmp_path / name, per_type=2, seed=seed)
     a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
@@ -18,7 +18,7 @@ def test_the_same_seed_draws_the_same_bytes_and_another_seed_others(tmp_path: Pa
 
 
 @pytest.mark.parametrize("side", [32, 96])
-def test_a_folder_a_type_holds_gray_pictures_of_the_asked_size(tmp_path: Path, side: int) -> None:
+def test_each_type_has_a_folder_of_gray_pictures_of_the_requested_size(tmp_path: Path, side: int) -> None:
     write_demo_set(tmp_path / "set.zip", per_type=3, side=side)
     with zipfile.ZipFile(tmp_path / "set.zip") as archive:
         folders = [name.split("/")[0] for name in archive.namelist()]

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from pydantic import ValidationError
 
 from flawsmith.core.domain.jobs import JobKind, load_object
 from flawsmith.core.job_kinds import AmbiguousKinds, job_kinds
-from flawsmith.core.settings import get_settings
+from flawsmith.core.settings import Settings, get_settings
 
 
 @pytest.fixture
@@ -29,6 +30,11 @@ def test_a_kind_that_cannot_be_told_from_another_is_refused(kinds_from: pytest.M
     kinds_from.setenv("FLAWSMITH_JOB_KINDS", "tests.counting.kind,tests.counting.kind")
     with pytest.raises(AmbiguousKinds, match="counting"):
         job_kinds()
+
+
+def test_a_module_that_is_not_there_is_refused_by_the_setting() -> None:
+    with pytest.raises(ValidationError, match=r"there is no module 'nowhere\.kind'"):
+        Settings(job_kinds="nowhere.kind")
 
 
 @pytest.mark.parametrize("kind", job_kinds(), ids=lambda kind: kind.name)

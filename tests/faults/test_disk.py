@@ -1,4 +1,4 @@
-"""A full disk, and damage on it."""
+"""Full disks and damaged files."""
 
 import shutil
 import subprocess
@@ -10,22 +10,23 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import until
-from tests.faults.conftest import Site, start_site
+from tests.faults.cluster import Cluster
+from tests.faults.conftest import PrintFigure, StartCluster
 
 DISK_BYTES = 64 * 1024 * 1024
-LEFT_BYTES = 32 * 1024  # less than a checkpoint, and than what readiness tries to write
+LEFT_BYTES = 32 * 1024  # less than a checkpoint, and than the probe of /readyz
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A data folder whose artifact store has a disk of its own."""
+def small_artifact_disk(tmp_path: Path) -> Iterator[Path]:
+    """A data folder whose artifact store is on a small disk."""
     with _mounted(tmp_path / "artifacts"):
         yield tmp_path
 
 
 @pytest.fixture
-def small_disk_for_all(tmp_path: Path) -> Iterator[Path]:
-    """A data folder that is a disk of its own: Redis writes there, too."""
+def small_data_disk(tmp_path: Path) -> Iterator[Path]:
+    """A data folder on a small disk, where Redis writes too."""
     with _mounted(tmp_path / "data"):
         yield tmp_path / "data"
 
@@ -41,6 +42,7 @@ def _mounted(folder: Path) -> Iterator[None]:
 
 
 def _fill(folder: Path) -> Path:
+    """Fills the disk up to `LEFT_BYTES`; returns the file to delete."""
     filler = folder / "filler"
     with filler.open("wb") as file:
         while (free := shutil.disk_usage(folder).free) > LEFT_BYTES:
@@ -49,46 +51,41 @@ def _fill(folder: Path) -> Path:
     return filler
 
 
-def test_a_full_disk_fails_the_job_in_words_and_resume_goes_on(
-    small_disk: Path, undisturbed: tuple[str, str], full: bool, tell: Callable[[str], None]
+def test_a_full_disk_fails_the_job_with_a_reason_and_it_can_be_resumed(
+    small_artifact_disk: Path, start_cluster: StartCluster, undisturbed: tuple[str, str], print_figure: PrintFigure
 ) -> None:
-    site = start_site(small_disk, full, workers=1)
-    try:
-        job = site.submit("disk-full")
-        site.saved(job, 2)
-        filler = _fill(small_disk / "artifacts")
-        failed = until(lambda: (record := site.job(job))["state"] == "failed" and record, 60, "the job fails")
-        tell(f"disk full: {failed['error']}")
-        assert "disk is full" in failed["error"]
-        assert "are missing" in failed["error"]
-        assert site.service.client.get("/readyz").json()["missing"] == ["artifact store"]
-        filler.unlink()
-        until(site.service.ready, 10, "the service is ready again")
-        assert site.service.client.post(f"/training-jobs/{job}/resume").status_code == 202
-        assert site.outcome(job) == undisturbed
-        assert "passed over" not in "".join(site.logs()), "a checkpoint was not whole"
-    finally:
-        site.stop()
+    cluster = start_cluster(small_artifact_disk, workers=1)
+    job = cluster.submit("disk-full")
+    cluster.wait_for_checkpoints(job, 2)
+    filler = _fill(small_artifact_disk / "artifacts")
+    failed = cluster.wait_for_end(job, 60)
+    print_figure(f"disk full: {failed['error']}")
+    assert failed["state"] == "failed"
+    assert "disk is full" in failed["error"]
+    assert "are missing" in failed["error"]
+    assert cluster.service.client.get("/readyz").json()["missing"] == ["artifact store"]
+    filler.unlink()
+    until(cluster.service.ready, 10, "the service is ready again")
+    cluster.resume(job)
+    assert cluster.outcome(job) == undisturbed
+    assert "passed over" not in "".join(cluster.logs()), "a checkpoint was incomplete"
 
 
-def test_a_disk_that_is_full_for_redis_as_well_costs_nothing_but_time(
-    small_disk_for_all: Path, undisturbed: tuple[str, str], full: bool, tell: Callable[[str], None]
+def test_a_disk_that_is_full_for_redis_too_only_delays_the_job(
+    small_data_disk: Path, start_cluster: StartCluster, undisturbed: tuple[str, str], print_figure: PrintFigure
 ) -> None:
-    site = start_site(small_disk_for_all, full, workers=1)
-    try:
-        job = site.submit("disk-full-for-all")
-        site.saved(job, 2)
-        filler = _fill(small_disk_for_all)
-        until(lambda: not site.service.ready(), 30, "the service says that it is not ready")
-        filler.unlink()
-        begun = time.monotonic()
-        until(site.service.ready, 30, "the service is ready again")
-        tell(f"disk full for Redis as well: ready {time.monotonic() - begun:.1f} s after there was room")
-        if site.job(job)["state"] == "failed":
-            assert site.service.client.post(f"/training-jobs/{job}/resume").status_code == 202
-        assert site.outcome(job) == undisturbed
-    finally:
-        site.stop()
+    cluster = start_cluster(small_data_disk, workers=1)
+    job = cluster.submit("disk-full-for-redis")
+    cluster.wait_for_checkpoints(job, 2)
+    filler = _fill(small_data_disk)
+    until(lambda: not cluster.service.ready(), 30, "the service reports that it is not ready")
+    filler.unlink()
+    begun = time.monotonic()
+    until(cluster.service.ready, 30, "the service is ready again")
+    print_figure(f"disk full for Redis too: ready {time.monotonic() - begun:.1f} s after there was space")
+    if cluster.job(job)["state"] == "failed":
+        cluster.resume(job)
+    assert cluster.outcome(job) == undisturbed
 
 
 def _flip_one_bit(file: Path) -> None:
@@ -105,22 +102,23 @@ def _empty(file: Path) -> None:
     file.write_bytes(b"")
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(site: Site, undisturbed: tuple[str, str]) -> None:
-    job = site.submit("damaged")
-    site.saved(job, 2)
+def test_a_job_resumes_from_the_checkpoint_before_a_damaged_one(cluster: Cluster, undisturbed: tuple[str, str]) -> None:
+    job = cluster.submit("damaged")
+    cluster.wait_for_checkpoints(job, 2)
     for damage in (_flip_one_bit, _truncate, _empty):
-        newest = _damage_newest(site, job, damage)
-        until(lambda newest=newest: site.checkpoints(job)[-1].name > newest, 60, "the job comes past the damage")
-    assert site.outcome(job) == undisturbed
+        damaged = _resume_with_damage(cluster, job, damage)
+        until(lambda name=damaged: cluster.checkpoints(job)[-1].name > name, 60, "the job passes the damaged step")
+    assert cluster.outcome(job) == undisturbed
 
 
-def _damage_newest(site: Site, job: str, damage: Callable[[Path], None]) -> str:
-    site.service.client.post(f"/training-jobs/{job}/cancel")
-    until(lambda: not site.service.in_hand(job), 10, "its worker leaves the job")
-    for pid in site.training_pids():  # what they keep in memory is whole
-        site.end(pid)
-    newest = site.checkpoints(job)[-1]
+def _resume_with_damage(cluster: Cluster, job: str, damage: Callable[[Path], None]) -> str:
+    """Cancels the job, damages its newest checkpoint, and resumes it; returns the name of that checkpoint."""
+    cluster.service.client.post(f"/training-jobs/{job}/cancel")
+    until(lambda: not cluster.service.has_lease(job), 10, "the worker stops training the job")
+    for pid in cluster.training_pids():  # workers keep the intact state in memory
+        cluster.end_worker(pid)
+    newest = cluster.checkpoints(job)[-1]
     damage(newest / "state.safetensors")
-    assert site.service.client.post(f"/training-jobs/{job}/resume").status_code == 202
-    until(lambda: f"checkpoint {newest.name} is passed over" in "".join(site.logs()), 30, "the damage is told of")
+    cluster.resume(job)
+    until(lambda: f"checkpoint {newest.name} is passed over" in "".join(cluster.logs()), 30, "the log names the damage")
     return newest.name

@@ -1,59 +1,59 @@
-"""kill -9 of the process that trains: the job goes on elsewhere, and ends as if nothing had happened."""
+"""Training workers that are killed or terminated: the job resumes in another worker with the same outcome."""
 
 import random
 import signal
 import statistics
 import time
-from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import until
-from tests.faults.conftest import Site, held_by_one_at_a_time
+from tests.faults.cluster import Cluster
+from tests.faults.conftest import PrintFigure
+from tests.faults.evidence import assert_one_writer_at_a_time
 
-JOBS, KILLS_IN_FULL = 3, 20
+JOBS, FULL_KILLS = 3, 20
 RESUMED_WITHIN = 15.0  # seconds
-GONE_WITHIN = 10.0  # seconds, of `docker stop`
-LONGEST_LIFE = 3.0  # seconds between a worker's beginning and its end: around the shortest pause between checkpoints
+TERMINATED_WITHIN = 10.0  # seconds, as `docker stop` allows
+MAX_LIFETIME = 3.0  # seconds from a worker's start to its kill, around the shortest interval between checkpoints
 
 
 @pytest.mark.parametrize("number", range(JOBS))
-def test_a_job_whose_workers_are_killed_ends_as_the_undisturbed_one(
-    site: Site, undisturbed: tuple[str, str], number: int, full: bool, tell: Callable[[str], None]
+def test_a_job_whose_workers_are_killed_has_the_undisturbed_outcome(
+    cluster: Cluster, undisturbed: tuple[str, str], number: int, full_length: bool, print_figure: PrintFigure
 ) -> None:
-    if number and not full:
-        pytest.skip("in short, one job shows it")
-    moments, kills = random.Random(number), KILLS_IN_FULL if full else 2
-    job, pauses = site.submit(f"killed-{number}"), list[float]()
+    if number and not full_length:
+        pytest.skip("the short form runs one job")
+    lifetimes, kills = random.Random(number), FULL_KILLS if full_length else 2
+    job, pauses = cluster.submit(f"killed-{number}"), list[float]()
     while len(pauses) < kills:
-        until(lambda: site.holder(job), 60, "a worker has the job")
-        time.sleep(moments.uniform(0, LONGEST_LIFE))
-        if (holder := site.holder(job)) not in site.training_pids():
-            continue  # at this moment it was between two hands
+        cluster.wait_for_worker(job)
+        time.sleep(lifetimes.uniform(0, MAX_LIFETIME))
+        if (pid := cluster.training_pid(job)) not in cluster.training_pids():
+            continue  # the job is between two segments
         begun = time.monotonic()
-        site.end(holder)
-        site.resumed(job, holder, 2 * RESUMED_WITHIN)
+        cluster.end_worker(pid)
+        cluster.wait_for_progress(job, pid, 2 * RESUMED_WITHIN)
         pauses.append(time.monotonic() - begun)
-    tell(
-        f"job {number + 1}, {len(pauses)} kills: trained again after {statistics.median(pauses):.1f} s (median), "
+    print_figure(
+        f"job {number + 1}, {len(pauses)} kills: training again after {statistics.median(pauses):.1f} s (median), "
         f"{max(pauses):.1f} s (worst)"
     )
-    assert site.outcome(job) == undisturbed
-    held_by_one_at_a_time(site, job)
+    assert cluster.outcome(job) == undisturbed
+    assert_one_writer_at_a_time(cluster, job)
     assert max(pauses) < RESUMED_WITHIN
 
 
-def test_a_terminated_worker_hands_its_job_back_at_once(
-    site: Site, undisturbed: tuple[str, str], tell: Callable[[str], None]
+def test_a_terminated_worker_hands_its_job_over_at_once(
+    cluster: Cluster, undisturbed: tuple[str, str], print_figure: PrintFigure
 ) -> None:
-    job = site.submit("terminated")
-    site.saved(job, 1)
-    holder = until(lambda: site.holder(job), 60, "a worker has the job")
+    job = cluster.submit("terminated")
+    cluster.wait_for_checkpoints(job, 1)
+    pid = cluster.wait_for_worker(job)
     begun = time.monotonic()
-    site.end(holder, signal.SIGTERM)
-    gone = time.monotonic() - begun
-    site.taken_over(job, holder, 5)
-    tell(f"after SIGTERM gone in {gone:.1f} s; another worker had the job {time.monotonic() - begun:.1f} s after it")
-    assert gone < GONE_WITHIN
-    assert site.outcome(job) == undisturbed
-    held_by_one_at_a_time(site, job)
+    cluster.end_worker(pid, signal.SIGTERM)
+    ended = time.monotonic() - begun
+    cluster.wait_for_takeover(job, pid, 5)
+    print_figure(f"SIGTERM: ended after {ended:.1f} s; another worker trained after {time.monotonic() - begun:.1f} s")
+    assert ended < TERMINATED_WITHIN
+    assert cluster.outcome(job) == undisturbed
+    assert_one_writer_at_a_time(cluster, job)

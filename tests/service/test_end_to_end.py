@@ -1,4 +1,4 @@
-"""The whole way over HTTP, every part real: photographs in, training, a version, images out."""
+"""The whole pipeline over HTTP with real processes: upload, training, a model version, images."""
 
 import base64
 import io
@@ -24,7 +24,7 @@ def generate(service: Service, accept: str = "*/*", **body: Any) -> httpx.Respon
     return answer
 
 
-def test_an_upload_is_a_dataset_once(service: Service) -> None:
+def test_the_same_upload_twice_is_one_dataset(service: Service) -> None:
     archive = zipped({"dents/1.png": photograph(901), "dents/2.png": photograph(902), "dents/no.png": b"no"})
     first, second = service.upload("once", archive), service.upload("once", archive)
     assert (first.status_code, second.status_code) == (201, 200)
@@ -41,14 +41,14 @@ def test_an_upload_is_a_dataset_once(service: Service) -> None:
     assert service.client.get(f"/datasets/{dataset['id']}").status_code == 404
 
 
-def test_single_images_are_a_dataset_of_the_type_it_is_named(service: Service) -> None:
+def test_single_images_make_a_dataset_of_one_type_with_its_name(service: Service) -> None:
     files = [("images", (f"{i}.png", photograph(950 + i))) for i in range(3)]
     answer = service.client.post("/datasets", data={"name": "pits"}, files=files)
     assert answer.status_code == 201
     assert answer.json()["classes"] == {"pits": 3}
 
 
-def test_a_finished_job_tells_all_of_itself(service: Service, trained: dict[str, Any]) -> None:
+def test_a_finished_job_shows_progress_config_times_and_history(service: Service, trained: dict[str, Any]) -> None:
     assert trained["produced"] == "two-types@1"
     assert trained["progress"]["step"] == trained["progress"]["total_steps"] == 6
     assert trained["progress"]["images_per_second"] > 0
@@ -67,7 +67,7 @@ def test_a_finished_job_tells_all_of_itself(service: Service, trained: dict[str,
     assert Image.open(io.BytesIO(latest)).size == (8 * 34 - 2, 2 * 34 - 2)
 
 
-def test_events_tell_the_job_from_its_start_and_go_on_where_a_watcher_left(
+def test_events_begin_with_the_job_and_resume_after_the_last_event_id(
     service: Service, trained: dict[str, Any]
 ) -> None:
     path = f"/training-jobs/{trained['id']}/events"
@@ -81,7 +81,7 @@ def test_events_tell_the_job_from_its_start_and_go_on_where_a_watcher_left(
     assert re.findall(r"^id: (\S+)$", rest.text, re.M) == ids[3:]
 
 
-def test_a_model_tells_its_versions_and_gives_its_weights(service: Service, trained: dict[str, Any]) -> None:
+def test_a_model_lists_its_versions_and_serves_weights(service: Service, trained: dict[str, Any]) -> None:
     model = service.client.get("/models/two-types").json()
     assert (model["versions"], model["aliases"]) == ([1], {})
     card = service.client.get("/models/two-types/versions/1").json()
@@ -92,7 +92,7 @@ def test_a_model_tells_its_versions_and_gives_its_weights(service: Service, trai
     assert "layers.0.weight" in header
 
 
-def test_an_alias_names_a_version_and_keeps_it(service: Service, trained: dict[str, Any]) -> None:
+def test_an_alias_stands_for_a_version_and_protects_it(service: Service, trained: dict[str, Any]) -> None:
     path = "/models/two-types/aliases/staging"
     assert service.client.put(path, json={"version": 1}).json()["aliases"] == {"staging": 1}
     assert generate(service, model="two-types@staging", seed=1).headers["x-model"] == "two-types@1"
@@ -102,7 +102,7 @@ def test_an_alias_names_a_version_and_keeps_it(service: Service, trained: dict[s
     assert service.client.delete(path).status_code == 404
 
 
-def test_one_image_says_what_it_is(service: Service, trained: dict[str, Any]) -> None:
+def test_an_image_carries_its_address(service: Service, trained: dict[str, Any]) -> None:
     answer = generate(service, "image/png", defect_type="dents")
     picture = Image.open(io.BytesIO(answer.content))
     assert (picture.size, picture.mode) == ((32, 32), "L")
@@ -117,7 +117,7 @@ def test_one_image_says_what_it_is(service: Service, trained: dict[str, Any]) ->
     )
 
 
-def test_an_address_is_the_same_bytes_alone_in_any_batch_and_by_its_url(
+def test_an_address_gives_the_same_bytes_alone_in_any_batch_and_by_url(
     service: Service, trained: dict[str, Any]
 ) -> None:
     batch = zipfile.ZipFile(io.BytesIO(generate(service, count=200, seed=100).content))
@@ -133,7 +133,7 @@ def test_an_address_is_the_same_bytes_alone_in_any_batch_and_by_its_url(
         assert (again.status_code, again.content) == (304, b"")
 
 
-def test_a_zip_has_a_folder_a_type_and_a_manifest(service: Service, trained: dict[str, Any]) -> None:
+def test_a_zip_has_a_folder_for_each_type_and_a_manifest(service: Service, trained: dict[str, Any]) -> None:
     answer = generate(service, count=64)
     assert answer.headers["content-type"] == "application/zip"
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
@@ -171,15 +171,13 @@ def test_an_array_has_the_pixels_of_the_pngs(service: Service, trained: dict[str
 
 
 @pytest.mark.parametrize(("format", "kind"), [("jpeg", "JPEG"), ("webp", "WEBP"), ("png", "PNG")])
-def test_format_says_the_same_as_accept_and_wins(
-    service: Service, trained: dict[str, Any], format: str, kind: str
-) -> None:
+def test_format_overrides_accept(service: Service, trained: dict[str, Any], format: str, kind: str) -> None:
     answer = generate(service, "application/json", format=format)
     assert answer.headers["content-type"] == f"image/{format}"
     assert Image.open(io.BytesIO(answer.content)).format == kind
 
 
-def test_unseeded_images_are_new_ones_and_come_again_by_their_seed(service: Service, trained: dict[str, Any]) -> None:
+def test_images_without_a_seed_are_new_and_repeatable_by_their_seed(service: Service, trained: dict[str, Any]) -> None:
     answers = [generate(service, "image/png") for _ in range(6)]
     assert len({answer.content for answer in answers}) == 6
     assert [answer.headers["x-defect-type"] for answer in answers].count("dents") == 3
@@ -188,7 +186,7 @@ def test_unseeded_images_are_new_ones_and_come_again_by_their_seed(service: Serv
     assert again.content == answers[3].content
 
 
-def test_a_second_version_is_picked_up_without_a_restart(service: Service) -> None:
+def test_a_second_version_is_served_without_a_restart(service: Service) -> None:
     service.upload("growing", zipped({f"{i}.png": photograph(700 + i) for i in range(4)}))
     assert service.train("growing", "growing", seed=1)["produced"] == "growing@1"
     first = generate(service, "image/png", model="growing", seed=1)
@@ -226,7 +224,7 @@ def test_the_api_never_loads_torch_and_stays_small(service: Service, trained: di
     assert resident < 150 * 1024  # KiB
 
 
-def test_metrics_count_what_was_done(service: Service, trained: dict[str, Any]) -> None:
+def test_metrics_count_requests_jobs_and_images(service: Service, trained: dict[str, Any]) -> None:
     generate(service)
     text = service.client.get("/metrics").text
     assert re.search(r'flawsmith_http_requests_total\{method="POST",route="/generate",status="200"\} \d', text)
@@ -239,9 +237,7 @@ def test_metrics_count_what_was_done(service: Service, trained: dict[str, Any]) 
     assert re.search(r'flawsmith_images_generated_total\{model="two-types",purpose="request"\} [1-9]', found["sample"])
 
 
-def test_a_request_id_is_taken_returned_and_stands_in_the_workers_log(
-    service: Service, trained: dict[str, Any]
-) -> None:
+def test_a_request_id_is_returned_and_logged_by_api_and_worker(service: Service, trained: dict[str, Any]) -> None:
     service.upload("traced", zipped({f"{i}.png": photograph(500 + i) for i in range(2)}))
     body = {
         "dataset": "traced",
@@ -259,7 +255,7 @@ def test_a_request_id_is_taken_returned_and_stands_in_the_workers_log(
     assert service.client.get("/healthz").headers["x-request-id"]
 
 
-def test_lists_go_page_by_page(service: Service, trained: dict[str, Any]) -> None:
+def test_pages_of_a_list_add_up_to_the_whole_list(service: Service, trained: dict[str, Any]) -> None:
     for path in ("/datasets", "/training-jobs", "/models"):
         whole = service.client.get(path, params={"limit": 500}).json()["items"]
         pages, cursor = [], None
@@ -273,7 +269,9 @@ def test_lists_go_page_by_page(service: Service, trained: dict[str, Any]) -> Non
         assert len(whole) >= 1
 
 
-def test_an_idempotency_key_makes_a_call_once(service: Service, trained: dict[str, Any]) -> None:
+def test_a_repeated_call_with_an_idempotency_key_has_the_first_result(
+    service: Service, trained: dict[str, Any]
+) -> None:
     body = {"dataset": "two-types", "model": "two-types", "resolution": 32, "steps": 10**6}
     key = {"Idempotency-Key": "job-key"}
     first, second = (service.client.post("/training-jobs", json=body, headers=key) for _ in range(2))

@@ -70,7 +70,7 @@ def gone_wild(service: Service, model: str, networks: tuple[str, ...]) -> tuple[
     service.client.post(f"/training-jobs/{job}/cancel")
     store = ArtifactStore(service.data_dir / "artifacts")
     folder = store.path("jobs", job, "checkpoints")
-    until(lambda: not service.in_hand(job), 10, "the worker has kept a checkpoint, and left the job")
+    until(lambda: not service.has_lease(job), 10, "the worker has kept a checkpoint, and left the job")
     run = json.loads(max(folder.glob("*/checkpoint.json")).read_text())["run"]
     kept = newest_checkpoint(store, job, run)
     assert kept is not None

@@ -18,9 +18,16 @@ CONFIG: dict[str, Any] = {"total_steps": 200, "classes": ["scratches"], "seed": 
 def run_of(trainer: Trainer, threads: int = 1, **config: Any) -> Run:
     """A run at its first step."""
     job = TrainingJob(
-        id="job-1", state=JobState.RUNNING, model="m", dataset="ds-1", preset="dcgan", config=CONFIG | config,
-        progress=TrainingProgress(total_steps=200), created_at=now(),
-    )  # fmt: skip
+        kind="training",
+        id="job-1",
+        state=JobState.RUNNING,
+        model="m",
+        dataset="ds-1",
+        preset="dcgan",
+        config=CONFIG | config,
+        progress=TrainingProgress(total_steps=200),
+        created_at=now(),
+    )
     return Run(job, "digest", trainer, CPU, threads)
 
 
@@ -50,9 +57,18 @@ class ScriptedTrainer:
 
 def small_trainer() -> DcganTrainer:
     config = DcganConfig(
-        resolution=32, channels=1, seed=0, latent_size=4, generator_depth=2, discriminator_depth=2,
-        generator_learning_rate=1e-4, discriminator_learning_rate=4e-4, beta1=0.5, beta2=0.999, batch_size=4,
+        resolution=32,
+        channels=1,
+        seed=0,
+        latent_size=4,
+        generator_depth=2,
+        discriminator_depth=2,
+        generator_learning_rate=1e-4,
+        discriminator_learning_rate=4e-4,
+        beta1=0.5,
+        beta2=0.999,
+        batch_size=4,
         precision="float32",
-    )  # fmt: skip
+    )
     images = torch.randint(0, 256, (8, 1, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     return DcganTrainer(config, images, torch.zeros(8, dtype=torch.int64), 1, CPU)

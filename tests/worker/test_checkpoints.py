@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from flawsmith.core.store.artifacts import ArtifactStore, Claim
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.claims import Claim
 from flawsmith.worker.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint
 
 RUN = {"config_sha256": "c", "dataset_digest": "d"}

@@ -1,1 +1,1 @@
-"""What Flawsmith is measured beside: the same generator behind other servers, each a process of its own."""
+"""The servers that Flawsmith is compared with: the same generator, each in a process of its own."""

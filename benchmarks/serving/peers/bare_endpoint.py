@@ -1,4 +1,4 @@
-"""The floor under every answer from stock: FastAPI, one GET from Redis, 12 KB back.
+"""The least that an answer from the pool can cost: FastAPI, one GET from Redis, 12 KB back.
 
 FLAWSMITH_DATA_DIR=FOLDER python -m benchmarks.serving.peers.bare_endpoint PORT
 """
@@ -32,7 +32,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/generate")
 async def generate(request: Request, body: dict[str, Any]) -> Response:
-    """The same bytes always."""
+    """Always the same bytes."""
     return Response(await request.app.state.redis.get(KEY), media_type="image/png")
 
 

@@ -1,4 +1,4 @@
-"""LitServe: batches of up to 16 that wait for at most 10 ms.
+"""LitServe with batches of up to 16 requests that wait for at most 10 ms.
 
 PUBLISHED_VERSION=FOLDER python -m benchmarks.serving.peers.litserve_server PORT
 """
@@ -13,7 +13,7 @@ from benchmarks.serving.peers.published import Published
 
 
 class Generate(litserve.LitAPI):
-    """An image for each request, whatever it asks."""
+    """One image for each request; the request's content is ignored."""
 
     def setup(self, device: str) -> None:
         self.published = Published.load()

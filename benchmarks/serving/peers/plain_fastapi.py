@@ -1,4 +1,4 @@
-"""FastAPI that calls torch in a thread of its pool, an image a call: what one writes first.
+"""FastAPI that calls torch in a thread of its pool, one image per call: the obvious first implementation.
 
 PUBLISHED_VERSION=FOLDER python -m benchmarks.serving.peers.plain_fastapi PORT
 """
@@ -17,7 +17,7 @@ published = Published.load()
 
 @app.post("/generate")
 def generate(body: dict[str, Any]) -> Response:
-    """An image."""
+    """One image."""
     [image] = published.pngs(1)
     return Response(image, media_type="image/png")
 

@@ -1,4 +1,4 @@
-"""A published version as the peers serve it: plain float32 torch, one forward pass a batch, the service's own PNGs."""
+"""A published version as the peers serve it: torch in float32, one pass per batch, the service's PNG settings."""
 
 import os
 import secrets
@@ -25,7 +25,7 @@ class Published:
 
     @classmethod
     def load(cls) -> Self:
-        """The version that the environment names."""
+        """Loads the version that the environment variable names."""
         folder = Path(os.environ[FOLDER])
         version = ModelVersion.model_validate_json((folder / "card.json").read_bytes())
         generator = build_generator(version.preset, version.config, len(version.classes))
@@ -46,7 +46,7 @@ class Published:
 
 
 def png(version: ModelVersion, picture: Image.Image) -> bytes:
-    """What the service would answer: the same compression, the same text chunks."""
+    """A PNG as the service answers it: the same compression, the same text chunks."""
     return encode_png(
         picture,
         {

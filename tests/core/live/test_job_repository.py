@@ -1,5 +1,6 @@
 """A job's record in Redis and in the artifact store, its states and its history."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import redis
 
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingJob, TrainingProgress
 from flawsmith.core.domain.job_states import JobEnded
-from flawsmith.core.domain.jobs import Job, JobState
+from flawsmith.core.domain.jobs import FailureCounts, Job, JobState
 from flawsmith.core.live import keys
 from flawsmith.core.live.job_history import JobHistory
 from flawsmith.core.live.job_repository import JobRepository, UnknownJob
@@ -93,6 +94,19 @@ def test_all_jobs_are_restored_after_redis_was_wiped(jobs: JobRepository) -> Non
     jobs.redis.flushall()
     assert [jobs.get(job.id) for job in created] == before
     assert jobs.counts()["cancelled"] == 1
+
+
+def test_a_record_of_commit_b2444ae_is_read(jobs: JobRepository) -> None:
+    job = create(jobs)
+    record = json.loads(job.model_dump_json())
+    del record["kind"], record["failures"]
+    old = record | {"setbacks": {"step": 260, "errors": 1, "silences": 2}}
+    jobs.store.write_json(jobs.store.path("jobs", job.id, "record.json"), old)
+    jobs.redis.flushall()
+    restored = jobs.get(job.id)
+    assert restored.kind == "training"
+    assert restored.failures == FailureCounts(step=260, errors=1, lost_workers=2)
+    assert jobs.redis.zrange("flawsmith:jobs:queued", 0, -1) == [job.id.encode()], "where b2444ae looks for it"
 
 
 def test_jobs_are_listed_newest_first_page_by_page_and_by_state(jobs: JobRepository) -> None:

@@ -1,11 +1,12 @@
-"""Files that appear whole or not at all, and claims that fence off whoever came before."""
+"""Atomic publication, and claims that fence off earlier processes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore, ClaimLost
+from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
+from flawsmith.core.store.claims import ClaimLost
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def store(tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(tmp_path)
 
 
-def test_what_is_published_is_never_overwritten(store: ArtifactStore) -> None:
+def test_a_published_folder_is_never_overwritten(store: ArtifactStore) -> None:
     for text in ("first", "second"):
         with store.staged() as staged:
             (staged / "file").write_text(text)
@@ -26,7 +27,7 @@ def test_what_is_published_is_never_overwritten(store: ArtifactStore) -> None:
     assert not list(store.staging.iterdir())
 
 
-def test_a_later_claim_keeps_an_earlier_one_from_publishing_what_it_has_filled(store: ArtifactStore) -> None:
+def test_a_lost_claim_cannot_publish_a_folder_that_it_staged_before(store: ArtifactStore) -> None:
     earlier = store.claim(store.path("claims"))
     with pytest.raises(ClaimLost), earlier.staged() as staged:
         (staged / "file").write_text("late")
@@ -40,7 +41,7 @@ def test_a_later_claim_keeps_an_earlier_one_from_publishing_what_it_has_filled(s
     assert store.path("place", "file").read_text() == "right"
 
 
-def test_a_lost_claim_replaces_no_file(store: ArtifactStore) -> None:
+def test_a_lost_claim_cannot_replace_a_file(store: ArtifactStore) -> None:
     earlier = store.claim(store.path("claims"))
     earlier.write_bytes(store.path("sheet.png"), b"early")
     store.claim(store.path("claims"))
@@ -49,7 +50,7 @@ def test_a_lost_claim_replaces_no_file(store: ArtifactStore) -> None:
     assert store.path("sheet.png").read_bytes() == b"early"
 
 
-def test_an_error_under_a_claim_that_is_held_stays_what_it_was(store: ArtifactStore) -> None:
+def test_an_error_while_the_claim_is_held_is_raised_unchanged(store: ArtifactStore) -> None:
     claim = store.claim(store.path("claims"))
     with pytest.raises(ZeroDivisionError), claim.staged():
         raise ZeroDivisionError
@@ -57,7 +58,7 @@ def test_an_error_under_a_claim_that_is_held_stays_what_it_was(store: ArtifactSt
     assert not list(claim.folder.iterdir())
 
 
-def test_a_lost_claim_stays_lost_however_many_come_at_once(store: ArtifactStore) -> None:
+def test_of_many_concurrent_claims_exactly_one_is_held(store: ArtifactStore) -> None:
     place = store.path("claims")
     with ThreadPoolExecutor(8) as pool:
         claims = list(pool.map(lambda _: store.claim(place), range(64)))

@@ -1,4 +1,4 @@
-"""From an upload's files to a published dataset."""
+"""Uploads become published datasets."""
 
 import errno
 from pathlib import Path
@@ -28,7 +28,9 @@ def on_disk(datasets: Datasets) -> list[Path]:
     return [path for path in datasets.store.root.rglob("*") if path.is_file()]
 
 
-def test_a_folder_names_the_defect_type_and_the_top_is_named_as_the_dataset(datasets: Datasets, tmp_path: Path) -> None:
+def test_a_folder_names_the_defect_type_and_the_dataset_names_that_of_top_level_files(
+    datasets: Datasets, tmp_path: Path
+) -> None:
     files = {"set/train/dents/1.png": photograph(1), "set/test/dents/2.png": photograph(2), "top.png": photograph(3)}
     dataset, created = datasets.add_archive("steel", archive(tmp_path, files))
     assert created
@@ -36,7 +38,7 @@ def test_a_folder_names_the_defect_type_and_the_top_is_named_as_the_dataset(data
     assert (dataset.image_count, dataset.mode, dataset.size.min) == (3, "L", (40, 40))
 
 
-def test_the_same_content_is_one_dataset_whatever_its_files_are_called(datasets: Datasets, tmp_path: Path) -> None:
+def test_the_same_content_under_other_file_names_is_the_same_dataset(datasets: Datasets, tmp_path: Path) -> None:
     one, two = photograph(1), photograph(2)
     first, _ = datasets.add_archive("a", archive(tmp_path, {"t/1.png": one, "t/2.png": two}))
     second, created = datasets.add_archive("b", archive(tmp_path, {"t/x.png": two, "t/y.png": one}))
@@ -45,7 +47,7 @@ def test_the_same_content_is_one_dataset_whatever_its_files_are_called(datasets:
     assert len(datasets.list()) == 1
 
 
-def test_other_types_for_the_same_pictures_are_another_dataset(datasets: Datasets, tmp_path: Path) -> None:
+def test_the_same_pictures_with_other_types_are_another_dataset(datasets: Datasets, tmp_path: Path) -> None:
     pictures = [photograph(1), photograph(2)]
     ids = {
         datasets.add_archive("a", archive(tmp_path, {f"{kind}/{i}": data for i, data in enumerate(pictures)}))[0].id
@@ -54,12 +56,12 @@ def test_other_types_for_the_same_pictures_are_another_dataset(datasets: Dataset
     assert len(ids) == 2
 
 
-def test_a_photograph_that_is_there_twice_counts_twice(datasets: Datasets, tmp_path: Path) -> None:
+def test_a_photograph_uploaded_twice_counts_twice(datasets: Datasets, tmp_path: Path) -> None:
     files = {"t/1.png": photograph(1), "t/2.png": photograph(1)}
     assert datasets.add_archive("a", archive(tmp_path, files))[0].image_count == 2
 
 
-def test_what_cannot_be_used_is_listed_and_what_is_no_image_is_passed_over(datasets: Datasets, tmp_path: Path) -> None:
+def test_unusable_images_are_listed_and_other_files_are_passed_over(datasets: Datasets, tmp_path: Path) -> None:
     files = {
         "t/1.png": photograph(1),
         "t/2.png": photograph(2),
@@ -79,10 +81,10 @@ def test_what_cannot_be_used_is_listed_and_what_is_no_image_is_passed_over(datas
     assert "too small: 5x5" in reasons["t/tiny.png"]
 
 
-def test_the_types_beyond_the_most_are_refused_and_those_before_go_on(
+def test_types_beyond_the_limit_are_refused_and_earlier_types_still_grow(
     datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flawsmith.core.store.datasets.MOST_CLASSES", 2)
+    monkeypatch.setattr("flawsmith.core.store.datasets.ingestion.MAX_CLASSES", 2)
     files = {"a/1": photograph(1), "b/2": photograph(2), "c/3": photograph(3), "a/4": photograph(4)}
     dataset, _ = datasets.add_archive("x", archive(tmp_path, files))
     assert dataset.classes == {"a": 2, "b": 1}
@@ -90,9 +92,7 @@ def test_the_types_beyond_the_most_are_refused_and_those_before_go_on(
     assert len([path for path in on_disk(datasets) if path.parent.name == "images"]) == 3
 
 
-def test_a_full_disk_leaves_the_disk_as_it_was(
-    datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_full_disk_no_file_is_left(datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = archive(tmp_path, {f"{i}.png": photograph(i) for i in range(3)})
 
     def full(*_: object) -> None:
@@ -104,13 +104,13 @@ def test_a_full_disk_leaves_the_disk_as_it_was(
     assert on_disk(datasets) == []
 
 
-def test_fewer_than_two_usable_images_are_refused_with_their_reasons(datasets: Datasets, tmp_path: Path) -> None:
+def test_fewer_than_two_usable_images_are_refused_with_the_reasons(datasets: Datasets, tmp_path: Path) -> None:
     with pytest.raises(TooFewImages, match="1 usable images; at least 2") as caught:
         datasets.add_archive("a", archive(tmp_path, {"1.png": photograph(1), "2.png": b"no"}))
     assert [each.file for each in caught.value.rejected] == ["2.png"]
 
 
-def test_after_a_refusal_the_disk_is_as_it_was(datasets: Datasets, tmp_path: Path) -> None:
+def test_after_a_refusal_no_file_is_left(datasets: Datasets, tmp_path: Path) -> None:
     upload = archive(tmp_path, {f"{i}.png": photograph(i) for i in range(5)})
     upload.write_bytes(upload.read_bytes()[:-40])
     with pytest.raises(BrokenArchive):
@@ -120,7 +120,7 @@ def test_after_a_refusal_the_disk_is_as_it_was(datasets: Datasets, tmp_path: Pat
     assert on_disk(datasets) == []
 
 
-def test_single_images_are_of_one_type_whatever_their_names_lead_to(datasets: Datasets, tmp_path: Path) -> None:
+def test_single_images_are_of_one_type_and_paths_in_their_names_are_ignored(datasets: Datasets, tmp_path: Path) -> None:
     paths = [tmp_path / str(i) for i in range(3)]
     for i, path in enumerate(paths):
         path.write_bytes(photograph(i))
@@ -128,7 +128,7 @@ def test_single_images_are_of_one_type_whatever_their_names_lead_to(datasets: Da
     assert dataset.classes == {"dents": 3}
 
 
-def test_a_dataset_is_gone_with_its_names(datasets: Datasets, tmp_path: Path) -> None:
+def test_a_deleted_dataset_is_not_found_under_any_name(datasets: Datasets, tmp_path: Path) -> None:
     dataset, _ = datasets.add_archive("a", archive(tmp_path, {"1.png": photograph(1), "2.png": photograph(2)}))
     datasets.delete(dataset.id)
     for name in ("a", dataset.id, "../a", "no such"):
@@ -137,7 +137,7 @@ def test_a_dataset_is_gone_with_its_names(datasets: Datasets, tmp_path: Path) ->
     assert on_disk(datasets) == []
 
 
-def test_training_gets_squares_of_one_mode_in_an_order_that_names_do_not_change(
+def test_training_gets_squares_of_one_mode_in_an_order_independent_of_file_names(
     datasets: Datasets, tmp_path: Path
 ) -> None:
     files = {"b/1.png": photograph(1), "b/2.png": photograph(2, mode="RGB"), "a/3.png": photograph(3, side=90)}

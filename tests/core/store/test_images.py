@@ -1,4 +1,4 @@
-"""Decoding what strangers send."""
+"""Decoding uploaded pictures, encoding images, and sheets."""
 
 import io
 import struct
@@ -39,7 +39,7 @@ WRONG_CHECKSUM = photograph()[:-16] + bytes([photograph()[-16] ^ 255]) + photogr
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF"])
-def test_every_usual_format_is_decoded(format: str) -> None:
+def test_every_common_format_is_decoded(format: str) -> None:
     assert decode(saved(GRADIENT, format)).size == (40, 40)
 
 
@@ -57,7 +57,7 @@ def test_every_usual_format_is_decoded(format: str) -> None:
         ("I;16", "TIFF", "L"),
     ],
 )
-def test_every_usual_mode_becomes_8_bit_gray_or_colour(mode: str, format: str, becomes: str) -> None:
+def test_every_common_mode_becomes_8_bit_gray_or_colour(mode: str, format: str, becomes: str) -> None:
     picture = GRADIENT
     if mode == "I;16":
         picture = Image.fromarray(np.asarray(GRADIENT).astype(np.uint16) * 257)
@@ -68,33 +68,33 @@ def test_every_usual_mode_becomes_8_bit_gray_or_colour(mode: str, format: str, b
     assert decode(saved(picture, format)).mode == becomes
 
 
-def test_sixteen_bits_are_scaled_to_eight() -> None:
+def test_16_bit_grays_are_scaled_to_8_bits() -> None:
     picture = Image.fromarray(np.asarray(GRADIENT).astype(np.uint16) * 257)
     assert np.array_equal(np.asarray(decode(saved(picture, "PNG"))), np.asarray(GRADIENT))
 
 
-def test_what_is_transparent_is_black() -> None:
+def test_transparent_pixels_become_black() -> None:
     picture = Image.new("RGBA", (20, 20), (200, 100, 50, 0))
     picture.paste((200, 100, 50, 255), (0, 0, 10, 20))
     decoded = decode(saved(picture, "PNG"))
     assert (decoded.getpixel((2, 2)), decoded.getpixel((18, 2))) == ((200, 100, 50), (0, 0, 0))
 
 
-def test_what_a_gray_key_makes_transparent_is_black() -> None:
+def test_pixels_of_a_transparent_gray_value_become_black() -> None:
     assert decode(saved(Image.new("L", (20, 20), 200), "PNG", transparency=200)).getpixel((0, 0)) == 0
 
 
-def test_nothing_of_a_strangers_file_but_its_pixels_is_kept() -> None:
+def test_only_the_pixels_of_an_uploaded_file_are_kept() -> None:
     decoded = decode(saved(GRADIENT, "PNG", icc_profile=b"no profile at all"))
     assert Image.open(io.BytesIO(encode_png(decoded))).info == {}
 
 
-def test_a_telephones_jpeg_with_a_second_picture_is_its_first() -> None:
+def test_a_jpeg_with_a_second_picture_is_decoded_to_its_first() -> None:
     colour = Image.open(io.BytesIO(photograph(1, mode="RGB")))
     assert decode(saved(colour, "MPO", save_all=True, append_images=[colour.rotate(90)])).size == colour.size
 
 
-def test_a_picture_is_turned_as_its_exif_says() -> None:
+def test_a_picture_is_oriented_as_its_exif_says() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     assert decode(saved(GRADIENT.resize((40, 20)), "JPEG", exif=exif)).size == (20, 40)
@@ -120,7 +120,7 @@ def test_a_picture_is_turned_as_its_exif_says() -> None:
         (saved(GRADIENT, "TIFF", save_all=True, append_images=[GRADIENT.rotate(90)]), "stack of 2"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_its_reason(data: bytes, reason: str) -> None:
+def test_an_unusable_picture_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(UnusableImage, match=reason):
         decode(data)
 
@@ -131,9 +131,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason(data: bytes, reason: str
     st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), max_size=8),
     st.integers(1, 2000),
 )
-def test_no_damage_ends_in_anything_but_a_picture_or_a_refusal(
-    format: str, changes: list[tuple[int, int]], cut: int
-) -> None:
+def test_random_damage_gives_a_picture_or_a_refusal(format: str, changes: list[tuple[int, int]], cut: int) -> None:
     data = bytearray(saved(GRADIENT, format))
     for position, value in changes:
         data[position % len(data)] = value
@@ -143,22 +141,22 @@ def test_no_damage_ends_in_anything_but_a_picture_or_a_refusal(
         assert str(error)
 
 
-def test_a_png_keeps_its_text_in_any_script() -> None:
+def test_a_png_keeps_text_in_any_script() -> None:
     text = {"Synthetic": "true", "Defect-Type": "Kratzer ä 傷"}
     assert Image.open(io.BytesIO(encode_png(GRADIENT, text))).text == text
 
 
-def test_a_grid_lays_pictures_out_row_by_row() -> None:
+def test_a_grid_places_pictures_row_by_row() -> None:
     sheet = grid([Image.new("L", (4, 4), value) for value in (10, 20, 30)], columns=2, gap=1)
     assert sheet.size == (9, 9)
     assert [sheet.getpixel(at) for at in ((0, 0), (5, 0), (0, 5))] == [10, 20, 30]
 
 
-def test_a_contact_sheet_is_in_colour_where_any_picture_is() -> None:
+def test_a_contact_sheet_is_in_colour_if_any_picture_is() -> None:
     colour = Image.new("RGB", (10, 20), (255, 0, 0))
     assert contact_sheet({"a": [GRADIENT], "b": [colour, GRADIENT]}).mode == "RGB"
     assert contact_sheet({"a": [GRADIENT]}).mode == "L"
 
 
-def test_a_contact_sheet_is_wide_enough_for_its_names() -> None:
+def test_a_contact_sheet_is_wide_enough_for_long_names() -> None:
     assert contact_sheet({"m" * 64: [GRADIENT]}).width > 64 * 8

@@ -31,19 +31,19 @@ def publish(registry: Registry, job: str, model: str = "scratches") -> ModelVers
         )
 
 
-def test_versions_count_up_and_the_bare_name_is_the_newest(registry: Registry) -> None:
+def test_versions_count_up_and_the_bare_name_stands_for_the_newest(registry: Registry) -> None:
     assert [publish(registry, job).ref for job in ("job-1", "job-2")] == ["scratches@1", "scratches@2"]
     assert registry.resolve("scratches").version == 2
     assert registry.resolve("scratches@1").version == 1
     assert registry.weights("scratches", 1).read_bytes() == b"job-1"
 
 
-def test_a_job_publishes_once_however_often_it_tries(registry: Registry) -> None:
+def test_a_job_publishes_only_one_version(registry: Registry) -> None:
     assert publish(registry, "job-1") == publish(registry, "job-1")
     assert registry.model("scratches").versions == [1]
 
 
-def test_the_bare_name_is_production_where_it_is_set(registry: Registry) -> None:
+def test_the_bare_name_stands_for_the_alias_production_if_it_is_set(registry: Registry) -> None:
     for job in ("job-1", "job-2"):
         publish(registry, job)
     registry.set_alias("scratches", "production", 1)
@@ -54,7 +54,7 @@ def test_the_bare_name_is_production_where_it_is_set(registry: Registry) -> None
     assert registry.resolve("scratches").version == 2
 
 
-def test_the_number_of_a_deleted_version_is_not_used_again(registry: Registry) -> None:
+def test_the_number_of_a_deleted_version_is_not_reused(registry: Registry) -> None:
     for job in ("job-1", "job-2"):
         publish(registry, job)
     registry.delete_version("scratches", "2")
@@ -67,21 +67,21 @@ def test_the_number_of_a_deleted_version_is_not_used_again(registry: Registry) -
 @pytest.mark.parametrize(
     "reference", ["dents", "scratches@7", "scratches@staging", "scratches@", "../scratches", "scratches@1@1", ""]
 )
-def test_what_is_not_there_is_refused_with_what_is(registry: Registry, reference: str) -> None:
+def test_an_unknown_reference_is_refused(registry: Registry, reference: str) -> None:
     publish(registry, "job-1")
     with pytest.raises(UnknownModel):
         registry.resolve(reference)
 
 
-def test_what_another_process_changes_is_seen_at_once(registry: Registry) -> None:
-    """Models are kept in memory by their folders' stamps."""
+def test_changes_by_another_process_are_seen_at_once(registry: Registry) -> None:
+    """The registry keeps models in memory, but notices that their files have changed."""
     another = Registry(registry.store)
     for number in range(1, 6):
         publish(another, f"job-{number}")
         assert registry.resolve("scratches").version == number
         another.set_alias("scratches", "production", 1)
         assert registry.resolve("scratches").version == 1
-        # A stamp that is old enough for the model to be kept by it. Not a wait for something to happen.
+        # The registry keeps a model only if its stamp is this old.
         time.sleep(2 * SETTLED_NANOSECONDS / 1e9)
         assert registry.resolve("scratches").version == 1
         another.set_alias("scratches", "production", number)

@@ -1,4 +1,4 @@
-"""A TCP door to a Redis server, which can be shut in two ways."""
+"""A TCP proxy in front of a Redis server that can be blocked in two ways."""
 
 import asyncio
 import socket
@@ -10,29 +10,29 @@ from pathlib import Path
 from typing import Any
 
 
-class Shut(Enum):
-    """How a door is shut. Both ways cut every connection that stands."""
+class Blockage(Enum):
+    """How a proxy is blocked. Both ways first break every open connection."""
 
     SILENT = "new connections are accepted, and never answered"
     RESETTING = "new connections are reset"
 
 
-class RedisDoor:
-    """Forwards TCP connections to a server's unix socket, in a thread of its own, while it is open."""
+class TcpProxy:
+    """Forwards TCP connections to the unix socket of a server, in a thread of its own, unless it is blocked."""
 
     def __init__(self, server: Path, host: str = "127.0.0.1") -> None:
         self.server, self.host = server, host
-        self.shut: Shut | None = None
+        self.blockage: Blockage | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._standing: set[asyncio.StreamWriter] = set()
+        self._open: set[asyncio.StreamWriter] = set()
         self._port = 0
 
     @property
     def url(self) -> str:
         return f"redis://{self.host}:{self._port}"
 
-    def __enter__(self) -> "RedisDoor":
+    def __enter__(self) -> "TcpProxy":
         self._thread.start()
         self._port = self._run(self._listen())
         return self
@@ -42,31 +42,36 @@ class RedisDoor:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    def shut_as(self, shut: Shut | None) -> None:
-        """From now on: open (None), or shut in this way."""
-        self.shut = shut
-        self._run(self._cut())
+    def block(self, blockage: Blockage) -> None:
+        """Breaks all connections and blocks new ones."""
+        self.blockage = blockage
+        self._run(self._reset_all())
+
+    def unblock(self) -> None:
+        """Breaks all connections and forwards new ones."""
+        self.blockage = None
+        self._run(self._reset_all())
 
     async def _listen(self) -> int:
         listener = await asyncio.start_server(self._connected, self.host, 0)
         return int(listener.sockets[0].getsockname()[1])
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._standing.add(writer)
+        self._open.add(writer)
         try:
-            if self.shut is Shut.RESETTING:
+            if self.blockage is Blockage.RESETTING:
                 return _reset(writer)
-            if self.shut is Shut.SILENT:
+            if self.blockage is Blockage.SILENT:
                 await reader.read()
                 return None
-            inner_reader, inner_writer = await asyncio.open_unix_connection(str(self.server))
-            self._standing.add(inner_writer)
-            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
-            self._standing.discard(inner_writer)
+            server_reader, server_writer = await asyncio.open_unix_connection(str(self.server))
+            self._open.add(server_writer)
+            await asyncio.gather(_copy(reader, server_writer), _copy(server_reader, writer))
+            self._open.discard(server_writer)
         except OSError:
             _reset(writer)
         finally:
-            self._standing.discard(writer)
+            self._open.discard(writer)
 
     async def _close(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -74,13 +79,13 @@ class RedisDoor:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _cut(self) -> None:
-        for writer in self._standing:
+    async def _reset_all(self) -> None:
+        for writer in self._open:
             _reset(writer)
-        self._standing.clear()
+        self._open.clear()
 
-    def _run(self, what: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(10)
+    def _run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -92,6 +97,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
+    """Closes a connection by RST instead of FIN (SO_LINGER with a time of 0)."""
     with suppress(OSError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -1,4 +1,4 @@
-"""The peers as running processes."""
+"""Runs the servers that Flawsmith is compared with."""
 
 import os
 import signal
@@ -11,11 +11,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import free_port, until
-
+from benchmarks.local_service import free_port, wait_until
 from benchmarks.serving.load import Load
 from benchmarks.serving.peers.published import FOLDER
-from benchmarks.serving.processes import tree
+from benchmarks.serving.processes import process_tree
 
 PEERS = "benchmarks.serving.peers"
 START_SECONDS = 90.0
@@ -23,28 +22,28 @@ LITSERVE, BENTOML, PLAIN, BARE = "LitServe", "BentoML", "plain FastAPI", "bare e
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A server, and the request that gives one image. It is paused but for its turns: LitServe polls where it waits."""
+class PeerServer:
+    """A running server and the request for one image. It is paused unless measured: LitServe polls while it waits."""
 
     name: str
     pid: int
     request: Load
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Runs for as long as the block does."""
-        for pid in tree(self.pid):
+    def resumed(self) -> Iterator[None]:
+        """Lets the server run for the duration of the block."""
+        for pid in process_tree(self.pid):
             os.kill(pid, signal.SIGCONT)
         yield
         self.pause()
 
     def pause(self) -> None:
-        for pid in tree(self.pid):
+        for pid in process_tree(self.pid):
             os.kill(pid, signal.SIGSTOP)
 
 
 def command(name: str, port: int, peers_python: Path) -> list[str]:
-    """How a peer is started. What needs no more than the project's own environment runs in that one."""
+    """The command that starts a peer. Those that need only the project's own environment run in it."""
     return {
         LITSERVE: [str(peers_python), "-m", f"{PEERS}.litserve_server", str(port)],
         BENTOML: [
@@ -57,8 +56,16 @@ def command(name: str, port: int, peers_python: Path) -> list[str]:
 
 
 @contextmanager
-def peer(name: str, version: Path, data_dir: Path, log: Path, peers_python: Path) -> Iterator[Contender]:
-    """Runs a peer on a published version, and on the Redis of the service in the data folder, until the block's end."""
+def peer_server(name: str, version: Path, data_dir: Path, log: Path, peers_python: Path) -> Iterator[PeerServer]:
+    """Runs a peer for the duration of the block, paused.
+
+    Args:
+        name: one of the names above.
+        version: folder of the published version that it serves.
+        data_dir: data folder of a running service, whose Redis the bare endpoint uses.
+        log: file for its output.
+        peers_python: interpreter of the peers' environment.
+    """
     port = free_port()
     environment = {**os.environ, FOLDER: str(version), "FLAWSMITH_DATA_DIR": str(data_dir)}
     with log.open("wb") as output:
@@ -67,17 +74,17 @@ def peer(name: str, version: Path, data_dir: Path, log: Path, peers_python: Path
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
-            start_new_session=True,  # Ctrl-C comes to this process alone, which ends the peers in order
+            start_new_session=True,  # Ctrl-C reaches only this process, which stops the peers in order
         )
     body = '{"models": ["m"]}' if name == BENTOML else '{"model": "m"}'
     request = Load(f"http://127.0.0.1:{port}/generate", body)
     try:
-        until(lambda: _answers(process, request), START_SECONDS, f"{name} answers; its log: {log}")
-        contender = Contender(name, process.pid, request)
-        contender.pause()
-        yield contender
+        wait_until(lambda: _answers(process, request), START_SECONDS, f"{name} answers; its log: {log}")
+        server = PeerServer(name, process.pid, request)
+        server.pause()
+        yield server
     finally:
-        _end(process)
+        _stop(process)
 
 
 def _answers(process: subprocess.Popen[bytes], request: Load) -> bool:
@@ -92,15 +99,15 @@ def _answers(process: subprocess.Popen[bytes], request: Load) -> bool:
         return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends all its processes: LitServe's children outlive a SIGTERM to their parent, and BentoML's are of no group."""
-    parts = tree(process.pid)
-    for pid in parts:
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stops all processes of a peer: children of LitServe outlive their parent, those of BentoML have other groups."""
+    tree = process_tree(process.pid)
+    for pid in tree:
         os.kill(pid, signal.SIGCONT)
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(10)
-    for pid in parts:
+    for pid in tree:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     process.wait()

@@ -1,0 +1,23 @@
+"""Photographs of noise, for benchmarks that measure speed only."""
+
+import io
+import zipfile
+
+import numpy as np
+from PIL import Image
+
+
+def noise_archive(count: int, side: int = 40) -> bytes:
+    """A zip with ``count`` different gray PNGs of side x side pixels."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for seed in range(count):
+            archive.writestr(f"{seed}.png", _noise_png(seed, side))
+    return buffer.getvalue()
+
+
+def _noise_png(seed: int, side: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
