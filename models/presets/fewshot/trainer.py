@@ -33,7 +33,7 @@ BETA1, BETA2 = 0.0, 0.99  # of Adam: R3GAN, arXiv:2501.05441, and StyleGAN2, arX
 
 @dataclass(frozen=True, kw_only=True)
 class FewshotConfig:
-    """What a run is configured by; for bounds, defaults and units see `core.domain.presets.fewshot`.
+    """The configuration of a run; for bounds, defaults and units see `core.domain.presets.fewshot`.
 
     No field has a default here: a missing one is an error.
     """
@@ -246,12 +246,6 @@ class FewshotTrainer:
         self.generator_optimiser.step()
         self.discriminator.requires_grad_(True)
         return {"generator_loss": loss.detach()}
-
-    @torch.no_grad()
-    def _mean_logit(self, images: Tensor, of_type: int) -> float:
-        """The discriminator's mean logit for (N, C, side, side) uint8 images of one type."""
-        types = torch.full((len(images),), of_type, device=self.device)
-        return float(self.discriminator(_channels_last(from_bytes(images.to(self.device))), types).mean())
 
 
 def _build_networks(config: FewshotConfig, types: int, device: torch.device) -> tuple[Generator, Discriminator]:
