@@ -1,22 +1,28 @@
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 INSTALLED := .venv/installed
 DEVELOPED := .venv/developed
 KEEP ?= 1
+# An index to install torch from, such as PyTorch's index of CPU wheels. Empty: where pip looks for all packages.
+TORCH_INDEX ?=
 
-.PHONY: install demo serve check format test faults bench clean
+.PHONY: install demo serve check format test faults bench lock clean
 
+# Everything but torch is installed by the hashes of a lock file.
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml requirements/all.txt requirements/torch.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	$(PIP) --require-hashes -r requirements/all.txt
+	$(PIP) $(if $(TORCH_INDEX),--index-url '$(TORCH_INDEX)') -r requirements/torch.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEVELOPED): $(INSTALLED)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+$(DEVELOPED): $(INSTALLED) requirements/dev.txt
+	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
 
 # make demo DATA=path/to/your.zip trains on your own photographs; KEEP=0 stops the service afterwards.
@@ -31,19 +37,21 @@ check: $(DEVELOPED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pip check
 
 format: $(DEVELOPED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# TESTS passes options to pytest: make test TESTS='tests/app -k idempotency'
 test: $(DEVELOPED)
-	$(BIN)/pytest
+	$(BIN)/pytest $(TESTS)
 
-# The faults at full length, every figure printed: about half an hour.
+# The fault tests at full length, with measured times: about half an hour.
 faults: $(DEVELOPED)
 	$(BIN)/pytest tests/faults --full-faults --timeout 1800
 
-# What serving costs, beside its peers and at its limits, into docs/benchmarks.md: half an hour on two idle cores.
+# Measures serving against other servers and at its limits, for docs/benchmarks.md: half an hour on two idle cores.
 bench: $(DEVELOPED) .venv-peers/installed
 	$(BIN)/python -m benchmarks.serving
 
@@ -52,6 +60,23 @@ bench: $(DEVELOPED) .venv-peers/installed
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+# Writes the lock files anew from pyproject.toml, for every Python and processor that Flawsmith runs on. It keeps the
+# locked versions that still fit; make lock UPGRADE=1 takes the newest that fit.
+lock: .venv-lock/bin/uv
+	$(call LOCK,dev,$(if $(UPGRADE),--upgrade))
+	$(call LOCK,all,--constraint requirements/dev.txt)
+	$(call LOCK,api,--constraint requirements/dev.txt)
+	$(call LOCK,worker,--constraint requirements/dev.txt)
+
+# $(1): the extra of pyproject.toml, $(2): more options.
+LOCK = $< pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+  --extra $(1) --group build --no-emit-package torch --constraint requirements/torch.txt $(2) \
+  --custom-compile-command 'make lock' --output-file requirements/$(1).txt
+
+.venv-lock/bin/uv:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+
 clean:
-	rm -rf .venv .venv-peers out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lock .venv-peers out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,14 +1,14 @@
-"""A bound on JSON bodies. Uploads have their own, larger one, where they are streamed to disk."""
+"""A size limit for JSON bodies. Uploads have a larger limit of their own, in `uploads`."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flawsmith.app.problems import Problem
 
-LONGEST_JSON = 1024 * 1024  # bytes
+MAX_JSON_BYTES = 1024 * 1024
 
 
 class BodyLimit:
-    """ASGI middleware. The framework's own bound answers in plain text, which no problem+json reader understands."""
+    """ASGI middleware that answers 413 as problem+json; Starlette's own limit answers in plain text."""
 
     def __init__(self, app: ASGIApp, unlimited: frozenset[str]) -> None:
         self.app, self.unlimited = app, unlimited
@@ -19,12 +19,12 @@ class BodyLimit:
             return
         received = 0
 
-        async def bounded_receive() -> Message:
+        async def limited_receive() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > LONGEST_JSON:
-                raise Problem(413, "too-large", f"a JSON body has at most {LONGEST_JSON} bytes here")
+            if received > MAX_JSON_BYTES:
+                raise Problem(413, "too-large", f"a JSON body may have at most {MAX_JSON_BYTES} bytes")
             return message
 
-        await self.app(scope, bounded_receive, send)
+        await self.app(scope, limited_receive, send)

@@ -1,4 +1,4 @@
-"""What the routes are handed: this process's services."""
+"""FastAPI dependencies of the routes."""
 
 from typing import Annotated
 
@@ -8,9 +8,10 @@ from flawsmith.core.services import Services
 
 
 async def _services(request: Request) -> Services:
-    # Asynchronous, though it waits for nothing: FastAPI hands every other function to a thread.
+    # `async`, though it awaits nothing: FastAPI runs plain functions in a thread.
     services: Services = request.app.state.services
     return services
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
+"""This process's `Services`."""

@@ -1,6 +1,6 @@
-"""`Idempotency-Key`: the same key with the same body answers the first call's result again.
+"""`Idempotency-Key`: a repeated call with the same key and body gets the first call's answer.
 
-After draft-ietf-httpapi-idempotency-key-header; answers are kept for a day, in Redis.
+It follows draft-ietf-httpapi-idempotency-key-header. Redis keeps the answers for a day.
 """
 
 import base64
@@ -21,70 +21,70 @@ from flawsmith.core.live import keys
 log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 24 * 3600
-IN_FLIGHT_SECONDS = 600  # a call that died with its process frees its key after this
-LONGEST_KEY = 255
+IN_FLIGHT_SECONDS = 600  # then the key of a call whose process died is free again
+MAX_KEY_LENGTH = 255
 
 
 class Idempotency:
-    """One call's key: `begin` it with what the call asks for, then `keep` its answer, or `forget` it."""
+    """The idempotency key of one call: `begin` the call, then `keep` its answer or, if it failed, `forget` the key."""
 
     def __init__(self, redis: Redis, request: Request) -> None:
         self.redis = redis
         self.given = request.headers.get("idempotency-key")
-        if self.given is not None and not 0 < len(self.given) <= LONGEST_KEY:
-            raise Problem(400, "malformed-body", f"an Idempotency-Key has 1 to {LONGEST_KEY} characters")
-        self.key = self.asked = ""
+        if self.given is not None and not 0 < len(self.given) <= MAX_KEY_LENGTH:
+            raise Problem(400, "malformed-body", f"an Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters")
+        self.key = self.body_digest = ""
         if self.given is not None:
             caller = request.headers.get("authorization", "")
             scope = f"{caller}\n{request.method}\n{request.url.path}\n{self.given}"
             self.key = keys.idempotency(hashlib.sha256(scope.encode()).hexdigest())
 
-    async def begin(self, asked: bytes) -> Any | None:
-        """The first call's kept answer, or None where this is the first; without a key, always None.
+    async def begin(self, body: bytes) -> Any | None:
+        """Returns the first call's answer, or None if this is the first call or has no key.
 
         Raises:
-            Problem: 409 while the first call is in flight, 422 where it asked for something else.
+            Problem: 409 while the first call is in flight, 422 if it had another body.
         """
         if self.given is None:
             return None
-        self.asked = hashlib.sha256(asked).hexdigest()
-        mark = json.dumps({"asked": self.asked, "answer": None})
-        if await self.redis.set(self.key, mark, nx=True, ex=IN_FLIGHT_SECONDS):
+        self.body_digest = hashlib.sha256(body).hexdigest()
+        in_flight = json.dumps({"asked": self.body_digest, "answer": None})
+        if await self.redis.set(self.key, in_flight, nx=True, ex=IN_FLIGHT_SECONDS):
             return None
-        first = json.loads(await self.redis.get(self.key) or mark)
-        if first["asked"] != self.asked:
-            raise Problem(422, "key-reused", "this Idempotency-Key came with another body before; take a new key")
+        first = json.loads(await self.redis.get(self.key) or in_flight)
+        if first["asked"] != self.body_digest:
+            raise Problem(422, "key-reused", "this Idempotency-Key was used with another body; use a new key")
         if first["answer"] is None:
             raise Problem(
-                409, "in-flight", "the first call with this Idempotency-Key is not done", {"Retry-After": "1"}
+                409, "in-flight", "the first call with this Idempotency-Key is still running", {"Retry-After": "1"}
             )
         return first["answer"]
 
     async def keep(self, answer: Any) -> None:
-        """Keeps an answer (JSON) for the calls that repeat this one.
+        """Stores an answer (JSON) for repeated calls.
 
-        Where Redis went away meanwhile the caller has the answer all the same: what it asked for is done.
+        If Redis is down it only logs a warning: the call succeeded, and its caller must get the answer.
         """
         if self.given is not None:
-            kept = json.dumps({"asked": self.asked, "answer": answer})
+            kept = json.dumps({"asked": self.body_digest, "answer": answer})
             try:
                 await self.redis.set(self.key, kept, ex=KEPT_SECONDS)
             except RedisError as error:
-                log.warning("cannot keep the answer of an Idempotency-Key: %s", error)
+                log.warning("cannot store the answer of an Idempotency-Key: %s", error)
 
     async def forget(self) -> None:
-        """Frees the key: the call came to nothing, and may be tried again."""
+        """Frees the key after a failed call, so that the call can be tried again."""
         if self.given is not None:
             await self.redis.delete(self.key)
 
 
 class IdempotentRoute(APIRoute):
-    """A route whose mutating calls are answered once a key. Refusals are not kept: they changed nothing."""
+    """A route whose mutating calls run once per key. Errors are not stored, since a failed call changed nothing."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         call = super().get_route_handler()
 
-        async def answer(request: Request) -> Response:
+        async def handle(request: Request) -> Response:
             if request.method in ("GET", "HEAD"):
                 return await call(request)
             idempotency = Idempotency(request.app.state.redis, request)
@@ -102,4 +102,4 @@ class IdempotentRoute(APIRoute):
             await idempotency.keep({"status": response.status_code, "headers": headers, "body": body})
             return response
 
-        return answer
+        return handle

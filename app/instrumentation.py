@@ -1,4 +1,4 @@
-"""What is seen of every request: its id, one log line, a count and a latency."""
+"""Request instrumentation: a request id, one access log line, a count and a latency for every request."""
 
 import logging
 import time
@@ -25,12 +25,12 @@ SECONDS = Histogram(
 
 
 @cache
-def _children(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+def _labelled(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, status), SECONDS.labels(method, route)
 
 
-class Observation:
-    """ASGI middleware around the whole application."""
+class Instrumentation:
+    """The outermost ASGI middleware, so that unexpected errors are logged and counted too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -44,7 +44,7 @@ class Observation:
         token = request_id.set(identity)
         begun, status = time.perf_counter(), CLIENT_GONE
 
-        async def observed_send(message: Message) -> None:
+        async def send_with_request_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -52,10 +52,10 @@ class Observation:
             await send(message)
 
         try:
-            await self.app(scope, receive, observed_send)
+            await self.app(scope, receive, send_with_request_id)
         finally:
             seconds = time.perf_counter() - begun
-            count, latency = _children(scope["method"], getattr(scope.get("route"), "path", "unknown"), status)
+            count, latency = _labelled(scope["method"], getattr(scope.get("route"), "path", "unknown"), status)
             count.inc()
             latency.observe(seconds)
             log.info("%s %s %d %.1f ms", scope["method"], quote(scope["path"]), status, seconds * 1000)

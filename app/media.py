@@ -1,20 +1,21 @@
-"""What a caller accepts (RFC 9110, section 12.5.1), and images in that form."""
+"""Content negotiation (RFC 9110, section 12.5.1), and images in each of the media types."""
 
 import base64
 import io
 import json
-import zipfile
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import Literal, get_args
 from urllib.parse import quote
 
 import numpy as np
 from fastapi.responses import Response, StreamingResponse
 from PIL import Image
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from flawsmith.app.problems import Problem
-from flawsmith.app.sampling import Images
+from flawsmith.app.sampling.images import Images
+from flawsmith.app.zip_stream import zip_pieces
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import encode
@@ -28,70 +29,58 @@ _FORMATS: dict[str, MediaType] = {
     "webp": "image/webp",
     "npy": "application/x-npy",
 }
-PIECE = 16  # images that are sent at once
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same images are the same archive, whenever they are asked for
+IMAGES_PER_PIECE = 16  # of a streamed answer
 
 
-@lru_cache(maxsize=1000)
 def choose(accept: str | None, format: str | None, count: int) -> MediaType:
-    """The answer's media type. Raises Problem 406 where nothing that the caller accepts holds ``count`` images."""
-    offers = [_FORMATS[format]] if format else _ranked(accept or "*/*", count)
+    """The answer's media type. Raises Problem 406 if the caller accepts none that can hold ``count`` images."""
+    offers = [_FORMATS[format]] if format else _acceptable(accept or "*/*", count)
     fitting = [offer for offer in offers if count == 1 or not offer.startswith("image/")]
     if fitting:
         return fitting[0]
     if offers:
-        detail = f"{offers[0]} holds one image; take count 1, or application/zip, application/json or application/x-npy"
+        detail = (
+            f"{offers[0]} holds one image; request count 1, or application/zip, application/json or application/x-npy"
+        )
     else:
-        detail = f"none of the accepted media types can be served; these can: {', '.join(MEDIA_TYPES)}"
+        detail = f"none of the accepted media types can be served; available: {', '.join(MEDIA_TYPES)}"
     raise Problem(406, "not-acceptable", detail)
 
 
-def _ranked(accept: str, count: int) -> list[MediaType]:
-    """All types that a header Accept allows, the dearest first; among equals the natural one for the count."""
-    natural: list[MediaType] = sorted(MEDIA_TYPES, key=lambda each: each.startswith("image/") != (count == 1))
-    quality = {each: _quality(each, accept) for each in natural}
-    return sorted((each for each in natural if quality[each] > 0), key=lambda each: -quality[each])
+def _acceptable(accept: str, count: int) -> list[MediaType]:
+    """The media types that an Accept header allows, best first; equal ones by how well they suit the count."""
+    suited: list[MediaType] = sorted(MEDIA_TYPES, key=lambda each: each.startswith("image/") != (count == 1))
+    if accept == "*/*":
+        return suited
+    if accept in MEDIA_TYPES:  # what most clients send: the parser would take longer than the rest of this function
+        return [each for each in MEDIA_TYPES if each == accept]
+    # "q=.2" is not valid, but Java's HttpURLConnection sends it by default; werkzeug ignores ranges with an invalid q.
+    parsed = parse_accept_header(accept.replace("q=.", "q=0."), MIMEAccept)
+    # Parameters other than q are ignored: "application/json; charset=utf-8" accepts JSON.
+    ranges = MIMEAccept([(each.partition(";")[0], quality) for each, quality in parsed])
+    quality = {each: ranges.quality(each) for each in suited}
+    return sorted((each for each in suited if quality[each] > 0), key=lambda each: -quality[each])
 
 
-def _quality(media_type: str, accept: str) -> float:
-    """How dear a type is, 0 to 1: the most specific range of the header that holds it decides."""
-    family = media_type.split("/")[0] + "/*"
-    best = (-1, 0.0)
-    for entry in accept.lower().split(","):
-        name, *parameters = (part.strip() for part in entry.split(";"))
-        if name in (media_type, family, "*/*"):
-            specific = (name != "*/*") + (name == media_type)
-            weights = [parameter[2:] for parameter in parameters if parameter.startswith("q=")]
-            best = max(best, (specific, _number(weights[0]) if weights else 1.0))
-    return best[1]
+def answer(media_type: MediaType, images: Images) -> Response:
+    """The HTTP response that holds the images. Without ``images.pngs`` (JSON only) it holds their addresses alone.
 
-
-def _number(text: str) -> float:
-    try:
-        return min(max(float(text), 0.0), 1.0)
-    except ValueError:
-        return 0.0
-
-
-def answer(media_type: MediaType, version: ModelVersion, images: Images) -> Response:
-    """The answer in this form. Without images (JSON only) their bytes are left out.
-
-    All images are there before the first byte is sent, and what holds many of them is sent piece by piece, so that they
-    are in memory once.
+    All images exist before the first byte is sent. Answers of many images are streamed piece by piece, which avoids a
+    second copy of them in memory.
     """
-    first = images.addresses[0]
+    version, first = images.version, images.addresses[0]
     headers = {
         "X-Model": version.ref,
         "X-Seed": str(first.seed),
         "X-Defect-Type": quote(first.defect_type),
-        "X-Stock": images.stock,
+        "X-Stock": images.availability,
     }
     if media_type == "image/png":
         return Response(images.pngs[0], media_type=media_type, headers=headers)
     if media_type == "image/jpeg" or media_type == "image/webp":
-        said = f"Synthetic: true; Flawsmith {version.ref}; {first.defect_type}; seed {first.seed}"
+        comment = f"Synthetic: true; Flawsmith {version.ref}; {first.defect_type}; seed {first.seed}"
         picture = Image.open(io.BytesIO(images.pngs[0]))
-        encoded = encode(picture, "jpeg" if media_type == "image/jpeg" else "webp", said)
+        encoded = encode(picture, "jpeg" if media_type == "image/jpeg" else "webp", comment)
         return Response(encoded, media_type=media_type, headers=headers)
     if media_type == "application/x-npy":
         headers["X-Seeds"] = ",".join(str(each.seed) for each in images.addresses)
@@ -124,46 +113,18 @@ def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
             for file, each in zip(files, images.addresses, strict=True)
         ],
     }
-    window = _Window()
-    with zipfile.ZipFile(window, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("manifest.json", _ZIP_EPOCH), json.dumps(manifest, indent=1))
-        for number, (file, png) in enumerate(zip(files, images.pngs, strict=True), 1):
-            archive.writestr(zipfile.ZipInfo(file, _ZIP_EPOCH), png)
-            if number % PIECE == 0:
-                yield window.drained()
-    yield window.drained()
-
-
-class _Window(io.BytesIO):
-    """The part of a file that was not sent yet, at its place in the whole."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._sent = 0
-
-    def tell(self) -> int:
-        return self._sent + super().tell()
-
-    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
-        return self._sent + super().seek(position - self._sent if whence == io.SEEK_SET else position, whence)
-
-    def drained(self) -> bytes:
-        """What was written since the last time."""
-        data = self.getvalue()
-        self._sent += len(data)
-        super().seek(0)
-        self.truncate()
-        return data
+    content = json.dumps(manifest, indent=1).encode()
+    yield from zip_pieces([("manifest.json", content), *zip(files, images.pngs, strict=True)], IMAGES_PER_PIECE)
 
 
 def _npy(version: ModelVersion, images: Images) -> Iterator[bytes]:
     height_width = np.asarray(Image.open(io.BytesIO(images.pngs[0]))).shape
     header = io.BytesIO()
-    described = {"descr": "|u1", "fortran_order": False, "shape": (len(images.pngs), *height_width)}
-    np.lib.format.write_array_header_1_0(header, described)
+    layout = {"descr": "|u1", "fortran_order": False, "shape": (len(images.pngs), *height_width)}
+    np.lib.format.write_array_header_1_0(header, layout)
     yield header.getvalue()
-    for start in range(0, len(images.pngs), PIECE):
-        pictures = [np.asarray(Image.open(io.BytesIO(png))) for png in images.pngs[start : start + PIECE]]
+    for start in range(0, len(images.pngs), IMAGES_PER_PIECE):
+        pictures = [np.asarray(Image.open(io.BytesIO(png))) for png in images.pngs[start : start + IMAGES_PER_PIECE]]
         yield np.stack(pictures).tobytes()
 
 

@@ -1,4 +1,4 @@
-"""A multipart upload (RFC 7578), streamed to disk part by part and never whole in memory."""
+"""Multipart uploads (RFC 7578), streamed to disk so that no file is ever whole in memory."""
 
 import asyncio
 import hashlib
@@ -18,13 +18,13 @@ from multipart import (
 from flawsmith.app.problems import Problem, invalid
 from flawsmith.core.settings import Settings
 
-LONGEST_FIELD = 1024  # bytes of a part that is not a file
-SLOWEST_CHUNK = 60.0  # seconds that a client may stay silent
+MAX_FIELD_BYTES = 1024  # of a part that is not a file
+STALL_SECONDS = 60.0  # without a byte from the client
 
 
 @dataclass
 class Upload:
-    """What came: text fields, and files as (field, file name, where it lies). ``digest`` covers all of it."""
+    """A received upload: text fields, and files as (field, file name, path). ``digest`` covers all of it (SHA-256)."""
 
     fields: dict[str, str] = field(default_factory=dict)
     files: list[tuple[str, str, Path]] = field(default_factory=list)
@@ -35,7 +35,7 @@ async def receive(request: Request, folder: Path, settings: Settings) -> Upload:
     """Reads a multipart body into files in ``folder``.
 
     Raises:
-        Problem: 415 not multipart, 400 malformed, 408 the client fell silent, 413 too many bytes or parts.
+        Problem: 415 not multipart, 400 malformed, 408 the client stalled, 413 too many bytes or parts.
     """
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     if content_type != "multipart/form-data" or not options.get("boundary"):
@@ -51,12 +51,12 @@ async def receive(request: Request, folder: Path, settings: Settings) -> Upload:
     try:
         with PushMultipartParser(options["boundary"], max_segment_count=settings.max_archive_entries) as parser:
             chunks = aiter(request.stream())
-            while chunk := await asyncio.wait_for(anext(chunks, b""), SLOWEST_CHUNK):
-                await asyncio.to_thread(receiver.take, list(parser.parse(chunk)))
+            while chunk := await asyncio.wait_for(anext(chunks, b""), STALL_SECONDS):
+                await asyncio.to_thread(receiver.write, list(parser.parse(chunk)))
     except TimeoutError:
-        raise Problem(408, "too-slow", f"no byte came for {SLOWEST_CHUNK:g} s; send the body again") from None
+        raise Problem(408, "too-slow", f"no data arrived for {STALL_SECONDS:g} s; send the body again") from None
     except ParserLimitReached:
-        raise Problem(413, "too-large", f"an upload has at most {settings.max_archive_entries} parts here") from None
+        raise Problem(413, "too-large", f"an upload may have at most {settings.max_archive_entries} parts") from None
     except (MultipartError, UnicodeError) as error:
         raise Problem(400, "malformed-body", f"the multipart body is malformed or cut short: {error}") from None
     finally:
@@ -74,14 +74,15 @@ class _Receiver:
         self._file: BinaryIO | None = None
         self._text = b""
 
-    def take(self, events: list[MultipartSegment | bytes | bytearray | None]) -> None:
+    def write(self, events: list[MultipartSegment | bytes | bytearray | None]) -> None:
+        """Handles parser events: a part's header, its data, None at its end. Raises Problem 413 or 422."""
         for event in events:
             if isinstance(event, MultipartSegment):
-                self._open(event)
+                self._begin_part(event)
             elif event is None:
-                self._finish()
+                self._finish_part()
             else:
-                self._write(event)
+                self._write_data(event)
 
     def upload(self) -> Upload:
         self._upload.digest = self._digest.digest()
@@ -91,7 +92,7 @@ class _Receiver:
         if self._file:
             self._file.close()
 
-    def _open(self, segment: MultipartSegment) -> None:
+    def _begin_part(self, segment: MultipartSegment) -> None:
         self._segment, self._text = segment, b""
         self._digest.update(repr((segment.name, segment.filename)).encode(errors="replace"))
         if segment.filename is not None:
@@ -99,7 +100,7 @@ class _Receiver:
             self._upload.files.append((segment.name, segment.filename, path))
             self._file = path.open("wb")
 
-    def _write(self, data: bytes | bytearray) -> None:
+    def _write_data(self, data: bytes | bytearray) -> None:
         self.received += len(data)
         if self.received > self.limit:
             raise _too_large(self.limit)
@@ -108,11 +109,11 @@ class _Receiver:
             self._file.write(data)
             return
         self._text += data
-        if len(self._text) > LONGEST_FIELD:
+        if len(self._text) > MAX_FIELD_BYTES:
             name = self._segment.name if self._segment else ""
-            raise invalid(f"/{name}", f"has more than {LONGEST_FIELD} bytes; is it a file without a file name?")
+            raise invalid(f"/{name}", f"has more than {MAX_FIELD_BYTES} bytes; a file needs a file name")
 
-    def _finish(self) -> None:
+    def _finish_part(self) -> None:
         if self._file:
             self._file.close()
             self._file = None
@@ -121,4 +122,4 @@ class _Receiver:
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(413, "too-large", f"an upload has at most {limit} bytes here; send fewer or smaller photographs")
+    return Problem(413, "too-large", f"an upload may have at most {limit} bytes; send fewer or smaller photographs")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
+import httpx2
 
 START_SECONDS, STOP_SECONDS = 60.0, 30.0
 POLL_SECONDS = 0.05
@@ -23,7 +23,7 @@ class LocalService:
     """A running service: the process of `flawsmith serve`, and a client of its API."""
 
     process: subprocess.Popen[bytes]
-    client: httpx.Client
+    client: httpx2.Client
     data_dir: Path
     log: Path
     environment: dict[str, str]  # of its processes
@@ -40,7 +40,7 @@ class LocalService:
         return None
 
     def upload(self, name: str, archive: bytes) -> None:
-        """Makes a dataset of an archive. Raises httpx.HTTPStatusError."""
+        """Makes a dataset of an archive. Raises httpx2.HTTPStatusError."""
         self.client.post("/datasets", data={"name": name}, files={"archive": archive}).raise_for_status()
 
     def _children(self) -> list[int]:
@@ -64,7 +64,7 @@ def local_service(data_dir: Path, **settings: str) -> Iterator[LocalService]:
     command = [sys.executable, "-m", "flawsmith.cli.main", "serve"]
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         service = LocalService(process, client, data_dir, log, environment)
         try:
             wait_until(service.ready, START_SECONDS, f"the service is ready; its log: {log}")
@@ -84,7 +84,7 @@ def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
     while time.monotonic() < deadline:
         try:
             value = condition()
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             value = None
         if value:
             return value

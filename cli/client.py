@@ -1,6 +1,6 @@
 """The HTTP client of the commands that talk to a running service."""
 
-import httpx
+import httpx2
 
 from flawsmith.core.settings import get_settings
 
@@ -13,19 +13,19 @@ class Refused(Exception):
         self.status = status
 
 
-def connect(url: str = "") -> httpx.Client:
+def connect(url: str = "") -> httpx2.Client:
     """A client of the service at ``url``, by default on this machine. It sends the first key of FLAWSMITH_API_KEYS."""
     settings = get_settings()
     key = next(iter(settings.keys), None)
-    return httpx.Client(
+    return httpx2.Client(
         base_url=url or f"http://127.0.0.1:{settings.port}",
         headers={"Authorization": f"Bearer {key}"} if key else {},
-        timeout=httpx.Timeout(60.0, connect=5.0),
+        timeout=httpx2.Timeout(60.0, connect=5.0),
         event_hooks={"response": [_raise_problem]},
     )
 
 
-def _raise_problem(response: httpx.Response) -> None:
+def _raise_problem(response: httpx2.Response) -> None:
     if response.status_code >= 400:
         response.read()
         problem = response.headers.get("content-type", "").startswith("application/problem+json")

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 from PIL import Image
 
 from flawsmith.cli.client import Refused, connect
@@ -47,7 +47,7 @@ def run_demo(data: Path | None, out: Path, keep: bool, seconds: float) -> int:
         if not _train(client, dataset, seconds):
             return 1
         _make_images(client, dataset, out)
-    except (Refused, httpx.TransportError, OSError) as error:
+    except (Refused, httpx2.TransportError, OSError) as error:
         print(f"the demo ends here: {error}", file=sys.stderr)
         return 1
     finally:
@@ -58,7 +58,7 @@ def run_demo(data: Path | None, out: Path, keep: bool, seconds: float) -> int:
     return 0
 
 
-def _start_service(client: httpx.Client) -> subprocess.Popen[bytes] | None:
+def _start_service(client: httpx2.Client) -> subprocess.Popen[bytes] | None:
     """Starts a service and waits until it is ready; returns None if one is running already."""
     if _ready(client):
         print(f"using the service that runs at {client.base_url}")
@@ -84,14 +84,14 @@ def _start_service(client: httpx.Client) -> subprocess.Popen[bytes] | None:
     return service
 
 
-def _ready(client: httpx.Client) -> bool:
+def _ready(client: httpx2.Client) -> bool:
     try:
         return bool(client.get("/readyz").json()["status"] == "ready")
-    except (httpx.TransportError, Refused, ValueError, KeyError):
+    except (httpx2.TransportError, Refused, ValueError, KeyError):
         return False
 
 
-def _upload(client: httpx.Client, data: Path | None) -> dict[str, Any]:
+def _upload(client: httpx2.Client, data: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         archive = data or Path(folder) / "brushed-steel.zip"
         if data is None:
@@ -102,14 +102,14 @@ def _upload(client: httpx.Client, data: Path | None) -> dict[str, Any]:
                 "/datasets",
                 data={"name": name or "demo"},
                 files={"archive": file},
-                timeout=httpx.Timeout(600.0),
+                timeout=httpx2.Timeout(600.0),
             )
     dataset: dict[str, Any] = answer.json()
     print(f"dataset {dataset['name']}: {dataset['image_count']} photographs, {dataset['classes']}")
     return dataset
 
 
-def _train(client: httpx.Client, dataset: dict[str, Any], seconds: float) -> bool:
+def _train(client: httpx2.Client, dataset: dict[str, Any], seconds: float) -> bool:
     """Trains a version; returns whether the job succeeded."""
     body = {"dataset": dataset["id"], "max_seconds": seconds, **JOB}
     job = client.post("/training-jobs", json=body).json()
@@ -117,7 +117,7 @@ def _train(client: httpx.Client, dataset: dict[str, Any], seconds: float) -> boo
     return bool(watch_job(client, job["id"])["state"] == "succeeded")
 
 
-def _make_images(client: httpx.Client, dataset: dict[str, Any], out: Path) -> None:
+def _make_images(client: httpx2.Client, dataset: dict[str, Any], out: Path) -> None:
     """Fills ``out`` with new images, a folder for each defect type, and a sheet with real beside synthetic images."""
     out.mkdir(parents=True, exist_ok=True)
     answer = client.post("/generate", json={"model": MODEL, "count": IMAGES}, headers={"Accept": "application/zip"})
@@ -142,7 +142,7 @@ def _side_by_side(real: Image.Image, synthetic: Image.Image) -> Image.Image:
     return sheet
 
 
-def _print_next_steps(client: httpx.Client, service: subprocess.Popen[bytes] | None, out: Path, keep: bool) -> None:
+def _print_next_steps(client: httpx2.Client, service: subprocess.Popen[bytes] | None, out: Path, keep: bool) -> None:
     print(f"\n{IMAGES} synthetic images in {out}/; real beside synthetic: {out}/sheet.png")
     if not keep:
         return

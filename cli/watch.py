@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-import httpx
+import httpx2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
@@ -14,12 +14,12 @@ MAX_SILENCE_SECONDS = 120.0  # of a service that is being restarted
 ENDED = ("succeeded", "failed", "cancelled")
 
 
-def watch_job(client: httpx.Client, job_id: str) -> dict[str, Any]:
+def watch_job(client: httpx2.Client, job_id: str) -> dict[str, Any]:
     """Shows the job until it ends; returns its last record. A restart of the service does not end it.
 
     Raises:
         Refused: there is no such job, or the key's scope does not allow to see it.
-        httpx.TransportError: the service did not answer for `MAX_SILENCE_SECONDS`.
+        httpx2.TransportError: the service did not answer for `MAX_SILENCE_SECONDS`.
     """
     console = Console()
     columns = [
@@ -35,7 +35,7 @@ def watch_job(client: httpx.Client, job_id: str) -> dict[str, Any]:
         while True:
             try:
                 job = client.get(f"/training-jobs/{job_id}").json()
-            except (httpx.TransportError, Refused) as error:
+            except (httpx2.TransportError, Refused) as error:
                 temporary = not isinstance(error, Refused) or error.status >= 500
                 if not temporary or time.monotonic() - answered > MAX_SILENCE_SECONDS:
                     raise

@@ -32,7 +32,7 @@ def configure_logging(settings: Settings, part: str) -> None:
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    for chatty in ("celery.worker.strategy", "celery.app.trace", "httpx", "uvicorn.access"):
+    for chatty in ("celery.worker.strategy", "celery.app.trace", "httpx2", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

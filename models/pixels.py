@@ -1,13 +1,13 @@
-"""Images as bytes."""
+"""Conversion between images in [-1, 1] and 8-bit pixels."""
 
 import torch
 from torch import Tensor, nn
 
 
 def render(generator: nn.Module, latents: Tensor, type_index: Tensor) -> Tensor:
-    """Images of these latents as bytes: (B, C, H, W) uint8 on the CPU; the generator's mode is left as it was.
+    """Samples a generator as it is: (B, C, H, W) uint8 on the CPU. The generator's mode stays as it was.
 
-    In evaluation mode batch norm uses its running statistics, so that no image depends on its neighbours.
+    The pass is in evaluation mode: batch norm uses its running statistics, so no image depends on the others.
     """
     training = generator.training
     generator.eval()
@@ -18,10 +18,10 @@ def render(generator: nn.Module, latents: Tensor, type_index: Tensor) -> Tensor:
 
 
 def to_bytes(images: Tensor) -> Tensor:
-    """Values in [-1, 1] of any floating dtype to gray levels 0 … 255: uint8 of the same shape."""
+    """Values in [-1, 1] of any floating dtype to pixels 0 … 255: uint8 of the same shape."""
     return (images.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def from_bytes(images: Tensor) -> Tensor:
-    """Gray levels 0 … 255 to values in [-1, 1]: float32 of the same shape."""
+    """Pixels 0 … 255 to values in [-1, 1]: float32 of the same shape."""
     return images.float() / 127.5 - 1

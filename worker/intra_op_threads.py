@@ -1,4 +1,4 @@
-"""How many cores a thread's computing takes."""
+"""How many cores the operations of a thread use (torch's intra-op threads)."""
 
 import threading
 
@@ -8,10 +8,10 @@ _lock = threading.Lock()
 
 
 def set_intra_op_threads(count: int) -> None:
-    """From now on this thread's operations run on so many cores; other threads' stay as they are.
+    """Lets this thread's operations use ``count`` cores; other threads keep their numbers.
 
-    torch keeps the number both for the process and for each thread, and a thread takes over the process's at its first
-    parallel operation: so there is one here, before another thread changes it.
+    torch stores the number for the process and for each thread. A thread takes over the process's number at its first
+    parallel operation, so this function runs one before another thread can change the number.
     """
     with _lock:
         torch.set_num_threads(count)

@@ -10,6 +10,7 @@ from PIL import Image
 from prometheus_client import Counter, Gauge
 from safetensors.torch import save_file
 
+from flawsmith.core.domain.image_modes import mode_of, without_gray_axis
 from flawsmith.core.domain.job_kinds.training import TrainingJob, TrainingProgress
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.domain.presets.registry import UnknownPreset
@@ -26,6 +27,7 @@ from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS
 from flawsmith.worker.celery import device, quick_services, services, threads
 from flawsmith.worker.checkpoints import save_checkpoint
 from flawsmith.worker.executor import Executor, Result, Segment, Work
+from flawsmith.worker.generator_file import save_generator
 from flawsmith.worker.qualification import qualify
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
@@ -134,7 +136,7 @@ class TrainingWork(Work):
         for name, value in signals.items():
             SIGNALS.labels(name).set(value)
         pixels = self.run.trainer.preview().permute(0, 2, 3, 1).numpy()
-        sheet = grid([Image.fromarray(each.squeeze()) for each in pixels], PREVIEW_COLUMNS)
+        sheet = grid([Image.fromarray(without_gray_axis(each)) for each in pixels], PREVIEW_COLUMNS)
         path = JobFolder(services().store, self.job.id).sample(self.step)
         segment.claim.write_bytes(path, encode_png(sheet))
         segment.emit("samples", {"step": self.step, "distance": signals[LEADING]})
@@ -146,21 +148,27 @@ def _publish(run: Run, claim: Claim) -> ModelVersion:
     config = run.job.config
     with claim.staged() as staged:
         for name, weights in run.best.networks.items():
-            save_file(weights, staged / f"{name}.safetensors")
+            if name != "generator":
+                save_file(weights, staged / f"{name}.safetensors")
+        essentials = {
+            "preset": run.job.preset,
+            "classes": config["classes"],
+            "resolution": config["resolution"],
+            "mode": mode_of(config["channels"]),
+            "config": config,
+            "precision": qualify(run.job.preset, config, run.best.networks["generator"], run.device),
+            "qualified_on": device_kind(run.device),
+        }
+        digest = save_generator(run.best.networks["generator"], staged / "generator.safetensors", essentials)
         return services().registry.publish(
             run.job.model,
             staged,
-            classes=config["classes"],
-            resolution=config["resolution"],
-            mode="L" if config["channels"] == 1 else "RGB",
-            preset=run.job.preset,
-            config=config,
+            **essentials,
+            weights_sha256=digest,
             training_job=run.job.id,
             dataset_digest=run.dataset_digest,
             step=run.best.step,
             distance=run.best.distance,
             health=run.health,
             analysis=run.analysis(),
-            precision=qualify(run.job.preset, config, run.best.networks["generator"], run.device),
-            qualified_on=device_kind(run.device),
         )

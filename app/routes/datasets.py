@@ -1,4 +1,4 @@
-"""Datasets: photographs come in, are checked, and stay under their content's address."""
+"""Datasets: upload, list, preview and delete photographs."""
 
 from typing import Annotated
 
@@ -42,12 +42,12 @@ _BODY = {
     status_code=201,
     response_model=Dataset,
     responses=documented(
-        408, 409, 415, also={200: {"model": Dataset, "description": "The same content is there already"}}
+        408, 409, 415, also={200: {"model": Dataset, "description": "The same content exists already"}}
     ),
     openapi_extra={"requestBody": _BODY},
 )
 async def create_dataset(request: Request, services: ServicesDep) -> Response:
-    """Takes an archive (a folder names the defect type of its images) or single images of one type."""
+    """Uploads an archive (each folder names the defect type of its images) or single images of one type."""
     with services.store.staged() as folder:
         upload = await receive(request, folder, services.settings)
         idempotency = Idempotency(request.app.state.redis, request)
@@ -78,11 +78,11 @@ def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
 
 @repeatable.delete("/{dataset_id}", status_code=204, responses=documented(404, 409))
 def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
-    """Removes a dataset that no unfinished job uses."""
+    """Deletes a dataset that no unfinished job uses."""
     dataset = services.datasets.get(dataset_id)
     users = services.jobs.unfinished_with(dataset.id)
     if users:
-        raise Problem(409, "conflict", f"training job {', '.join(users[:5])} uses it; cancel it or wait for its end")
+        raise Problem(409, "conflict", f"used by training job {', '.join(users[:5])}; cancel it or wait until it ends")
     services.datasets.delete(dataset.id)
     return Response(status_code=204)
 
@@ -93,21 +93,24 @@ def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
     responses=documented(404, also=PNG),
 )
 def preview_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
-    """A contact sheet, one row a class."""
+    """A contact sheet with a row for each class."""
     dataset = services.datasets.get(dataset_id)
     return Response(services.datasets.preview(dataset.id), media_type="image/png")
 
 
 def _add(services: Services, upload: Upload) -> tuple[Dataset, bool]:
+    """Stores the upload as a dataset; says whether it is new. Raises Problem 422 and what `Datasets` raises."""
     name = upload.fields.get("name", "")
     if not valid_name(name):
-        raise invalid("/name", "give a name of 1 to 64 letters, digits, '_', '.' and '-'")
+        raise invalid(
+            "/name", "a name has 1 to 64 letters, digits, '_', '.' and '-', and starts with a letter or digit"
+        )
     if unknown := sorted((set(upload.fields) | {field for field, *_ in upload.files}) - {"name", "archive", "images"}):
-        raise invalid(f"/{unknown[0]}", "unknown part; the parts are 'name' and 'archive', or several 'images'")
+        raise invalid(f"/{unknown[0]}", "unknown part; send 'name' and 'archive', or 'name' and several 'images'")
     archives = [path for field, _, path in upload.files if field == "archive"]
     images = [(file_name, path) for field, file_name, path in upload.files if field == "images"]
     if len(archives) + bool(images) != 1:
-        raise invalid("/archive", "give one 'archive', or one or more 'images', as files")
+        raise invalid("/archive", "send one 'archive', or one or more 'images', as files")
     if archives:
         return services.datasets.add_archive(name, archives[0])
     return services.datasets.add_images(name, images)

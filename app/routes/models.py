@@ -1,4 +1,4 @@
-"""Models: their versions, aliases and weights, and the image at an address."""
+"""Models: their versions, aliases and weights, and single images by address."""
 
 import hashlib
 from typing import Annotated
@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
+from flawsmith.app.image_request import ImageRequest, check_defect_type
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import documented, invalid
-from flawsmith.app.sampling import Sampling
+from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.domain.addresses import SEEDS, seeded
 from flawsmith.core.domain.records import Model, ModelVersion, valid_name
 from flawsmith.core.live.image_pool import PoolReplenisher
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRout
 
 ModelName = Annotated[str, Path(max_length=64)]
 Number = Annotated[str, Path(max_length=16)]
-IMAGE_SECONDS = 30.0  # how long a GET of an image may take
+IMAGE_SECONDS = 30.0  # deadline of a GET of one image
 
 Alias = Annotated[str, Path(max_length=64)]
 
@@ -47,13 +48,13 @@ def get_model(name: ModelName, services: ServicesDep) -> Model:
 
 @router.get("/{name}/versions/{version}", responses=documented(404))
 def get_model_version(name: ModelName, version: Number, services: ServicesDep) -> ModelVersion:
-    """One version's card."""
+    """One version: classes, resolution, mode, preset and origin."""
     return services.registry.version(name, version)
 
 
 @router.delete("/{name}/versions/{version}", status_code=204, responses=documented(404, 409))
 def delete_model_version(name: ModelName, version: Number, services: ServicesDep) -> Response:
-    """Removes a version that no alias points at; its number is not used again."""
+    """Deletes a version that no alias points at. Its number is never used again."""
     services.registry.delete_version(name, version)
     PoolReplenisher(services.redis, services.settings).drop(f"{name}@{version}")
     return Response(status_code=204)
@@ -61,15 +62,18 @@ def delete_model_version(name: ModelName, version: Number, services: ServicesDep
 
 @router.put("/{name}/aliases/{alias}", responses=documented(404, 409, 415))
 def set_alias(name: ModelName, alias: Alias, body: AliasTarget, services: ServicesDep) -> Model:
-    """Points an alias at a version. `production` is what the bare name means."""
+    """Points an alias at a version. The bare model name means `production` where that alias is set."""
     if not valid_name(alias) or alias.isdecimal():
-        raise invalid("/alias", "an alias has 1 to 64 letters, digits, '_', '.' and '-', and is not a number")
+        raise invalid(
+            "/alias",
+            "an alias has 1 to 64 letters, digits, '_', '.' and '-', starts with a letter or digit, and is no number",
+        )
     return services.registry.set_alias(name, alias, body.version)
 
 
 @router.delete("/{name}/aliases/{alias}", status_code=204, responses=documented(404, 409))
 def delete_alias(name: ModelName, alias: Alias, services: ServicesDep) -> Response:
-    """Removes an alias; the version stays."""
+    """Deletes an alias; the version stays."""
     services.registry.delete_alias(name, alias)
     return Response(status_code=204)
 
@@ -80,7 +84,7 @@ def delete_alias(name: ModelName, alias: Alias, services: ServicesDep) -> Respon
     responses=documented(404, also={200: {"content": {"application/octet-stream": {}}}}),
 )
 def weights(name: ModelName, version: Number, services: ServicesDep) -> FileResponse:
-    """The generator's weights, as safetensors."""
+    """The generator's weights as a safetensors file."""
     card = services.registry.version(name, version)
     path = services.registry.weights(name, card.version)
     file_name = f"{name}-{card.version}.safetensors"
@@ -91,7 +95,10 @@ def weights(name: ModelName, version: Number, services: ServicesDep) -> FileResp
     "/{name}/versions/{version}/images/{seed}.png",
     response_class=Response,
     responses=documented(
-        404, 429, 504, also={200: {"content": {"image/png": {}}}, 304: {"description": "The image is the one you have"}}
+        404,
+        429,
+        504,
+        also={200: {"content": {"image/png": {}}}, 304: {"description": "Your copy of the image is current"}},
     ),
 )
 async def image(
@@ -102,21 +109,15 @@ async def image(
     services: ServicesDep,
     defect_type: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Response:
-    """The image at an address: the same bytes for ever."""
+    """The image at an address (version, defect type, seed). Its bytes never change."""
     card = services.registry.version(name, version)
     check_defect_type(card, defect_type)
     [address] = seeded(card.classes, defect_type, seed, 1)
-    mark = hashlib.sha256(f"{card.ref}\n{card.weights_sha256}\n{address}".encode()).hexdigest()
-    headers = {"ETag": f'"{mark}"', "Cache-Control": "public, max-age=31536000, immutable"}
-    if f'"{mark}"' in request.headers.get("if-none-match", "") or request.headers.get("if-none-match") == "*":
+    etag = hashlib.sha256(f"{card.ref}\n{card.weights_sha256}\n{address}".encode()).hexdigest()
+    headers = {"ETag": f'"{etag}"', "Cache-Control": "public, max-age=31536000, immutable"}
+    if f'"{etag}"' in request.headers.get("if-none-match", "") or request.headers.get("if-none-match") == "*":
         return Response(status_code=304, headers=headers)
-    sampling: Sampling = request.app.state.sampling
-    images = await sampling.by_address(request, card, [address], deadline_seconds=IMAGE_SECONDS)
+    sampling: SamplingClient = request.app.state.sampling
+    wanted = ImageRequest(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS)
+    images = await sampling.images(request, wanted)
     return Response(images.pngs[0], media_type="image/png", headers=headers)
-
-
-def check_defect_type(card: ModelVersion, defect_type: str | None) -> None:
-    """Raises Problem 422 for a type that the version does not know."""
-    if defect_type is not None and defect_type not in card.classes:
-        known = ", ".join(card.classes)
-        raise invalid("/defect_type", f"unknown defect_type '{defect_type}'; this model knows: {known}")

@@ -1,4 +1,4 @@
-"""What ops ask: does it live, is it ready, how much has it done; and the page for people."""
+"""Operations: liveness, readiness, metrics; and the HTML page."""
 
 import os
 from importlib.resources import files
@@ -23,13 +23,13 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/healthz")
 def healthz() -> dict[str, str]:
-    """200 while the process lives."""
+    """200 while the process runs."""
     return {"status": "alive"}
 
 
-@router.get("/readyz", responses={503: {"description": "Something is missing; `missing` names it"}})
+@router.get("/readyz", responses={503: {"description": "Not ready; `missing` names the parts that are down"}})
 def readyz(services: ServicesDep) -> JSONResponse:
-    """200, or 503 naming what is missing."""
+    """200 when every part is up, else 503 with the missing parts."""
     missing = missing_parts(services)
     state: dict[str, Any] = {"status": "not ready" if missing else "ready", "missing": missing}
     return JSONResponse(state, 503 if missing else 200, {"Retry-After": "5"} if missing else None)
@@ -37,14 +37,14 @@ def readyz(services: ServicesDep) -> JSONResponse:
 
 @router.get("/metrics", response_class=Response, responses=documented(also={200: {"content": {"text/plain": {}}}}))
 def metrics(services: ServicesDep) -> Response:
-    """The API's counts and latencies, and the jobs, queues and workers as Redis has them."""
-    own = generate_latest(_of_all_processes())
+    """Prometheus metrics: this API's requests, and the jobs, queues and workers of the whole service."""
+    own = generate_latest(_registry_of_all_processes())
     return Response(own + _from_redis(services), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/metrics/targets", responses=documented())
 def metrics_targets(services: ServicesDep) -> list[dict[str, Any]]:
-    """The live workers' own /metrics, as Prometheus' HTTP service discovery reads them."""
+    """The live workers' own /metrics, for Prometheus' HTTP service discovery."""
     return [
         {"targets": [address], "labels": {"queue": queue, "worker": name}}
         for queue in QUEUES
@@ -54,12 +54,12 @@ def metrics_targets(services: ServicesDep) -> list[dict[str, Any]]:
 
 @router.get("/", response_class=HTMLResponse, responses=documented())
 def page() -> HTMLResponse:
-    """The page for people."""
+    """The HTML page."""
     return HTMLResponse(files("flawsmith.app").joinpath("page.html").read_text())
 
 
 def missing_parts(services: Services) -> list[str]:
-    """Names of what is not there: redis, artifact store, no live worker for a queue."""
+    """The parts that are down: the artifact store, Redis, and queues without a live worker."""
     missing = [] if services.store.writable() else ["artifact store"]
     try:
         missing += [
@@ -70,8 +70,8 @@ def missing_parts(services: Services) -> list[str]:
     return missing
 
 
-def _of_all_processes() -> CollectorRegistry:
-    """The counts of every API process on this machine, where there are several."""
+def _registry_of_all_processes() -> CollectorRegistry:
+    """The metrics of every API process on this machine."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
@@ -80,12 +80,12 @@ def _of_all_processes() -> CollectorRegistry:
 
 
 def _from_redis(services: Services) -> bytes:
-    """Gauges that are read at the scrape, so that they are right across any number of processes."""
+    """Gauges read from Redis at the time of the scrape, which are the same from every API process."""
     jobs = GaugeMetricFamily("flawsmith_jobs", "Jobs of all kinds by state", labels=["state"])
-    waiting = GaugeMetricFamily("flawsmith_queue_messages", "Messages that no worker has begun", labels=["queue"])
-    live = GaugeMetricFamily("flawsmith_live_workers", "Workers heard of lately", labels=["queue"])
-    stock = GaugeMetricFamily("flawsmith_stock_images", "Ready images", labels=["model"])
-    asked = GaugeMetricFamily("flawsmith_waiting_images", "Images that callers wait for")
+    waiting = GaugeMetricFamily("flawsmith_queue_messages", "Messages that no worker has received", labels=["queue"])
+    live = GaugeMetricFamily("flawsmith_live_workers", "Workers with a recent heartbeat", labels=["queue"])
+    pool = GaugeMetricFamily("flawsmith_pool_images", "Images in the pool", labels=["model"])
+    asked = GaugeMetricFamily("flawsmith_waiting_images", "Images that requests wait for")
     up = GaugeMetricFamily("flawsmith_redis_up", "Whether Redis answered this scrape")
     try:
         for state, count in services.jobs.counts().items():
@@ -93,17 +93,17 @@ def _from_redis(services: Services) -> bytes:
         for queue in QUEUES:
             waiting.add_metric([queue], services.queues.waiting(queue))
             live.add_metric([queue], len(services.queues.live_workers(queue)))
-        for version, count in PoolReplenisher(services.redis, services.settings).held().items():
-            stock.add_metric([version], count)
+        for version, count in PoolReplenisher(services.redis, services.settings).image_counts().items():
+            pool.add_metric([version], count)
         asked.add_metric([], waiting_images(services.redis))
         up.add_metric([], 1)
     except RedisError:
         up.add_metric([], 0)
-    return generate_latest(_Collected([jobs, waiting, live, stock, asked, up]))
+    return generate_latest(_Collected([jobs, waiting, live, pool, asked, up]))
 
 
 class _Collected:
-    """What generate_latest takes: something with collect()."""
+    """A registry of ready-made metric families, as `generate_latest` expects it."""
 
     def __init__(self, families: list[GaugeMetricFamily]) -> None:
         self.families = families

@@ -1,5 +1,6 @@
 """The article's generator as a published version without training: random weights with calibrated batch norms."""
 
+import hashlib
 import json
 import secrets
 from functools import cache
@@ -64,6 +65,11 @@ def _qualified(weights: Path, config: str) -> Precision:
     return qualify("dcgan", json.loads(config), load_file(weights), torch.device("cpu"))
 
 
+@cache
+def _digest(weights: Path) -> str:
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
 def publish(data_dir: Path, model: str, weights: Path, config: dict[str, Any]) -> ModelVersion:
     """Publishes the weights as the next version of the model in a service's store."""
     registry = Registry(ArtifactStore(data_dir / "artifacts"))
@@ -82,4 +88,5 @@ def publish(data_dir: Path, model: str, weights: Path, config: dict[str, Any]) -
             qualified_on=device_kind(torch.device("cpu")),
             training_job=f"job-{secrets.token_hex(10)}",
             dataset_digest="0" * 64,
+            weights_sha256=_digest(weights),
         )

@@ -22,9 +22,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.serving.flawsmith_service import MODEL
 
 if TYPE_CHECKING:
-    from flawsmith.core.domain.records import ModelVersion
-    from flawsmith.core.store.registry import Registry
-    from flawsmith.models.inference.session import InferenceSession
+    pass
 
 ON_ALL, PER_CORE, ENCODER_ONE, ENCODER, LIMIT, ENGINE = (
     "generator alone, one pass on all cores",
@@ -59,7 +57,7 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
     import torch
 
     from flawsmith.core.domain.addresses import Address
-    from flawsmith.core.live.sampling_queue import MICRO_BATCH
+    from flawsmith.core.domain.micro_batch import MICRO_BATCH
     from flawsmith.core.store.artifacts import ArtifactStore
     from flawsmith.core.store.registry import Registry
     from flawsmith.worker.engine import Engine
@@ -68,7 +66,7 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
     registry = Registry(ArtifactStore(data_dir / "artifacts"))
     version = registry.resolve(MODEL)
     engine = Engine(registry, 1, torch.device("cpu"))
-    session = _session(registry, version, MICRO_BATCH)
+    session = engine.generator(version.ref).session
     latents = torch.randn(MICRO_BATCH, version.config["latent_size"])
     type_index = torch.zeros(MICRO_BATCH, dtype=torch.int64)
     pools = {threads: ThreadPoolExecutor(threads) for threads in {1, len(os.sched_getaffinity(0))}}
@@ -77,7 +75,7 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
     def batch() -> list[tuple[Address, Any]]:
         start = next(seeds)
         addresses = [Address(version.classes[0], seed) for seed in range(start, start + MICRO_BATCH)]
-        return list(zip(addresses, engine.draw(version.ref, addresses), strict=True))
+        return list(zip(addresses, engine.sample(version.ref, addresses), strict=True))
 
     images = [each for _ in range(4) for each in batch()]
 
@@ -87,20 +85,7 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
     def encode(threads: int) -> int:
         return len(list(pools[threads].map(lambda each: encode_image(version.ref, *each), images)))
 
-    return lambda: len(session(latents, type_index)), whole, encode
-
-
-def _session(registry: "Registry", version: "ModelVersion", batch: int) -> "InferenceSession":
-    """The version's generator on the CPU, as a sampling worker on this machine loads it."""
-    import torch
-    from safetensors.torch import load_file
-
-    from flawsmith.models.inference.session import InferenceSession
-    from flawsmith.models.presets.registry import build_generator
-
-    generator = build_generator(version.preset, version.config, len(version.classes))
-    generator.load_state_dict(load_file(registry.weights(version.model, version.version)))
-    return InferenceSession(generator, generator.latent_size, batch, version.precision, torch.device("cpu"))
+    return lambda: len(session.sample(latents, type_index)), whole, encode
 
 
 def _rate(work: Callable[[], int], seconds: float) -> float:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
+from flawsmith.core.domain.image_modes import ImageMode
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -59,7 +61,7 @@ class Dataset(Record):
     image_count: int
     classes: dict[str, int]
     size: SizeRange
-    mode: Literal["L", "RGB"]
+    mode: ImageMode
     distinct: dict[str, int] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
     rejected: list[RejectedFile]
@@ -95,12 +97,14 @@ class ModelVersion(Record):
     version: int
     classes: list[str]
     resolution: int
-    mode: Literal["L", "RGB"]
+    mode: ImageMode
     preset: str
     config: dict[str, Any]
     training_job: str
     dataset_digest: str
-    weights_sha256: str
+    weights_sha256: str = Field(
+        description="SHA-256 of the generator's safetensors serialisation without metadata, the same for equal weights"
+    )
     step: int | None = None
     distance: float | None = None
     health: Health | None = None

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flawsmith.core.domain.image_modes import CHANNELS, mode_of
 from flawsmith.core.domain.job_config import TRAINER_FIELDS, JobConfig
 from flawsmith.core.domain.presets.preset import Length, Preset
 from flawsmith.core.domain.presets.registry import PRESETS
@@ -92,7 +93,7 @@ def _job_config(
     steps_per_epoch = -(-dataset.image_count // batch_size)
     return JobConfig(
         resolution=resolution,
-        channels=1 if dataset.mode == "L" else 3,
+        channels=CHANNELS[dataset.mode],
         classes=sorted(dataset.classes),
         seed=request.seed,
         epochs=length.epochs,
@@ -131,9 +132,8 @@ def _check_shape(preset: Preset, config: dict[str, Any], origin: ModelVersion) -
                 pointer, f"{origin.ref} has {name} {value}, not {config[name]}; leave it out, or set it to {value}"
             )
     if config["channels"] != origin.config["channels"]:
-        kinds = {1: "gray", 3: "color"}
-        theirs, ours = kinds[origin.config["channels"]], kinds[config["channels"]]
-        raise CannotTrain("/init_from", f"{origin.ref} makes {theirs} images, and the dataset's are {ours}")
+        mode = mode_of(config["channels"])
+        raise CannotTrain("/init_from", f"{origin.ref} makes images of mode {origin.mode}, the dataset's are {mode}")
     # A network for one type has no input for the type, so it can continue with another one.
     if config["classes"] != origin.classes and not len(config["classes"]) == len(origin.classes) == 1:
         theirs, ours = ", ".join(origin.classes), ", ".join(config["classes"])

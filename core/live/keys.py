@@ -60,55 +60,43 @@ def workers(queue: str) -> str:
 
 
 NEXT_SEED = f"{PREFIX}:seed:"
-"""Before ``version LF type``: hash, core.stock: next unseeded seed and the server's run that counted it; kept."""
+"""Prefix of ``version LF type``: hash, core.live.image_pool: next unused seed, and the server's run that counted it;
+kept."""
 
 
-def next_turn(version: str) -> str:
-    """string, core.stock: which defect type's turn it is; kept."""
+def next_type(version: str) -> str:
+    """string, core.live.image_pool: position in the round of the version's defect types; kept."""
     return f"{PREFIX}:turn:{version}"
 
 
-STOCKS = f"{PREFIX}:stocks"
-"""sorted set, core.stock: ``version LF type`` of each stock, by when it was last asked of; idle ones are dropped."""
+POOLS = f"{PREFIX}:pool:"
+"""Prefix of the keys of `core.live.image_pool`; its docstring lists them."""
 
-STOCK = f"{PREFIX}:stock:"
-"""Before ``version LF type``: list, core.stock: ready images, each ``seed:png``, the next to be taken first."""
+SAMPLING_QUEUE = f"{PREFIX}:sampling-queue:"
+"""Prefix of the keys of `core.live.sampling_queue`; its docstring lists them."""
 
-STOCK_STATE = f"{PREFIX}:stock-state:"
-"""Before ``version LF type``: hash, core.stock: run of the server, demand, target, low water, bytes an image."""
+SAMPLER = f"{PREFIX}:sampler:"
+"""Prefix of ``woken``, a hash: until when a message that starts a sampling task counts as on its way, and how many were
+not answered; gone when a sampling task begins. And of ``active``, a sorted set: the workers that run a sampling task.
+Both are of `core/live/lua/wake_sampler.lua`."""
 
+CACHED_IMAGE = f"{PREFIX}:image:"
+"""Prefix of ``version LF seed:type``: string, core.live.image_cache: an image that was asked for by address."""
 
-def stock_put(token: str) -> str:
-    """string, core.stock: there while the call that put images in stock may be repeated; expires."""
-    return f"{PREFIX}:stock-put:{token}"
+CACHED_BY_AGE = f"{PREFIX}:images"
+"""sorted set, core.live.image_cache: keys of the cached images, by when each was stored; the oldest make room."""
 
-
-WORK = f"{PREFIX}:work:"
-"""Before what `core.work` keeps of the images that callers wait for; its docstring lists them."""
-
-SAMPLER_WOKEN = f"{PREFIX}:shift:sent"
-"""string, core.work: there while a message for a sampling worker is on its way; expires where it was lost."""
-
-ACTIVE_SAMPLERS = f"{PREFIX}:shifts"
-"""sorted set, core.work: sampling workers at work, by when they will have fallen silent."""
-
-IMAGE = f"{PREFIX}:image:"
-"""Before ``version LF seed:type``: string, core.image_cache: an image that was asked for by address."""
-
-IMAGES_BY_AGE = f"{PREFIX}:images"
-"""sorted set, core.image_cache: the cached addresses, by when they were made; the oldest make room."""
-
-IMAGES_BYTES = f"{PREFIX}:images:bytes"
-"""string, core.image_cache: bytes of all cached images."""
+CACHED_BYTES = f"{PREFIX}:images:bytes"
+"""string, core.live.image_cache: bytes of all cached images."""
 
 
 def inbox(api_process: str) -> str:
-    """list, core.work: images on their way to a waiting API process; gone a minute after the last."""
+    """list, core.live.sampling_queue: images on their way to an API process; gone a minute after the last."""
     return f"{PREFIX}:inbox:{api_process}"
 
 
 def caller_rate(caller: str) -> str:
-    """string, app.admission: when, in ms, a caller's images are paid off at its rate; gone then."""
+    """string, app.rate_limit: when, in ms, a caller's images are paid off at its rate; gone then."""
     return f"{PREFIX}:rate:{caller}"
 
 

@@ -1,4 +1,4 @@
-"""What many requests ask of Redis, sent pipeline."""
+"""Sends the Redis commands of many concurrent requests in shared round trips."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,9 +13,9 @@ Command = Callable[[Pipeline], Awaitable[Any]]
 
 
 class PipelineBatcher:
-    """Sends commands to Redis; those that come while some are on their way share the next round trip.
+    """Sends commands to Redis. Commands that arrive during a round trip share the next one.
 
-    However many requests wait, this takes one connection, and what each of them costs falls with their number.
+    All of them use one connection, and the cost of each falls with their number.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -24,7 +24,7 @@ class PipelineBatcher:
         self._sender: asyncio.Task[None] | None = None
 
     async def run(self, command: Command) -> Any:
-        """The command's answer. ``command`` adds one command to the pipeline that it is given.
+        """The answer of one command. ``command`` adds it to the pipeline that it is given.
 
         Raises:
             RedisError: Redis refused the command, or is away.
@@ -35,13 +35,17 @@ class PipelineBatcher:
             self._sender = asyncio.create_task(self._send())
         return await answer
 
-    async def script(self, script: AsyncScript, args: Sequence[Any]) -> Any:
-        """What a script answers to these arguments; a server that does not know it is told it. Raises RedisError."""
+    async def script(self, script: AsyncScript, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """The answer of a script, which is loaded into a server that does not have it.
+
+        Raises:
+            RedisError: the script failed, or Redis is away.
+        """
         try:
-            return await self.run(lambda pipe: pipe.evalsha(script.sha, 0, *args))
+            return await self.run(lambda pipe: pipe.evalsha(script.sha, len(keys), *keys, *args))
         except NoScriptError:
             await self.redis.script_load(script.script)
-            return await self.run(lambda pipe: pipe.evalsha(script.sha, 0, *args))
+            return await self.run(lambda pipe: pipe.evalsha(script.sha, len(keys), *keys, *args))
 
     async def _send(self) -> None:
         while self._waiting:

@@ -116,7 +116,7 @@ class SamplingReaper:
 
     def look(self) -> None:
         """Raises RedisError."""
-        if recover(self.redis) or self.replenisher.look():
+        if recover(self.redis) or self.replenisher.check():
             self.queues.wake_sampler(request_id="reaper")
 
 

@@ -1,6 +1,7 @@
-"""TakeCoalescer from stock for many requests at once."""
+"""Takes images from the pool for many concurrent requests in one call."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,66 +10,68 @@ from flawsmith.core.live.image_pool import ImagePool, TakeResult
 
 
 @dataclass(frozen=True)
-class _Ask:
+class _Request:
     count: int
     answer: "asyncio.Future[TakeResult]"
 
 
 class TakeCoalescer:
-    """Takes images for requests; those that come while one is on its way to Redis share the next one, in order.
+    """Coalesces takes: requests that arrive while a take of their version and type is on its way share the next one.
 
-    So the more ask, the less each of them costs.
+    They are served in order. The cost per request falls with load.
     """
 
-    def __init__(self, stock: ImagePool) -> None:
-        self.stock = stock
-        self._waiting: dict[tuple[str, str | None], list[_Ask]] = {}
+    def __init__(self, pool: ImagePool) -> None:
+        self.pool = pool
+        self._waiting: dict[tuple[str, str | None], list[_Request]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()  # asyncio holds tasks weakly
 
     async def take(self, version: ModelVersion, defect_type: str | None, count: int) -> TakeResult:
         """See `ImagePool.take`."""
         key = version.ref, defect_type
         if (waiting := self._waiting.get(key)) is not None:
-            ask = _Ask(count, asyncio.get_running_loop().create_future())
-            waiting.append(ask)
-            return await ask.answer
+            request = _Request(count, asyncio.get_running_loop().create_future())
+            waiting.append(request)
+            return await request.answer
         self._waiting[key] = []
         try:
-            return await self.stock.take(version.ref, version.classes, defect_type, count)
+            return await self.pool.take(version.ref, version.classes, defect_type, count)
         finally:
-            self._go_on(version, defect_type)
+            self._serve_waiting(version, defect_type)
 
-    def _go_on(self, version: ModelVersion, defect_type: str | None) -> None:
-        """Takes for those who came meanwhile."""
-        asks = self._waiting.pop((version.ref, defect_type))
-        if asks:
+    def _serve_waiting(self, version: ModelVersion, defect_type: str | None) -> None:
+        """Starts one take for the requests that arrived meanwhile."""
+        requests = self._waiting.pop((version.ref, defect_type))
+        if requests:
             self._waiting[version.ref, defect_type] = []
-            self._keep(asyncio.create_task(self._take_for(asks, version, defect_type)))
+            self._start(self._take_for(requests, version, defect_type))
 
-    async def _take_for(self, asks: list[_Ask], version: ModelVersion, defect_type: str | None) -> None:
+    async def _take_for(self, requests: list[_Request], version: ModelVersion, defect_type: str | None) -> None:
         try:
-            total = sum(ask.count for ask in asks)
-            taken = await self.stock.take(version.ref, version.classes, defect_type, total)
+            total = sum(request.count for request in requests)
+            taken = await self.pool.take(version.ref, version.classes, defect_type, total)
         except Exception as error:
-            for ask in asks:
-                if not ask.answer.done():
-                    ask.answer.set_exception(error)
+            for request in requests:
+                if not request.answer.done():
+                    request.answer.set_exception(error)
         else:
-            self._share(asks, version, taken)
+            self._distribute(requests, version, taken)
         finally:
-            self._go_on(version, defect_type)
+            self._serve_waiting(version, defect_type)
 
-    def _share(self, asks: list[_Ask], version: ModelVersion, taken: TakeResult) -> None:
+    def _distribute(self, requests: list[_Request], version: ModelVersion, taken: TakeResult) -> None:
+        """Gives each request its images; those of a request that was cancelled go back to the pool."""
         start, wake_sampler = 0, taken.wake_sampler
-        for ask in asks:
-            images = taken.images[start : start + ask.count]
-            start += ask.count
-            if not ask.answer.done():
-                ask.answer.set_result(TakeResult(images, wake_sampler, taken.run))
-                wake_sampler = False  # one of them sends
+        for request in requests:
+            images = taken.images[start : start + request.count]
+            start += request.count
+            if not request.answer.done():
+                request.answer.set_result(TakeResult(images, wake_sampler, taken.run))
+                wake_sampler = False  # one request wakes the sampler
             elif ready := [(address, png) for address, png in images if png is not None]:
-                self._keep(asyncio.create_task(self.stock.give_back(version.ref, ready, taken.run)))
+                self._start(self.pool.give_back(version.ref, ready, taken.run))
 
-    def _keep(self, task: asyncio.Task[Any]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -92,7 +92,7 @@ class Queues:
     def waiting(self, queue: str) -> int:
         """How many messages were sent to a queue and not begun yet."""
         if queue == SAMPLE:
-            return int(self.redis.exists(keys.SAMPLER_WOKEN))
+            return int(self.redis.exists(f"{keys.SAMPLER}woken"))
         return self._tokens[queue].count()
 
     def live_workers(self, queue: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Published model versions and their aliases, in the artifact store."""
 
-import hashlib
 import os
 import re
 import time
@@ -41,16 +40,14 @@ class Registry:
         Args:
             model: name of the model.
             staged: holds ``generator.safetensors`` and other files of the version.
-            card: the fields of `ModelVersion` except the number, the digest of the weights and the time.
+            card: the fields of `ModelVersion` except the number and the time.
         """
         for version in self.versions(model):
             if version.training_job == card["training_job"]:
                 return version
-        with (staged / "generator.safetensors").open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         while True:
             number = self._highest(model) + 1
-            published = ModelVersion(model=model, version=number, weights_sha256=digest, created_at=now(), **card)
+            published = ModelVersion(model=model, version=number, created_at=now(), **card)
             (staged / "card.json").write_text(published.model_dump_json(indent=1))
             try:
                 self.store.publish(staged, self.folder(published))

@@ -1,11 +1,12 @@
-"""A trained generator made ready to draw: fast, and with the same bytes for the same latent, whatever its neighbours.
+"""Inference: samples a trained generator fast, and with the same bytes for a latent whatever else is in its batch.
 
-Batch norm is fuse_batch_norm into the convolution before it, feature maps lie channels-last, and every pass has one shape, since
+Batch norm is fused into the convolution before it, feature maps lie channels-last, and every pass has one shape, since
 kernels may differ between batch sizes.
 """
 
 import copy
 import threading
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -15,19 +16,18 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from flawsmith.models.pixels import to_bytes
 
 Precision = Literal["float32", "bfloat16"]
-_PRECISIONS: tuple[Precision, Precision] = ("float32", "bfloat16")
 
 
 class InferenceSession:
-    """A generator that only draws.
+    """A generator in evaluation mode on one device, ready to sample.
 
     Args:
-        generator: maps (B, L) latents and (B,) int64 types to (B, C, H, W) in [-1, 1]; it is left as it is.
+        generator: maps (B, L) latents and (B,) int64 types to (B, C, H, W) in [-1, 1]; the session works on a copy.
         latent_size: L.
-        batch: latents in every pass, padded.
-        precision: of weights and feature maps. With bfloat16 the first and the last convolution stay in float32: they
-            cost little, and what they lose shows most.
-        device: where it draws. On CUDA the whole pass is one captured graph.
+        batch: latents in every pass; smaller batches are padded.
+        precision: of weights and feature maps. With bfloat16, the first and the last convolution stay in float32: they
+            cost little, and their rounding errors would show most.
+        device: on CUDA, the whole pass is one captured graph.
     """
 
     def __init__(
@@ -36,29 +36,29 @@ class InferenceSession:
         self.latent_size = latent_size
         self.network = fuse_batch_norm(generator).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if precision != "float32":
-            _lower(self.network, getattr(torch, precision))
+            _lower_precision(self.network, getattr(torch, precision))
         self.latents = torch.zeros(batch, latent_size, device=device)
         self.type_index = torch.zeros(batch, dtype=torch.int64, device=device)
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._in_turn = threading.Lock()  # the graph works in memory of its own
+        self._one_at_a_time = threading.Lock()  # the graph works in its own memory
         if device.type == "cuda":
             self._capture(device)
 
-    def __call__(self, latents: Tensor, type_index: Tensor) -> Tensor:
-        """(B, L) float32 and (B,) int64 on the CPU, B up to ``batch`` -> (B, H, W, C) uint8 on the CPU.
+    def sample(self, latents: Tensor, type_index: Tensor) -> Tensor:
+        """Samples (B, L) float32 latents of (B,) int64 types: (B, H, W, C) uint8. All on the CPU; B up to ``batch``.
 
         May be called from several threads at once.
         """
         count = len(latents)
         if self._graph is None:
-            return self._draw(_filled(self.latents, latents), _filled(self.type_index, type_index))[:count]
-        with self._in_turn:
+            return self._pass(_filled(self.latents, latents), _filled(self.type_index, type_index))[:count]
+        with self._one_at_a_time:
             self.latents[:count].copy_(latents, non_blocking=True)
             self.type_index[:count].copy_(type_index, non_blocking=True)
             self._graph.replay()
-            return self._drawn[:count].cpu()
+            return self._pixels[:count].cpu()
 
-    def _draw(self, latents: Tensor, type_index: Tensor) -> Tensor:
+    def _pass(self, latents: Tensor, type_index: Tensor) -> Tensor:
         with torch.inference_mode():
             return to_bytes(self.network(latents, type_index)).permute(0, 2, 3, 1).contiguous()
 
@@ -67,19 +67,12 @@ class InferenceSession:
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             for _ in range(3):  # libraries choose kernels and allocate before a capture, not within
-                self._draw(self.latents, self.type_index)
+                self._pass(self.latents, self.type_index)
         torch.cuda.current_stream(device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(device), torch.cuda.graph(graph, stream=stream):
-            self._drawn = self._draw(self.latents, self.type_index)
+            self._pixels = self._pass(self.latents, self.type_index)
         self._graph = graph
-
-
-def _filled(blank: Tensor, values: Tensor) -> Tensor:
-    """A copy of ``blank`` with these values in its first places."""
-    filled = blank.clone()
-    filled[: len(values)] = values
-    return filled
 
 
 def fuse_batch_norm(generator: nn.Module) -> nn.Module:
@@ -92,25 +85,59 @@ def fuse_batch_norm(generator: nn.Module) -> nn.Module:
 
 
 def qualified_precision(
-    generator: nn.Module, latents: Tensor, type_index: Tensor, batch: int, device: torch.device
+    generator: nn.Module,
+    latents: Tensor,
+    type_index: Tensor,
+    batch: int,
+    device: torch.device,
+    candidates: Sequence[Precision],
 ) -> Precision:
-    """The fastest precision whose images are within one gray level of float32's on these latents.
+    """The first candidate whose images are within one gray level of float32's on these latents; float32 if none is.
 
-    bfloat16 is taken only where the device computes in it natively.
+    Args:
+        generator, latents, type_index, batch, device: as for `InferenceSession`, but any number of latents.
+        candidates: precisions, the fastest first; see `native_precisions`.
     """
-    if not _has_bfloat16(device):
+    faster = [each for each in candidates if each != "float32"]
+    if not faster:
         return "float32"
     size = latents.shape[1]
-    exact, fast = (InferenceSession(generator, size, batch, each, device) for each in _PRECISIONS)
-    for start in range(0, len(latents), batch):
-        told = latents[start : start + batch], type_index[start : start + batch]
-        if (exact(*told).int() - fast(*told).int()).abs().max() > 1:
-            return "float32"
-    return "bfloat16"
+    exact = InferenceSession(generator, size, batch, "float32", device)
+    for precision in faster:
+        fast = InferenceSession(generator, size, batch, precision, device)
+        given = zip(latents.split(batch), type_index.split(batch), strict=True)
+        if all((exact.sample(*each).int() - fast.sample(*each).int()).abs().max() <= 1 for each in given):
+            return precision
+    return "float32"
 
 
-def _lower(network: nn.Module, dtype: torch.dtype) -> None:
-    """Computes in ``dtype`` between the first and the last convolution."""
+def native_precisions(device: torch.device) -> tuple[Precision, ...]:
+    """The precisions that the device computes in natively, the fastest first."""
+    if device.type == "cuda":
+        has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        has_bfloat16 = device_kind(device) != "cpu"
+    return ("bfloat16", "float32") if has_bfloat16 else ("float32",)
+
+
+def device_kind(device: torch.device) -> str:
+    """What decides which kernels a device runs: ``cuda:9.0``, ``cpu:amx``, ``cpu:avx512_bf16`` or ``cpu``."""
+    if device.type == "cuda":
+        return "cuda:{}.{}".format(*torch.cuda.get_device_capability(device))
+    if torch.cpu._is_amx_tile_supported():
+        return "cpu:amx"
+    return "cpu:avx512_bf16" if torch.cpu._is_avx512_bf16_supported() else "cpu"
+
+
+def _filled(blank: Tensor, values: Tensor) -> Tensor:
+    """A copy of ``blank`` with these values in its first rows."""
+    filled = blank.clone()
+    filled[: len(values)] = values
+    return filled
+
+
+def _lower_precision(network: nn.Module, dtype: torch.dtype) -> None:
+    """Makes the network compute in ``dtype`` between its first and its last convolution."""
     convolutions = [each for each in network.modules() if isinstance(each, nn.Conv2d | nn.ConvTranspose2d)]
     for each in convolutions[1:-1]:
         each.to(dtype)
@@ -119,27 +146,12 @@ def _lower(network: nn.Module, dtype: torch.dtype) -> None:
 
 
 def _fuse(layers: nn.Sequential) -> None:
-    kept: list[nn.Module] = []
+    fused: list[nn.Module] = []
     for layer in layers:
-        if isinstance(layer, nn.BatchNorm2d) and kept and isinstance(kept[-1], nn.Conv2d | nn.ConvTranspose2d):
-            kept[-1] = fuse_conv_bn_eval(kept[-1], layer, transpose=isinstance(kept[-1], nn.ConvTranspose2d))
+        if isinstance(layer, nn.BatchNorm2d) and fused and isinstance(fused[-1], nn.Conv2d | nn.ConvTranspose2d):
+            fused[-1] = fuse_conv_bn_eval(fused[-1], layer, transpose=isinstance(fused[-1], nn.ConvTranspose2d))
         else:
-            kept.append(layer)
+            fused.append(layer)
     while len(layers):
         layers.pop(-1)
-    layers.extend(kept)
-
-
-def device_kind(device: torch.device) -> str:
-    """What decides which kernels a device draws with: ``cuda:9.0``, ``cpu:amx``, ``cpu:avx512_bf16`` or ``cpu``."""
-    if device.type == "cuda":
-        return "cuda:{}.{}".format(*torch.cuda.get_device_capability(device))
-    if torch.cpu._is_amx_tile_supported():
-        return "cpu:amx"
-    return "cpu:avx512_bf16" if torch.cpu._is_avx512_bf16_supported() else "cpu"
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device_kind(device) != "cpu"
+    layers.extend(fused)

@@ -17,12 +17,10 @@ TERMINATED_WITHIN = 10.0  # seconds, as `docker stop` allows
 MAX_LIFETIME = 3.0  # seconds from a worker's start to its kill, around the shortest interval between checkpoints
 
 
-@pytest.mark.parametrize("number", range(JOBS))
+@pytest.mark.parametrize("number", [0, *(pytest.param(n, marks=pytest.mark.full_faults) for n in range(1, JOBS))])
 def test_a_job_whose_workers_are_killed_has_the_undisturbed_outcome(
     cluster: Cluster, undisturbed: tuple[str, str], number: int, full_length: bool, print_figure: PrintFigure
 ) -> None:
-    if number and not full_length:
-        pytest.skip("the short form runs one job")
     lifetimes, kills = random.Random(number), FULL_KILLS if full_length else 2
     job, pauses = cluster.submit(f"killed-{number}"), list[float]()
     while len(pauses) < kills:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from tests.conftest import until
 from tests.faults.cluster import ENDED, JOB, Cluster
@@ -61,8 +61,8 @@ def _kill_until_all_ended(cluster: Cluster, count: int, pause: float) -> int:
 def test_fifty_concurrent_submissions_with_one_idempotency_key_make_one_job(cluster: Cluster) -> None:
     body = {**JOB, "model": "fifty-clients", "steps": 1}
 
-    def submit(_: int) -> httpx.Response:
-        with httpx.Client(base_url=cluster.service.client.base_url, timeout=60) as client:
+    def submit(_: int) -> httpx2.Response:
+        with httpx2.Client(base_url=cluster.service.client.base_url, timeout=60) as client:
             return client.post("/training-jobs", json=body, headers={"Idempotency-Key": "fifty"})
 
     with ThreadPoolExecutor(50) as clients:

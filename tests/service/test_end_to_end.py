@@ -1,4 +1,4 @@
-"""The whole pipeline over HTTP with real processes: upload, training, a model version, images."""
+"""From photographs to images over HTTP, with every process real."""
 
 import base64
 import io
@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,13 +18,13 @@ from tests.conftest import Service, photograph, until, zipped
 from flawsmith.core.domain.addresses import FIRST_OWN_SEED
 
 
-def generate(service: Service, accept: str = "*/*", **body: Any) -> httpx.Response:
+def generate(service: Service, accept: str = "*/*", **body: Any) -> httpx2.Response:
     answer = service.client.post("/generate", json={"model": "two-types", **body}, headers={"Accept": accept})
     assert answer.status_code == 200, answer.text
     return answer
 
 
-def test_the_same_upload_twice_is_one_dataset(service: Service) -> None:
+def test_the_same_upload_again_is_the_same_dataset(service: Service) -> None:
     archive = zipped({"dents/1.png": photograph(901), "dents/2.png": photograph(902), "dents/no.png": b"no"})
     first, second = service.upload("once", archive), service.upload("once", archive)
     assert (first.status_code, second.status_code) == (201, 200)
@@ -41,14 +41,16 @@ def test_the_same_upload_twice_is_one_dataset(service: Service) -> None:
     assert service.client.get(f"/datasets/{dataset['id']}").status_code == 404
 
 
-def test_single_images_make_a_dataset_of_one_type_with_its_name(service: Service) -> None:
+def test_single_images_become_a_dataset_of_one_defect_type(service: Service) -> None:
     files = [("images", (f"{i}.png", photograph(950 + i))) for i in range(3)]
     answer = service.client.post("/datasets", data={"name": "pits"}, files=files)
     assert answer.status_code == 201
     assert answer.json()["classes"] == {"pits": 3}
 
 
-def test_a_finished_job_shows_progress_config_times_and_history(service: Service, trained: dict[str, Any]) -> None:
+def test_a_finished_job_has_its_configuration_times_history_and_samples(
+    service: Service, trained: dict[str, Any]
+) -> None:
     assert trained["produced"] == "two-types@1"
     assert trained["progress"]["step"] == trained["progress"]["total_steps"] == 6
     assert trained["progress"]["images_per_second"] > 0
@@ -67,9 +69,7 @@ def test_a_finished_job_shows_progress_config_times_and_history(service: Service
     assert Image.open(io.BytesIO(latest)).size == (8 * 34 - 2, 2 * 34 - 2)
 
 
-def test_events_begin_with_the_job_and_resume_after_the_last_event_id(
-    service: Service, trained: dict[str, Any]
-) -> None:
+def test_events_replay_the_whole_job_and_resume_after_last_event_id(service: Service, trained: dict[str, Any]) -> None:
     path = f"/training-jobs/{trained['id']}/events"
     whole = service.client.get(path)
     assert whole.headers["content-type"].startswith("text/event-stream")
@@ -81,7 +81,7 @@ def test_events_begin_with_the_job_and_resume_after_the_last_event_id(
     assert re.findall(r"^id: (\S+)$", rest.text, re.M) == ids[3:]
 
 
-def test_a_model_lists_its_versions_and_serves_weights(service: Service, trained: dict[str, Any]) -> None:
+def test_a_model_has_versions_a_card_and_weights(service: Service, trained: dict[str, Any]) -> None:
     model = service.client.get("/models/two-types").json()
     assert (model["versions"], model["aliases"]) == ([1], {})
     card = service.client.get("/models/two-types/versions/1").json()
@@ -92,7 +92,7 @@ def test_a_model_lists_its_versions_and_serves_weights(service: Service, trained
     assert "layers.0.weight" in header
 
 
-def test_an_alias_stands_for_a_version_and_protects_it(service: Service, trained: dict[str, Any]) -> None:
+def test_an_alias_names_a_version_and_protects_it(service: Service, trained: dict[str, Any]) -> None:
     path = "/models/two-types/aliases/staging"
     assert service.client.put(path, json={"version": 1}).json()["aliases"] == {"staging": 1}
     assert generate(service, model="two-types@staging", seed=1).headers["x-model"] == "two-types@1"
@@ -102,7 +102,9 @@ def test_an_alias_stands_for_a_version_and_protects_it(service: Service, trained
     assert service.client.delete(path).status_code == 404
 
 
-def test_an_image_carries_its_address(service: Service, trained: dict[str, Any]) -> None:
+def test_a_png_and_its_headers_name_its_address_and_say_that_it_is_synthetic(
+    service: Service, trained: dict[str, Any]
+) -> None:
     answer = generate(service, "image/png", defect_type="dents")
     picture = Image.open(io.BytesIO(answer.content))
     assert (picture.size, picture.mode) == ((32, 32), "L")
@@ -117,17 +119,17 @@ def test_an_image_carries_its_address(service: Service, trained: dict[str, Any])
     )
 
 
-def test_an_address_gives_the_same_bytes_alone_in_any_batch_and_by_url(
+def test_an_address_is_the_same_bytes_alone_in_a_batch_and_by_its_url(
     service: Service, trained: dict[str, Any]
 ) -> None:
     batch = zipfile.ZipFile(io.BytesIO(generate(service, count=200, seed=100).content))
     for seed, kind in ((100, "dents"), (117, "scratches"), (299, "scratches")):
-        pipeline = batch.read(f"{kind}/{seed}.png")
-        assert generate(service, "image/png", seed=seed).content == pipeline
-        assert generate(service, "image/png", seed=seed, defect_type=kind).content == pipeline
+        png = batch.read(f"{kind}/{seed}.png")
+        assert generate(service, "image/png", seed=seed).content == png
+        assert generate(service, "image/png", seed=seed, defect_type=kind).content == png
         url = f"/models/two-types/versions/1/images/{seed}.png"
         by_url = service.client.get(url)
-        assert by_url.content == pipeline
+        assert by_url.content == png
         assert by_url.headers["cache-control"] == "public, max-age=31536000, immutable"
         again = service.client.get(url, headers={"If-None-Match": by_url.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
@@ -145,7 +147,7 @@ def test_a_zip_has_a_folder_for_each_type_and_a_manifest(service: Service, train
     assert sum(file.startswith("dents/") for file in files) == 32
 
 
-def test_json_holds_addresses_and_data(service: Service, trained: dict[str, Any]) -> None:
+def test_json_has_addresses_and_data(service: Service, trained: dict[str, Any]) -> None:
     body = generate(service, "application/json", count=3, seed=7).json()
     assert body["model"] == "two-types@1"
     assert [(each["seed"], each["defect_type"]) for each in body["images"]] == [
@@ -158,7 +160,7 @@ def test_json_holds_addresses_and_data(service: Service, trained: dict[str, Any]
     bare = service.client.post(
         "/generate?data=false", json={"model": "two-types", "count": 2}, headers={"Accept": "application/json"}
     )
-    assert all("data" not in each for each in bare.json()["images"])
+    assert [each.keys() for each in bare.json()["images"]] == [{"seed", "defect_type", "url"}] * 2
 
 
 def test_an_array_has_the_pixels_of_the_pngs(service: Service, trained: dict[str, Any]) -> None:
@@ -171,13 +173,15 @@ def test_an_array_has_the_pixels_of_the_pngs(service: Service, trained: dict[str
 
 
 @pytest.mark.parametrize(("format", "kind"), [("jpeg", "JPEG"), ("webp", "WEBP"), ("png", "PNG")])
-def test_format_overrides_accept(service: Service, trained: dict[str, Any], format: str, kind: str) -> None:
+def test_format_wins_over_accept(service: Service, trained: dict[str, Any], format: str, kind: str) -> None:
     answer = generate(service, "application/json", format=format)
     assert answer.headers["content-type"] == f"image/{format}"
     assert Image.open(io.BytesIO(answer.content)).format == kind
 
 
-def test_images_without_a_seed_are_new_and_repeatable_by_their_seed(service: Service, trained: dict[str, Any]) -> None:
+def test_images_without_a_seed_are_new_and_can_be_requested_again_by_their_seed(
+    service: Service, trained: dict[str, Any]
+) -> None:
     answers = [generate(service, "image/png") for _ in range(6)]
     assert len({answer.content for answer in answers}) == 6
     assert [answer.headers["x-defect-type"] for answer in answers].count("dents") == 3
@@ -186,7 +190,7 @@ def test_images_without_a_seed_are_new_and_repeatable_by_their_seed(service: Ser
     assert again.content == answers[3].content
 
 
-def test_a_second_version_is_served_without_a_restart(service: Service) -> None:
+def test_a_new_version_is_served_without_a_restart(service: Service) -> None:
     service.upload("growing", zipped({f"{i}.png": photograph(700 + i) for i in range(4)}))
     assert service.train("growing", "growing", seed=1)["produced"] == "growing@1"
     first = generate(service, "image/png", model="growing", seed=1)
@@ -208,15 +212,15 @@ def test_a_running_job_is_cancelled_and_resumed(service: Service) -> None:
     again = service.client.post(f"{path}/cancel")
     assert (again.status_code, again.json()["state"]) == (200, "cancelled")
     checkpoints = service.data_dir / "artifacts" / "jobs" / job["id"] / "checkpoints"
-    until(lambda: list(checkpoints.glob("*/checkpoint.json")), 10, "the cancelled job keeps a checkpoint")
+    until(lambda: list(checkpoints.glob("*/checkpoint.json")), 10, "the cancelled job has a checkpoint")
     step = service.client.get(path).json()["progress"]["step"]
     assert service.client.post(f"{path}/resume").status_code == 202
-    until(lambda: service.client.get(path).json()["progress"]["step"] > step, 30, "the job goes on")
+    until(lambda: service.client.get(path).json()["progress"]["step"] > step, 30, "the job trains on")
     service.client.post(f"{path}/cancel")
     assert service.ended(job["id"])["state"] == "cancelled"
 
 
-def test_the_api_never_loads_torch_and_stays_small(service: Service, trained: dict[str, Any]) -> None:
+def test_the_api_loads_no_torch_and_stays_under_150_mib(service: Service, trained: dict[str, Any]) -> None:
     api = service.pid("api")
     assert api is not None
     assert "torch" not in Path(f"/proc/{api}/maps").read_text()
@@ -232,12 +236,12 @@ def test_metrics_count_requests_jobs_and_images(service: Service, trained: dict[
     assert 'flawsmith_http_request_seconds_bucket{le="0.01"' in text
     found = {}
     for target in service.client.get("/metrics/targets").json():
-        found[target["labels"]["queue"]] = httpx.get(f"http://{target['targets'][0]}/metrics").text
+        found[target["labels"]["queue"]] = httpx2.get(f"http://{target['targets'][0]}/metrics").text
     assert re.search(r"flawsmith_images_trained_total [1-9]", found["train"])
     assert re.search(r'flawsmith_images_generated_total\{model="two-types",purpose="request"\} [1-9]', found["sample"])
 
 
-def test_a_request_id_is_returned_and_logged_by_api_and_worker(service: Service, trained: dict[str, Any]) -> None:
+def test_a_request_id_is_returned_and_logged_by_the_worker(service: Service, trained: dict[str, Any]) -> None:
     service.upload("traced", zipped({f"{i}.png": photograph(500 + i) for i in range(2)}))
     body = {
         "dataset": "traced",
@@ -255,7 +259,7 @@ def test_a_request_id_is_returned_and_logged_by_api_and_worker(service: Service,
     assert service.client.get("/healthz").headers["x-request-id"]
 
 
-def test_pages_of_a_list_add_up_to_the_whole_list(service: Service, trained: dict[str, Any]) -> None:
+def test_the_pages_of_each_list_join_to_the_whole_list(service: Service, trained: dict[str, Any]) -> None:
     for path in ("/datasets", "/training-jobs", "/models"):
         whole = service.client.get(path, params={"limit": 500}).json()["items"]
         pages, cursor = [], None
@@ -269,9 +273,7 @@ def test_pages_of_a_list_add_up_to_the_whole_list(service: Service, trained: dic
         assert len(whole) >= 1
 
 
-def test_a_repeated_call_with_an_idempotency_key_has_the_first_result(
-    service: Service, trained: dict[str, Any]
-) -> None:
+def test_calls_with_the_same_idempotency_key_run_once(service: Service, trained: dict[str, Any]) -> None:
     body = {"dataset": "two-types", "model": "two-types", "resolution": 32, "steps": 10**6}
     key = {"Idempotency-Key": "job-key"}
     first, second = (service.client.post("/training-jobs", json=body, headers=key) for _ in range(2))

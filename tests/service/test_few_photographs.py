@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from PIL import Image
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
@@ -87,7 +87,7 @@ def test_images_of_every_type_have_addresses(site: Service, trained: dict[str, A
 
 def test_signals_are_metrics(site: Service, trained: dict[str, Any]) -> None:
     targets = [each for group in site.client.get("/metrics/targets").json() for each in group["targets"]]
-    metrics = "".join(httpx.get(f"http://{target}/metrics").text for target in targets)
+    metrics = "".join(httpx2.get(f"http://{target}/metrics").text for target in targets)
     assert 'flawsmith_training_signal{signal="diversity"}' in metrics
 
 

@@ -1,4 +1,4 @@
-"""`flawsmith serve`: parts that die come back, nothing that was finished is lost, and nothing is left behind."""
+"""`flawsmith serve` restarts its parts, loses no finished work, and leaves no process behind."""
 
 import json
 import os
@@ -21,56 +21,67 @@ PARTS = [("api",), ("worker", "train"), ("worker", "sample"), ("redis",)]
 
 
 @pytest.fixture(scope="module")
-def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service of this module's own, with one trained model."""
-    service = start_service(tmp_path_factory.mktemp("mortal"))
+def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that only this module uses, and whose parts its tests kill; it has one trained model."""
+    service = start_service(tmp_path_factory.mktemp("killable"))
     service.upload("set", zipped({f"{i}.png": photograph(i) for i in range(4)}))
     assert service.train("set", "model")["state"] == "succeeded"
     yield service
     stop_service(service)
 
 
-def finished_things(service: Service) -> list[object]:
+def finished_work(service: Service) -> list[object]:
     return [service.client.get(path).json() for path in ("/datasets", "/models", "/training-jobs?state=succeeded")]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=" ".join)
-def test_a_killed_part_is_back_within_15_seconds_and_nothing_is_lost(mortal: Service, part: tuple[str, ...]) -> None:
-    before, image = finished_things(mortal), mortal.client.post("/generate", json={"model": "model", "seed": 1}).content
-    pid = until(lambda: mortal.pid(*part), 10, f"{part} runs")
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: mortal.pid(*part) not in (None, pid) and mortal.ready(), 15, "the service is whole again")
-    until(
-        lambda: mortal.client.post("/generate", json={"model": "model", "seed": 1}).content == image, 15, "it generates"
+def test_a_killed_part_is_back_within_15_seconds_and_nothing_is_lost(killable: Service, part: tuple[str, ...]) -> None:
+    before, image = (
+        finished_work(killable),
+        killable.client.post("/generate", json={"model": "model", "seed": 1}).content,
     )
-    assert finished_things(mortal) == before
-    assert f"{part[-1]} ended (killed by SIGKILL)" in mortal.log.read_text()
+    pid = until(lambda: killable.pid(*part), 10, f"{part} runs")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: killable.pid(*part) not in (None, pid) and killable.ready(), 15, "the service is ready again")
+    until(
+        lambda: killable.client.post("/generate", json={"model": "model", "seed": 1}).content == image,
+        15,
+        "it generates the same image",
+    )
+    assert finished_work(killable) == before
+    assert f"{part[-1]} ended (killed by SIGKILL)" in killable.log.read_text()
 
 
-def test_a_wiped_redis_costs_nothing_that_was_finished(mortal: Service) -> None:
-    before = finished_things(mortal)
-    seeds = {int(mortal.client.post("/generate", json={"model": "model"}).headers["x-seed"]) for _ in range(3)}
-    mortal.redis.flushall()
-    until(mortal.ready, 15, "the workers are known again")
-    assert finished_things(mortal) == before
-    assert int(mortal.client.post("/generate", json={"model": "model"}).headers["x-seed"]) > max(seeds)
+def test_a_wiped_redis_loses_no_finished_work_and_repeats_no_seed(killable: Service) -> None:
+    before = finished_work(killable)
+    seeds = {int(killable.client.post("/generate", json={"model": "model"}).headers["x-seed"]) for _ in range(3)}
+    killable.redis.flushall()
+    until(killable.ready, 15, "the workers have registered again")
+    assert finished_work(killable) == before
+    assert int(killable.client.post("/generate", json={"model": "model"}).headers["x-seed"]) > max(seeds)
 
 
-WILD = {"dataset": "wild", "preset": "dcgan", "resolution": 32, "steps": 100_000, "overrides": {"batch_size": 2}}
+DIVERGING = {
+    "dataset": "diverging",
+    "preset": "dcgan",
+    "resolution": 32,
+    "steps": 100_000,
+    "overrides": {"batch_size": 2},
+}
 
 
-def gone_wild(service: Service, model: str, networks: tuple[str, ...]) -> tuple[str, int]:
-    """A job whose newest checkpoint has weights that are NaN in these networks, resumed; and that checkpoint's step.
+def resume_from_nan(service: Service, model: str, networks: tuple[str, ...]) -> tuple[str, int]:
+    """Resumes a job from a checkpoint whose weights are NaN in these networks; returns the job and the step.
 
-    Bounded rates hardly diverge on so small a net: this stands for a run that did.
+    It stands for a run that diverged: a network this small hardly diverges by itself.
     """
-    service.upload("wild", zipped({f"{i}.png": photograph(600 + i) for i in range(4)}))
-    job = service.client.post("/training-jobs", json={**WILD, "model": model}).json()["id"]
+    service.upload("diverging", zipped({f"{i}.png": photograph(600 + i) for i in range(4)}))
+    job = service.client.post("/training-jobs", json={**DIVERGING, "model": model}).json()["id"]
     until(lambda: service.client.get(f"/training-jobs/{job}").json()["progress"]["step"], 30, "the job trains")
     service.client.post(f"/training-jobs/{job}/cancel")
     store = ArtifactStore(service.data_dir / "artifacts")
     folder = store.path("jobs", job, "checkpoints")
-    until(lambda: not service.has_lease(job), 10, "the worker has kept a checkpoint, and left the job")
+    until(lambda: not service.has_lease(job), 10, "the worker has saved a checkpoint and released the job")
     run = json.loads(max(folder.glob("*/checkpoint.json")).read_text())["run"]
     kept = newest_checkpoint(store, job, run)
     assert kept is not None
@@ -78,30 +89,32 @@ def gone_wild(service: Service, model: str, networks: tuple[str, ...]) -> tuple[
         kept.state[f"{each}.layers.0.weight"].fill_(torch.nan)
     store.delete(folder)
     save_checkpoint(store, store.claim(folder.parent / "claims"), job, kept)
-    os.kill(until(lambda: service.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)  # it has the run hot
+    os.kill(
+        until(lambda: service.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL
+    )  # it has the run in memory
     service.client.post(f"/training-jobs/{job}/resume")
     return job, kept.step
 
 
-def test_a_run_whose_losses_are_no_numbers_goes_back_to_its_best_and_says_so(mortal: Service) -> None:
-    job, step = gone_wild(mortal, "mended", ("generator",))
+def test_a_run_with_nan_losses_is_rolled_back_to_its_best_weights_and_reports_it(killable: Service) -> None:
+    job, step = resume_from_nan(killable, "rolled-back", ("generator",))
 
-    def gone_on() -> dict[str, Any] | None:
-        record: dict[str, Any] = mortal.client.get(f"/training-jobs/{job}").json()
+    def trained_on() -> dict[str, Any] | None:
+        record: dict[str, Any] = killable.client.get(f"/training-jobs/{job}").json()
         return record if record["progress"]["step"] > step + 40 else None
 
-    record = until(gone_on, 30, "the job trains on")
+    record = until(trained_on, 30, "the job trains on")
     assert record["state"] == "running"
     assert record["health"]["state"] == "warning"
     (words,) = [each for each in record["health"]["reasons"] if "NaN or infinite" in each]
     (found,) = re.findall(r"at step (\d+): went back", words)
     assert step < int(found) <= step + 20
-    mortal.client.post(f"/training-jobs/{job}/cancel")
+    killable.client.post(f"/training-jobs/{job}/cancel")
 
 
-def test_a_run_that_cannot_be_mended_fails_with_the_step_and_what_to_try(mortal: Service) -> None:
-    job, step = gone_wild(mortal, "lost", ("generator", "best.generator"))
-    ended = mortal.ended(job)
+def test_a_run_that_stays_nan_fails_with_the_step_and_advice(killable: Service) -> None:
+    job, step = resume_from_nan(killable, "lost", ("generator", "best.generator"))
+    ended = killable.ended(job)
     assert ended["state"] == "failed"
     found = re.search(r"NaN or infinite at step (\d+) after going back 2 times; .* in its checkpoints", ended["error"])
     assert found is not None
@@ -109,35 +122,37 @@ def test_a_run_that_cannot_be_mended_fails_with_the_step_and_what_to_try(mortal:
     assert "Lower the learning rates" in ended["error"]
 
 
-def test_a_running_job_outlives_its_worker_and_a_wipe(mortal: Service) -> None:
+def test_a_running_job_survives_the_loss_of_its_worker_and_of_redis(killable: Service) -> None:
     body = {"dataset": "set", "model": "long", "resolution": 32, "steps": 1_000_000, "overrides": {"batch_size": 2}}
-    path = f"/training-jobs/{mortal.client.post('/training-jobs', json=body).json()['id']}"
+    path = f"/training-jobs/{killable.client.post('/training-jobs', json=body).json()['id']}"
 
     def trained_by() -> str | None:
-        job = mortal.client.get(path).json()
+        job = killable.client.get(path).json()
         return job["worker"] if job["progress"]["step"] else None
 
     first = until(trained_by, 30, "the job trains")
-    os.kill(until(lambda: mortal.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
+    os.kill(until(lambda: killable.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
     until(lambda: trained_by() not in (None, first), 30, "another worker trains it")
-    mortal.redis.flushall()
-    until(trained_by, 30, "the job is found again and trains")
-    assert mortal.client.post(f"{path}/cancel").status_code == 202
+    killable.redis.flushall()
+    until(trained_by, 30, "the job is restored and trains")
+    assert killable.client.post(f"{path}/cancel").status_code == 202
 
 
-def test_readyz_names_what_is_missing(mortal: Service) -> None:
-    until(mortal.ready, 15, "nothing is missing")
-    pid = until(lambda: mortal.pid("worker", "sample"), 10, "the worker runs")
+def test_readyz_names_the_missing_parts(killable: Service) -> None:
+    until(killable.ready, 15, "the service is ready")
+    pid = until(lambda: killable.pid("worker", "sample"), 10, "the worker runs")
     os.kill(pid, signal.SIGSTOP)
     try:
-        missing = until(lambda: mortal.client.get("/readyz").json()["missing"], 15, "the stopped worker is missed")
+        missing = until(lambda: killable.client.get("/readyz").json()["missing"], 15, "the stopped worker is missing")
         assert missing == ["no live worker for queue 'sample'"]
-        answer = mortal.client.post("/generate", json={"model": "model", "seed": 4711})  # stock needs no worker
+        answer = killable.client.post(
+            "/generate", json={"model": "model", "seed": 4711}
+        )  # no worker, no image outside the pool
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:flawsmith:unavailable")
         assert int(answer.headers["retry-after"]) > 0
     finally:
         os.kill(pid, signal.SIGCONT)
-    until(mortal.ready, 15, "the worker is heard of again")
+    until(killable.ready, 15, "the worker has registered again")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -157,16 +172,16 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_it_starts_in_a_folder_with_an_app_of_its_own(tmp_path: Path) -> None:
+def test_a_folder_with_a_module_named_app_does_not_disturb_the_service(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("raise ValueError('not this one')")
     stop_service(start_service(tmp_path))
 
 
-def test_two_services_run_side_by_side_but_not_in_one_folder(mortal: Service, tmp_path: Path) -> None:
+def test_two_services_run_side_by_side_but_not_in_one_folder(killable: Service, tmp_path: Path) -> None:
     other = start_service(tmp_path)
     assert other.client.get("/datasets").json()["items"] == []
     stop_service(other)
-    environment = {**os.environ, "FLAWSMITH_DATA_DIR": str(mortal.data_dir), "FLAWSMITH_PORT": "0"}
+    environment = {**os.environ, "FLAWSMITH_DATA_DIR": str(killable.data_dir), "FLAWSMITH_PORT": "0"}
     again = subprocess.run(
         [sys.executable, "-m", "flawsmith.cli.main", "serve"],
         env=environment,
@@ -178,7 +193,7 @@ def test_two_services_run_side_by_side_but_not_in_one_folder(mortal: Service, tm
     assert "another service runs in" in again.stdout
 
 
-def test_a_wrong_setting_is_told_in_words() -> None:
+def test_a_wrong_setting_is_an_error_message_without_a_stack_trace() -> None:
     environment = {**os.environ, "FLAWSMITH_PORT": "http"}
     done = subprocess.run(
         [sys.executable, "-m", "flawsmith.cli.main", "serve"], env=environment, capture_output=True, text=True
@@ -188,7 +203,7 @@ def test_a_wrong_setting_is_told_in_words() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_with_keys_every_call_needs_one_of_enough_scope(tmp_path: Path) -> None:
+def test_with_keys_set_every_call_needs_a_key_whose_scope_permits_it(tmp_path: Path) -> None:
     service = start_service(tmp_path, api_keys="g:generate,t:train,a,m:metrics")
     try:
 

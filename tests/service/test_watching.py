@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-import httpx
+import httpx2
 from tests.conftest import SMALL_JOB, Service, photograph, until, zipped
 
 SUBSCRIBERS = 300
@@ -24,8 +24,8 @@ async def events_of_many(service: Service, job: str) -> tuple[list[str], int]:
 
     The job is cancelled once all of them have received its progress.
     """
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=service.client.base_url, timeout=60, limits=limits) as client:
+    limits = httpx2.Limits(max_connections=None)
+    async with httpx2.AsyncClient(base_url=service.client.base_url, timeout=60, limits=limits) as client:
         begun = [asyncio.Event() for _ in range(SUBSCRIBERS)]
 
         async def subscribe(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Threads that compute side by side, each on its own cores."""
+"""Threads that compute in parallel, each on its own number of cores."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -26,21 +26,21 @@ def test_each_thread_keeps_its_cores() -> None:
         set_intra_op_threads(before)
 
 
-def test_the_same_bytes_on_one_core_or_several_and_side_by_side() -> None:
+def test_the_same_bytes_on_one_core_or_several_and_in_parallel() -> None:
     torch.manual_seed(0)
-    draw = InferenceSession(Generator(32, 1, 20, 8, 1).eval(), 20, 16, "float32", torch.device("cpu"))
-    told = torch.randn(16, 20), torch.zeros(16, dtype=torch.int64)
-    expected, pipeline = draw(*told), Barrier(3)
+    session = InferenceSession(Generator(32, 1, 20, 8, 1).eval(), 20, 16, "float32", torch.device("cpu"))
+    latents, types = torch.randn(16, 20), torch.zeros(16, dtype=torch.int64)
+    expected, start = session.sample(latents, types), Barrier(3)
 
-    def drawn(count: int) -> torch.Tensor:
-        pipeline.wait(timeout=30)
-        return draw(told[0][:count], told[1][:count])
+    def sampled(count: int) -> torch.Tensor:
+        start.wait(timeout=30)
+        return session.sample(latents[:count], types[:count])
 
     before = torch.get_num_threads()
     try:
         for cores in (1, 2):
             with ThreadPoolExecutor(3, initializer=set_intra_op_threads, initargs=(cores,)) as threads:
-                for count, images in zip((16, 7, 1), threads.map(drawn, (16, 7, 1)), strict=True):
+                for count, images in zip((16, 7, 1), threads.map(sampled, (16, 7, 1)), strict=True):
                     assert torch.equal(images, expected[:count])
     finally:
         set_intra_op_threads(before)

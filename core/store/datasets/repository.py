@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from flawsmith.core.domain.image_modes import CHANNELS
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Bounds, Member, printable, read_archive
@@ -86,7 +87,7 @@ class Datasets:
         dataset = self.get(dataset_id)
         classes = sorted(dataset.classes)
         index = self.store.read_json(self._folder(dataset.id) / "index.json")
-        channels = 1 if dataset.mode == "L" else 3
+        channels = CHANNELS[dataset.mode]
         pixels = np.empty((len(index), resolution, resolution, channels), np.uint8)
         for row, path in enumerate(_image_paths(self._folder(dataset.id), len(index))):
             with Image.open(path) as image:

@@ -1,6 +1,7 @@
-"""What callers wait for: in fair turns, once for all who ask, and never lost."""
+"""The sampling queue: fair, bounded, each image made once for all its subscribers, and nothing lost."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -11,25 +12,28 @@ import redis
 import redis.asyncio
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.live import keys
 from flawsmith.core.live.sampling_queue import Consumer, Overloaded, Producer, Subscriber, recover, waiting_images
-from flawsmith.core.live.task_queues import SAMPLE, announce
+from flawsmith.core.live.task_queues import SAMPLE, announce, withdraw
 from flawsmith.core.settings import Settings
 
+WOKEN = f"{keys.SAMPLER}woken"
 
-class Side:
-    """The waiting side, a call at a time."""
+
+class BlockingProducer:
+    """A `Producer` without an event loop: one call at a time."""
 
     def __init__(self, socket: Path, limit: int) -> None:
         self.socket, self.limit = socket, limit
 
-    def submit(
+    def enqueue(
         self, subscriber: Subscriber, seeds: range, version: str = "m@1", seconds: float = 30, again: bool = False
     ) -> bool:
-        return bool(self._run(lambda line: line.submit(subscriber, version, addresses(seeds), seconds, 1, again)))
+        return bool(self._run(lambda each: each.enqueue(subscriber, version, addresses(seeds), seconds, 1, again)))
 
     def cancel(self, subscriber: Subscriber, seeds: range) -> None:
-        self._run(lambda line: line.cancel(subscriber, "m@1", addresses(seeds)))
+        self._run(lambda each: each.cancel(subscriber, "m@1", addresses(seeds)))
 
     def _run(self, what: Callable[[Producer], Coroutine[Any, Any, Any]]) -> Any:
         async def connected() -> Any:
@@ -48,160 +52,221 @@ def subscriber(caller: str, request: str = "r") -> Subscriber:
 
 
 @pytest.fixture
-def line(empty_redis: redis.Redis, redis_server: Path) -> Side:
-    return Side(redis_server / "redis" / "redis.sock", limit=1000)
+def producer(empty_redis: redis.Redis, redis_server: Path) -> BlockingProducer:
+    return BlockingProducer(redis_server / "redis" / "redis.sock", limit=1000)
 
 
 @pytest.fixture
-def hand(empty_redis: redis.Redis) -> Consumer:
-    announce(empty_redis, SAMPLE, "sample-1", "")
-    return Consumer(empty_redis, "sample-1")
+def consumer(empty_redis: redis.Redis) -> Consumer:
+    return announced(empty_redis, "sample-1")
 
 
-def taken(hand: Consumer) -> list[int]:
-    batch = hand.take()
+def announced(client: redis.Redis, name: str) -> Consumer:
+    announce(client, SAMPLE, name, "")
+    return Consumer(client, name)
+
+
+def next_seeds(consumer: Consumer) -> list[int]:
+    batch = consumer.next_batch()
     return [address.seed for address in batch.addresses] if batch else []
 
 
-def deliver(hand: Consumer) -> list[str]:
-    batch = hand.take()
+def deliver_next(consumer: Consumer) -> list[str]:
+    batch = consumer.next_batch()
     assert batch is not None
-    return hand.deliver(batch, {each: str(each).encode() for each in batch.addresses}, 100.0)
+    return consumer.deliver(batch, {each: str(each).encode() for each in batch.addresses}, 100.0)
 
 
 def inbox(client: redis.Redis, caller: str) -> list[bytes]:
     return client.lrange(keys.inbox(f"api-of-{caller}"), 0, -1)
 
 
-def test_callers_have_turns_whatever_one_of_them_asked_for_before(line: Side, hand: Consumer) -> None:
-    line.submit(subscriber("greedy"), range(0, 300))
-    line.submit(subscriber("modest"), range(1000, 1004))
-    assert Counter(seed >= 1000 for seed in taken(hand)) == {True: 4, False: 12}
-    assert taken(hand) == list(range(12, 28))
+def lose_message(client: redis.Redis) -> None:
+    """Lets the message on its way count as lost, as it does some seconds later."""
+    client.hset(WOKEN, "lost_at", int(time.time() * 1000) - 1)
 
 
-def test_a_caller_of_many_versions_has_no_more_turns_than_one_of_one(line: Side, hand: Consumer) -> None:
+def test_callers_take_turns_however_much_one_of_them_enqueued_before(
+    producer: BlockingProducer, consumer: Consumer
+) -> None:
+    producer.enqueue(subscriber("greedy"), range(0, 300))
+    producer.enqueue(subscriber("modest"), range(1000, 1004))
+    assert Counter(seed >= 1000 for seed in next_seeds(consumer)) == {True: 4, False: 12}
+    assert next_seeds(consumer) == list(range(12, 28))
+
+
+def test_a_caller_of_many_versions_has_no_more_turns_than_one_of_one(
+    producer: BlockingProducer, consumer: Consumer
+) -> None:
     for number in range(10):
-        line.submit(subscriber("greedy"), range(0, 40), f"m@{number}")
-    line.submit(subscriber("modest"), range(0, 40), "m@99")
-    versions = [batch.version for _ in range(4) if (batch := hand.take())]
+        producer.enqueue(subscriber("greedy"), range(0, 40), f"m@{number}")
+    producer.enqueue(subscriber("modest"), range(0, 40), "m@99")
+    versions = [batch.version for _ in range(4) if (batch := consumer.next_batch())]
     assert versions.count("m@99") == 2
 
 
-def test_versions_have_turns(line: Side, hand: Consumer) -> None:
+def test_versions_take_turns(producer: BlockingProducer, consumer: Consumer) -> None:
     for version in ("m@1", "m@2"):
-        line.submit(subscriber("a"), range(0, 40), version)
+        producer.enqueue(subscriber("a"), range(0, 40), version)
     versions = []
-    while batch := hand.take():
+    while batch := consumer.next_batch():
         versions.append(batch.version)
     assert versions == ["m@1", "m@2"] * 3
 
 
-def test_what_several_wait_for_is_made_once_and_delivered_to_all(
-    line: Side, hand: Consumer, empty_redis: redis.Redis
+def test_an_address_of_several_subscribers_is_made_once_and_delivered_to_all(
+    producer: BlockingProducer, consumer: Consumer, empty_redis: redis.Redis
 ) -> None:
-    line.submit(subscriber("a", "first"), range(0, 3))
-    line.submit(subscriber("b", "second"), range(1, 4))
+    producer.enqueue(subscriber("a", "first"), range(0, 3))
+    producer.enqueue(subscriber("b", "second"), range(1, 4))
     assert waiting_images(empty_redis) == 4
-    assert sorted(deliver(hand)) == ["first"] * 3 + ["second"] * 3
+    assert sorted(deliver_next(consumer)) == ["first"] * 3 + ["second"] * 3
     assert sorted(inbox(empty_redis, "b")) == [b"second\n%d:pits\n%d:pits" % (seed, seed) for seed in (1, 2, 3)]
     assert waiting_images(empty_redis) == 0
-    assert hand.take() is None
+    assert consumer.next_batch() is None
 
 
-def test_a_worker_is_told_what_may_be_asked_for_again(line: Side, hand: Consumer) -> None:
-    line.submit(subscriber("a"), range(0, 3))
-    line.submit(Subscriber("b", "api-of-b", "r", by_address=True), range(2, 5))
-    batch = hand.take()
+def test_a_micro_batch_names_the_images_that_were_asked_for_by_address(
+    producer: BlockingProducer, consumer: Consumer
+) -> None:
+    producer.enqueue(subscriber("a"), range(0, 3))
+    producer.enqueue(Subscriber("b", "api-of-b", "r", by_address=True), range(2, 5))
+    batch = consumer.next_batch()
     assert batch is not None
     assert sorted(address.seed for address in batch.by_address) == [2, 3, 4]
 
 
-def test_what_nobody_waits_for_any_longer_is_not_made(line: Side, hand: Consumer, empty_redis: redis.Redis) -> None:
-    line.submit(subscriber("a"), range(0, 10))
-    line.submit(subscriber("b"), range(5, 10))
-    line.cancel(subscriber("a"), range(0, 10))
+def test_a_cancelled_address_without_other_subscribers_is_not_made(
+    producer: BlockingProducer, consumer: Consumer, empty_redis: redis.Redis
+) -> None:
+    producer.enqueue(subscriber("a"), range(0, 10))
+    producer.enqueue(subscriber("b"), range(5, 10))
+    producer.cancel(subscriber("a"), range(0, 10))
     assert waiting_images(empty_redis) == 5
-    assert taken(hand) == list(range(5, 10))
+    assert next_seeds(consumer) == list(range(5, 10))
 
 
-def test_what_would_come_too_late_is_refused_with_how_late(line: Side, hand: Consumer) -> None:
-    line.submit(subscriber("a"), range(0, 16))
-    deliver(hand)  # at 100 images a second
-    line.submit(subscriber("a"), range(100, 400))
+def test_addresses_that_would_be_late_are_refused_with_the_work_ahead(
+    producer: BlockingProducer, consumer: Consumer
+) -> None:
+    producer.enqueue(subscriber("a"), range(0, 16))
+    deliver_next(consumer)  # at 100 images a second
+    producer.enqueue(subscriber("a"), range(100, 400))
     with pytest.raises(Overloaded) as refused:
-        line.submit(subscriber("a"), range(400, 410), seconds=1)
+        producer.enqueue(subscriber("a"), range(400, 410), seconds=1)
     assert 2.9 <= refused.value.ahead <= 3.1
     assert 0.05 <= refused.value.own <= 0.15
-    line.submit(subscriber("b"), range(500, 510), seconds=1)  # whose turn comes sooner
+    producer.enqueue(subscriber("b"), range(500, 510), seconds=1)  # whose turn comes sooner
 
 
-def test_whoever_floods_the_line_leaves_room_for_the_rest(line: Side, empty_redis: redis.Redis) -> None:
+def test_a_caller_that_floods_the_queue_leaves_room_for_the_others(
+    producer: BlockingProducer, empty_redis: redis.Redis
+) -> None:
     with pytest.raises(Overloaded):
         for start in range(0, 1000, 10):
-            line.submit(subscriber("greedy"), range(start, start + 10))
+            producer.enqueue(subscriber("greedy"), range(start, start + 10))
     assert waiting_images(empty_redis) == 500
-    line.submit(subscriber("modest"), range(2000, 2100))
+    producer.enqueue(subscriber("modest"), range(2000, 2100))
 
 
-def test_what_was_accepted_is_not_refused_when_it_is_lined_up_again(line: Side, empty_redis: redis.Redis) -> None:
+def test_a_resubmission_is_not_refused(producer: BlockingProducer, empty_redis: redis.Redis) -> None:
     for start in range(0, 500, 10):
-        line.submit(subscriber("a"), range(start, start + 10))
+        producer.enqueue(subscriber("a"), range(start, start + 10))
     empty_redis.flushall()
     for start in range(0, 600, 10):
-        line.submit(subscriber("a"), range(start, start + 10), again=True)
+        producer.enqueue(subscriber("a"), range(start, start + 10), again=True)
     assert waiting_images(empty_redis) == 600
 
 
-def test_one_shift_is_sent_for_however_many_ask(line: Side, hand: Consumer) -> None:
-    assert [line.submit(subscriber("a"), range(n, n + 1)) for n in range(10)] == [True] + [False] * 9
-    hand.begin()
-    assert taken(hand) == list(range(10))
-    assert not line.submit(subscriber("a"), range(100, 101))  # a worker is at work, and that is little
-    assert line.submit(subscriber("a"), range(200, 220))  # enough for a second one
-    assert not line.submit(subscriber("a"), range(300, 320))
-
-
-def test_a_shift_that_ends_while_somebody_waits_is_followed_by_another(line: Side, hand: Consumer) -> None:
-    line.submit(subscriber("a"), range(0, 20))
-    hand.begin()
-    deliver(hand)
-    assert hand.end()
-    hand.begin()
-    deliver(hand)
-    assert not hand.end()
-
-
-def test_what_a_dead_worker_had_in_hand_is_lined_up_again_and_first(
-    line: Side, hand: Consumer, empty_redis: redis.Redis
+def test_one_message_is_sent_however_many_enqueue(
+    producer: BlockingProducer, consumer: Consumer, empty_redis: redis.Redis
 ) -> None:
-    line.submit(subscriber("a"), range(0, 32))
-    lost = hand.take()
+    woken = [producer.enqueue(subscriber("a"), range(n, n + 1)) for n in range(10)]
+    assert woken == [True] + [False] * 9
+    announced(empty_redis, "sample-2")
+    consumer.begin_task()
+    assert next_seeds(consumer) == list(range(10))
+    assert not producer.enqueue(subscriber("a"), range(100, 101))  # little, and a worker is active
+    assert producer.enqueue(subscriber("a"), range(200, 200 + MICRO_BATCH))  # enough for the idle worker
+    assert not producer.enqueue(subscriber("a"), range(300, 320))
+
+
+def test_no_message_is_sent_while_every_live_worker_is_active(producer: BlockingProducer, consumer: Consumer) -> None:
+    consumer.begin_task()
+    assert not producer.enqueue(subscriber("a"), range(0, 400))
+    assert consumer.end_task()
+
+
+def test_no_message_is_sent_while_no_worker_is_live(
+    producer: BlockingProducer, consumer: Consumer, empty_redis: redis.Redis
+) -> None:
+    withdraw(empty_redis, SAMPLE, consumer.worker)
+    assert not producer.enqueue(subscriber("a"), range(0, 10))
+    assert not recover(empty_redis)
+    announced(empty_redis, "sample-2")
+    assert recover(empty_redis)
+
+
+def test_a_lost_message_is_sent_again_ever_more_rarely_until_a_task_begins(
+    producer: BlockingProducer, consumer: Consumer, empty_redis: redis.Redis
+) -> None:
+    assert producer.enqueue(subscriber("a"), range(0, 1))
+    waits = []
+    for _ in range(7):
+        waits.append(float(empty_redis.hget(WOKEN, "lost_at") or 0) / 1000 - time.time())
+        assert not recover(empty_redis)
+        lose_message(empty_redis)
+        assert recover(empty_redis)
+    assert waits == pytest.approx([3, 6, 12, 24, 48, 60, 60], abs=0.5)
+    consumer.begin_task()
+    assert consumer.end_task()
+    assert float(empty_redis.hget(WOKEN, "lost_at") or 0) / 1000 - time.time() == pytest.approx(3, abs=0.5)
+
+
+def test_a_task_that_ends_while_addresses_are_queued_is_followed_by_another(
+    producer: BlockingProducer, consumer: Consumer
+) -> None:
+    producer.enqueue(subscriber("a"), range(0, 20))
+    consumer.begin_task()
+    deliver_next(consumer)
+    assert consumer.end_task()
+    consumer.begin_task()
+    deliver_next(consumer)
+    assert not consumer.end_task()
+
+
+def test_a_dead_workers_addresses_are_requeued_first(
+    producer: BlockingProducer, consumer: Consumer, empty_redis: redis.Redis
+) -> None:
+    producer.enqueue(subscriber("a"), range(0, 32))
+    lost = consumer.next_batch()
     assert lost is not None
     assert not recover(empty_redis)
-    assert taken(hand) == list(range(16, 32))
-    empty_redis.delete(keys.workers(SAMPLE), keys.SAMPLER_WOKEN)
-    assert recover(empty_redis)
-    another = Consumer(empty_redis, "sample-2")
-    announce(empty_redis, SAMPLE, "sample-2", "")
-    again = [each for _ in range(2) for each in taken(another)]
-    assert sorted(again) == list(range(32))
-    late = hand.deliver(lost, dict.fromkeys(lost.addresses, b"x"), 0.0)  # it was only paused: as good as another's
+    assert next_seeds(consumer) == list(range(16, 32))
+    withdraw(empty_redis, SAMPLE, consumer.worker)
+    another = announced(empty_redis, "sample-2")
+    lose_message(empty_redis)
+    recover(empty_redis)
+    requeued = [each for _ in range(2) for each in next_seeds(another)]
+    assert sorted(requeued) == list(range(32))
+    late = consumer.deliver(lost, dict.fromkeys(lost.addresses, b"x"), 0.0)  # only paused: its images are as good
     assert late == ["r"] * 16
     assert waiting_images(empty_redis) == 16
 
 
-def test_a_shift_that_failed_leaves_nothing_in_hand(line: Side, hand: Consumer) -> None:
-    line.submit(subscriber("a"), range(0, 4))
-    assert taken(hand) == [0, 1, 2, 3]
-    hand.begin()
-    assert sorted(taken(hand)) == [0, 1, 2, 3]
-
-
-def test_what_nobody_collected_before_its_deadline_is_dropped(
-    line: Side, hand: Consumer, empty_redis: redis.Redis
+def test_the_next_task_requeues_what_a_failed_one_did_not_deliver(
+    producer: BlockingProducer, consumer: Consumer
 ) -> None:
-    line.submit(subscriber("a"), range(0, 4), seconds=0.001)
-    line.submit(subscriber("b"), range(10, 12))
-    assert taken(hand) == [10, 11]
+    producer.enqueue(subscriber("a"), range(0, 4))
+    assert next_seeds(consumer) == [0, 1, 2, 3]
+    consumer.begin_task()
+    assert sorted(next_seeds(consumer)) == [0, 1, 2, 3]
+
+
+def test_addresses_past_their_deadline_are_dropped(
+    producer: BlockingProducer, consumer: Consumer, empty_redis: redis.Redis
+) -> None:
+    producer.enqueue(subscriber("a"), range(0, 4), seconds=0.001)
+    producer.enqueue(subscriber("b"), range(10, 12))
+    assert next_seeds(consumer) == [10, 11]
     assert waiting_images(empty_redis) == 2

@@ -28,6 +28,7 @@ def publish(registry: Registry, job: str, model: str = "scratches") -> ModelVers
             config={},
             training_job=job,
             dataset_digest="d",
+            weights_sha256="w",
         )
 
 

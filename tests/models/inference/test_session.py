@@ -1,66 +1,97 @@
-"""A generator made ready to draw: the same images, whatever their neighbours."""
+"""Inference sessions: the images of the plain generator, whatever else is in the batch."""
+
+import copy
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from flawsmith.models.inference.session import InferenceSession, Precision, fuse_batch_norm, qualified_precision
+from flawsmith.models.inference.session import (
+    InferenceSession,
+    Precision,
+    device_kind,
+    fuse_batch_norm,
+    native_precisions,
+    qualified_precision,
+)
 from flawsmith.models.pixels import render
 from flawsmith.models.presets.dcgan.networks import Generator
 
 CPU = torch.device("cpu")
+LATENT_SIZE, BATCH = 20, 16
 
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
     """With running statistics and contrast as training leaves them."""
     torch.manual_seed(0)
-    network = Generator(32, 1, 20, 8, 2)
+    network = Generator(32, 1, LATENT_SIZE, 8, 2)
     with torch.no_grad():
         for layer in network.layers:
             if isinstance(layer, nn.ConvTranspose2d):
                 layer.weight.mul_(3)
         for _ in range(30):
-            network(torch.randn(16, 20), torch.arange(16) % 2)
+            network(torch.randn(BATCH, LATENT_SIZE), torch.arange(BATCH) % 2)
     return network.eval()
 
 
 def latents(count: int) -> tuple[Tensor, Tensor]:
-    return torch.randn(count, 20, generator=torch.Generator().manual_seed(1)), torch.arange(count) % 2
+    return torch.randn(count, LATENT_SIZE, generator=torch.Generator().manual_seed(1)), torch.arange(count) % 2
 
 
-def test_folding_changes_no_image_by_more_than_rounding(generator: Generator) -> None:
-    told = latents(16)
+def session(generator: nn.Module, precision: Precision = "float32") -> InferenceSession:
+    return InferenceSession(generator, LATENT_SIZE, BATCH, precision, CPU)
+
+
+def test_a_session_samples_the_images_of_the_plain_generator_but_for_rounding(generator: Generator) -> None:
+    given = latents(BATCH)
+    sampled = session(generator).sample(*given)
+    assert sampled.shape == (BATCH, 32, 32, 1)
+    assert (sampled.permute(0, 3, 1, 2).int() - render(generator, *given).int()).abs().max() <= 1
+    assert sampled.float().std() > 10
+
+
+def test_a_session_leaves_the_generator_as_it_is(generator: Generator) -> None:
+    before = {name: each.clone() for name, each in generator.state_dict().items()}
+    session(generator, "bfloat16").sample(*latents(BATCH))
+    assert all(torch.equal(before[name], each) for name, each in generator.state_dict().items())
+
+
+def test_a_fused_generator_has_no_batch_norm(generator: Generator) -> None:
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in generator.modules())
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in fuse_batch_norm(generator).modules())
-    drawn = InferenceSession(generator, 20, 16, "float32", CPU)(*told)
-    assert (drawn.permute(0, 3, 1, 2).int() - render(generator, *told).int()).abs().max() <= 1
-    assert drawn.float().std() > 10
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_an_image_does_not_depend_on_its_neighbours(generator: Generator, precision: Precision) -> None:
-    draw = InferenceSession(generator, 20, 16, precision, CPU)
-    z, types = latents(16)
-    pipeline = draw(z, types)
+def test_an_image_does_not_depend_on_the_others_in_its_batch(generator: Generator, precision: Precision) -> None:
+    sample = session(generator, precision).sample
+    z, types = latents(BATCH)
+    batch = sample(z, types)
     for place in (0, 7, 15):
-        assert torch.equal(draw(z[place : place + 1], types[place : place + 1])[0], pipeline[place])
-    order = torch.randperm(16, generator=torch.Generator().manual_seed(2))
-    assert torch.equal(draw(z[order], types[order]), pipeline[order])
+        assert torch.equal(sample(z[place : place + 1], types[place : place + 1])[0], batch[place])
+    order = torch.randperm(BATCH, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(sample(z[order], types[order]), batch[order])
 
 
-def test_a_faster_precision_is_taken_only_where_its_images_are_within_a_gray_level(
-    generator: Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("flawsmith.models.inference.session._has_bfloat16", lambda device: True)
-    told = latents(32)
-    exact, fast = (
-        InferenceSession(generator, 20, 16, each, CPU)(told[0][:16], told[1][:16]) for each in ("float32", "bfloat16")
-    )
-    apart = (exact.int() - fast.int()).abs().max().item()
-    assert qualified_precision(generator, *told, 16, CPU) == ("float32" if apart > 1 else "bfloat16")
+def qualified(generator: nn.Module, candidates: tuple[Precision, ...]) -> Precision:
+    return qualified_precision(generator, *latents(40), BATCH, CPU, candidates)
+
+
+def test_a_faster_precision_qualifies_if_no_pixel_differs_by_more_than_a_gray_level(generator: Generator) -> None:
+    for contrast, precision in ((10.0, "float32"), (0.01, "bfloat16")):  # rounding errors grow with the contrast
+        network = copy.deepcopy(generator)
+        with torch.no_grad():
+            network.layers[-2].weight.mul_(contrast)
+        assert qualified(network, ("bfloat16", "float32")) == precision
+
+
+def test_only_candidates_qualify() -> None:
+    flat = Generator(32, 1, LATENT_SIZE, 8, 2).eval()
     with torch.no_grad():
-        flat = Generator(32, 1, 20, 8, 2).eval()
         flat.layers[-2].weight.zero_()
-    assert qualified_precision(flat, *told, 16, CPU) == "bfloat16"
-    monkeypatch.setattr("flawsmith.models.inference.session._has_bfloat16", lambda device: False)
-    assert qualified_precision(flat, *told, 16, CPU) == "float32"
+    assert qualified(flat, ("float32",)) == "float32"
+
+
+def test_bfloat16_is_native_where_the_cpu_has_instructions_for_it() -> None:
+    fast = ("bfloat16", "float32") if device_kind(CPU) != "cpu" else ("float32",)
+    assert native_precisions(CPU) == fast

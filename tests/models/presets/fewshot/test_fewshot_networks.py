@@ -109,11 +109,11 @@ def test_an_untrained_image_has_no_checkerboard() -> None:
 def test_an_image_does_not_depend_on_its_neighbours(precision: Precision) -> None:
     network = as_if_trained(types=2)
     network.conditioning.fill_(1)
-    sample = InferenceSession(network, network.latent_size, 16, precision, torch.device("cpu"))
-    latent, types = latents(network, 16), torch.arange(16) % 2
-    batch = sample(latent, types)
+    sample = InferenceSession(network, network.latent_size, 16, precision, torch.device("cpu")).sample
+    given, types = latents(network, 16), torch.arange(16) % 2
+    batch = sample(given, types)
     assert batch.float().std() > 10
     for place in (0, 7, 15):
-        assert torch.equal(sample(latent[place : place + 1], types[place : place + 1])[0], batch[place])
+        assert torch.equal(sample(given[place : place + 1], types[place : place + 1])[0], batch[place])
     order = torch.randperm(16, generator=torch.Generator().manual_seed(2))
-    assert torch.equal(sample(latent[order], types[order]), batch[order])
+    assert torch.equal(sample(given[order], types[order]), batch[order])

@@ -206,7 +206,7 @@ def test_a_reduced_learning_rate_stays_reduced_in_a_resumed_run() -> None:
     assert all(torch.equal(value, rest.state_dict()[name]) for name, value in run.state_dict().items())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@pytest.mark.gpu
 def test_a_recorded_step_gives_the_same_weights_and_penalties_as_an_eager_one() -> None:
     """Covers the warm steps, the recording, changing rates and penalties, and a reduction of the learning rate."""
     eager, recorded = (trainer(replace(CONFIG, cuda_graph=graph), device="cuda") for graph in (False, True))
@@ -225,7 +225,7 @@ def test_a_recorded_step_gives_the_same_weights_and_penalties_as_an_eager_one() 
         torch.testing.assert_close(recorded.state_dict()[name], weights, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@pytest.mark.gpu
 def test_a_recorded_run_that_is_resumed_continues_as_if_it_had_never_stopped() -> None:
     config = replace(CONFIG, cuda_graph=True)
     whole, rest = trainer(config, device="cuda"), trainer(config, device="cuda")

@@ -1,4 +1,4 @@
-"""Latents from addresses: counter-based, on the CPU, so that they depend on no device, no batch and no worker."""
+"""Latents from image addresses: computed on the CPU from seed and type alone, the same for every device and batch."""
 
 import hashlib
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 def latent(seed: int, defect_type: str, size: int) -> Tensor:
-    """Standard normal numbers of one image's address: (size,) float32.
+    """The latent of one image address: (size,) float32, standard normal.
 
-    Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") keyed by the seed and the type gives raw
-    64-bit words; Box and Muller's transform (1958) in float64 makes them normal. Both are written down here instead of
-    taken from a library's normal sampler, whose algorithm may change with its version.
+    Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), keyed by seed and type, gives 64-bit
+    words; the transform of Box and Muller (1958), in float64, makes them normal. The transform is written out here
+    because a library's normal sampler may change with its version.
     """
     type_key = int.from_bytes(hashlib.sha256(defect_type.encode()).digest()[:8], "little")
     pairs = -(-size // 2)

@@ -2,7 +2,7 @@
 
 import torch
 
-from flawsmith.worker.latents import latent
+from flawsmith.models.inference.latents import latent
 
 
 def test_a_latent_is_standard_normal() -> None:
@@ -19,7 +19,7 @@ def test_every_part_of_the_address_counts() -> None:
     assert not torch.equal(one, latent(7, "dents", 10))
 
 
-def test_an_addresss_latent_never_changes() -> None:
-    """Written down once: a new version of a library that changed these numbers would change every image ever given."""
-    got = latent(2**53 - 1, "scratches", 3)
-    assert [round(value, 6) for value in got.tolist()] == [-0.692515, 0.221915, -0.69818]
+def test_the_latent_of_an_address_never_changes() -> None:
+    """If a new version of a library changed these numbers, it would change every image ever given out."""
+    values = latent(2**53 - 1, "scratches", 3)
+    assert [round(value, 6) for value in values.tolist()] == [-0.692515, 0.221915, -0.69818]

@@ -1,0 +1,83 @@
+"""What a call asks for: the body of POST /generate, and the image request that it resolves to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flawsmith.app.media import MediaType, choose
+from flawsmith.app.problems import invalid
+from flawsmith.core.domain.addresses import SEEDS, Address, seeded
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.services import Services
+
+
+class GenerateRequest(BaseModel):
+    """The body of POST /generate."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: str = Field(min_length=1, max_length=140, description="`scratches`, `scratches@2`, `scratches@production`")
+    count: int = Field(1, ge=1, le=1_000_000, description="images; at most FLAWSMITH_MAX_IMAGES_PER_REQUEST")
+    defect_type: str | None = Field(None, max_length=64, description="null: all types of the model in turn")
+    seed: int | None = Field(None, ge=0, lt=SEEDS, description="the images seed … seed + count - 1; null: new ones")
+    format: Literal["png", "jpeg", "webp", "npy"] | None = Field(None, description="wins over the header Accept")
+    deadline_seconds: float = Field(30.0, gt=0, le=600, description="how long the answer may take")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """A request for images, resolved and checked; nothing later looks at the HTTP request for what was asked.
+
+    Attributes:
+        version: samples the images.
+        addresses: of the images; None: ``count`` images that no caller was given before.
+        count: number of images.
+        defect_type: of new images; None: all types of the version in turn.
+        media_type: of the answer.
+        with_pixels: False: the answer holds addresses only.
+        deadline_seconds: how long the answer may take.
+    """
+
+    version: ModelVersion
+    addresses: Sequence[Address] | None
+    count: int
+    defect_type: str | None
+    media_type: MediaType
+    with_pixels: bool
+    deadline_seconds: float
+
+
+def resolve(body: GenerateRequest, with_data: bool, accept: str | None, services: Services) -> ImageRequest:
+    """The image request of a body, the query parameter ``data`` and the header Accept.
+
+    Raises:
+        UnknownModel: there is no such model or version.
+        Problem: 422 for an unknown defect type, too many images or a seed beyond the last; 406 for the header Accept.
+    """
+    version = services.registry.resolve(body.model)
+    check_defect_type(version, body.defect_type)
+    _check_range(body, services.settings.max_images_per_request)
+    media_type = choose(accept, body.format, body.count)
+    addresses = None
+    if body.seed is not None:
+        addresses = seeded(version.classes, body.defect_type, body.seed, body.count)
+    with_pixels = with_data or media_type != "application/json"
+    return ImageRequest(
+        version, addresses, body.count, body.defect_type, media_type, with_pixels, body.deadline_seconds
+    )
+
+
+def check_defect_type(version: ModelVersion, defect_type: str | None) -> None:
+    """Raises Problem 422 for a defect type that the version does not know."""
+    if defect_type is not None and defect_type not in version.classes:
+        known = ", ".join(version.classes)
+        raise invalid("/defect_type", f"unknown defect_type '{defect_type}'; this model knows: {known}")
+
+
+def _check_range(body: GenerateRequest, limit: int) -> None:
+    if body.count > limit:
+        raise invalid("/count", f"at most {limit} images a call; make several calls for more")
+    if body.seed is not None and body.seed + body.count > SEEDS:
+        raise invalid("/seed", f"seed + count - 1 must be at most {SEEDS - 1}")

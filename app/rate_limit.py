@@ -1,0 +1,35 @@
+"""Rate limit: how many images a second one caller may request on average."""
+
+import math
+
+from redis.asyncio import Redis
+
+from flawsmith.app.problems import Problem
+from flawsmith.core.live import keys
+from flawsmith.core.live.scripts import script
+from flawsmith.core.settings import Settings
+
+BURST_MILLISECONDS = 1000  # of debt up to which a call passes
+
+
+class CallerRateLimit:
+    """Limits the images a second that one caller requests on average, across all API processes.
+
+    This is the generic cell rate algorithm (ITU-T I.371): each call adds its images to the caller's debt, the debt
+    falls at the permitted rate, and a call passes while the debt is at most one second's worth.
+    """
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self.rate = settings.caller_images_per_second
+        self._charge = redis.register_script(script("charge_rate"))
+
+    async def charge(self, caller: str, count: int) -> None:
+        """Charges ``count`` images to a caller. Raises Problem 429, and charges nothing, over the rate."""
+        if not self.rate:
+            return
+        cost = count / self.rate * 1000
+        milliseconds = int(await self._charge([keys.caller_rate(caller)], [cost, BURST_MILLISECONDS]))
+        if milliseconds:
+            seconds = math.ceil(milliseconds / 1000)
+            detail = f"you may request {self.rate:g} images a second on average; try again in {seconds} s"
+            raise Problem(429, "busy", detail, {"Retry-After": str(seconds)})

@@ -1,0 +1,176 @@
+"""The sampling client: from an image request to encoded images, ready ones or ones that a worker makes now."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from fastapi import Request
+from prometheus_client import Counter
+from redis.asyncio import Redis
+from starlette.requests import ClientDisconnect
+
+from flawsmith.app.caller import caller_of
+from flawsmith.app.image_request import ImageRequest
+from flawsmith.app.problems import Problem, unavailable
+from flawsmith.app.sampling.images import Availability, Images
+from flawsmith.app.sampling.inbox import Inbox, PendingRequest
+from flawsmith.app.sampling.refusal_cache import RefusalCache, busy_problem
+from flawsmith.app.sampling.resubmission import SILENCE_SECONDS, Resubmitter
+from flawsmith.app.sampling.workers import SamplingWorkers
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.live.image_cache import read_cached
+from flawsmith.core.live.image_pool import ImagePool
+from flawsmith.core.live.pipeline_batcher import PipelineBatcher
+from flawsmith.core.live.sampling_queue import Overloaded, Producer, Subscriber
+from flawsmith.core.live.take_coalescer import TakeCoalescer
+from flawsmith.core.logs import request_id
+from flawsmith.core.services import Services
+
+SERVED = Counter(
+    "flawsmith_images_served_total",
+    "Images given to callers, by whether all, some or none of a request's were ready",
+    ["model", "availability"],
+)
+
+DISCONNECT_SECONDS = 0.5  # how soon a client that went away is noticed
+SHORTEST_PATIENCE = 0.001  # seconds
+
+
+class SamplingClient:
+    """Gives requests their images. One instance in each API process."""
+
+    def __init__(self, services: Services, redis: Redis) -> None:
+        self.pool = ImagePool(redis)
+        self._take_coalescer, self._pipeline = TakeCoalescer(self.pool), PipelineBatcher(redis)
+        self._producer = Producer(redis, services.settings)
+        self._workers = SamplingWorkers(services.queues)
+        self._inbox = Inbox(services.settings)
+        self._resubmitter = Resubmitter(self._inbox, self._producer, self._workers)
+        self._refusals = RefusalCache()
+        self._tasks = [asyncio.create_task(self._inbox.read()), asyncio.create_task(self._maintain())]
+
+    async def close(self) -> None:
+        """Stops reading the inbox."""
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def images(self, request: Request, wanted: ImageRequest) -> Images:
+        """The images that were asked for, without blocking the event loop.
+
+        Raises:
+            Problem: 429 when they could not be ready in time or there is no room for them, 503 when no worker is live,
+                504 when they were not ready in time, 500 when the worker could not make them.
+            ClientDisconnect: the client went away; what was not made yet is not made for this request.
+        """
+        if not wanted.with_pixels:
+            return Images(wanted.version, await self._addresses(wanted), [], "miss")
+        if wanted.addresses is None:
+            return await self._new_images(request, wanted)
+        return await self._images_at(request, wanted, wanted.addresses)
+
+    async def _addresses(self, wanted: ImageRequest) -> Sequence[Address]:
+        """Addresses alone, new ones unless they were given."""
+        if wanted.addresses is not None:
+            return wanted.addresses
+        version = wanted.version
+        taken = await self.pool.take(version.ref, version.classes, wanted.defect_type, wanted.count, ready=False)
+        return [address for address, _ in taken.images]
+
+    async def _new_images(self, request: Request, wanted: ImageRequest) -> Images:
+        """Images that no caller was given before: out of the pool, and those that it lacks made now."""
+        version, deadline = wanted.version, time.monotonic() + wanted.deadline_seconds
+        self._repeat_refusal(request, wanted, wanted.count)
+        taken = await self._take_coalescer.take(version, wanted.defect_type, wanted.count)
+        if taken.wake_sampler:
+            self._workers.wake()
+        addresses = [address for address, _ in taken.images]
+        ready = {address: png for address, png in taken.images if png is not None}
+        try:
+            return await self._complete(request, version, addresses, ready, deadline, by_address=False)
+        except BaseException:
+            await asyncio.shield(self.pool.give_back(version.ref, list(ready.items()), taken.run))
+            raise
+
+    async def _images_at(self, request: Request, wanted: ImageRequest, addresses: Sequence[Address]) -> Images:
+        """The images at these addresses: out of the cache, and the others made now."""
+        version, deadline = wanted.version, time.monotonic() + wanted.deadline_seconds
+        found = await read_cached(self._pipeline, version.ref, addresses)
+        ready = {address: png for address, png in zip(addresses, found, strict=True) if png}
+        self._repeat_refusal(request, wanted, len(addresses) - len(ready))
+        return await self._complete(request, version, addresses, ready, deadline, by_address=True)
+
+    async def _complete(
+        self,
+        request: Request,
+        version: ModelVersion,
+        addresses: Sequence[Address],
+        ready: dict[Address, bytes],
+        deadline: float,
+        *,
+        by_address: bool,
+    ) -> Images:
+        missing = [each for each in addresses if each not in ready]
+        if not missing:
+            self._refusals.remove(version.ref, caller_of(request))
+        made = await self._make(request, version, missing, deadline, by_address) if missing else {}
+        availability: Availability = "miss" if not ready else "partial" if missing else "hit"
+        SERVED.labels(version.model, availability).inc(len(addresses))
+        return Images(version, addresses, [ready.get(each) or made[each] for each in addresses], availability)
+
+    async def _make(
+        self, request: Request, version: ModelVersion, addresses: Sequence[Address], deadline: float, by_address: bool
+    ) -> dict[Address, bytes]:
+        """Enqueues addresses and waits for their images."""
+        workers = await self._workers.live()
+        if not workers:
+            raise unavailable("no sampling worker is live; one may be starting")
+        number = f"{secrets.token_hex(4)}-{request_id.get()}"
+        subscriber = Subscriber(caller_of(request), self._inbox.name, number, by_address)
+        pending = PendingRequest(subscriber, version.ref, set(addresses), deadline)
+        self._inbox.pending[number] = pending
+        patience = max(SHORTEST_PATIENCE, deadline - time.monotonic())
+        try:
+            if await self._producer.enqueue(subscriber, version.ref, addresses, patience, workers):
+                self._workers.wake()
+            self._refusals.remove(version.ref, subscriber.caller)
+            await _until_done(request, pending, patience)
+        except Overloaded as overloaded:
+            self._refusals.add(version.ref, subscriber.caller, len(addresses), patience, overloaded)
+            pending.missing.clear()  # nothing is enqueued that had to be cancelled
+            raise busy_problem(version, overloaded, patience) from None
+        finally:
+            del self._inbox.pending[number]
+            if pending.missing:
+                await asyncio.shield(self._producer.cancel(subscriber, version.ref, list(pending.missing)))
+        return pending.images
+
+    def _repeat_refusal(self, request: Request, wanted: ImageRequest, count: int) -> None:
+        """Raises Problem 429 when the caller was refused the same a moment ago. ``count``: images to make."""
+        if not count or not self._refusals:
+            return
+        version, seconds = wanted.version, wanted.deadline_seconds
+        overloaded = self._refusals.find(version.ref, caller_of(request), count, seconds)
+        if overloaded:
+            raise busy_problem(version, overloaded, seconds)
+
+    async def _maintain(self) -> None:
+        while True:
+            await asyncio.sleep(SILENCE_SECONDS / 2)
+            self._refusals.remove_expired()
+            await self._resubmitter.resubmit()
+
+
+async def _until_done(request: Request, pending: PendingRequest, seconds: float) -> None:
+    """Waits for all images of a request, while its client is there."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        with suppress(TimeoutError):
+            return await asyncio.wait_for(asyncio.shield(pending.done), min(left, DISCONNECT_SECONDS))
+        if await request.is_disconnected():
+            raise ClientDisconnect
+    raise Problem(504, "deadline-passed", f"the images were not ready within {seconds:g} s")

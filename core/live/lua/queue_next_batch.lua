@@ -1,0 +1,76 @@
+-- Gives a worker the next micro-batch of one version, and notes it as in flight. Within a version, callers take turns,
+-- one image each; versions take turns, one micro-batch each; no caller is first twice in a row while another waits.
+--
+-- KEYS 1 queue     prefix of the queue's keys
+--      2 sampler   see wake_sampler.lua; the worker is noted there as active
+-- ARGV 1 worker
+--      2 size      most addresses
+--      3 silence   ms after which an active worker that does not ask again counts as gone
+-- Returns {number, version, addresses, kinds}, or nil when nothing is queued. `kinds` has a letter for each address:
+-- 'a' where a subscriber asked by address, else 'n'.
+
+--- @include "server_time"
+--- @include "queued_addresses"
+
+local queue, sampler = KEYS[1], KEYS[2]
+local worker, size, silence = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local now = server_time()
+
+-- The next version whose first caller is not the one that was first last time; else the next version.
+local function next_version()
+  local last_caller = redis.call('get', queue .. 'last-caller')
+  for _, version in ipairs(redis.call('lrange', queue .. 'versions', 0, 99)) do
+    if redis.call('lindex', queue .. version .. ':callers', 0) ~= last_caller then
+      redis.call('lrem', queue .. 'versions', 1, version)
+      return version
+    end
+  end
+  return redis.call('lpop', queue .. 'versions')
+end
+
+-- A caller's next address that a subscriber still waits for; addresses past their deadline are forgotten.
+local function next_address(version, caller)
+  local addresses = queue .. version .. ':queued:' .. caller
+  local address = redis.call('lpop', addresses)
+  while address do
+    local deadline = redis.call('zscore', queue .. version .. ':deadlines', address)
+    if deadline and tonumber(deadline) > now then return address end
+    if deadline then forget_address(queue, version, address) end
+    address = redis.call('lpop', addresses)
+  end
+  return nil
+end
+
+local function kind_of(version, address)
+  local subscribers = redis.call('hget', queue .. version .. ':subscribers', address)
+  return string.find(subscribers, '\t[^\t/]*/a') and 'a' or 'n'
+end
+
+local function fill_batch(version)
+  local callers, batch, kinds = queue .. version .. ':callers', {}, {}
+  while #batch < size do
+    local caller = redis.call('lpop', callers)
+    if not caller then break end
+    local address = next_address(version, caller)
+    if address then
+      if #batch == 0 then redis.call('set', queue .. 'last-caller', caller) end
+      batch[#batch + 1], kinds[#kinds + 1] = address, kind_of(version, address)
+    end
+    if redis.call('exists', queue .. version .. ':queued:' .. caller) == 1 then redis.call('rpush', callers, caller) end
+  end
+  if redis.call('exists', callers) == 1 then redis.call('rpush', queue .. 'versions', version) end
+  return batch, table.concat(kinds)
+end
+
+redis.call('zadd', sampler .. 'active', now + silence, worker)
+while true do
+  local version = next_version()
+  if not version then return nil end
+  local batch, kinds = fill_batch(version)
+  if #batch > 0 then
+    local number = redis.call('incr', queue .. 'batches')
+    redis.call('sadd', queue .. 'consumers', worker)
+    redis.call('hset', queue .. 'in-flight:' .. worker, number, version .. '\n' .. table.concat(batch, '\n'))
+    return {tostring(number), version, batch, kinds}
+  end
+end

@@ -1,0 +1,78 @@
+"""A route that parses its body with pydantic refuses what FastAPI refuses, in the same words."""
+
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.testclient import TestClient
+
+from flawsmith.app import problems
+from flawsmith.app.direct_body_route import DirectBodyRoute
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str = Field(min_length=1, max_length=20)
+    count: int = Field(1, ge=1, le=9)
+
+
+@pytest.fixture(scope="module")
+def client() -> TestClient:
+    """A client of an application with the same endpoint at /direct and, by FastAPI's own route, at /plain."""
+
+    async def endpoint(
+        request: Request, body: Body, data: Annotated[bool, Query(description="with data")] = True
+    ) -> Response:
+        return Response(f"{body.name} {body.count} {data} {request.method}")
+
+    app = FastAPI(strict_content_type=False)
+    problems.install(app)
+    direct = APIRouter(route_class=DirectBodyRoute)
+    direct.post("/direct")(endpoint)
+    app.include_router(direct)
+    app.post("/plain")(endpoint)
+    return TestClient(app)
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "query"),
+    [
+        (b'{"name": "a"}', JSON, ""),
+        (b'{"name": "a", "count": 3}', JSON, "?data=false"),
+        (b'{"name": "a"}', {"Content-Type": "application/json; charset=utf-8"}, "?data=0&other=1"),
+        (b'{"name": "a"}', {"Content-Type": "application/vnd.flawsmith+json"}, "?data=yes"),
+        (b'{"name": "a"}', {}, ""),
+        (b'{"name": ""}', JSON, ""),
+        (b'{"name": "a", "count": 10}', JSON, ""),
+        (b'{"name": "a", "count": "3"}', JSON, ""),
+        (b'{"count": 3}', JSON, ""),
+        (b'{"name": "a", "cuont": 3}', JSON, ""),
+        (b'{"name": "a"}', JSON, "?data=perhaps"),
+        (b"", JSON, ""),
+        (b"{", JSON, ""),
+        (b"name=a", {"Content-Type": "application/x-www-form-urlencoded"}, ""),
+        (b'{"name": "a"}', {"Content-Type": "text/plain"}, ""),
+    ],
+)
+def test_it_answers_as_fastapi_does(client: TestClient, content: bytes, headers: dict[str, str], query: str) -> None:
+    direct, plain = (client.post(f"/{path}{query}", content=content, headers=headers) for path in ("direct", "plain"))
+    assert direct.status_code == plain.status_code
+    if direct.status_code == 200:
+        assert direct.text == plain.text
+    else:
+        assert {**direct.json(), "instance": ""} == {**plain.json(), "instance": ""}
+
+
+def test_its_openapi_entry_is_fastapis(client: TestClient) -> None:
+    def entry(path: str) -> dict[str, Any]:
+        operation: dict[str, Any] = client.get("/openapi.json").json()["paths"][path]["post"]
+        return {name: value for name, value in operation.items() if name not in ("operationId", "summary")}
+
+    assert entry("/direct") == entry("/plain")
+    assert entry("/direct")["requestBody"]
+    assert [each["name"] for each in entry("/direct")["parameters"]] == ["data"]

@@ -1,0 +1,83 @@
+"""The rate of images that one caller may request, against a real Redis."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from flawsmith.app.problems import Problem
+from flawsmith.app.rate_limit import CallerRateLimit
+from flawsmith.core.live.connections import connect_async
+from flawsmith.core.settings import Settings
+
+
+def run(settings: Settings, rate: float, scenario: Callable[[CallerRateLimit], Awaitable[None]]) -> None:
+    """Runs a scenario with a limit of ``rate`` images a second."""
+
+    async def with_limit() -> None:
+        client = connect_async(settings)
+        try:
+            await scenario(CallerRateLimit(client, settings.model_copy(update={"caller_images_per_second": rate})))
+        finally:
+            await client.aclose()
+
+    asyncio.run(with_limit())
+
+
+def test_a_caller_over_its_rate_is_429_and_learns_when_to_come_back(redis_settings: Settings) -> None:
+    async def scenario(limit: CallerRateLimit) -> None:
+        await limit.charge("a", 50)  # five seconds' worth of debt, one of which is allowed
+        for _ in range(3):
+            with pytest.raises(Problem) as refused:
+                await limit.charge("a", 1)
+            assert (refused.value.status, refused.value.kind) == (429, "busy")
+            assert refused.value.headers == {"Retry-After": "4"}
+            assert "10 images a second on average" in refused.value.detail
+
+    run(redis_settings, 10, scenario)
+
+
+def test_a_caller_within_its_rate_and_other_callers_pass(redis_settings: Settings) -> None:
+    async def scenario(limit: CallerRateLimit) -> None:
+        for _ in range(10):
+            await limit.charge("a", 1)
+        await limit.charge("b", 10)
+        with pytest.raises(Problem):
+            await limit.charge("b", 1)
+            await limit.charge("b", 1)
+
+    run(redis_settings, 10, scenario)
+
+
+def test_the_debt_falls_with_time(redis_settings: Settings) -> None:
+    async def scenario(limit: CallerRateLimit) -> None:
+        await limit.charge("a", 150)  # 1.5 seconds' worth
+        with pytest.raises(Problem):
+            await limit.charge("a", 1)
+        begun = time.monotonic()
+        await asyncio.sleep(0.6)
+        await limit.charge("a", 1)
+        assert time.monotonic() - begun < 1.4
+
+    run(redis_settings, 100, scenario)
+
+
+def test_two_processes_share_a_callers_debt(redis_settings: Settings) -> None:
+    async def scenario(limit: CallerRateLimit) -> None:
+        other_process = connect_async(redis_settings)
+        await limit.charge("a", 50)
+        other = CallerRateLimit(other_process, redis_settings.model_copy(update={"caller_images_per_second": 10.0}))
+        with pytest.raises(Problem):
+            await other.charge("a", 1)
+        await other_process.aclose()
+
+    run(redis_settings, 10, scenario)
+
+
+def test_without_a_rate_nothing_is_charged(redis_settings: Settings) -> None:
+    async def scenario(limit: CallerRateLimit) -> None:
+        for _ in range(100):
+            await limit.charge("a", 1_000_000)
+
+    run(redis_settings, 0, scenario)

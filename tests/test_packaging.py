@@ -1,0 +1,42 @@
+"""The distributions that `pip wheel .` and `python -m build` would make, built without network access."""
+
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling.build import build_sdist, build_wheel
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("app", "cli", "core", "models", "worker")
+
+
+def build(folder: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Builds a wheel of the source tree ``folder``."""
+    monkeypatch.chdir(folder)
+    return into / build_wheel(str(into))
+
+
+def test_a_wheel_installs_the_package_flawsmith_and_no_other_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(build(ROOT, tmp_path, monkeypatch)) as wheel:
+        names = {name for name in wheel.namelist() if not name.split("/")[0].endswith(".dist-info")}
+    assert {name.split("/")[0] for name in names} == {"flawsmith"}
+    sources = {
+        f"flawsmith/{path.relative_to(ROOT)}"
+        for part in PARTS
+        for path in (ROOT / part).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert names == sources | {"flawsmith/__init__.py", "flawsmith/py.typed"}
+    assert "flawsmith/app/page.html" in names
+
+
+def test_a_wheel_built_from_the_sdist_is_the_same_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = build(ROOT, tmp_path, monkeypatch)
+    with tarfile.open(tmp_path / build_sdist(str(tmp_path))) as sdist:
+        sdist.extractall(tmp_path / "unpacked", filter="data")
+    [unpacked] = (tmp_path / "unpacked").iterdir()
+    (tmp_path / "again").mkdir()
+    assert build(unpacked, tmp_path / "again", monkeypatch).read_bytes() == wheel.read_bytes()
