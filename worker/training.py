@@ -22,6 +22,7 @@ from flawsmith.core.store.images import encode_png, grid
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.models.inference.session import device_kind
+from flawsmith.models.quality.registry import LEADING
 from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS
 from flawsmith.worker.celery import device, quick_services, services, threads
 from flawsmith.worker.checkpoints import save_checkpoint
@@ -138,7 +139,7 @@ class TrainingWork(Work):
         sheet = grid([Image.fromarray(without_gray_axis(each)) for each in pixels], PREVIEW_COLUMNS)
         path = JobFolder(services().store, self.job.id).sample(self.step)
         segment.claim.write_bytes(path, encode_png(sheet))
-        segment.emit("samples", {"step": self.step, "distance": signals["distance"]})
+        segment.emit("samples", {"step": self.step, "distance": signals[LEADING]})
 
 
 def _publish(run: Run, claim: Claim) -> ModelVersion:

@@ -47,8 +47,7 @@ class Run:
     data_warnings: list[str] = field(default_factory=list)
     rollbacks: list[Rollback] = field(default_factory=list)
     trained_seconds: float = 0.0
-    saved_step: int = 0
-    checkpoint_seconds: float = 0.0  # duration of the last checkpoint
+    saved_step: int = 0  # of the checkpoint that it was restored from
     measured: Mapping[str, Tensor | float] = field(default_factory=dict)  # by the last step
     evaluation_due: bool = False  # for the last step
     random_states: RandomStates | None = None  # the process's, as of when the run last left it

@@ -20,7 +20,7 @@ from flawsmith.models.training.trainer import Networks
 
 @dataclass(frozen=True, kw_only=True)
 class DcganConfig:
-    """What a run is configured by; for bounds, defaults and units see `core.domain.presets.dcgan`.
+    """The configuration of a run; for bounds, defaults and units see `core.domain.presets.dcgan`.
 
     No field has a default here: a missing one is an error.
     """

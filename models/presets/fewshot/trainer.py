@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ BETA1, BETA2 = 0.0, 0.99  # of Adam: R3GAN, arXiv:2501.05441, and StyleGAN2, arX
 
 @dataclass(frozen=True, kw_only=True)
 class FewshotConfig:
-    """What a run is configured by; for bounds, defaults and units see `core.domain.presets.fewshot`.
+    """The configuration of a run; for bounds, defaults and units see `core.domain.presets.fewshot`.
 
     No field has a default here: a missing one is an error.
     """
@@ -80,6 +81,8 @@ class FewshotTrainer:
         self.generator, self.discriminator = _build_networks(config, types, device)
         self.ema = ExponentialMovingAverage(self.generator, config.ema_half_life_images, config.batch_size)
         self.schedule = FewshotSchedule(config.learning_rate, config.gradient_penalty, types)
+        # Functions without a reference to the trainer: a cycle would keep its memory until the garbage collector runs.
+        self._training_by_type = partial(_by_type_on_cpu, self.images, self.type_index, types)
         self.augmentation = _augmentation_policy(config, self._training_by_type)
         self._gamma = torch.zeros((), device=device)  # a tensor, which a recorded step reads anew
         captured = config.cuda_graph and device.type == "cuda"
@@ -122,7 +125,7 @@ class FewshotTrainer:
     def evaluate(self) -> dict[str, float]:
         if self._evaluator is None:
             held_out = by_type(self.holdout, self.holdout_type_index, self.types)
-            self._evaluator = Evaluator(self._training_by_type(), held_out, self._mean_logit)
+            self._evaluator = Evaluator(self._training_by_type(), held_out, partial(_mean_logit, self.discriminator))
         return self._evaluator.signals(self.samples.evaluated(self.ema.module))
 
     def reduce_learning_rate(self) -> None:
@@ -175,9 +178,6 @@ class FewshotTrainer:
             "generator_optimiser": self.generator_optimiser,
             "discriminator_optimiser": self.discriminator_optimiser,
         }
-
-    def _training_by_type(self) -> list[Tensor]:
-        return by_type(self.images.cpu(), self.type_index, self.types)
 
     def _apply_schedule(self, progress: float) -> None:
         for optimiser in self._optimisers().values():
@@ -247,12 +247,6 @@ class FewshotTrainer:
         self.discriminator.requires_grad_(True)
         return {"generator_loss": loss.detach()}
 
-    @torch.no_grad()
-    def _mean_logit(self, images: Tensor, of_type: int) -> float:
-        """The discriminator's mean logit for (N, C, side, side) uint8 images of one type."""
-        types = torch.full((len(images),), of_type, device=self.device)
-        return float(self.discriminator(_channels_last(from_bytes(images.to(self.device))), types).mean())
-
 
 def _build_networks(config: FewshotConfig, types: int, device: torch.device) -> tuple[Generator, Discriminator]:
     with torch.random.fork_rng(devices=[]):
@@ -263,6 +257,18 @@ def _build_networks(config: FewshotConfig, types: int, device: torch.device) -> 
         # Convolutions of small images are twice as fast with channels last.
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return generator, discriminator
+
+
+def _by_type_on_cpu(images: Tensor, type_index: Tensor, types: int) -> list[Tensor]:
+    return by_type(images.cpu(), type_index, types)
+
+
+@torch.no_grad()
+def _mean_logit(discriminator: Discriminator, images: Tensor, of_type: int) -> float:
+    """The discriminator's mean logit for (N, C, side, side) uint8 images of one type."""
+    images = images.to(discriminator.head.weight.device)
+    types = torch.full((len(images),), of_type, device=images.device)
+    return float(discriminator(_channels_last(from_bytes(images)), types).mean())
 
 
 def _augmentation_policy(config: FewshotConfig, photographs: Callable[[], Sequence[Tensor]]) -> AugmentationPolicy:

@@ -1,5 +1,7 @@
 """The trainer of the preset for few photographs."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -153,6 +155,19 @@ def test_an_evaluation_measures_all_signals_where_photographs_are_held_out() -> 
         "overfitting_r_v",
     } == set(signals)
     assert signals == run.evaluate()
+
+
+def test_a_dropped_trainer_is_freed_without_the_garbage_collector() -> None:
+    run = trainer(count=140)
+    run.step(0.5)
+    run.evaluate()
+    dropped = weakref.ref(run)
+    gc.disable()
+    try:
+        del run
+        assert dropped() is None
+    finally:
+        gc.enable()
 
 
 def test_holdout_photographs_are_not_among_those_trained_on() -> None:
