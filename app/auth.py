@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from flawsmith.app.problems import Problem, problem_response
+from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.settings import Scope
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
@@ -28,7 +29,7 @@ def required_scope(method: str, path: str) -> Scope:
         return "metrics"
     if method == "DELETE" or (method == "PUT" and "/aliases/" in path):
         return "admin"
-    if path.startswith(("/datasets", "/training-jobs")):
+    if path.startswith(("/datasets", *(kind.path for kind in job_kinds()))):
         return "train"
     return "generate"
 

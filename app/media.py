@@ -29,7 +29,7 @@ _FORMATS: dict[str, MediaType] = {
     "webp": "image/webp",
     "npy": "application/x-npy",
 }
-IMAGES_PER_PIECE = 16  # of a streamed answer
+IMAGES_PER_PIECE = 16  # of a streamed array
 
 
 def choose(accept: str | None, format: str | None, count: int) -> MediaType:
@@ -114,7 +114,7 @@ def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
         ],
     }
     content = json.dumps(manifest, indent=1).encode()
-    yield from zip_pieces([("manifest.json", content), *zip(files, images.pngs, strict=True)], IMAGES_PER_PIECE)
+    yield from zip_pieces([("manifest.json", content), *zip(files, images.pngs, strict=True)])
 
 
 def _npy(version: ModelVersion, images: Images) -> Iterator[bytes]:
