@@ -46,20 +46,20 @@ def wait_for_pool(service: Service) -> None:
     until(lambda: generate(service, defect_type="dents").headers["x-stock"] == "hit", 20, "an image is in the pool")
 
 
-def wait_for_full_pools(service: Service) -> None:
-    """Asks for both types, and waits until no pool is refilled any more."""
+def wait_for_steady_pools(service: Service) -> None:
+    """Asks for both types, and waits until no pool is refilled any more: then each is at least half full."""
 
     def images() -> float:
         rows = service.client.get("/metrics").text.splitlines()
         return sum(float(row.split()[-1]) for row in rows if row.startswith("flawsmith_pool_images{"))
 
-    def are_full() -> bool:
+    def are_steady() -> bool:
         before = images()
         time.sleep(1)
-        return before == images() >= 2 * LEAST
+        return before == images() >= LEAST
 
     service.client.post("/generate", json={"model": "model", "count": 2})
-    until(are_full, 30, "the pools are full")
+    until(are_steady, 30, "the pools are at rest")
 
 
 def queued_messages(service: Service) -> float:
@@ -109,11 +109,11 @@ def test_concurrent_callers_are_given_different_images_ready_ones_first(two_apis
         assert answer.status_code == 200
         return int(answer.headers["x-seed"]), answer.headers["x-defect-type"], answer.headers["x-stock"]
 
-    wait_for_full_pools(two_apis)
+    wait_for_steady_pools(two_apis)
     with ThreadPoolExecutor(20) as callers:
         given = list(callers.map(ask, range(300)))
     assert len({(seed, kind) for seed, kind, _ in given}) == 300
-    assert {stock for *_, stock in given[:LEAST]} == {"hit"}
+    assert {stock for *_, stock in given[: LEAST // 2]} == {"hit"}
     assert queued_messages(two_apis) <= 2  # one wakes the worker, however many callers ask
 
 
