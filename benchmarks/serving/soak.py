@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-import httpx
+import httpx2 as httpx
 
 from benchmarks.local_service import LocalService, wait_until
 from benchmarks.serving.article_generator import article_config, publish, save_weights
