@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-import httpx2
+import httpx2 as httpx
 
 from benchmarks.local_service import LocalService, wait_until
 from benchmarks.serving.article_generator import article_config, publish, save_weights
@@ -106,23 +106,23 @@ def _receive(service: LocalService, images: int, kills: dict[float, tuple[str, .
 def _client(service: LocalService, received: ReceivedImages, images: int, number: int) -> None:
     choose = random.Random(number)
     answered = time.monotonic()
-    with httpx2.Client(base_url=service.client.base_url, timeout=60) as client:
+    with httpx.Client(base_url=service.client.base_url, timeout=60) as client:
         while len(received.digests) < images:
             try:
                 received.add(_images(client, {"model": MODEL, "count": choose.choice(COUNTS)}))
                 answered = time.monotonic()
-            except httpx2.HTTPStatusError as error:
+            except httpx.HTTPStatusError as error:
                 received.add_refusal(str(error.response.status_code))
                 time.sleep(min(1.0, float(error.response.headers.get("Retry-After", 0.2))))
-            except httpx2.TransportError as error:
+            except httpx.TransportError as error:
                 received.add_refusal(type(error).__name__)
                 time.sleep(0.2)
             if time.monotonic() - answered > MAX_SECONDS_WITHOUT_IMAGE:
                 raise TimeoutError(f"client {number} got no image for {MAX_SECONDS_WITHOUT_IMAGE:g} s")
 
 
-def _images(client: httpx2.Client, body: dict[str, str | int]) -> list[tuple[Address, bytes]]:
-    """Requests images, one as a PNG, several as a zip; returns them with their addresses. Raises httpx2.HTTPError."""
+def _images(client: httpx.Client, body: dict[str, str | int]) -> list[tuple[Address, bytes]]:
+    """Requests images, one as a PNG, several as a zip; returns them with their addresses. Raises httpx.HTTPError."""
     several = body["count"] != 1
     headers = {"Accept": "application/zip" if several else "image/png"}
     answer = client.post("/generate", json=body, headers=headers).raise_for_status()
@@ -161,7 +161,7 @@ def _verify(service: LocalService, received: ReceivedImages, number: int) -> tup
     random.Random(0).shuffle(runs)
     wrong = requested = 0
     wait_until(service.ready, 60, "the service is ready again")
-    with httpx2.Client(base_url=service.client.base_url, timeout=60) as client:
+    with httpx.Client(base_url=service.client.base_url, timeout=60) as client:
         for index, run in enumerate(runs):
             if requested >= number:
                 break
@@ -172,7 +172,7 @@ def _verify(service: LocalService, received: ReceivedImages, number: int) -> tup
     return wrong, requested
 
 
-def _differing(client: httpx2.Client, received: ReceivedImages, run: list[Address]) -> int:
+def _differing(client: httpx.Client, received: ReceivedImages, run: list[Address]) -> int:
     first = run[0]
     body: dict[str, str | int] = {
         "model": MODEL,
