@@ -18,7 +18,7 @@ from flawsmith.app.sampling.images import Images
 from flawsmith.app.zip_stream import zip_pieces
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion
-from flawsmith.core.store.images import encode
+from flawsmith.core.store.images import decode_pixels, encode
 
 MediaType = Literal["image/png", "image/jpeg", "image/webp", "application/zip", "application/json", "application/x-npy"]
 MEDIA_TYPES: tuple[MediaType, ...] = get_args(MediaType)
@@ -118,14 +118,13 @@ def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
 
 
 def _npy(version: ModelVersion, images: Images) -> Iterator[bytes]:
-    height_width = np.asarray(Image.open(io.BytesIO(images.pngs[0]))).shape
+    height_width = decode_pixels(images.pngs[0]).shape
     header = io.BytesIO()
     layout = {"descr": "|u1", "fortran_order": False, "shape": (len(images.pngs), *height_width)}
     np.lib.format.write_array_header_1_0(header, layout)
     yield header.getvalue()
     for start in range(0, len(images.pngs), IMAGES_PER_PIECE):
-        pictures = [np.asarray(Image.open(io.BytesIO(png))) for png in images.pngs[start : start + IMAGES_PER_PIECE]]
-        yield np.stack(pictures).tobytes()
+        yield np.stack(list(map(decode_pixels, images.pngs[start : start + IMAGES_PER_PIECE]))).tobytes()
 
 
 _PIECES: dict[MediaType, Callable[[ModelVersion, Images], Iterator[bytes]]] = {
