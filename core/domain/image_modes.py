@@ -31,5 +31,5 @@ def common_mode(modes: Iterable[ImageMode]) -> ImageMode:
 
 
 def without_gray_axis(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 1) -> (H, W), as Pillow expects gray pixels; colour pixels stay (H, W, 3)."""
+    """(H, W, 1) -> (H, W), as Pillow expects gray pixels; others stay (H, W, C)."""
     return pixels.squeeze(-1) if pixels.shape[-1] == CHANNELS["L"] else pixels
