@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, get_args
 from urllib.parse import quote
 
@@ -18,7 +18,7 @@ from flawsmith.app.sampling.images import Images
 from flawsmith.app.zip_stream import zip_pieces
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion
-from flawsmith.core.store.images import encode
+from flawsmith.core.store.images import decode_pixels, encode
 
 MediaType = Literal["image/png", "image/jpeg", "image/webp", "application/zip", "application/json", "application/x-npy"]
 MEDIA_TYPES: tuple[MediaType, ...] = get_args(MediaType)
@@ -62,19 +62,15 @@ def _acceptable(accept: str, count: int) -> list[MediaType]:
     return sorted((each for each in suited if quality[each] > 0), key=lambda each: -quality[each])
 
 
-def answer(media_type: MediaType, images: Images) -> Response:
+def answer(media_type: MediaType, images: Images, headers: Mapping[str, str]) -> Response:
     """The HTTP response that holds the images. Without ``images.pngs`` (JSON only) it holds their addresses alone.
+
+    ``headers`` are those of every media type; an array adds X-Seeds, since its body cannot say them.
 
     All images exist before the first byte is sent. Answers of many images are streamed piece by piece, which avoids a
     second copy of them in memory.
     """
     version, first = images.version, images.addresses[0]
-    headers = {
-        "X-Model": version.ref,
-        "X-Seed": str(first.seed),
-        "X-Defect-Type": quote(first.defect_type),
-        "X-Stock": images.availability,
-    }
     if media_type == "image/png":
         return Response(images.pngs[0], media_type=media_type, headers=headers)
     if media_type == "image/jpeg" or media_type == "image/webp":
@@ -83,7 +79,7 @@ def answer(media_type: MediaType, images: Images) -> Response:
         encoded = encode(picture, "jpeg" if media_type == "image/jpeg" else "webp", comment)
         return Response(encoded, media_type=media_type, headers=headers)
     if media_type == "application/x-npy":
-        headers["X-Seeds"] = ",".join(str(each.seed) for each in images.addresses)
+        headers = {**headers, "X-Seeds": ",".join(str(each.seed) for each in images.addresses)}
     pieces = _PIECES[media_type](version, images)
     return StreamingResponse(pieces, media_type=media_type, headers=headers)
 
@@ -118,14 +114,13 @@ def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
 
 
 def _npy(version: ModelVersion, images: Images) -> Iterator[bytes]:
-    height_width = np.asarray(Image.open(io.BytesIO(images.pngs[0]))).shape
+    height_width = decode_pixels(images.pngs[0]).shape
     header = io.BytesIO()
     layout = {"descr": "|u1", "fortran_order": False, "shape": (len(images.pngs), *height_width)}
     np.lib.format.write_array_header_1_0(header, layout)
     yield header.getvalue()
     for start in range(0, len(images.pngs), IMAGES_PER_PIECE):
-        pictures = [np.asarray(Image.open(io.BytesIO(png))) for png in images.pngs[start : start + IMAGES_PER_PIECE]]
-        yield np.stack(pictures).tobytes()
+        yield np.stack(list(map(decode_pixels, images.pngs[start : start + IMAGES_PER_PIECE]))).tobytes()
 
 
 _PIECES: dict[MediaType, Callable[[ModelVersion, Images], Iterator[bytes]]] = {

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from prometheus_client import Gauge
 
 from flawsmith.core.domain.addresses import Address
-from flawsmith.core.domain.image_modes import without_gray_axis
-from flawsmith.core.store.images import encode_png
+from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.registry import Registry
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.published_generator import PublishedGenerator
@@ -63,8 +61,8 @@ class Engine:
 
 def encode(reference: str, address: Address, pixels: NDArray[np.uint8]) -> bytes:
     """The PNG of (H, W, C) pixels. Its text chunks say that the image is synthetic, and its address."""
-    return encode_png(
-        Image.fromarray(without_gray_axis(pixels)),
+    return encode_pixels(
+        pixels,
         {
             "Synthetic": "true",
             "Software": "Flawsmith",

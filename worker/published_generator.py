@@ -46,7 +46,7 @@ class PublishedGenerator:
         self.session = InferenceSession(generator, generator.latent_size, MICRO_BATCH, precision, device)
 
     def sample(self, seed: int, defect_type: str | None = None) -> NDArray[np.uint8]:
-        """The pixels of one image: (H, W) uint8, or (H, W, 3) of a version in colour.
+        """The pixels of one image: (H, W) uint8 where the version is gray, else (H, W, C).
 
         Args:
             seed: 0 … 2**53 - 1.

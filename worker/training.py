@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from PIL import Image
 from prometheus_client import Counter, Gauge
 from safetensors.torch import save_file
 
-from flawsmith.core.domain.image_modes import mode_of, without_gray_axis
+from flawsmith.core.domain.image_modes import mode_of
 from flawsmith.core.domain.job_kinds.training import TrainingJob, TrainingProgress
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.domain.presets.registry import UnknownPreset
@@ -18,7 +17,7 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.domain.training_config import WrongConfig
 from flawsmith.core.store.claims import Claim
 from flawsmith.core.store.datasets import UnknownDataset
-from flawsmith.core.store.images import encode_png, grid
+from flawsmith.core.store.images import encode_png, grid, to_image
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.models.inference.session import device_kind
@@ -136,7 +135,7 @@ class TrainingWork(Work):
         for name, value in signals.items():
             SIGNALS.labels(name).set(value)
         pixels = self.run.trainer.preview().permute(0, 2, 3, 1).numpy()
-        sheet = grid([Image.fromarray(without_gray_axis(each)) for each in pixels], PREVIEW_COLUMNS)
+        sheet = grid(list(map(to_image, pixels)), PREVIEW_COLUMNS)
         path = JobFolder(services().store, self.job.id).sample(self.step)
         segment.claim.write_bytes(path, encode_png(sheet))
         segment.emit("samples", {"step": self.step, "distance": signals[LEADING]})

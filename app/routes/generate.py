@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -61,8 +62,19 @@ async def generate(
             raise
         await call.keep({"model": images.version.ref, "addresses": [vars(each) for each in images.addresses]})
     if wanted.media_type in _ENCODED_HERE:
-        return await run_in_threadpool(answer, wanted.media_type, images)
-    return answer(wanted.media_type, images)
+        return await run_in_threadpool(answer, wanted.media_type, images, image_headers(images))
+    return answer(wanted.media_type, images, image_headers(images))
+
+
+def image_headers(images: Images) -> dict[str, str]:
+    """The headers that say which images an answer of any media type holds, and whether they were ready."""
+    first = images.addresses[0]
+    return {
+        "X-Model": images.version.ref,
+        "X-Seed": str(first.seed),
+        "X-Defect-Type": quote(first.defect_type),
+        "X-Stock": images.availability,
+    }
 
 
 async def _first_images(request: Request, wanted: ImageRequest) -> Images:

@@ -1,5 +1,6 @@
 """Image modes: the number of channels of each. The one place that maps one to the other."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,11 @@ def mode_of(channels: int) -> ImageMode:
     raise ValueError(f"no image mode has {channels} channels; the modes have: {known}")
 
 
+def common_mode(modes: Iterable[ImageMode]) -> ImageMode:
+    """The mode that can hold images of all these modes: the one with the most channels. Raises ValueError for none."""
+    return max(modes, key=CHANNELS.__getitem__)
+
+
 def without_gray_axis(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 1) -> (H, W), as Pillow expects gray pixels; colour pixels stay (H, W, 3)."""
+    """(H, W, 1) -> (H, W), as Pillow expects gray pixels; others stay (H, W, C)."""
     return pixels.squeeze(-1) if pixels.shape[-1] == CHANNELS["L"] else pixels

@@ -11,7 +11,7 @@ class JobConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     resolution: int
-    channels: int  # 1: gray, 3: RGB
+    channels: int  # of the images, see `image_modes`
     classes: list[str]
     seed: int
     epochs: int | None

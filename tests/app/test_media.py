@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from flawsmith.app.media import MEDIA_TYPES, MediaType, answer, choose
 from flawsmith.app.problems import Problem
+from flawsmith.app.routes.generate import image_headers
 from flawsmith.app.sampling.images import Images
 from flawsmith.app.zip_stream import zip_pieces
 from flawsmith.core.domain.addresses import Address
@@ -126,7 +127,7 @@ def respond(media_type: MediaType, count: int = len(PNGS), with_data: bool = Tru
     """A test client's view of the answer that holds the first ``count`` images."""
     app = FastAPI()
     images = Images(VERSION, ADDRESSES[:count], PNGS[:count] if with_data else [], "hit")
-    app.get("/")(lambda: answer(media_type, images))
+    app.get("/")(lambda: answer(media_type, images, image_headers(images)))
     return TestClient(app).get("/")
 
 

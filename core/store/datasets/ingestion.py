@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.domain.records import RejectedFile
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Member, printable
 from flawsmith.core.store.datasets.layout import InvalidType, defect_type_of, is_passed_over
-from flawsmith.core.store.images import UnusableImage, decode_photograph, encode_png
+from flawsmith.core.store.images import UnusableImage, decode_photograph, encode_png, image_mode
 
 MAX_FILE_BYTES = 256 * 1024 * 1024  # of one uploaded photograph
 MIN_IMAGES = 2
@@ -37,7 +38,7 @@ class Photograph:
     digest: str  # SHA-256 of the uploaded file
     staged_as: str = field(compare=False)
     file: str = field(compare=False)  # its path in the upload
-    mode: str = field(compare=False)
+    mode: ImageMode = field(compare=False)
     size: tuple[int, int] = field(compare=False)
     pixel_digest: str = field(compare=False)  # SHA-256; empty where all pixels are equal
 
@@ -90,7 +91,7 @@ class Ingestion:
         (self.folder / staged_as).write_bytes(encode_png(image))
         digest = hashlib.sha256(member.data).hexdigest()
         self._photographs.append(
-            Photograph(defect_type, digest, staged_as, member.path, image.mode, image.size, _pixel_digest(image))
+            Photograph(defect_type, digest, staged_as, member.path, image_mode(image), image.size, _pixel_digest(image))
         )
         self._classes.add(defect_type)
 

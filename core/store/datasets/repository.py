@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from flawsmith.core.domain.image_modes import CHANNELS
 from flawsmith.core.domain.records import Dataset, valid_name
@@ -17,7 +17,7 @@ from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, Ingestion, Photograph, single_file
 from flawsmith.core.store.datasets.preview import preview
 from flawsmith.core.store.datasets.summary import summarise
-from flawsmith.core.store.images import encode_png
+from flawsmith.core.store.images import encode_png, to_pixels
 
 
 class UnknownDataset(Exception):
@@ -87,12 +87,10 @@ class Datasets:
         dataset = self.get(dataset_id)
         classes = sorted(dataset.classes)
         index = self.store.read_json(self._folder(dataset.id) / "index.json")
-        channels = CHANNELS[dataset.mode]
-        pixels = np.empty((len(index), resolution, resolution, channels), np.uint8)
+        pixels = np.empty((len(index), resolution, resolution, CHANNELS[dataset.mode]), np.uint8)
         for row, path in enumerate(_image_paths(self._folder(dataset.id), len(index))):
             with Image.open(path) as image:
-                square = ImageOps.fit(image.convert(dataset.mode), (resolution, resolution), Image.Resampling.LANCZOS)
-                pixels[row] = np.asarray(square).reshape(resolution, resolution, channels)
+                pixels[row] = to_pixels(image, dataset.mode, resolution)
         return pixels, np.array([classes.index(each["defect_type"]) for each in index], np.int64), classes
 
     def _add(self, name: str, members: Iterable[Member]) -> tuple[Dataset, bool]:

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
+from flawsmith.core.domain.image_modes import common_mode
 from flawsmith.core.domain.records import Dataset, RejectedFile, SizeRange, now
 from flawsmith.core.store.datasets.ingestion import MAX_REJECTED_LISTED, Photograph, Upload
 
@@ -24,7 +25,7 @@ def summarise(name: str, upload: Upload) -> Dataset:
         image_count=len(photographs),
         classes=dict(sorted(Counter(each.defect_type for each in photographs).items())),
         size=SizeRange(min=(min(widths), min(heights)), max=(max(widths), max(heights))),
-        mode="L" if all(each.mode == "L" for each in photographs) else "RGB",
+        mode=common_mode(each.mode for each in photographs),
         distinct={
             defect_type: len({each.pixel_digest for each in members if each.pixel_digest})
             for defect_type, members in by_type.items()

@@ -2,6 +2,19 @@
 
 from flawsmith.core.store.images.decoding import UnusableImage, decode_photograph
 from flawsmith.core.store.images.encoding import encode, encode_png
+from flawsmith.core.store.images.pixels import decode_pixels, encode_pixels, image_mode, to_image, to_pixels
 from flawsmith.core.store.images.sheets import contact_sheet, grid
 
-__all__ = ["UnusableImage", "contact_sheet", "decode_photograph", "encode", "encode_png", "grid"]
+__all__ = [
+    "UnusableImage",
+    "contact_sheet",
+    "decode_photograph",
+    "decode_pixels",
+    "encode",
+    "encode_pixels",
+    "encode_png",
+    "grid",
+    "image_mode",
+    "to_image",
+    "to_pixels",
+]

@@ -38,7 +38,7 @@ class Generator(PresetGenerator):
 
     Args:
         resolution: side of the images in pixels, a power of two from 32.
-        channels: 1 (gray) or 3 (RGB).
+        channels: of the images.
         latent_size: length of a latent.
         depth: channels of the last hidden layer; each layer before it has twice as many.
         types: number of defect types.
@@ -76,7 +76,7 @@ class Discriminator(nn.Module):
 
     Args:
         resolution: side of the images in pixels, a power of two from 32.
-        channels: 1 (gray) or 3 (RGB).
+        channels: of the images.
         depth: channels of the first hidden layer; each layer after it has twice as many.
         types: number of defect types.
     """

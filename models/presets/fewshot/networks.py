@@ -66,7 +66,7 @@ class Generator(PresetGenerator):
 
     Args:
         resolution: side of the images in pixels, a power of two from 32.
-        channels: 1 (gray) or 3 (RGB).
+        channels: of the images.
         style_size: how many of a latent's numbers are the style; the others are noise, for grain and lines.
         width: channels at the image's own resolution; doubled at each one below, up to `GENERATOR_WIDEST` times.
         types: number of defect types.
@@ -185,7 +185,7 @@ class Discriminator(nn.Module):
 
     Args:
         resolution: side of the images in pixels, a power of two from 32.
-        channels: 1 (gray) or 3 (RGB).
+        channels: of the images.
         width: channels at half the image's resolution, from 2; half as many at the image's own, and doubled at each one
             below, up to `DISCRIMINATOR_WIDEST` times.
         types: number of defect types.
