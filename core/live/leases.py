@@ -8,27 +8,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from flawsmith.core.live import keys
+from flawsmith.core.live.scripts import script
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.claims import Claim
 
 LEASE_SECONDS = 6.0  # a lease that was not renewed for so long is lost
 RENEWALS = 4  # in that time: three may fail
-
-# KEYS: the job's lease, the leases of its queue. ARGV: token, job id, milliseconds. 1 where the lease is held now.
-_ACQUIRE_OR_RENEW = """
-local holder = redis.call('get', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
-local time = redis.call('time')
-local expires = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3]
-redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[3])
-redis.call('zadd', KEYS[2], string.format('%.0f', expires), ARGV[2])
-return 1
-"""
-_RELEASE = """
-if redis.call('get', KEYS[1]) ~= ARGV[1] then return end
-redis.call('del', KEYS[1])
-redis.call('zrem', KEYS[2], ARGV[2])
-"""
 
 
 class LeaseLost(Exception):
@@ -47,7 +32,8 @@ class Lease:
         self.redis, self.job_id = redis, job_id
         self.key = keys.job_lease(job_id)
         self.token = secrets.token_hex(8)
-        self._keys = self.key, keys.leases(queue)
+        self._keys = [self.key, keys.leases(queue)]
+        self._hold, self._release = (redis.register_script(script(name)) for name in ("lease_hold", "lease_release"))
         self._claim: Claim | None = None
         self._lost, self._released = Event(), Event()
         self._thread = Thread(target=self._keep, name=f"lease-{job_id}", daemon=True)
@@ -86,13 +72,13 @@ class Lease:
         self._released.set()
         self._thread.join()
         try:
-            self.redis.eval(_RELEASE, 2, *self._keys, self.token, self.job_id)
+            self._release(self._keys, [self.token, self.job_id])
         except RedisError:
             return
 
     def _acquire_or_renew(self) -> bool:
         milliseconds = int(LEASE_SECONDS * 1000)
-        return bool(self.redis.eval(_ACQUIRE_OR_RENEW, 2, *self._keys, self.token, self.job_id, milliseconds))
+        return bool(self._hold(self._keys, [self.token, self.job_id, milliseconds]))
 
     def _keep(self) -> None:
         while not self._released.wait(LEASE_SECONDS / RENEWALS):

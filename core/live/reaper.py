@@ -18,44 +18,13 @@ from flawsmith.core.live import keys
 from flawsmith.core.live.image_pool import PoolReplenisher
 from flawsmith.core.live.job_repository import JobRepository
 from flawsmith.core.live.sampling_queue import recover
+from flawsmith.core.live.scripts import script
 from flawsmith.core.live.task_queues import Queues
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
 REQUEUED_SECONDS = 5.0  # in which no other process sends the same segment again
-
-# KEYS: outstanding segments, leases, then the indexes of unfinished jobs. ARGV: live workers, milliseconds.
-# Gives the unfinished jobs that are neither outstanding nor leased; the number of live workers without a lease; and as
-# many of the segments, oldest first, that have been outstanding for that many milliseconds.
-# Every outstanding job is unfinished (see `core.live.segment_tokens`), so that sizes tell whether there are orphans.
-_SURVEY = """
-local outstanding, leases = KEYS[1], KEYS[2]
-local time = redis.call('time')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('zremrangebyscore', leases, '-inf', now)
-local waiting, leased = redis.call('zcard', outstanding), redis.call('zrange', leases, 0, -1)
-local unfinished, known, orphans = 0, waiting, {}
-for i = 3, #KEYS do
-  unfinished = unfinished + redis.call('zcard', KEYS[i])
-  for _, job in ipairs(leased) do
-    if redis.call('zscore', KEYS[i], job) and not redis.call('zscore', outstanding, job) then known = known + 1 end
-  end
-end
-if unfinished ~= known then
-  for i = 3, #KEYS do
-    for _, job in ipairs(redis.call('zdiff', 3, KEYS[i], outstanding, leases)) do orphans[#orphans + 1] = job end
-  end
-end
-local idle, overdue = math.max(0, ARGV[1] - #leased), {}
-if idle > 0 and waiting > 0 then
-  local oldest = redis.call('zrangebyscore', outstanding, '-inf', now - ARGV[2], 'limit', 0, idle + #leased)
-  for _, job in ipairs(oldest) do
-    if #overdue < idle and not redis.call('zscore', leases, job) then overdue[#overdue + 1] = job end
-  end
-end
-return {orphans, idle, overdue}
-"""
 
 
 @dataclass
@@ -76,7 +45,7 @@ class JobReaper:
 
     def __init__(self, redis: Redis, jobs: JobRepository, queues: Queues, queue: str) -> None:
         self.redis, self.jobs, self.queues, self.queue = redis, jobs, queues, queue
-        self._survey = redis.register_script(_SURVEY)
+        self._survey = redis.register_script(script("segment_survey"))
         self._before = Survey()
 
     def look(self) -> None:

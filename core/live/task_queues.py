@@ -12,6 +12,7 @@ from redis import Redis
 from flawsmith.core.domain.jobs import Job, JobKind
 from flawsmith.core.live import keys
 from flawsmith.core.live.connections import ANSWER_SECONDS, CONNECT_SECONDS, HEALTH_CHECK_SECONDS, redis_url
+from flawsmith.core.live.scripts import script
 from flawsmith.core.live.segment_tokens import SegmentTokens
 from flawsmith.core.settings import Settings
 
@@ -24,12 +25,6 @@ LIVE_SECONDS = 6.0  # a worker without a heartbeat for so long counts as dead
 HEARTBEATS = 4  # in that time
 FORGOTTEN_SECONDS = 600  # after which the name of a dead worker is dropped
 
-# By the server's clock, which all machines share. KEYS: workers. ARGV: name, address of metrics, milliseconds.
-_ANNOUNCE = """
-local now = redis.call('time')
-local till = now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[3]
-redis.call('hset', KEYS[1], ARGV[1], string.format('%.0f', till) .. ' ' .. ARGV[2])
-"""
 
 HIGHEST_PRIORITY = 9
 _PROCESS = secrets.token_hex(2)
@@ -129,7 +124,7 @@ def worker_name(queue: str) -> str:
 
 def announce(redis: Redis, queue: str, name: str, metrics: str) -> None:
     """A worker's heartbeat: it counts as live for the next `LIVE_SECONDS`."""
-    redis.eval(_ANNOUNCE, 1, keys.workers(queue), name, metrics, int(LIVE_SECONDS * 1000))
+    redis.eval(script("worker_announce"), 1, keys.workers(queue), name, metrics, int(LIVE_SECONDS * 1000))
 
 
 def withdraw(redis: Redis, queue: str, name: str) -> None:
