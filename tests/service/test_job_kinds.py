@@ -70,7 +70,7 @@ def test_a_cancelled_job_resumes_where_it_was(counting: Service) -> None:
     until(lambda: step(counting, path) > 150, 20, "it counts")
     assert counting.client.post(f"{path}/cancel").status_code == 202
     job_id = path.rpartition("/")[2]
-    until(lambda: not counting.in_hand(job_id), 10, "the worker leaves it")
+    until(lambda: not counting.has_lease(job_id), 10, "the worker leaves it")
     assert counting.client.post(f"{path}/cancel").status_code == 200
     assert counting.client.post(f"{path}/resume").status_code == 202
     assert ended(counting, path)["total"] == SUM
@@ -87,7 +87,8 @@ def test_a_killed_worker_costs_it_nothing(counting: Service) -> None:
     os.kill(until(lambda: counting.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
     job = ended(counting, path)
     assert (job["state"], job["total"]) == ("succeeded", 600 * 599 // 2)
-    assert [each["state"] for each in job["transitions"]] == ["queued", "running", "queued", "running", "succeeded"]
+    states = [each["state"] for each in job["transitions"]]  # killed between two segments, it stays running
+    assert states in (["queued", "running", "queued", "running", "succeeded"], ["queued", "running", "succeeded"])
 
 
 def test_an_error_that_would_return_fails_it_at_once(counting: Service) -> None:

@@ -49,7 +49,7 @@ def test_the_schema_and_openapi_list_it(with_toy: Service) -> None:
 @pytest.mark.parametrize(
     ("body", "pointer", "words"),
     [
-        ({"overrides": {"latent_sise": 8}}, "/overrides/latent_sise", "the keys here are latent_size, batch_size"),
+        ({"overrides": {"latent_sise": 8}}, "/overrides/latent_sise", "the known keys are latent_size, batch_size"),
         ({"overrides": {"latent_size": 65}}, "/overrides/latent_size", "less than or equal to 64"),
         ({"resolution": 64}, "/resolution", "preset 'toy' has layers for 32"),
     ],
