@@ -118,5 +118,5 @@ def test_a_missing_or_unknown_field_is_named() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownPreset, match="unknown preset 'stylegan'; the presets are: .*fewshot"):
+    with pytest.raises(UnknownPreset, match=r"unknown preset 'stylegan'; the presets are: .*fewshot"):
         trainer_config("stylegan", JOB)
