@@ -37,7 +37,7 @@ def read_archive(path: Path, bounds: Bounds) -> Iterator[Member]:
 
 def _checked(member: Member, seen: set[str]) -> Member:
     """The member under its normalised path, refused where its name or content is not acceptable."""
-    path = str(PurePosixPath(member.path))
+    path = str(PurePosixPath(member.path.replace("\\", "/")))  # some Windows packers write backslashes
     refusal = member.refusal or _refusal_of_name(path)
     if refusal is None and path in seen:
         refusal = "a second file of this name"
@@ -51,7 +51,7 @@ def _refusal_of_name(name: str) -> str | None:
     parts = PurePosixPath(name).parts
     if len(name) >= MAX_PATH_LENGTH:
         return f"its path is too long; use fewer than {MAX_PATH_LENGTH:,} characters"
-    if ".." in parts or name.startswith("/") or "\\" in name or name[1:2] == ":":
+    if ".." in parts or name.startswith("/") or name[1:2] == ":":
         return "its path leads out of the archive; use plain relative paths with '/'"
     if PurePosixPath(name).suffix.lower() in _NESTED_SUFFIXES:
         return _NESTED_REFUSAL

@@ -1,4 +1,4 @@
-"""Reads tar and tar.gz archives header by header. Formats: POSIX.1-2001 pax and GNU tar.
+"""Reads tar and tar.gz archives header by header. Formats: POSIX.1-2001 pax, GNU tar and Unix v7.
 
 `tarfile.TarFile` is not used to walk an archive. It takes a damaged header for the archive's end, reads an extended
 header of any size into memory, searches it in quadratic time and follows a chain of them by recursion.
@@ -9,6 +9,7 @@ import io
 import tarfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from flawsmith.core.store.archives.members import (
@@ -24,6 +25,7 @@ from flawsmith.core.store.archives.members import (
     printable,
     too_many_entries,
 )
+from flawsmith.core.store.archives.names import encoding_of, is_utf_8
 
 MAX_EXTENDED_HEADER_BYTES = 64 * 1024
 MAX_SIZE_DIGITS = 20  # of the size in an extended header
@@ -40,7 +42,14 @@ _PLAIN_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 
 def is_tar(start: bytes) -> bool:
     """Whether a file that starts with these bytes is a tar."""
-    return len(start) >= tarfile.BLOCKSIZE and start[257:262] == b"ustar"
+    if len(start) < tarfile.BLOCKSIZE:
+        return False
+    if start[257:262] == b"ustar":
+        return True
+    try:  # v7 has no signature, but a name and a checksum
+        return bool(tarfile.TarInfo.frombuf(start[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape").name)
+    except tarfile.HeaderError:
+        return False
 
 
 def read_tar(path: Path, bounds: Bounds, *, packed: bool) -> Iterator[Member]:
@@ -52,14 +61,15 @@ def read_tar(path: Path, bounds: Bounds, *, packed: bool) -> Iterator[Member]:
         NotAnArchive, BrokenArchive, ArchiveTooLarge: before the first file or after any of them.
     """
     try:
-        for _ in _members(path, bounds, packed):
-            pass
-        yield from _members(path, bounds, packed)
+        encoding = encoding_of(name for name, _ in _members(path, bounds, packed) if not is_utf_8(name))
+        for name, member in _members(path, bounds, packed):
+            yield replace(member, path=printable(name.decode("utf-8" if is_utf_8(name) else encoding, "replace")))
     except (tarfile.TarError, EOFError, zlib.error, ValueError, OSError) as error:
         raise BrokenArchive(f"the tar is damaged or was cut short: {error}; pack and send it again") from None
 
 
-def _members(path: Path, bounds: Bounds, packed: bool) -> Iterator[Member]:
+def _members(path: Path, bounds: Bounds, packed: bool) -> Iterator[tuple[bytes, Member]]:
+    """The files of a tar, each with the bytes of its name."""
     with gzip.open(path) if packed else path.open("rb") as source:
         if packed and not is_tar(source.read(tarfile.BLOCKSIZE)):
             raise NotAnArchive("the gzip file holds no tar; send zip, tar or tar.gz")
@@ -76,7 +86,7 @@ def _members(path: Path, bounds: Bounds, packed: bool) -> Iterator[Member]:
                 raise too_many_entries(bounds)
             _apply_extension(info, extension)
             if not info.isdir():
-                yield _member(stream, info, bounds, sparse="sparse" in extension)
+                yield _packed_name(info), _member(stream, info, bounds, sparse="sparse" in extension)
             extension = {}
         stream.read_to_end()
 
@@ -160,15 +170,19 @@ def _pax_records(data: bytes) -> dict[str, bytes]:
 
 def _apply_extension(info: tarfile.TarInfo, extension: dict[str, bytes]) -> None:
     if "path" in extension:
-        info.name = extension["path"].decode("utf-8", "replace")
+        info.name = extension["path"].decode("utf-8", "surrogateescape")
     if "size" in extension:
         if not extension["size"].isdigit() or len(extension["size"]) > MAX_SIZE_DIGITS:
             raise tarfile.ReadError("an extended header claims a size that is not a number")
         info.size = int(extension["size"])
 
 
+def _packed_name(info: tarfile.TarInfo) -> bytes:
+    return info.name.encode("utf-8", "surrogateescape")
+
+
 def _member(stream: _TarStream, info: tarfile.TarInfo, bounds: Bounds, *, sparse: bool) -> Member:
-    name = printable(info.name)
+    name = ""  # its bytes are decoded when those of all members are known
     plain = info.type in _PLAIN_TYPES and not sparse
     if plain and info.size <= bounds.file_bytes:
         return Member(name, stream.read_blocks(info.size))

@@ -5,7 +5,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from flawsmith.core.store.archives.members import (
@@ -20,12 +19,14 @@ from flawsmith.core.store.archives.members import (
     printable,
     too_many_entries,
 )
+from flawsmith.core.store.archives.names import encoding_of, is_utf_8
 
 MAX_DIRECTORY_ENTRY_BYTES = 512  # of an entry in the central directory, on average
 TAIL_BYTES = 66 * 1024  # the end record with the longest comment is smaller
 _ENTRY_SIGNATURE, _ENTRY_BYTES = b"PK\x01\x02", 46  # an entry of the central directory, APPNOTE 4.3.12
 _ENTRY_LENGTHS_AT = 28  # of its name, its extra field and its comment, which follow it
 _ENCRYPTED, _UTF_8 = 0x1, 0x800  # bits of the general purpose flags, APPNOTE 4.4.4
+_UNICODE_PATH, _FIELD = 0x7075, struct.Struct("<HH")  # an extra field is its kind and length, then its data
 _FILE_TYPE_MASK, _REGULAR_FILE = 0o170000, 0o100000  # of a Unix mode; 0: the packer did not say
 
 
@@ -39,9 +40,12 @@ def read_zip(path: Path, bounds: Bounds) -> Iterator[Member]:
         with _BoundedDirectory(path, bounds) as file, zipfile.ZipFile(file) as archive:
             file.opened()
             budget = Budget(bounds)
-            for info in archive.infolist():
-                if not info.orig_filename.endswith("/"):  # is_dir() fails where there is no name at all
-                    yield _member(archive, info, budget)
+            entries = archive.infolist()
+            encoding = encoding_of(packed for info in entries if not is_utf_8(packed := _packed_name(info)))
+            for info in entries:
+                name = _name(info, encoding)
+                if not name.endswith(("/", "\\")):  # is_dir() fails where there is no name at all
+                    yield _member(archive, info, name, budget)
     except (zipfile.BadZipFile, struct.error, EOFError, ValueError, NotImplementedError, OSError) as error:
         raise BrokenArchive(f"the zip is damaged or was cut short: {error}; pack and send it again") from None
 
@@ -81,8 +85,8 @@ def _entries(directory: bytes) -> int:
     return count
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> Member:
-    name = printable(_name(info))
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: str, budget: Budget) -> Member:
+    name = printable(path)
     if info.flag_bits & _ENCRYPTED:
         return Member(name, refusal="it is encrypted; send it without a password")
     if (info.external_attr >> 16) & _FILE_TYPE_MASK not in (0, _REGULAR_FILE):
@@ -93,12 +97,32 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> 
     return _unpacked(archive, info, name, budget)
 
 
-def _name(info: zipfile.ZipInfo) -> str:
-    """The entry's name. macOS and other packers write UTF-8 without the flag; `zipfile` then reads code page 437."""
-    if not info.flag_bits & _UTF_8:
-        with suppress(UnicodeError):
-            return info.orig_filename.encode("cp437").decode("utf-8")
-    return info.orig_filename
+def _packed_name(info: zipfile.ZipInfo) -> bytes:
+    """The bytes of the entry's name in the archive; `zipfile` reads those without the UTF-8 flag as code page 437."""
+    return info.orig_filename.encode("utf-8" if info.flag_bits & _UTF_8 else "cp437")
+
+
+def _name(info: zipfile.ZipInfo, encoding: str) -> str:
+    """The entry's name.
+
+    macOS and other packers write UTF-8 without the flag. Others write the code page of their Windows, and some of them
+    add the name in UTF-8 in an extra field.
+    """
+    packed = _packed_name(info)
+    if info.flag_bits & _UTF_8:
+        return info.orig_filename
+    added = _name_in_extra_field(info.extra, packed)
+    return added or packed.decode("utf-8" if is_utf_8(packed) else encoding, "replace")
+
+
+def _name_in_extra_field(extra: bytes, packed: bytes) -> str | None:
+    """The name in the Info-ZIP Unicode Path field (APPNOTE 4.6.9), None where it is missing or of an older name."""
+    while len(extra) >= _FIELD.size:
+        kind, length = _FIELD.unpack_from(extra)
+        data, extra = extra[_FIELD.size : _FIELD.size + length], extra[_FIELD.size + length :]
+        if kind == _UNICODE_PATH and data[:5] == b"\x01" + struct.pack("<I", zlib.crc32(packed)):
+            return data[5:].decode("utf-8", "replace")
+    return None
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, budget: Budget) -> Member:

@@ -5,8 +5,12 @@ import unicodedata
 from pathlib import PurePosixPath
 
 MAX_TYPE_LENGTH = 64  # characters
-_HOUSEKEEPING_FOLDER = "__MACOSX"
-_HOUSEKEEPING_NAMES = {"thumbs.db", "desktop.ini"}
+_HOUSEKEEPING_FOLDERS = {  # of desktops, network storage (Synology, QNAP, Windows) and version control
+    "__macosx", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", "@eadir", "#recycle", "#snapshot",
+    "@recycle", "@recently-snapshot", ".@__thumb", "$recycle.bin", "system volume information", "lost+found",
+    ".thumbnails", ".picasaoriginals", ".ipynb_checkpoints", ".git", ".svn", ".dvc",
+}  # fmt: skip
+_HOUSEKEEPING_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 _DOCUMENT_SUFFIXES = {
     ".txt", ".md", ".rst", ".xml", ".json", ".csv", ".tsv", ".html", ".htm", ".pdf", ".yaml", ".yml",
     ".toml", ".ini", ".log", ".doc", ".docx", ".xls", ".xlsx", ".py", ".mat", ".npy",
@@ -22,7 +26,7 @@ def is_passed_over(path: str) -> bool:
     parts = PurePosixPath(path).parts
     name = parts[-1].lower() if parts else ""
     return (
-        _HOUSEKEEPING_FOLDER in parts
+        not _HOUSEKEEPING_FOLDERS.isdisjoint(part.lower() for part in parts[:-1])
         or name in _HOUSEKEEPING_NAMES
         or (name.startswith(".") and name != "..")
         or PurePosixPath(name).suffix in _DOCUMENT_SUFFIXES

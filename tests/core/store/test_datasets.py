@@ -73,6 +73,10 @@ def test_unusable_images_are_listed_and_other_files_are_passed_over(datasets: Da
         "t/readme.txt": b"x",
         "t/.DS_Store": b"x",
         "__MACOSX/t/._1.png": b"x",
+        "t/@eaDir/1.png/SYNOPHOTO_THUMB_XL.jpg": photograph(7),
+        "#recycle/8.png": photograph(8),
+        "t/.@__thumb/default1.png": photograph(9),
+        "System Volume Information/10.png": photograph(10),
     }
     dataset, _ = datasets.add_archive("a", archive(tmp_path, files))
     reasons = {each.file: each.reason for each in dataset.rejected}
