@@ -50,7 +50,7 @@ class SizeRange(Record):
 
 
 class Dataset(Record):
-    """Photographs of one or several defect types, addressed by their content.
+    """Photographs of one or several defect types under a name. ``digest`` identifies the content.
 
     ``distinct`` counts the different photographs of each type, without plain ones; ``warnings`` are the data warnings.
     """

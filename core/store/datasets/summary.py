@@ -12,14 +12,17 @@ MAX_ASPECT_RATIO = 3  # of a longer photograph, the middle square shows too litt
 
 
 def summarise(name: str, upload: Upload) -> Dataset:
-    """The record of an upload. The digest covers types and contents, neither file names nor their order."""
+    """The record of an upload.
+
+    The digest covers types and contents, neither file names nor their order. The id covers the digest and the name.
+    """
     photographs = upload.photographs
     content = "".join(f"{each.defect_type}\n{each.digest}\n" for each in photographs)
     digest = hashlib.sha256(content.encode()).hexdigest()
     widths, heights = zip(*(each.size for each in photographs), strict=True)
     by_type = _by_type(photographs)
     return Dataset(
-        id=f"ds-{digest[:16]}",
+        id="ds-" + hashlib.sha256(f"{name} {digest}".encode()).hexdigest()[:16],
         name=name,
         digest=digest,
         image_count=len(photographs),
