@@ -14,13 +14,14 @@ from flawsmith.app.problems import PNG, Problem, documented, invalid
 from flawsmith.app.uploads import Upload, receive
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.services import Services
+from flawsmith.core.store.datasets import UploadOptions
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 repeatable = APIRouter(prefix="/datasets", tags=["datasets"], route_class=IdempotentRoute)
 
 DatasetId = Annotated[str, Path(max_length=64)]
 
-_PARTS = {"name", "archive", "images", "replace"}
+_PARTS = {"name", "archive", "images", "replace", "split"}
 _BODY = {
     "required": True,
     "content": {
@@ -32,6 +33,11 @@ _BODY = {
                     "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
                     "archive": {"type": "string", "format": "binary", "description": "zip, tar or tar.gz"},
                     "images": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                    "split": {
+                        "type": "string",
+                        "description": "the split to train on: train, val, test or all; left out: train, or the "
+                        "defects of test where train holds clean photographs only",
+                    },
                     "replace": {
                         "type": "string",
                         "enum": ["true", "false"],
@@ -115,13 +121,14 @@ def _add(services: Services, upload: Upload) -> tuple[Dataset, bool]:
     if (replace := upload.fields.get("replace", "false")) not in ("true", "false"):
         raise invalid("/replace", "send 'true' or 'false'")
     check = partial(_check_unused, services) if replace == "true" else None
+    options = UploadOptions(upload.fields.get("split") or None, check)
     archives = [path for field, _, path in upload.files if field == "archive"]
     images = [(file_name, path) for field, file_name, path in upload.files if field == "images"]
     if len(archives) + bool(images) != 1:
         raise invalid("/archive", "send one 'archive', or one or more 'images', as files")
     if archives:
-        return services.datasets.add_archive(name, archives[0], check)
-    return services.datasets.add_images(name, images, check)
+        return services.datasets.add_archive(name, archives[0], options)
+    return services.datasets.add_images(name, images, options)
 
 
 def _check_unused(services: Services, dataset: Dataset) -> None:

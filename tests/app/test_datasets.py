@@ -9,6 +9,7 @@ import pytest
 import redis
 from starlette.testclient import TestClient
 from tests.conftest import photograph, zipped
+from tests.core.store import trees
 
 from flawsmith.app.main import create_app
 from flawsmith.core.settings import Settings
@@ -86,3 +87,37 @@ def test_a_mended_upload_has_its_own_rejected_files(client: TestClient) -> None:
     mended = upload(client, "steel", DENTS)
     assert (mended.status_code, mended.json()["id"]) == (200, first["id"])
     assert mended.json()["rejected"] == client.get("/datasets/steel").json()["rejected"] == []
+
+
+def test_the_answer_says_what_was_understood_of_the_layout(client: TestClient) -> None:
+    dataset = upload(client, "bottle", trees.mvtec()).json()
+    notes = dataset["layout"].pop("notes")
+    assert dataset["layout"] == {
+        "kind": "mvtec",
+        "photographs": 6,
+        "masks": 6,
+        "boxes": 0,
+        "clean": 6,
+        "splits": {"test": 8, "train": 4},
+        "size_of_defects": {"median": 4.0, "min": 4.0},
+    }
+    assert "'test'" in notes[0]
+    assert dataset["classes"] == {"contamination": 3, "crack": 3}
+    assert client.get("/datasets/bottle").json()["layout"]["kind"] == "mvtec"
+
+
+def test_label_files_that_nothing_understands_are_in_rejected(client: TestClient) -> None:
+    labels = {f"dents/{i}.json": b"{}" for i in range(3)}
+    dataset = upload(client, "steel", {**DENTS, **labels}).json()
+    assert {each["file"] for each in dataset["rejected"]} == labels.keys()
+    assert all("COCO" in each["reason"] for each in dataset["rejected"])
+
+
+def test_the_form_field_split_chooses_what_is_trained_on(client: TestClient) -> None:
+    train = upload(client, "train", trees.image_folder()).json()
+    everything = upload(client, "all", trees.image_folder(), split="all").json()
+    assert (train["image_count"], everything["image_count"]) == (6, 18)
+    refused = upload(client, "none", trees.image_folder(), split="holdout")
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/split"
+    assert "train, val, test, all" in refused.json()["detail"]

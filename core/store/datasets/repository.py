@@ -2,24 +2,23 @@
 
 import builtins
 import filecmp
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from flawsmith.core.domain.image_modes import CHANNELS
+from flawsmith.core.domain.crops import Around
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Bounds, Member, printable, read_archive
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
-from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, Ingestion, Photograph, single_file
-from flawsmith.core.store.datasets.preview import preview
+from flawsmith.core.store.datasets.dataset_folder import NEW, DatasetFolder
+from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, Ingestion, single_file
 from flawsmith.core.store.datasets.summary import summarise
-from flawsmith.core.store.images import encode_png, to_pixels
+from flawsmith.core.store.images import to_pixels
 
 
 class UnknownDataset(Exception):
@@ -37,6 +36,20 @@ class NameTaken(Exception):
         )
 
 
+@dataclass(frozen=True)
+class UploadOptions:
+    """What a caller may ask for.
+
+    Attributes:
+        split: the split to train on, ``all`` for every one; None for the default, see `select`.
+        replace: None keeps a dataset of the same name with other content. Else it is called before that dataset is
+            deleted, and may raise to keep it.
+    """
+
+    split: str | None = None
+    replace: Callable[[Dataset], None] | None = None
+
+
 class Datasets:
     """All datasets: ``datasets/{id}/`` in the store, and a file for each name that holds the id it stands for.
 
@@ -47,30 +60,24 @@ class Datasets:
     def __init__(self, store: ArtifactStore, settings: Settings) -> None:
         self.store, self.settings = store, settings
 
-    def add_archive(
-        self, name: str, archive: Path, replace: Callable[[Dataset], None] | None = None
-    ) -> tuple[Dataset, bool]:
+    def add_archive(self, name: str, archive: Path, options: UploadOptions = UploadOptions()) -> tuple[Dataset, bool]:
         """Publishes the photographs of a zip, tar or tar.gz. Returns False if the name stands for that content already.
 
-        A photograph's folder names its defect type; photographs at the top are of the type ``name``.
-
-        Args:
-            name: the dataset's name.
-            archive: the file.
-            replace: called before a dataset of that name with other content is deleted; it may raise to keep it.
+        A photograph's folder names its defect type; photographs at the top are of the type ``name``. Layouts with
+        masks, labels or splits are recognised, see `recognition`.
 
         Raises:
-            NotAnArchive, BrokenArchive, ArchiveTooLarge, TooFewImages: nothing was published.
-            NameTaken: the name stands for other content, and ``replace`` is None.
+            NotAnArchive, BrokenArchive, ArchiveTooLarge, TooFewImages, UnknownSplit: nothing was published.
+            NameTaken: the name stands for other content.
         """
         bounds = Bounds(self.settings.max_archive_entries, self.settings.max_unpacked_bytes, MAX_FILE_BYTES)
-        return self._add(name, read_archive(archive, bounds), replace)
+        return self._add(name, read_archive(archive, bounds), options)
 
     def add_images(
-        self, name: str, files: Iterable[tuple[str, Path]], replace: Callable[[Dataset], None] | None = None
+        self, name: str, files: Iterable[tuple[str, Path]], options: UploadOptions = UploadOptions()
     ) -> tuple[Dataset, bool]:
         """Publishes single photographs, all of the type ``name``; else as `add_archive`."""
-        return self._add(name, (single_file(file_name, path) for file_name, path in files), replace)
+        return self._add(name, (single_file(file_name, path) for file_name, path in files), options)
 
     def get(self, id_or_name: str) -> Dataset:
         """Raises UnknownDataset."""
@@ -101,38 +108,36 @@ class Datasets:
         return (self._folder(dataset_id) / "preview.png").read_bytes()
 
     def load(
-        self, dataset_id: str, resolution: int
+        self, dataset_id: str, resolution: int, around: Around = Around.MIDDLE
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], builtins.list[str]]:
         """The photographs for training: (N, resolution, resolution, channels) uint8, (N,) type indices, type names.
 
-        Each photograph is cropped to its middle square and scaled with an antialiasing filter. The order is that of
-        the dataset, which depends on contents only.
+        Each photograph is cut into squares, which are scaled with an antialiasing filter. The order is that of the
+        dataset, which depends on contents only.
         """
         dataset = self.get(dataset_id)
         classes = sorted(dataset.classes)
-        index = self.store.read_json(self._folder(dataset.id) / "index.json")
-        pixels = np.empty((len(index), resolution, resolution, CHANNELS[dataset.mode]), np.uint8)
-        for row, path in enumerate(_image_paths(self._folder(dataset.id), len(index))):
-            with Image.open(path) as image:
-                pixels[row] = to_pixels(image, dataset.mode, resolution)
-        return pixels, np.array([classes.index(each["defect_type"]) for each in index], np.int64), classes
+        pixels, type_index = [], []
+        for each in DatasetFolder(self._folder(dataset.id)).photographs():
+            for square in each.squares(around):
+                pixels.append(to_pixels(square, dataset.mode, resolution))
+                type_index.append(classes.index(each.defect_type))
+        return np.stack(pixels), np.array(type_index, np.int64), classes
 
-    def _add(
-        self, name: str, members: Iterable[Member], replace: Callable[[Dataset], None] | None
-    ) -> tuple[Dataset, bool]:
+    def _add(self, name: str, members: Iterable[Member], options: UploadOptions) -> tuple[Dataset, bool]:
         with self.store.staged() as staged:
-            (staged / "images").mkdir()
-            upload = Ingestion(name, staged / "images", self.settings).run(members)
+            (staged / NEW).mkdir()
+            upload = Ingestion(name, staged / NEW, self.settings, options.split).run(members)
             dataset = summarise(name, upload)
+            DatasetFolder(staged).complete(dataset, upload)
             with self.store.locked(self.store.path("locks", "dataset-names")):
                 earlier = self._named(name)
                 if earlier and earlier.digest == dataset.digest:
                     return self._renewed(earlier, dataset), False
-                if earlier and replace is None:
+                if earlier and options.replace is None:
                     raise NameTaken(earlier)
-                if earlier and replace:
-                    replace(earlier)
-                _complete(staged, dataset, upload.photographs)
+                if earlier and options.replace:
+                    options.replace(earlier)
                 self._share_files(staged, dataset.digest)
                 self._publish(staged, dataset)
                 if earlier:
@@ -159,7 +164,7 @@ class Datasets:
         twin = next((self._folder(each.id) for each in self.list() if each.digest == digest), None)
         if twin is None:
             return
-        for path in _stored_images(staged):
+        for path in DatasetFolder(staged).pictures():
             stored = twin / path.relative_to(staged)
             with suppress(OSError):  # a file system without hard links keeps a copy
                 if filecmp.cmp(path, stored, shallow=False):
@@ -181,23 +186,3 @@ class Datasets:
 
     def _folder(self, dataset_id: str) -> Path:
         return self.store.path("datasets", dataset_id)
-
-
-def _image_paths(folder: Path, count: int) -> list[Path]:
-    return [folder / "images" / f"{index:06d}.png" for index in range(count)]
-
-
-def _stored_images(folder: Path) -> Iterator[Path]:
-    return folder.glob("*/*.png")
-
-
-def _complete(staged: Path, dataset: Dataset, photographs: list[Photograph]) -> None:
-    """Gives the staged images their final names, and adds index, record and preview."""
-    paths = _image_paths(staged, len(photographs))
-    for path, each in zip(paths, photographs, strict=True):
-        (staged / "images" / each.staged_as).rename(path)
-    index = [{"defect_type": each.defect_type, "file": each.file} for each in photographs]
-    (staged / "index.json").write_text(json.dumps(index))
-    (staged / "record.json").write_text(dataset.model_dump_json(indent=1))
-    sheet = preview(paths, [each.defect_type for each in photographs])
-    (staged / "preview.png").write_bytes(encode_png(sheet))

@@ -11,7 +11,7 @@ from flawsmith.core.domain.records import Dataset
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import BrokenArchive
 from flawsmith.core.store.artifacts import ArtifactStore
-from flawsmith.core.store.datasets import Datasets, NameTaken, TooFewImages, UnknownDataset
+from flawsmith.core.store.datasets import Datasets, NameTaken, TooFewImages, UnknownDataset, UploadOptions
 
 
 @pytest.fixture
@@ -35,8 +35,9 @@ def test_a_folder_names_the_defect_type_and_the_dataset_names_that_of_top_level_
     files = {"set/train/dents/1.png": photograph(1), "set/test/dents/2.png": photograph(2), "top.png": photograph(3)}
     dataset, created = datasets.add_archive("steel", archive(tmp_path, files))
     assert created
-    assert dataset.classes == {"dents": 2, "steel": 1}
-    assert (dataset.image_count, dataset.mode, dataset.size.min) == (3, "L", (40, 40))
+    assert dataset.classes == {"dents": 1, "steel": 1}
+    assert (dataset.image_count, dataset.mode, dataset.size.min) == (2, "L", (40, 40))
+    assert [each.file for each in dataset.rejected] == ["set/test/dents/2.png"]
 
 
 def test_the_same_content_under_other_file_names_is_the_same_dataset(datasets: Datasets, tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_a_name_is_given_to_other_content_only_when_that_is_asked_for(datasets: 
         datasets.add_archive("a", other)
     assert datasets.get("a") == first
     asked: list[str] = []
-    second, created = datasets.add_archive("a", other, lambda dataset: asked.append(dataset.id))
+    second, created = datasets.add_archive("a", other, UploadOptions(replace=lambda dataset: asked.append(dataset.id)))
     assert created and asked == [first.id]
     assert datasets.list() == [datasets.get("a")] == [second]
 
@@ -83,7 +84,9 @@ def test_what_is_asked_before_a_replacement_can_keep_the_dataset(datasets: Datas
 
     first, _ = datasets.add_archive("a", archive(tmp_path, {"t/1.png": photograph(1), "t/2.png": photograph(2)}))
     with pytest.raises(RuntimeError):
-        datasets.add_archive("a", archive(tmp_path, {"t/1.png": photograph(1), "t/2.png": photograph(3)}), keep)
+        datasets.add_archive(
+            "a", archive(tmp_path, {"t/1.png": photograph(1), "t/2.png": photograph(3)}), UploadOptions(replace=keep)
+        )
     assert datasets.list() == [datasets.get("a")] == [first]
 
 
