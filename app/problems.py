@@ -44,7 +44,7 @@ from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
-from flawsmith.core.store.datasets import TooFewImages, UnknownDataset
+from flawsmith.core.store.datasets import NameTaken, TooFewImages, UnknownDataset, UnknownSplit
 from flawsmith.core.store.registry import UnknownModel, VersionInUse
 
 log = logging.getLogger(__name__)
@@ -219,9 +219,11 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     UnknownJob: lambda error: Problem(404, "not-found", str(error)),
     UnknownModel: lambda error: Problem(404, "not-found", str(error)),
     VersionInUse: lambda error: Problem(409, "conflict", str(error)),
+    NameTaken: lambda error: Problem(409, "conflict", str(error)),
     JobEnded: lambda error: Problem(409, "conflict", str(error)),
     CannotTrain: lambda error: invalid(error.pointer, error.detail),
     NotAnArchive: lambda error: Problem(415, "not-an-archive", str(error)),
+    UnknownSplit: lambda error: invalid("/split", str(error)),
     BrokenArchive: lambda error: invalid("/archive", str(error)),
     ArchiveTooLarge: lambda error: Problem(413, "too-large", str(error)),
     TooFewImages: lambda error: Problem(

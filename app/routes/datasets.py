@@ -1,5 +1,6 @@
 """Datasets: upload, list, preview and delete photographs."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -13,12 +14,14 @@ from flawsmith.app.problems import PNG, Problem, documented, invalid
 from flawsmith.app.uploads import Upload, receive
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.services import Services
+from flawsmith.core.store.datasets import UploadOptions
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 repeatable = APIRouter(prefix="/datasets", tags=["datasets"], route_class=IdempotentRoute)
 
 DatasetId = Annotated[str, Path(max_length=64)]
 
+_PARTS = {"name", "archive", "images", "replace", "split"}
 _BODY = {
     "required": True,
     "content": {
@@ -30,6 +33,16 @@ _BODY = {
                     "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
                     "archive": {"type": "string", "format": "binary", "description": "zip, tar or tar.gz"},
                     "images": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                    "split": {
+                        "type": "string",
+                        "description": "the split to train on: train, val, test or all; left out: train, or the "
+                        "defects of test where train holds clean photographs only",
+                    },
+                    "replace": {
+                        "type": "string",
+                        "enum": ["true", "false"],
+                        "description": "true: delete the dataset of this name that has other content",
+                    },
                 },
             }
         }
@@ -42,7 +55,7 @@ _BODY = {
     status_code=201,
     response_model=Dataset,
     responses=documented(
-        408, 409, 415, also={200: {"model": Dataset, "description": "The same content exists already"}}
+        408, 409, 415, also={200: {"model": Dataset, "description": "The name stands for this content already"}}
     ),
     openapi_extra={"requestBody": _BODY},
 )
@@ -80,9 +93,7 @@ def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
 def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
     """Deletes a dataset that no unfinished job uses."""
     dataset = services.datasets.get(dataset_id)
-    users = services.jobs.unfinished_with(dataset.id)
-    if users:
-        raise Problem(409, "conflict", f"used by training job {', '.join(users[:5])}; cancel it or wait until it ends")
+    _check_unused(services, dataset)
     services.datasets.delete(dataset.id)
     return Response(status_code=204)
 
@@ -105,15 +116,30 @@ def _add(services: Services, upload: Upload) -> tuple[Dataset, bool]:
         raise invalid(
             "/name", "a name has 1 to 64 letters, digits, '_', '.' and '-', and starts with a letter or digit"
         )
-    if unknown := sorted((set(upload.fields) | {field for field, *_ in upload.files}) - {"name", "archive", "images"}):
+    if unknown := sorted((set(upload.fields) | {field for field, *_ in upload.files}) - _PARTS):
         raise invalid(f"/{unknown[0]}", "unknown part; send 'name' and 'archive', or 'name' and several 'images'")
+    if (replace := upload.fields.get("replace", "false")) not in ("true", "false"):
+        raise invalid("/replace", "send 'true' or 'false'")
+    check = partial(_check_unused, services) if replace == "true" else None
+    options = UploadOptions(upload.fields.get("split") or None, check)
     archives = [path for field, _, path in upload.files if field == "archive"]
     images = [(file_name, path) for field, file_name, path in upload.files if field == "images"]
     if len(archives) + bool(images) != 1:
         raise invalid("/archive", "send one 'archive', or one or more 'images', as files")
     if archives:
-        return services.datasets.add_archive(name, archives[0])
-    return services.datasets.add_images(name, images)
+        return services.datasets.add_archive(name, archives[0], options)
+    return services.datasets.add_images(name, images, options)
+
+
+def _check_unused(services: Services, dataset: Dataset) -> None:
+    """Raises Problem 409 while an unfinished job uses the dataset."""
+    users = services.jobs.unfinished_with(dataset.id)
+    if users:
+        raise Problem(
+            409,
+            "conflict",
+            f"'{dataset.name}' is used by training job {', '.join(users[:5])}; cancel it or wait until it ends",
+        )
 
 
 def _answer(dataset: Dataset, created: bool) -> JSONResponse:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
+from flawsmith.core.domain.crops import Around
 from flawsmith.core.domain.image_modes import ImageMode
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -49,10 +50,50 @@ class SizeRange(Record):
     max: tuple[int, int]
 
 
+class DefectSize(Record):
+    """Sizes of labelled defects, in pixels of the photographs: the square root of the area of the rectangle around."""
+
+    median: float
+    min: float
+
+
+class Layout(Record):
+    """What was understood of an upload.
+
+    ``photographs`` are trained on; ``masks`` and ``boxes`` belong to them, ``clean`` photographs are stored beside
+    them. ``splits`` counts the photographs of each split in the upload. ``notes`` say what was chosen and why.
+    """
+
+    kind: str
+    photographs: int
+    masks: int
+    boxes: int
+    clean: int
+    splits: dict[str, int]
+    size_of_defects: DefectSize | None
+    notes: list[str]
+
+
+class CropEffect(Record):
+    """What a way to cut photographs into squares does to a dataset.
+
+    ``images`` squares are trained on; ``pixels_lost`` is the share of the photographs' pixels that none of them shows,
+    ``defects_lost`` counts labelled defects that lie wholly outside. ``defect_size`` is the median size of the labelled
+    defects, as a share of a square's side.
+    """
+
+    images: int
+    pixels_lost: float
+    defects_lost: int
+    defect_size: float | None
+
+
 class Dataset(Record):
-    """Photographs of one or several defect types, addressed by their content.
+    """Photographs of one or several defect types under a name. ``digest`` identifies the content.
 
     ``distinct`` counts the different photographs of each type, without plain ones; ``warnings`` are the data warnings.
+    ``crop`` is the default of training jobs, ``crops`` has the effect of each way to crop. Datasets of earlier releases
+    have neither of them, and no ``layout``.
     """
 
     id: str
@@ -65,6 +106,9 @@ class Dataset(Record):
     distinct: dict[str, int] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
     rejected: list[RejectedFile]
+    layout: Layout | None = None
+    crop: Around = Around.MIDDLE
+    crops: dict[Around, CropEffect] = Field(default_factory=dict)
     created_at: Moment
 
 

@@ -12,10 +12,15 @@ from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.domain.records import RejectedFile
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Member, printable
-from flawsmith.core.store.datasets.layout import InvalidType, defect_type_of, is_passed_over
+from flawsmith.core.store.datasets.label_files import Box, in_pixels
+from flawsmith.core.store.datasets.layout import InvalidType, is_document, is_passed_over, valid_type
+from flawsmith.core.store.datasets.masks import Rectangle, look_of, marked, rectangles
+from flawsmith.core.store.datasets.recognition import Picture, Role, recognise
+from flawsmith.core.store.datasets.selection import select
 from flawsmith.core.store.images import UnusableImage, decode_photograph, encode_png, image_mode
 
 MAX_FILE_BYTES = 256 * 1024 * 1024  # of one uploaded photograph
+MAX_LABEL_BYTES = 32 * 1024 * 1024  # of all label files of an upload
 MIN_IMAGES = 2
 MAX_CLASSES = 1000
 MAX_REJECTED_LISTED = 1000
@@ -32,7 +37,7 @@ class TooFewImages(Exception):
 
 @dataclass(frozen=True, order=True)
 class Photograph:
-    """A usable image of an upload. Photographs sort by what decides their place in the dataset: type and content."""
+    """A usable photograph of an upload. Photographs sort by what decides their place: type and content."""
 
     defect_type: str
     digest: str  # SHA-256 of the uploaded file
@@ -41,59 +46,129 @@ class Photograph:
     mode: ImageMode = field(compare=False)
     size: tuple[int, int] = field(compare=False)
     pixel_digest: str = field(compare=False)  # SHA-256; empty where all pixels are equal
+    split: str | None = field(default=None, compare=False)
+    masks: tuple[Picture, ...] = field(default=(), compare=False)
+    boxes: tuple[Box, ...] = field(default=(), compare=False)  # in pixels
+    defects: tuple[Rectangle, ...] = field(default=(), compare=False)  # around what masks, else boxes, mark
 
 
 @dataclass(frozen=True)
 class Upload:
-    """What became of an upload: its photographs in the dataset's order, and the files that cannot be used."""
+    """What became of an upload: photographs in the dataset's order, clean ones, and files that cannot be used."""
 
     photographs: list[Photograph]
     rejected: list[RejectedFile]
+    clean: list[Photograph] = field(default_factory=list)
+    kind: str = "imagefolder"
+    splits: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 class Ingestion:
-    """Decodes the files of one upload, one after another, into a folder."""
+    """Decodes the files of one upload, one after another, into a folder, then tells what each of them is."""
 
-    def __init__(self, name: str, folder: Path, settings: Settings) -> None:
-        self.name, self.folder, self.settings = name, folder, settings
-        self._photographs: list[Photograph] = []
+    def __init__(self, name: str, folder: Path, settings: Settings, split: str | None = None) -> None:
+        self.name, self.folder, self.settings, self.split = name, folder, settings, split
+        self._pictures: list[Picture] = []
+        self._documents: dict[str, bytes] = {}
         self._rejected: list[RejectedFile] = []
         self._classes: set[str] = set()
 
     def run(self, members: Iterable[Member]) -> Upload:
-        """Decodes every file that is meant to be a photograph.
+        """Decodes every picture and recognises the layout.
 
         Raises:
             TooFewImages: fewer than `MIN_IMAGES` can be used.
+            UnknownSplit: there is no such split.
             NotAnArchive, BrokenArchive, ArchiveTooLarge: from ``members``.
         """
         for member in members:
             if is_passed_over(member.path):
                 continue
             try:
-                self._add(member)
-            except (UnusableImage, InvalidType) as error:
-                self._rejected.append(RejectedFile(file=member.path, reason=str(error)))
-        if len(self._photographs) < MIN_IMAGES:
-            raise TooFewImages(len(self._photographs), self._rejected[:MAX_REJECTED_LISTED])
-        return Upload(sorted(self._photographs), self._rejected)
+                self._read(member)
+            except UnusableImage as error:
+                self._reject(member.path, str(error))
+        recognised = recognise(self.name, self._pictures, self._documents)
+        chosen = select(recognised.photographs, self.split)
+        for path, reason in {**recognised.rejected, **chosen.rejected}.items():
+            self._reject(path, reason)
+        photographs = sorted(filter(None, map(self._photograph, chosen.photographs)))
+        clean = sorted(filter(None, map(self._photograph, chosen.clean)))
+        if len(photographs) < MIN_IMAGES:
+            raise TooFewImages(len(photographs), self._rejected[:MAX_REJECTED_LISTED])
+        return Upload(photographs, self._rejected, clean, recognised.kind, chosen.splits, chosen.notes)
 
-    def _add(self, member: Member) -> None:
+    def _read(self, member: Member) -> None:
         if member.data is None:
             raise UnusableImage(member.refusal or "unreadable")
-        defect_type = defect_type_of(member.path, self.name)
-        if len(self._classes | {defect_type}) > MAX_CLASSES:
-            raise UnusableImage(f"more than {MAX_CLASSES} folders; a folder names a defect type")
+        if is_document(member.path):
+            if len(member.data) + sum(map(len, self._documents.values())) > MAX_LABEL_BYTES:
+                raise UnusableImage(f"the label files have more than {MAX_LABEL_BYTES:,} bytes together")
+            self._documents[member.path] = member.data
+            return
         image = decode_photograph(
             member.data, max_pixels=self.settings.max_image_pixels, min_side=self.settings.min_image_side
         )
-        staged_as = f"new-{len(self._photographs):06d}.png"
+        staged_as = f"new-{len(self._pictures):06d}.png"
         (self.folder / staged_as).write_bytes(encode_png(image))
-        digest = hashlib.sha256(member.data).hexdigest()
-        self._photographs.append(
-            Photograph(defect_type, digest, staged_as, member.path, image_mode(image), image.size, _pixel_digest(image))
+        look = look_of(image)
+        self._pictures.append(
+            Picture(
+                path=member.path,
+                digest=hashlib.sha256(member.data).hexdigest(),
+                staged_as=staged_as,
+                mode=image_mode(image),
+                size=image.size,
+                pixel_digest=_pixel_digest(image),
+                like_mask=look.like_mask,
+                empty=look.empty,
+            )
         )
+
+    def _photograph(self, role: Role) -> Photograph | None:
+        """The photograph with its masks and boxes; None where its type cannot be used."""
+        try:
+            defect_type = self._counted(valid_type(role.defect_type)) if not role.clean else ""
+        except (InvalidType, UnusableImage) as error:
+            self._reject(role.picture.path, str(error))
+            return None
+        picture, masks = role.picture, []
+        for mask in role.masks:
+            if mask.size == picture.size:
+                masks.append(mask)
+            else:
+                self._reject(mask.path, "the mask and its photograph differ in size")
+        boxes = tuple(in_pixels(box, picture.size) for box in role.boxes)
+        defects = [each for mask in masks for each in self._marked(mask)] or [
+            (box.x, box.y, box.width, box.height) for box in boxes
+        ]
+        return Photograph(
+            defect_type=defect_type,
+            digest=picture.digest,
+            staged_as=picture.staged_as,
+            file=picture.path,
+            mode=picture.mode,
+            size=picture.size,
+            pixel_digest=picture.pixel_digest,
+            split=role.split,
+            masks=tuple(masks),
+            boxes=boxes,
+            defects=tuple(defects),
+        )
+
+    def _marked(self, mask: Picture) -> list[Rectangle]:
+        with Image.open(self.folder / mask.staged_as) as image:
+            return rectangles(marked(image))
+
+    def _counted(self, defect_type: str) -> str:
+        if len(self._classes | {defect_type}) > MAX_CLASSES:
+            raise UnusableImage(f"more than {MAX_CLASSES} folders; a folder names a defect type")
         self._classes.add(defect_type)
+        return defect_type
+
+    def _reject(self, path: str, reason: str) -> None:
+        self._rejected.append(RejectedFile(file=path, reason=reason))
 
 
 def single_file(name: str, path: Path) -> Member:

@@ -1,4 +1,4 @@
-"""What the path of a file in an archive says: whether it is meant to be a photograph, and of which defect type."""
+"""What the name of a file in an archive says: whether it is housekeeping or a document; valid names of types."""
 
 import re
 import unicodedata
@@ -13,39 +13,42 @@ _HOUSEKEEPING_FOLDERS = {  # of desktops, network storage (Synology, QNAP, Windo
 _HOUSEKEEPING_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 _DOCUMENT_SUFFIXES = {
     ".txt", ".md", ".rst", ".xml", ".json", ".csv", ".tsv", ".html", ".htm", ".pdf", ".yaml", ".yml",
-    ".toml", ".ini", ".log", ".doc", ".docx", ".xls", ".xlsx", ".py", ".mat", ".npy",
+    ".toml", ".ini", ".log", ".doc", ".docx", ".xls", ".xlsx", ".py", ".mat", ".npy", ".names",
 }  # fmt: skip
+_ABOUT_THE_SET = ("readme", "license", "licence", "copying", "notice", "changelog", "citation", "authors")
 
 
 class InvalidType(Exception):
-    """A folder's name cannot be a defect type; the message says what would be right."""
+    """A name cannot be a defect type; the message says what would be right."""
 
 
 def is_passed_over(path: str) -> bool:
-    """Whether a file is plainly not meant to be a photograph: a document, or what a desktop leaves behind."""
+    """Whether a file is what a desktop leaves behind, or a document about the whole set."""
     parts = PurePosixPath(path).parts
     name = parts[-1].lower() if parts else ""
     return (
         not _HOUSEKEEPING_FOLDERS.isdisjoint(part.lower() for part in parts[:-1])
         or name in _HOUSEKEEPING_NAMES
         or (name.startswith(".") and name != "..")
-        or PurePosixPath(name).suffix in _DOCUMENT_SUFFIXES
+        or (is_document(path) and name.startswith(_ABOUT_THE_SET))
     )
 
 
-def defect_type_of(path: str, default: str) -> str:
-    """The defect type of a file: the name of the folder that holds it, ``default`` at the top of an archive.
+def is_document(path: str) -> bool:
+    """Whether a file is plainly no picture. It may hold labels."""
+    return PurePosixPath(path).suffix.lower() in _DOCUMENT_SUFFIXES
+
+
+def valid_type(name: str) -> str:
+    """The name of a defect type, normalised.
 
     Raises:
-        InvalidType: the folder's name cannot be a defect type.
+        InvalidType: the name cannot be a defect type.
     """
-    folders = PurePosixPath(path).parent.parts
-    if not folders:
-        return default
-    name = re.sub(r"\s+", " ", unicodedata.normalize("NFC", folders[-1])).strip()
+    name = re.sub(r"\s+", " ", unicodedata.normalize("NFC", name)).strip()
     if not name or len(name) > MAX_TYPE_LENGTH or name.startswith(".") or not name.isprintable():
         raise InvalidType(
-            f"its folder's name cannot be a defect type: give 1 to {MAX_TYPE_LENGTH} printable characters, "
-            "no leading dot"
+            f"the name of its folder or label cannot be a defect type: give 1 to {MAX_TYPE_LENGTH} printable "
+            "characters, no leading dot"
         )
     return name

@@ -1,25 +1,29 @@
 """The record of a new dataset: its identity, its counts, and warnings about its photographs."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Sequence
+from statistics import median
 
+from flawsmith.core.domain.crops import Around
 from flawsmith.core.domain.image_modes import common_mode
-from flawsmith.core.domain.records import Dataset, RejectedFile, SizeRange, now
+from flawsmith.core.domain.records import Dataset, DefectSize, Layout, RejectedFile, SizeRange, now
+from flawsmith.core.store.datasets.crops import default_crop, effect
 from flawsmith.core.store.datasets.ingestion import MAX_REJECTED_LISTED, Photograph, Upload
-
-MAX_ASPECT_RATIO = 3  # of a longer photograph, the middle square shows too little
 
 
 def summarise(name: str, upload: Upload) -> Dataset:
-    """The record of an upload. The digest covers types and contents, neither file names nor their order."""
+    """The record of an upload.
+
+    The digest covers types and contents, neither file names nor their order. The id covers the digest and the name.
+    """
     photographs = upload.photographs
-    content = "".join(f"{each.defect_type}\n{each.digest}\n" for each in photographs)
-    digest = hashlib.sha256(content.encode()).hexdigest()
+    digest = hashlib.sha256(_content(upload).encode()).hexdigest()
     widths, heights = zip(*(each.size for each in photographs), strict=True)
     by_type = _by_type(photographs)
     return Dataset(
-        id=f"ds-{digest[:16]}",
+        id="ds-" + hashlib.sha256(f"{name} {digest}".encode()).hexdigest()[:16],
         name=name,
         digest=digest,
         image_count=len(photographs),
@@ -30,9 +34,39 @@ def summarise(name: str, upload: Upload) -> Dataset:
             defect_type: len({each.pixel_digest for each in members if each.pixel_digest})
             for defect_type, members in by_type.items()
         },
-        warnings=[*_content_warnings(by_type), *_shape_warnings(photographs)],
+        warnings=_content_warnings(by_type),
         rejected=_bounded(upload.rejected),
+        layout=_layout(upload),
+        crop=default_crop(each.size for each in photographs),
+        crops={around: effect(around, [(each.size, each.defects) for each in photographs]) for around in Around},
         created_at=now(),
+    )
+
+
+def _content(upload: Upload) -> str:
+    """What the digest covers. For photographs alone it is that of the earlier releases."""
+    lines = [f"{each.defect_type}\n{each.digest}\n" for each in upload.photographs]
+    for index, each in enumerate(upload.photographs):
+        lines += [f"mask\n{index} {mask.digest}\n" for mask in each.masks]
+        lines += [
+            f"box\n{index} {box.x:.3f} {box.y:.3f} {box.width:.3f} {box.height:.3f} {box.defect_type}\n"
+            for box in each.boxes
+        ]
+    lines += [f"clean\n{each.digest}\n" for each in upload.clean]
+    return "".join(lines)
+
+
+def _layout(upload: Upload) -> Layout:
+    sizes = [math.sqrt(width * height) for each in upload.photographs for _, _, width, height in each.defects]
+    return Layout(
+        kind=upload.kind,
+        photographs=len(upload.photographs),
+        masks=sum(len(each.masks) for each in upload.photographs),
+        boxes=sum(len(each.boxes) for each in upload.photographs),
+        clean=len(upload.clean),
+        splits=upload.splits,
+        size_of_defects=DefectSize(median=round(median(sizes), 1), min=round(min(sizes), 1)) if sizes else None,
+        notes=upload.notes,
     )
 
 
@@ -55,17 +89,6 @@ def _content_warnings(by_type: dict[str, list[Photograph]]) -> list[str]:
         if copies := len(pictures) - len(set(pictures)):
             warnings.append(f"{copies} of {len(members)} photographs of '{defect_type}' are copies of others of them")
     return warnings
-
-
-def _shape_warnings(photographs: Sequence[Photograph]) -> list[str]:
-    long = [each for each in photographs if max(each.size) > MAX_ASPECT_RATIO * min(each.size)]
-    if not long:
-        return []
-    width, height = long[0].size
-    return [
-        f"{len(long)} photographs are far longer than wide ('{long[0].file}' has {width}x{height} pixels): only "
-        "the middle square of each is used; cut them into squares"
-    ]
 
 
 def _bounded(rejected: list[RejectedFile]) -> list[RejectedFile]:

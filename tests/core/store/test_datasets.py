@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from tests.conftest import photograph, zipped
 
+from flawsmith.core.domain.records import Dataset
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import BrokenArchive
 from flawsmith.core.store.artifacts import ArtifactStore
-from flawsmith.core.store.datasets import Datasets, TooFewImages, UnknownDataset
+from flawsmith.core.store.datasets import Datasets, NameTaken, TooFewImages, UnknownDataset, UploadOptions
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def archive(tmp_path: Path, files: dict[str, bytes]) -> Path:
 
 
 def on_disk(datasets: Datasets) -> list[Path]:
-    return [path for path in datasets.store.root.rglob("*") if path.is_file()]
+    return [path for path in datasets.store.root.rglob("*") if path.is_file() and path.name != ".lock"]
 
 
 def test_a_folder_names_the_defect_type_and_the_dataset_names_that_of_top_level_files(
@@ -34,26 +35,79 @@ def test_a_folder_names_the_defect_type_and_the_dataset_names_that_of_top_level_
     files = {"set/train/dents/1.png": photograph(1), "set/test/dents/2.png": photograph(2), "top.png": photograph(3)}
     dataset, created = datasets.add_archive("steel", archive(tmp_path, files))
     assert created
-    assert dataset.classes == {"dents": 2, "steel": 1}
-    assert (dataset.image_count, dataset.mode, dataset.size.min) == (3, "L", (40, 40))
+    assert dataset.classes == {"dents": 1, "steel": 1}
+    assert (dataset.image_count, dataset.mode, dataset.size.min) == (2, "L", (40, 40))
+    assert [each.file for each in dataset.rejected] == ["set/test/dents/2.png"]
 
 
 def test_the_same_content_under_other_file_names_is_the_same_dataset(datasets: Datasets, tmp_path: Path) -> None:
     one, two = photograph(1), photograph(2)
     first, _ = datasets.add_archive("a", archive(tmp_path, {"t/1.png": one, "t/2.png": two}))
-    second, created = datasets.add_archive("b", archive(tmp_path, {"t/x.png": two, "t/y.png": one}))
+    second, created = datasets.add_archive("a", archive(tmp_path, {"t/x.png": two, "t/y.png": one}))
     assert (second, created) == (first, False)
-    assert datasets.get("b") == datasets.get("a") == datasets.get(first.id)
+    assert datasets.get("a") == datasets.get(first.id) == first
     assert len(datasets.list()) == 1
+
+
+def test_the_same_content_under_another_name_is_a_dataset_of_its_own_that_is_stored_once(
+    datasets: Datasets, tmp_path: Path
+) -> None:
+    upload = archive(tmp_path, {"t/1.png": photograph(1), "t/2.png": photograph(2)})
+    first, _ = datasets.add_archive("a", upload)
+    second, created = datasets.add_archive("b", upload)
+    assert created and second.id != first.id and second.digest == first.digest
+    assert (datasets.get("a").name, datasets.get("b").name) == ("a", "b")
+    files = [path.stat().st_ino for path in on_disk(datasets) if path.parent.name == "images"]
+    assert (len(files), len(set(files))) == (4, 2)
+    datasets.delete(first.id)
+    pixels, _, classes = datasets.load("b", 32)
+    assert (len(pixels), classes) == (2, ["t"])
+    with pytest.raises(UnknownDataset):
+        datasets.get("a")
+
+
+def test_a_name_is_given_to_other_content_only_when_that_is_asked_for(datasets: Datasets, tmp_path: Path) -> None:
+    first, _ = datasets.add_archive("a", archive(tmp_path, {"t/1.png": photograph(1), "t/2.png": photograph(2)}))
+    other = archive(tmp_path, {"u/3.png": photograph(3), "u/4.png": photograph(4), "u/5.png": photograph(5)})
+    with pytest.raises(NameTaken, match=f"{first.id} with 2 other photographs .*'t'.*replace=true"):
+        datasets.add_archive("a", other)
+    assert datasets.get("a") == first
+    asked: list[str] = []
+    second, created = datasets.add_archive("a", other, UploadOptions(replace=lambda dataset: asked.append(dataset.id)))
+    assert created and asked == [first.id]
+    assert datasets.list() == [datasets.get("a")] == [second]
+
+
+def test_what_is_asked_before_a_replacement_can_keep_the_dataset(datasets: Datasets, tmp_path: Path) -> None:
+    def keep(dataset: Dataset) -> None:
+        raise RuntimeError(dataset.name)
+
+    first, _ = datasets.add_archive("a", archive(tmp_path, {"t/1.png": photograph(1), "t/2.png": photograph(2)}))
+    with pytest.raises(RuntimeError):
+        datasets.add_archive(
+            "a", archive(tmp_path, {"t/1.png": photograph(1), "t/2.png": photograph(3)}), UploadOptions(replace=keep)
+        )
+    assert datasets.list() == [datasets.get("a")] == [first]
+
+
+def test_a_mended_upload_shows_its_own_rejected_files(datasets: Datasets, tmp_path: Path) -> None:
+    good = {"t/1.png": photograph(1), "t/2.png": photograph(2)}
+    first, _ = datasets.add_archive("a", archive(tmp_path, {**good, "t/3.png": b"broken"}))
+    mended, created = datasets.add_archive("a", archive(tmp_path, good))
+    assert [each.file for each in first.rejected] == ["t/3.png"]
+    assert (mended.id, mended.rejected, created) == (first.id, [], False)
+    assert datasets.get("a").rejected == []
 
 
 def test_the_same_pictures_with_other_types_are_another_dataset(datasets: Datasets, tmp_path: Path) -> None:
     pictures = [photograph(1), photograph(2)]
-    ids = {
-        datasets.add_archive("a", archive(tmp_path, {f"{kind}/{i}": data for i, data in enumerate(pictures)}))[0].id
+    digests = {
+        datasets.add_archive(kind, archive(tmp_path, {f"{kind}/{i}": data for i, data in enumerate(pictures)}))[
+            0
+        ].digest
         for kind in ("dents", "pits")
     }
-    assert len(ids) == 2
+    assert len(digests) == 2
 
 
 def test_a_photograph_uploaded_twice_counts_twice(datasets: Datasets, tmp_path: Path) -> None:

@@ -1,0 +1,208 @@
+"""Recognises the layout of an upload: which pictures are photographs, masks and clean photographs, and their splits.
+
+It looks at what the files say (`folder_words`, `label_files`), rather than at one data set after another, so that
+layouts that differ a little are understood as well.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from flawsmith.core.domain.image_modes import ImageMode
+from flawsmith.core.store.datasets.folder_words import Place, is_clean, place_of
+from flawsmith.core.store.datasets.label_files import Box, Labels, read_labels
+
+_LOSSY_SUFFIXES = {".jpg", ".jpeg", ".webp"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture of an upload."""
+
+    path: str
+    digest: str  # SHA-256 of the uploaded file
+    staged_as: str
+    mode: ImageMode
+    size: tuple[int, int]
+    pixel_digest: str  # SHA-256; empty where all pixels are equal
+    like_mask: bool  # it has few gray levels
+    empty: bool  # as a mask, it marks nothing
+
+
+@dataclass
+class Role:
+    """A picture that is a photograph, and what belongs to it."""
+
+    picture: Picture
+    place: Place
+    defect_type: str
+    split: str | None
+    clean: bool = False
+    masks: list[Picture] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+
+
+@dataclass
+class Recognised:
+    """What was understood of an upload. ``rejected`` has reasons by path."""
+
+    kind: str
+    photographs: list[Role]
+    rejected: dict[str, str]
+
+
+def recognise(name: str, pictures: Sequence[Picture], documents: Mapping[str, bytes]) -> Recognised:
+    """Tells the roles of an upload's pictures.
+
+    Args:
+        name: of the dataset; photographs whose folders say nothing are of this type.
+        pictures: all pictures that could be decoded.
+        documents: the content of all other files, by their paths.
+    """
+    places = {each.path: place_of(each.path) for each in pictures}
+    masks, orphans = _masks(pictures, places)
+    photographs = [each for each in pictures if each.path not in masks and each.path not in orphans]
+    labels = read_labels(documents, [each.path for each in photographs])
+    masks_of: dict[str, list[Picture]] = defaultdict(list)
+    for each in pictures:
+        if each.path in masks:
+            masks_of[masks[each.path]].append(each)
+    kind = _kind(places, masks, labels)
+    label_folders = {str(PurePosixPath(path).parent.parent) for path in masks} if kind == "dagm" else set()
+    roles = [_role(each, places[each.path], name, labels, masks_of, label_folders) for each in photographs]
+    _name_types(kind, name, roles)
+    if kind == "imagefolder" and _only_train_is_clean(roles):
+        kind = "mvtec"
+    return Recognised(kind, roles, {**orphans, **labels.rejected})
+
+
+def _role(
+    picture: Picture,
+    place: Place,
+    name: str,
+    labels: Labels,
+    masks_of: Mapping[str, list[Picture]],
+    label_folders: set[str],
+) -> Role:
+    masks, boxes = masks_of.get(picture.path, []), labels.boxes.get(picture.path)
+    marked = [each for each in masks if not each.empty]
+    clean = bool(place.folders and is_clean(place.folders[-1])) or (
+        not marked and not boxes and (bool(masks) or boxes is not None)
+    )
+    if not masks and str(PurePosixPath(picture.path).parent) in label_folders:
+        clean = True  # DAGM has masks for defects only
+    return Role(
+        picture,
+        place,
+        _type_of(picture, place, name, boxes or []),
+        labels.splits.get(picture.path, place.split),
+        clean,
+        marked,
+        boxes or [],
+    )
+
+
+def _type_of(picture: Picture, place: Place, name: str, boxes: Sequence[Box]) -> str:
+    """The innermost folder, unless it says nothing of a type: then the boxes' type, then an outer folder."""
+    if place.in_mask_folder and not place.in_named_folder:
+        return PurePosixPath(picture.path).parts[-2]  # a type that is named as masks are
+    if place.in_named_folder:
+        return place.folders[-1]
+    areas: Counter[str] = Counter()
+    for box in boxes:
+        areas[box.defect_type] += max(1, int(1e6 * box.width * box.height))
+    named = [defect_type for defect_type, _ in areas.most_common() if defect_type]
+    return named[0] if named else place.folders[-1] if place.folders else name
+
+
+def _masks(pictures: Sequence[Picture], places: Mapping[str, Place]) -> tuple[dict[str, str], dict[str, str]]:
+    """The photograph of each mask, and masks without one with the reason, all by path."""
+    candidates = [each for each in pictures if not _said_to_be_mask(places[each.path])]
+    by_key, by_stem = defaultdict(list), defaultdict(list)
+    for each in candidates:
+        by_key[places[each.path].key].append(each.path)
+        by_stem[places[each.path].stem.lower()].append(each.path)
+    masks, orphans = _twins(candidates), {}
+    for each in pictures:
+        place = places[each.path]
+        if not _said_to_be_mask(place):
+            continue
+        certain = place.in_ground_truth or each.like_mask
+        stem, above = place.stem.lower(), place.folders[-1:]
+        found = by_key.get(place.key) or (by_key.get(place.key[:-1]) if above else None)
+        found = found or (by_stem.get(stem) if certain and len(by_stem.get(stem, ())) == 1 else None)
+        if photograph := _of_split(found or [], place, places):
+            masks[each.path] = masks.get(photograph, photograph)
+        elif certain:
+            orphans[each.path] = "a mask without its photograph; give both the same name"
+    return masks, orphans
+
+
+def _said_to_be_mask(place: Place) -> bool:
+    return place.in_mask_folder or place.has_mask_name
+
+
+def _twins(pictures: Iterable[Picture]) -> dict[str, str]:
+    """Masks that differ from their photographs in the suffix only, such as ``1.jpg`` and ``1.png``."""
+    by_stem = defaultdict(list)
+    for each in pictures:
+        by_stem[str(PurePosixPath(each.path).with_suffix("")).lower()].append(each)
+    found: dict[str, str] = {}
+    for twins in by_stem.values():
+        lossy = [each for each in twins if PurePosixPath(each.path).suffix.lower() in _LOSSY_SUFFIXES]
+        photographs = [each for each in twins if not each.like_mask] or lossy
+        if len(twins) > 1 and photographs:
+            masks = [each for each in twins if each.like_mask and each not in photographs]
+            found |= {each.path: photographs[0].path for each in masks if each.size == photographs[0].size}
+    return found
+
+
+def _of_split(paths: Sequence[str], mask: Place, places: Mapping[str, Place]) -> str | None:
+    """The photograph of the mask's split; one of ``test`` for a mask without a split, as in MVTec AD."""
+    if len(paths) < 2:
+        return paths[0] if paths else None
+    of_split = [path for path in paths if places[path].split == (mask.split or "test")]
+    return of_split[0] if len(of_split) == 1 else None
+
+
+def _kind(places: Mapping[str, Place], masks: Mapping[str, str], labels: Labels) -> str:
+    if labels.kind:
+        return labels.kind
+    if any(places[path].in_ground_truth for path in masks):
+        return "mvtec"
+    folders = [PurePosixPath(path.lower()).parts[:-1] for path in masks]
+    if any(parts[-3:-1] == ("data", "masks") for parts in folders):
+        return "visa"
+    if any(_is_dagm(path, photograph) for path, photograph in masks.items()):
+        return "dagm"
+    if any(places[path].has_mask_name and not places[path].in_mask_folder for path in masks):
+        return "kolektor"
+    if masks:
+        return "pairs"
+    return "imagefolder" if any(PurePosixPath(path).parts[:-1] for path in places) else "flat"
+
+
+def _is_dagm(mask: str, photograph: str) -> bool:
+    """Whether the mask is in a folder ``Label`` beside its photograph."""
+    folder = PurePosixPath(mask).parent
+    return folder.name.lower() == "label" and folder.parent == PurePosixPath(photograph).parent
+
+
+def _only_train_is_clean(roles: Sequence[Role]) -> bool:
+    clean = {split: {each.clean for each in roles if each.split == split} for split in ("train", "test")}
+    return clean["train"] == {True} and False in clean["test"]
+
+
+def _name_types(kind: str, name: str, roles: Sequence[Role]) -> None:
+    """Corrects types where a folder names something else than a type: a part of KolektorSDD, an object of several."""
+    folders = {each.place.folders[-1] for each in roles if each.place.in_named_folder}
+    if kind == "kolektor" and folders and all(re.fullmatch(r"(?i)kos\d+", folder) for folder in folders):
+        for each in roles:
+            each.defect_type = name
+    objects = {each.place.folders[-2] for each in roles if len(each.place.folders) > 1}
+    if kind in ("mvtec", "visa") and len(objects) > 1:
+        for each in roles:
+            if len(each.place.folders) > 1 and each.place.in_named_folder:
+                each.defect_type = f"{each.place.folders[-2]}-{each.place.folders[-1]}"

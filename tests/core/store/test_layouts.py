@@ -1,0 +1,211 @@
+"""Layouts that people have are recognised: masks, labels, clean photographs and splits."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tests.conftest import photograph, zipped
+from tests.core.store import trees
+
+from flawsmith.core.domain.records import Dataset, Layout
+from flawsmith.core.settings import Settings
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.datasets import Datasets, UnknownSplit, UploadOptions
+
+
+@pytest.fixture
+def datasets(tmp_path: Path) -> Datasets:
+    return Datasets(ArtifactStore(tmp_path / "store"), Settings())
+
+
+def add(datasets: Datasets, files: dict[str, bytes], name: str = "steel", **options: Any) -> Dataset:
+    path = datasets.store.root.parent / "upload"
+    path.write_bytes(zipped(files))
+    return datasets.add_archive(name, path, UploadOptions(**options))[0]
+
+
+def layout(dataset: Dataset) -> Layout:
+    assert dataset.layout is not None
+    return dataset.layout
+
+
+def stored(datasets: Datasets, dataset: Dataset, folder: str) -> list[Path]:
+    return sorted((datasets.store.root / "datasets" / dataset.id / folder).glob("*.png"))
+
+
+CASES = [
+    # tree, kind, types, masks, boxes, clean, splits
+    (trees.mvtec, "mvtec", {"crack": 3, "contamination": 3}, 6, 0, 6, {"train": 4, "test": 8}),
+    (trees.kolektor, "kolektor", {"steel": 4}, 4, 0, 4, {}),
+    (trees.kolektor2, "kolektor", {"steel": 2}, 2, 0, 2, {"train": 4, "test": 4}),
+    (trees.dagm, "dagm", {"Class1": 3, "Class2": 3}, 6, 0, 6, {"train": 12, "test": 12}),
+    (trees.visa, "visa", {"Anomaly": 3}, 3, 0, 3, {}),
+    (trees.magnetic_tile, "pairs", {"MT_Blowhole": 3}, 3, 0, 3, {}),
+    (trees.images_and_masks, "pairs", {"steel": 3}, 3, 0, 0, {}),
+    (trees.image_folder, "imagefolder", {"dents": 3, "pits": 3}, 0, 0, 0, {"train": 6, "val": 6, "test": 6}),
+    (trees.coco, "coco", {"scratch": 2, "pit": 1}, 0, 3, 1, {"train": 4, "val": 4}),
+    (trees.yolo, "yolo", {"scratch": 3}, 0, 3, 1, {"train": 4, "val": 4}),
+    (trees.voc, "voc", {"pit": 3}, 0, 3, 0, {"train": 3, "val": 2}),
+]
+
+
+@pytest.mark.parametrize(("tree", "kind", "types", "masks", "boxes", "clean", "splits"), CASES)
+def test_a_layout_is_recognised(
+    datasets: Datasets,
+    tree: Any,
+    kind: str,
+    types: dict[str, int],
+    masks: int,
+    boxes: int,
+    clean: int,
+    splits: dict[str, int],
+) -> None:
+    dataset = add(datasets, tree())
+    understood = layout(dataset)
+    assert dataset.classes == types
+    assert dataset.image_count == understood.photographs == sum(types.values())
+    assert (understood.kind, understood.masks, understood.boxes, understood.clean) == (kind, masks, boxes, clean)
+    assert understood.splits == splits
+    assert len(stored(datasets, dataset, "images")) == dataset.image_count
+    assert (len(stored(datasets, dataset, "masks")), len(stored(datasets, dataset, "clean"))) == (masks, clean)
+    pixels, _, classes = datasets.load(dataset.id, 32)
+    assert (len(pixels), classes) == (dataset.image_count, sorted(types))
+    if masks or boxes:
+        assert understood.size_of_defects is not None
+        assert (understood.size_of_defects.median, understood.size_of_defects.min) == (4, 4)
+    else:
+        assert understood.size_of_defects is None
+
+
+@pytest.mark.parametrize("tree", [case[0] for case in CASES])
+def test_no_mask_is_a_photograph_below_a_folder_of_its_own_either(datasets: Datasets, tree: Any) -> None:
+    bare, below = (
+        add(datasets, tree(), "bare"),
+        add(datasets, {f"download/{path}": data for path, data in tree().items()}, "below"),
+    )
+    assert (layout(below).masks, layout(below).boxes) == (layout(bare).masks, layout(bare).boxes)
+    assert below.image_count == bare.image_count
+
+
+def test_a_stored_mask_marks_the_defect_of_its_photograph(datasets: Datasets) -> None:
+    files = trees.images_and_masks()
+    files["masks/1.png"] = trees.mask((0, 0, 3, 3), (20, 20, 5, 5))
+    dataset = add(datasets, files)
+    assert layout(dataset).size_of_defects is not None
+    index = datasets.store.read_json(datasets.store.path("datasets", dataset.id, "index.json"))
+    entry = next(each for each in index if each["file"] == "images/1.jpg")
+    assert entry["defects"] == [[0, 0, 3, 3], [20, 20, 5, 5]]
+    with Image.open(datasets.store.path("datasets", dataset.id, entry["masks"][0])) as stored_mask:
+        assert stored_mask.getbbox() == (0, 0, 25, 25)
+
+
+SPLITS = trees.image_folder()
+
+
+def test_other_splits_are_rejected_with_the_way_to_choose_them(datasets: Datasets) -> None:
+    dataset = add(datasets, SPLITS)
+    assert {each.file for each in dataset.rejected} == {path for path in SPLITS if "/train/" not in path}
+    assert "'val'" in next(each.reason for each in dataset.rejected if "/val/" in each.file)
+    assert any("only the split 'train'" in note for note in layout(dataset).notes)
+
+
+@pytest.mark.parametrize(("split", "count"), [("val", 6), ("validation", 6), ("all", 18), ("train", 6)])
+def test_the_caller_chooses_the_split(datasets: Datasets, split: str, count: int) -> None:
+    assert add(datasets, SPLITS, split=split).image_count == count
+
+
+def test_a_split_that_is_not_there_is_refused_with_those_that_are(datasets: Datasets) -> None:
+    with pytest.raises(UnknownSplit, match=r"no split 'holdout'.*train.*val.*test.*all"):
+        add(datasets, SPLITS, split="holdout")
+
+
+def test_where_train_is_clean_the_defects_of_test_are_used_and_that_is_said(datasets: Datasets) -> None:
+    dataset = add(datasets, trees.mvtec())
+    assert any("'train' holds clean photographs only" in note and "'test'" in note for note in layout(dataset).notes)
+    assert dataset.rejected == []
+
+
+def test_several_objects_keep_their_types_apart(datasets: Datasets) -> None:
+    files = trees.mvtec()
+    cable = {path.replace("bottle", "cable"): photograph(500 + i) for i, path in enumerate(files) if "/test/" in path}
+    assert add(datasets, {**files, **cable}).classes == {
+        f"{thing}-{kind}": 3 for thing in ("bottle", "cable") for kind in ("contamination", "crack")
+    }
+
+
+@pytest.mark.parametrize("name", ["good", "OK", "Normal", "defect_free", "no-defect"])
+def test_clean_photographs_are_no_type(datasets: Datasets, name: str) -> None:
+    files = {f"{name}/{i}.png": photograph(i) for i in range(3)} | {f"dents/{i}.png": photograph(9 + i) for i in (0, 1)}
+    dataset = add(datasets, files)
+    assert (dataset.classes, layout(dataset).clean) == ({"dents": 2}, 3)
+
+
+def test_clean_photographs_alone_are_trained_on(datasets: Datasets) -> None:
+    dataset = add(datasets, {f"good/{i}.png": photograph(i) for i in range(3)})
+    assert (dataset.classes, layout(dataset).clean) == ({"good": 3}, 0)
+    assert "clean ones are trained on" in " ".join(layout(dataset).notes)
+
+
+@pytest.mark.parametrize("folder", ["images", "Imgs", "JPEGImages", "train", "train_images", "data/img"])
+def test_folders_of_images_are_no_types(datasets: Datasets, folder: str) -> None:
+    assert add(datasets, {f"{folder}/{i}.png": photograph(i) for i in range(3)}).classes == {"steel": 3}
+
+
+@pytest.mark.parametrize("folder", ["labels", "masks", "mask"])
+def test_a_type_may_be_named_as_masks_are(datasets: Datasets, folder: str) -> None:
+    files = {f"{kind}/{i}.png": photograph(10 * len(kind) + i) for kind in (folder, "dents") for i in range(3)}
+    assert add(datasets, files).classes == {"dents": 3, folder: 3}
+
+
+def test_two_photographs_of_one_name_are_both_photographs(datasets: Datasets) -> None:
+    files = {f"dents/{i}.{suffix}": photograph(10 * i + len(suffix)) for i in range(2) for suffix in ("jpeg", "png")}
+    assert add(datasets, files).classes == {"dents": 4}
+
+
+def test_a_mask_without_its_photograph_and_one_of_another_size_are_rejected(datasets: Datasets) -> None:
+    files = trees.images_and_masks()
+    files["masks/9.png"] = trees.mask(trees.DEFECT)
+    files["masks/1.png"] = trees.mask(trees.DEFECT, side=50)
+    dataset = add(datasets, files)
+    reasons = {each.file: each.reason for each in dataset.rejected}
+    assert set(reasons) == {"masks/9.png", "masks/1.png"}
+    assert "without its photograph" in reasons["masks/9.png"] and "size" in reasons["masks/1.png"]
+    assert (dataset.image_count, layout(dataset).masks) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "words"),
+    [
+        ("labels/0.json", b'{"shapes": []}', "no known layout"),
+        ("labels/0.xml", b"<a>", "malformed"),
+        ("labels/0.xml", b"<!DOCTYPE a><annotation/>", "document type"),
+        ("coco.json", b'{"images": [{"id": 1, "file_name": "other.png"}], "annotations": []}', "none of the photo"),
+        ("coco.json", b'{"images": [3], "annotations": []}', "lacks a field"),
+        ("coco.json", b"[" * 100_000, "malformed"),
+        ("labels/0.txt", b"a caption of the picture", "malformed"),
+        ("labels/0.txt", b"0 .5 .5 nan .1", "malformed"),
+        ("labels/0.txt", b"\xff\xfe", "malformed"),
+        ("notes.csv", b"a,b", "no known layout"),
+        ("classes.txt", b"dent", "no known layout"),
+    ],
+)
+def test_a_label_file_that_nothing_understands_is_rejected(
+    datasets: Datasets, file: str, data: bytes, words: str
+) -> None:
+    dataset = add(datasets, {f"dents/{i}.png": photograph(i) for i in range(3)} | {file: data})
+    assert [each.file for each in dataset.rejected] == [file]
+    assert words in dataset.rejected[0].reason
+    assert dataset.classes == {"dents": 3}
+
+
+def test_documents_about_the_set_are_passed_over(datasets: Datasets) -> None:
+    about = dict.fromkeys(["README.md", "license.txt", "dents/readme.txt"], b"words")
+    assert add(datasets, {f"dents/{i}.png": photograph(i) for i in range(3)} | about).rejected == []
+
+
+def test_equal_photographs_with_other_masks_are_other_content(datasets: Datasets) -> None:
+    files = trees.images_and_masks()
+    first = add(datasets, files, "first")
+    files["masks/0.png"] = trees.mask((1, 1, 2, 2))
+    assert add(datasets, files, "second").digest != first.digest

@@ -1,0 +1,130 @@
+"""Small trees of files in the layouts that public data sets have."""
+
+import io
+import json
+
+import numpy as np
+from PIL import Image
+from tests.conftest import photograph
+
+SIDE = 40
+
+
+def encoded(pixels: np.ndarray, format: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format)
+    return buffer.getvalue()
+
+
+def mask(*defects: tuple[int, int, int, int], format: str = "PNG", value: int = 255, side: int = SIDE) -> bytes:
+    """A mask that marks these rectangles (x, y, width, height)."""
+    pixels = np.zeros((side, side), np.uint8)
+    for x, y, width, height in defects:
+        pixels[y : y + height, x : x + width] = value
+    return encoded(pixels, format)
+
+
+DEFECT = (4, 6, 8, 2)  # of area 16: its size is 4 pixels
+
+
+def mvtec() -> dict[str, bytes]:
+    files = {f"bottle/train/good/{i:03d}.png": photograph(i) for i in range(4)}
+    files |= {f"bottle/test/good/{i:03d}.png": photograph(10 + i) for i in range(2)}
+    for number, name in enumerate(("crack", "contamination")):
+        files |= {f"bottle/test/{name}/{i:03d}.png": photograph(20 + 10 * number + i) for i in range(3)}
+        files |= {f"bottle/ground_truth/{name}/{i:03d}_mask.png": mask(DEFECT) for i in range(3)}
+    return files | {"bottle/license.txt": b"CC", "bottle/readme.txt": b"MVTec"}
+
+
+def kolektor() -> dict[str, bytes]:
+    files = {}
+    for part in range(2):
+        for i in range(4):
+            files[f"kos{part:02d}/Part{i}.jpg"] = photograph(10 * part + i, format="JPEG")
+            files[f"kos{part:02d}/Part{i}_label.bmp"] = mask(*([DEFECT] if i % 2 else []), format="BMP")
+    return files
+
+
+def kolektor2() -> dict[str, bytes]:
+    files = {}
+    for split, start in (("train", 0), ("test", 10)):
+        for i in range(4):
+            files[f"{split}/{10000 + start + i}.png"] = photograph(start + i)
+            files[f"{split}/{10000 + start + i}_GT.png"] = mask(*([DEFECT] if i % 2 else []))
+    return files
+
+
+def dagm() -> dict[str, bytes]:
+    files = {}
+    for number in (1, 2):
+        for split, start in (("Train", 0), ("Test", 50)):
+            files |= {f"Class{number}/{split}/{i:04d}.PNG": photograph(100 * number + start + i) for i in range(6)}
+            files |= {f"Class{number}/{split}/Label/{i:04d}_label.PNG": mask(DEFECT) for i in range(3)}
+            files[f"Class{number}/{split}/Label/Labels.txt"] = b"1\n1 1 0001.PNG 0001_label.PNG 0 0\n"
+    return files
+
+
+def visa() -> dict[str, bytes]:
+    files = {f"candle/Data/Images/Normal/{i:04d}.JPG": photograph(i, format="JPEG") for i in range(3)}
+    files |= {f"candle/Data/Images/Anomaly/{i:03d}.JPG": photograph(10 + i, format="JPEG") for i in range(3)}
+    files |= {f"candle/Data/Masks/Anomaly/{i:03d}.png": mask(DEFECT, value=1) for i in range(3)}
+    return files | {"candle/image_anno.csv": b"image,label,mask\n"}
+
+
+def magnetic_tile() -> dict[str, bytes]:
+    files = {}
+    for i in range(3):
+        files[f"MT_Blowhole/Imgs/exp1_num_{i}.jpg"] = photograph(i, format="JPEG")
+        files[f"MT_Blowhole/Imgs/exp1_num_{i}.png"] = mask(DEFECT)
+        files[f"MT_Free/Imgs/exp1_num_{i}.jpg"] = photograph(10 + i, format="JPEG")
+        files[f"MT_Free/Imgs/exp1_num_{i}.png"] = mask()
+    return files
+
+
+def images_and_masks() -> dict[str, bytes]:
+    files = {f"images/{i}.jpg": photograph(i, format="JPEG") for i in range(3)}
+    return files | {f"masks/{i}.png": mask(DEFECT) for i in range(3)}
+
+
+def image_folder() -> dict[str, bytes]:
+    files = {}
+    for number, split in enumerate(("train", "val", "test")):
+        for kind in ("dents", "pits"):
+            files |= {f"set/{split}/{kind}/{i}.png": photograph(100 * number + 10 * len(kind) + i) for i in range(3)}
+    return files
+
+
+def coco() -> dict[str, bytes]:
+    names = [f"{i:03d}.jpg" for i in range(4)]
+    content = {
+        "images": [{"id": i, "file_name": name, "width": SIDE, "height": SIDE} for i, name in enumerate(names)],
+        "categories": [{"id": 1, "name": "scratch"}, {"id": 2, "name": "pit"}],
+        "annotations": [{"id": i, "image_id": i, "category_id": 1 + i % 2, "bbox": list(DEFECT)} for i in range(3)],
+    }
+    files = {f"train2017/{name}": photograph(i, format="JPEG") for i, name in enumerate(names)}
+    files |= {f"val2017/{name}": photograph(10 + i, format="JPEG") for i, name in enumerate(names)}
+    return files | {
+        f"annotations/instances_{split}2017.json": json.dumps(content).encode() for split in ("train", "val")
+    }
+
+
+def yolo() -> dict[str, bytes]:
+    x, y, width, height = (value / SIDE for value in DEFECT)
+    line = f"1 {x + width / 2} {y + height / 2} {width} {height}\n".encode()
+    files = {"data.yaml": b"train: images/train\nnc: 2\nnames: [pit, scratch]\n"}
+    for number, split in enumerate(("train", "val")):
+        for i in range(4):
+            files[f"{split}/images/{i}.png"] = photograph(10 * number + i)
+            files[f"{split}/labels/{i}.txt"] = line if i else b""
+    return files
+
+
+def voc() -> dict[str, bytes]:
+    x, y, width, height = DEFECT
+    box = f"<xmin>{x}</xmin><ymin>{y}</ymin><xmax>{x + width}</xmax><ymax>{y + height}</ymax>"
+    files = {"VOC2007/ImageSets/Main/train.txt": b"0\n1\n2\n", "VOC2007/ImageSets/Main/val.txt": b"3\n4\n"}
+    for i in range(5):
+        label = f"<annotation><filename>{i}.jpg</filename><object><name>pit</name><bndbox>{box}</bndbox></object>"
+        files[f"VOC2007/JPEGImages/{i}.jpg"] = photograph(i, format="JPEG")
+        files[f"VOC2007/Annotations/{i}.xml"] = f"{label}</annotation>".encode()
+    return files
