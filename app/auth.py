@@ -4,7 +4,8 @@ import hashlib
 import hmac
 
 from fastapi import Request
-from starlette.types import ASGIApp, Receive, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from flawsmith.app.problems import Problem, problem_response
@@ -48,6 +49,7 @@ class Authentication:
             except Problem as problem:
                 await problem_response(request, problem)(scope, receive, send)
                 return
+            send = _private(send)
         await self.app(scope, receive, send)
 
     def _authenticate(self, request: Request) -> str:
@@ -71,3 +73,18 @@ class Authentication:
         if required not in _GRANTS[scopes[0]]:
             raise Problem(403, "out-of-scope", f"this call needs a key of scope '{required}'; yours is '{scopes[0]}'")
         return hashlib.sha256(offered).hexdigest()[:16]
+
+
+def _private(send: Send) -> Send:
+    """Keeps shared caches from storing an answer that needed a key: they would give it to callers without one."""
+
+    async def send_private(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=list(message["headers"]))
+            directives = [each.strip() for each in headers.get("cache-control", "").split(",")]
+            kept = [each for each in directives if each and each not in ("public", "private")]
+            headers["cache-control"] = ", ".join(["private", *kept])
+            message["headers"] = headers.raw
+        await send(message)
+
+    return send_private

@@ -7,8 +7,10 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, from_json
 
 from flawsmith.app.endpoint_signature import body_model, query_flags
+from flawsmith.core.domain.request_body import MAX_ERRORS, without_surplus
 
 _FLAG = TypeAdapter(bool)
 
@@ -35,17 +37,28 @@ class DirectBodyRoute(APIRoute):
 
 def _parse_body(model: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     """Raises RequestValidationError."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    # A body without a type is refused: a page of a stranger may send one to another origin without being asked back.
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not raw:
         raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}])
-    if kind not in ("", "application/json") and not (kind.startswith("application/") and kind.endswith("+json")):
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         not_json = {"type": "model_attributes_type", "loc": ("body",), "msg": "not JSON", "input": None}
         raise RequestValidationError([not_json], body=raw)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
-        errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
+        errors = [{**each, "loc": ("body", *each["loc"])} for each in _first_errors(error, model, raw)]
         raise RequestValidationError(errors) from error
+
+
+def _first_errors(error: ValidationError, model: type[BaseModel], raw: bytes) -> list[ErrorDetails]:
+    """The errors of a body; of one with more than `MAX_ERRORS` unknown keys those of the first."""
+    if error.error_count() > MAX_ERRORS:
+        try:
+            model.model_validate(without_surplus(model, from_json(raw)))
+        except ValidationError as first:
+            error = first
+    return error.errors(include_url=False)
 
 
 def _parse_flags(request: Request, known: frozenset[str]) -> dict[str, bool]:

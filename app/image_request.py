@@ -14,7 +14,10 @@ from flawsmith.core.services import Services
 
 
 class GenerateRequest(BaseModel):
-    """The body of POST /generate."""
+    """The body of POST /generate.
+
+    Not a `RequestBody`: its validator would have every JSON object built in Python first.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

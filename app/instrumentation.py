@@ -24,7 +24,10 @@ SECONDS = Histogram(
 )
 
 
-@cache
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+@cache  # of our own words only: a stranger's would stay for ever, here and in Prometheus
 def _labelled(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, status), SECONDS.labels(method, route)
 
@@ -55,7 +58,8 @@ class Instrumentation:
             await self.app(scope, receive, send_with_request_id)
         finally:
             seconds = time.perf_counter() - begun
-            count, latency = _labelled(scope["method"], getattr(scope.get("route"), "path", "unknown"), status)
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            count, latency = _labelled(method, getattr(scope.get("route"), "path", "unknown"), status)
             count.inc()
             latency.observe(seconds)
             log.info("%s %s %d %.1f ms", scope["method"], quote(scope["path"]), status, seconds * 1000)

@@ -21,7 +21,7 @@ from flawsmith.app.auth import Authentication
 from flawsmith.app.body_limit import BodyLimit
 from flawsmith.app.events import Events
 from flawsmith.app.instrumentation import Instrumentation
-from flawsmith.app.rate_limit import CallerRateLimit
+from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.routes import datasets, generate, models, operations
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.domain.jobs import load_object
@@ -48,11 +48,13 @@ def create_app(settings: Settings) -> FastAPI:
         description="Trains a GAN on a few photographs of defects and serves synthetic ones.",
         version=version("flawsmith"),
         lifespan=partial(_lifespan, settings),
-        strict_content_type=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Instrumentation` does this
     )
     app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
-    app.add_middleware(Authentication, keys=settings.keys)
+    if settings.keys:
+        app.add_middleware(Authentication, keys=settings.keys)
+    else:
+        app.add_middleware(LocalOnly)
     problems.install(app)
     for router in (
         generate.router,  # matched first: it receives the most requests
@@ -73,8 +75,8 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(drop_keys_of_earlier_releases, app.state.services.redis)
     app.state.redis = connect_async(settings)
     app.state.events = Events(app.state.redis)
-    app.state.caller_rate = CallerRateLimit(app.state.redis, settings)
     app.state.sampling = SamplingClient(app.state.services, app.state.redis)
+    app.state.readiness = operations.Readiness()
     app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
     app.state.services.store.sweep()
     # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.
@@ -127,4 +129,6 @@ def run_api() -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,  # "" would otherwise be read as loopback
         )

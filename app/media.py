@@ -30,6 +30,7 @@ _FORMATS: dict[str, MediaType] = {
     "npy": "application/x-npy",
 }
 IMAGES_PER_PIECE = 16  # of a streamed array
+MAX_ACCEPT = 1024  # characters; parsing takes time that grows faster than the length
 
 
 def choose(accept: str | None, format: str | None, count: int) -> MediaType:
@@ -55,6 +56,8 @@ def _acceptable(accept: str, count: int) -> list[MediaType]:
     if accept in MEDIA_TYPES:  # what most clients send: the parser would take longer than the rest of this function
         return [each for each in MEDIA_TYPES if each == accept]
     # "q=.2" is not valid, but Java's HttpURLConnection sends it by default; werkzeug ignores ranges with an invalid q.
+    if len(accept) > MAX_ACCEPT:  # what comes later is ignored
+        accept = accept[:MAX_ACCEPT].rpartition(",")[0]
     parsed = parse_accept_header(accept.replace("q=.", "q=0."), MIMEAccept)
     # Parameters other than q are ignored: "application/json; charset=utf-8" accepts JSON.
     ranges = MIMEAccept([(each.partition(";")[0], quality) for each, quality in parsed])

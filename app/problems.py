@@ -5,6 +5,7 @@
 | malformed-body           | 400    | the body is not valid JSON, or not valid multipart                    |
 | no-key                   | 401    | the call has no valid API key                                         |
 | out-of-scope             | 403    | the scope of the API key does not permit the call                     |
+| foreign-page             | 403    | no keys are set, and the call comes from a web page of another origin |
 | not-found                | 404    | no such path, dataset, job, model, version, alias or sample           |
 | method-not-allowed       | 405    | the path exists, but not with this method                             |
 | not-acceptable           | 406    | none of the media types that the caller accepts can be served         |
@@ -41,6 +42,7 @@ from starlette.requests import ClientDisconnect
 
 from flawsmith.app.endpoint_signature import body_model
 from flawsmith.core.domain.job_states import JobEnded
+from flawsmith.core.domain.request_body import MAX_ERRORS
 from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
@@ -183,8 +185,8 @@ def _describe(error: Mapping[str, Any], known: list[str]) -> str:
 
 
 def of_errors(errors: list[tuple[str, str]]) -> Problem:
-    """A 422 with (JSON pointer, detail) pairs."""
-    listed = [{"pointer": pointer, "detail": detail} for pointer, detail in errors]
+    """A 422 with (JSON pointer, detail) pairs, of which it lists the first `MAX_ERRORS`."""
+    listed = [{"pointer": pointer, "detail": detail} for pointer, detail in errors[:MAX_ERRORS]]
     detail = "; ".join(f"{pointer or 'body'}: {detail}" for pointer, detail in errors[:5])
     return Problem(422, "invalid", detail, errors=listed)
 

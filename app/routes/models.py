@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
@@ -15,6 +15,7 @@ from flawsmith.app.problems import documented, invalid
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.domain.addresses import SEEDS, seeded
 from flawsmith.core.domain.records import Model, ModelVersion, valid_name
+from flawsmith.core.domain.request_body import RequestBody
 from flawsmith.core.live.image_pool import PoolReplenisher
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
@@ -26,10 +27,8 @@ IMAGE_SECONDS = 30.0  # deadline of a GET of one image
 Alias = Annotated[str, Path(max_length=64)]
 
 
-class AliasTarget(BaseModel):
+class AliasTarget(RequestBody):
     """The body of PUT /models/{name}/aliases/{alias}."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     version: int = Field(ge=1, le=999_999_999)
 
@@ -119,5 +118,5 @@ async def image(
         return Response(status_code=304, headers=headers)
     sampling: SamplingClient = request.app.state.sampling
     wanted = ImageRequest(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS)
-    images = await sampling.images(request, wanted)
+    images = await sampling.charged_images(request, wanted)
     return Response(images.pngs[0], media_type="image/png", headers=headers)

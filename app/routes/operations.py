@@ -1,10 +1,12 @@
 """Operations: liveness, readiness, metrics; and the HTML page."""
 
 import os
+import threading
+import time
 from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -18,6 +20,8 @@ from flawsmith.core.live.sampling_queue import waiting_images
 from flawsmith.core.live.task_queues import QUEUES
 from flawsmith.core.services import Services
 
+REMEMBERED_SECONDS = 1.0  # of an answer of /readyz, which anybody may call
+
 router = APIRouter(tags=["operations"])
 
 
@@ -28,9 +32,9 @@ def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "Not ready; `missing` names the parts that are down"}})
-def readyz(services: ServicesDep) -> JSONResponse:
-    """200 when every part is up, else 503 with the missing parts."""
-    missing = missing_parts(services)
+def readyz(request: Request, services: ServicesDep) -> JSONResponse:
+    """200 when every part is up, else 503 with the missing parts. Looks at most once a second."""
+    missing = request.app.state.readiness.missing(services)
     state: dict[str, Any] = {"status": "not ready" if missing else "ready", "missing": missing}
     return JSONResponse(state, 503 if missing else 200, {"Retry-After": "5"} if missing else None)
 
@@ -56,6 +60,23 @@ def metrics_targets(services: ServicesDep) -> list[dict[str, Any]]:
 def page() -> HTMLResponse:
     """The HTML page."""
     return HTMLResponse(files("flawsmith.app").joinpath("page.html").read_text())
+
+
+class Readiness:
+    """The parts that are down. One look, which writes to the disk, answers all calls of the next second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._missing: list[str] = []
+        self._until = 0.0  # on the monotonic clock
+
+    def missing(self, services: Services) -> list[str]:
+        """What is down; see `missing_parts`. Blocks while another thread looks."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._missing = missing_parts(services)
+                self._until = time.monotonic() + REMEMBERED_SECONDS
+            return self._missing
 
 
 def missing_parts(services: Services) -> list[str]:

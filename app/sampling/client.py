@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from flawsmith.app.caller import caller_of
 from flawsmith.app.image_request import ImageRequest
 from flawsmith.app.problems import Problem, unavailable
+from flawsmith.app.rate_limit import CallerRateLimit
 from flawsmith.app.sampling.images import Availability, Images
 from flawsmith.app.sampling.inbox import Inbox, PendingRequest
 from flawsmith.app.sampling.refusal_cache import RefusalCache, busy_problem
@@ -43,6 +44,7 @@ class SamplingClient:
     """Gives requests their images. One instance in each API process."""
 
     def __init__(self, services: Services, redis: Redis) -> None:
+        self._caller_rate = CallerRateLimit(redis, services.settings)
         self.pool = ImagePool(redis)
         self._take_coalescer, self._pipeline = TakeCoalescer(self.pool), PipelineBatcher(redis)
         self._producer = Producer(redis, services.settings)
@@ -58,6 +60,16 @@ class SamplingClient:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+    async def charged_images(self, request: Request, wanted: ImageRequest) -> Images:
+        """The images, charged to the caller's rate unless they are refused. Raises as `images`, and 429 over the rate.
+
+        Every call that gives out images comes through here, except one that repeats an earlier one.
+        """
+        if not self._caller_rate.rate:
+            return await self.images(request, wanted)
+        async with self._caller_rate.charged(caller_of(request), wanted.count):
+            return await self.images(request, wanted)
 
     async def images(self, request: Request, wanted: ImageRequest) -> Images:
         """The images that were asked for, without blocking the event loop.

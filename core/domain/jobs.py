@@ -1,15 +1,21 @@
 """What a job of any kind is: its record, its states, and the description of its kind."""
 
+import re
 import secrets
 import time
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, StringConstraints
 
 from flawsmith.core.domain.records import Moment, Record, now
+
+JOB_ID_PATTERN = r"^[a-z][a-z0-9]{0,31}-[A-Za-z0-9]{1,64}$"
+
+JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN)]
+"""A job's id: its kind's prefix, ``-``, letters and digits. It is part of Redis keys and of paths, and nothing more."""
 
 
 class JobState(StrEnum):
@@ -57,7 +63,7 @@ class Job(Record):
     progress_event: ClassVar[set[str]] = {"progress"}
     """Fields that the event `progress` of GET …/events shows."""
 
-    id: str
+    id: JobId
     kind: str
     state: JobState
     config: dict[str, Any]
@@ -129,6 +135,11 @@ class JobKind:
             transitions=[Transition(state=JobState.QUEUED, at=at, reason="submitted")],
             **fields,
         )
+
+
+def valid_job_id(text: str) -> bool:
+    """Whether the text has the form of a job's id."""
+    return re.fullmatch(JOB_ID_PATTERN, text) is not None
 
 
 def load_object(name: str) -> Any:

@@ -137,7 +137,7 @@ class ModelVersion(Record):
     at most one gray level.
     """
 
-    model: str
+    model: Name
     version: int
     classes: list[str]
     resolution: int

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from flawsmith.core.domain.presets.preset import Preset
 from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
 from flawsmith.core.domain.records import Name
+from flawsmith.core.domain.request_body import RequestBody
 
 HIGHEST_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
 EVALUATIONS = 50  # of a whole job, each with a sample grid
@@ -26,10 +27,8 @@ def _list_presets(schema: dict[str, Any]) -> None:
     schema["enum"] = PRESETS.names
 
 
-class TrainingRequest(BaseModel):
+class TrainingRequest(RequestBody):
     """The body of POST /training-jobs."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     dataset: str = Field(min_length=1, max_length=64, description="a dataset's id or name")
     model: Name = Field(description="the model whose next version the job publishes")

@@ -15,7 +15,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError, WatchError
 
 from flawsmith.core.domain import job_states
-from flawsmith.core.domain.jobs import Job, JobKind, JobState
+from flawsmith.core.domain.jobs import Job, JobKind, JobState, valid_job_id
 from flawsmith.core.live import keys
 from flawsmith.core.live.job_events import emit
 from flawsmith.core.live.job_restore import JobRestore
@@ -31,8 +31,8 @@ Change = Callable[[Job], Job | None]
 Event = Callable[[Job], tuple[str, dict[str, Any]]]
 
 
-class UnknownJob(Exception):
-    """There is no job of that id."""
+class UnknownJob(LookupError):
+    """There is no job of that id, or its record cannot be read."""
 
 
 class JobRepository:
@@ -83,7 +83,7 @@ class JobRepository:
             pipe.zrevrangebylex(keys.jobs_in(kind.index, each), end, "-", start=0, num=limit)
         ids = sorted({job_id.decode() for page in pipe.execute() for job_id in page}, reverse=True)[:limit]
         records = self.redis.mget([keys.job(job_id) for job_id in ids]) if ids else []
-        return [kind.record.model_validate_json(raw) for raw in records if raw]
+        return [job for job_id, raw in zip(ids, records, strict=True) if (job := self._readable(job_id, raw))]
 
     def counts(self) -> dict[str, int]:
         """How many jobs, of all kinds, are in each state."""
@@ -102,7 +102,9 @@ class JobRepository:
         for index in self.unfinished_indexes():
             pipe.zrange(index, 0, -1)
         ids = [job_id.decode() for page in pipe.execute() for job_id in page]
-        return [job_id for job_id in ids if dataset_id in self.get(job_id).datasets]
+        records = self.redis.mget([keys.job(job_id) for job_id in ids]) if ids else []
+        jobs = [self._readable(*each) for each in zip(ids, records, strict=True)]
+        return [job.id for job in jobs if job and dataset_id in job.datasets]
 
     def unfinished_indexes(self, queue: str | None = None) -> list[str]:
         """The Redis keys of the sorted sets of all unfinished jobs whose kinds use a queue, or any queue."""
@@ -160,12 +162,11 @@ class JobRepository:
 
     def record_lost_worker(self, job_id: str) -> Job:
         """Requeues a running job that no worker holds, or fails it after too many lost workers."""
-        step = JobFolder(self.store, job_id).checkpoint_step()
 
         def change(job: Job) -> Job | None:
             if self.redis.exists(keys.job_lease(job_id)):
                 return None
-            return job_states.without_worker(job, step)
+            return job_states.without_worker(job, JobFolder(self.store, job.id).checkpoint_step())
 
         return self._change(job_id, change)
 
@@ -173,16 +174,44 @@ class JobRepository:
         """Brings to Redis what it lacks: after a restart it may have lost its last second."""
         self._restore.catch_up()
 
+    def drop_unreadable(self, job_id: str) -> None:
+        """Removes from Redis what stands there for an unknown job. If the artifact store has its record, it returns."""
+        pipe = self.redis.pipeline()
+        for kind in self.kinds.values():
+            pipe.zrem(keys.outstanding_segments(kind.queue), job_id)
+            for state in JobState:
+                pipe.zrem(keys.jobs_in(kind.index, state), job_id)
+        if valid_job_id(job_id):
+            pipe.delete(keys.job(job_id))
+        pipe.execute()
+        self._restore.pending = True
+
     def _kind_of(self, job_id: str) -> JobKind:
         """The kind of the jobs with such ids. Raises UnknownJob."""
-        kind = self._by_prefix.get(job_id.partition("-")[0])
+        kind = self._by_prefix.get(job_id.partition("-")[0]) if valid_job_id(job_id) else None
         if kind is None:
             raise UnknownJob(f"there is no job '{job_id}', and no kind of job whose ids begin like this")
         return kind
 
+    def _readable(self, job_id: str, raw: bytes | str | None) -> Job | None:
+        """A stored record; None for one that cannot be read, so that it does not hide the others."""
+        try:
+            return self._parse(job_id, raw) if raw else None
+        except UnknownJob:
+            return None
+
     def _parse(self, job_id: str, raw: bytes | str) -> Job:
-        """A stored record. Raises UnknownJob; ValueError for one that cannot be read."""
-        return self._kind_of(job_id).record.model_validate_json(raw)
+        """A stored record. Raises UnknownJob, also for a record that cannot be read or is another job's."""
+        kind = self._kind_of(job_id)
+        try:
+            job = kind.record.model_validate_json(raw)
+        except ValueError as error:
+            log.error("the record of %s cannot be read: %.500s", job_id, error)
+            raise UnknownJob(f"the record of {kind.name} job '{job_id}' cannot be read") from error
+        if job.id != job_id or job.kind != kind.name:
+            log.error("in place of the record of %s there is one of %s, a %s job", job_id, job.id, job.kind)
+            raise UnknownJob(f"the record of {kind.name} job '{job_id}' cannot be read")
+        return job
 
     def _change(self, job_id: str, change: Change, lease: Lease | None = None, event: Event | None = None) -> Job:
         """Applies a change to the newest record and emits its events, all in one transaction.

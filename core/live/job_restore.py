@@ -53,7 +53,7 @@ class JobRestore:
             if record.exists():
                 try:
                     self._restore_one(self._parse(entry.name, record.read_bytes()))
-                except (OSError, ValueError, KeyError) as error:  # the others must not be missing with it
+                except (OSError, ValueError, LookupError) as error:  # the others must not be missing with it
                     log.error("cannot read the record of %s: %s", entry.name, error)
         self.redis.set(keys.JOBS_RESTORED, server_run_id)
         self.pending = False

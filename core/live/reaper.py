@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.live import keys
 from flawsmith.core.live.image_pool import PoolReplenisher
-from flawsmith.core.live.job_repository import JobRepository
+from flawsmith.core.live.job_repository import JobRepository, UnknownJob
 from flawsmith.core.live.sampling_queue import recover
 from flawsmith.core.live.scripts import script
 from flawsmith.core.live.task_queues import Queues
@@ -71,7 +71,12 @@ class JobReaper:
 
     def _requeue(self, job_id: str, record: Callable[[str], Job], why: str) -> None:
         if self.redis.set(keys.job_requeued(job_id), 1, nx=True, px=int(REQUEUED_SECONDS * 1000)):
-            job = record(job_id)
+            try:
+                job = record(job_id)
+            except UnknownJob as error:  # somebody else wrote into Redis: it must not keep other jobs waiting
+                log.error("dropping %.100r from the unfinished jobs: %.200s", job_id, error)
+                self.jobs.drop_unreadable(job_id)
+                return
             if not job.state.ended:
                 log.warning("job %s %s; sending its next segment", job_id, why)
                 self.queues.send_segment(job, request_id=f"reaper-{job_id}")

@@ -18,7 +18,12 @@ from flawsmith.core.store.claims import Claim, make_claim
 from flawsmith.core.store.durable_files import sync_file, sync_folder, write_durably
 
 MAX_STAGED_SECONDS = 6 * 3600
+OWNER = ".owner"  # suffix of the file beside a staged folder that its process keeps locked
 PROBE_BYTES = 64 * 1024  # a full disk still accepts an empty file
+
+
+class OutsideStore(ValueError):
+    """A name leads out of the artifact store: it comes from a record that somebody else wrote."""
 
 
 class AlreadyPublished(Exception):
@@ -33,6 +38,11 @@ class ArtifactStore:
         self.staging = root / "staging"
 
     def path(self, *parts: str) -> Path:
+        """The path of these parts below the root. Raises OutsideStore for parts that lead elsewhere."""
+        for part in parts:
+            names = part.split("/")
+            if "\0" in part or any(name in ("", ".", "..") for name in names):
+                raise OutsideStore(f"{part[:200]!r} is not a place in the artifact store")
         return self.root.joinpath(*parts)
 
     def write_json(self, path: Path, value: Any) -> None:
@@ -58,12 +68,14 @@ class ArtifactStore:
     @contextmanager
     def staged(self) -> Iterator[Path]:
         """An empty folder on the store's disk. It is removed at the end unless it was published."""
+        self.staging.mkdir(parents=True, exist_ok=True)
         folder = self.staging / secrets.token_hex(8)
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with _owned(folder):
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, staged: Path, destination: Path) -> None:
         """Makes a staged folder visible at its destination in one step.
@@ -107,11 +119,27 @@ class ArtifactStore:
             shutil.rmtree(hidden, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Removes what killed processes left in the staging folder: anything older than `MAX_STAGED_SECONDS`."""
+        """Removes what killed processes left in the staging folder, and keeps other users out of the store.
+
+        What has no owner's mark (an earlier release made it) is removed once it is older than `MAX_STAGED_SECONDS`.
+        """
+        with suppress(OSError):  # an earlier release made the root readable for everyone; another user may own it
+            self.root.chmod(0o700)
+        for mark in self.staging.glob(f"*{OWNER}"):
+            with suppress(FileNotFoundError), mark.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:  # its process lives
+                    continue
+                shutil.rmtree(mark.with_suffix(""), ignore_errors=True)
+                mark.unlink(missing_ok=True)
         for folder in self.staging.glob("*"):
             with suppress(FileNotFoundError):
-                if folder.stat().st_mtime < time.time() - MAX_STAGED_SECONDS:
+                old = folder.stat().st_mtime < time.time() - MAX_STAGED_SECONDS
+                if old and folder.is_dir() and not folder.with_suffix(OWNER).exists():
                     shutil.rmtree(folder, ignore_errors=True)
+                elif old and folder.name.startswith("."):  # its process was killed before it became a mark
+                    folder.unlink()
 
     def writable(self) -> bool:
         """Tries to write a file; returns whether that worked."""
@@ -120,3 +148,21 @@ class ArtifactStore:
         except OSError:
             return False
         return True
+
+
+@contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    """Marks a folder as this process's own until the end of the block, or of the process.
+
+    The mark is a locked file; the kernel unlocks it when its process ends, however it ends. It gets its name only when
+    it is locked, so that `sweep` never takes a new mark for one that was left.
+    """
+    mark = folder.with_suffix(OWNER)
+    unlocked = folder.with_name(f".{folder.name}")
+    with unlocked.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        unlocked.rename(mark)
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)

@@ -93,6 +93,26 @@ def test_without_keys_every_call_passes() -> None:
     assert all(client("").request(*call).status_code == 200 for call in CALLS)
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (None, "private"),
+        ("public, max-age=31536000, immutable", "private, max-age=31536000, immutable"),
+        ("no-store", "private, no-store"),
+        ("private", "private"),
+    ],
+)
+def test_what_needed_a_key_is_private(given: str | None, sent: str) -> None:
+    async def answer(request: Request) -> Response:
+        return PlainTextResponse("", headers={"Cache-Control": given} if given else {})
+
+    middleware = [Middleware(Authentication, keys=parse_api_keys("A"))]
+    app = TestClient(Starlette(routes=[Route("/{path:path}", answer)], middleware=middleware))
+    response = app.get("/models/steel/versions/1/images/5.png", headers={"Authorization": "Bearer A"})
+    assert response.headers["cache-control"] == sent
+    assert app.get("/healthz").headers.get("cache-control") == given
+
+
 def test_callers_have_names_that_do_not_contain_their_keys(with_keys: TestClient) -> None:
     names = {with_keys.get("/models", headers={"Authorization": f"Bearer {key}"}).text for key in ("TRAIN", "ADMIN")}
     assert len(names) == 2

@@ -27,7 +27,7 @@ def client() -> TestClient:
     ) -> Response:
         return Response(f"{body.name} {body.count} {data} {request.method}")
 
-    app = FastAPI(strict_content_type=False)
+    app = FastAPI()
     problems.install(app)
     direct = APIRouter(route_class=DirectBodyRoute)
     direct.post("/direct")(endpoint)
@@ -66,6 +66,24 @@ def test_it_answers_as_fastapi_does(client: TestClient, content: bytes, headers:
         assert direct.text == plain.text
     else:
         assert {**direct.json(), "instance": ""} == {**plain.json(), "instance": ""}
+
+
+def test_a_body_without_a_content_type_is_415(client: TestClient) -> None:
+    """A web page may send one to another origin without being asked back (CORS): `fetch` of a Blob without a type."""
+    for path in ("/direct", "/plain"):
+        assert client.post(path, content=b'{"name": "a"}').status_code == 415
+
+
+@pytest.mark.parametrize("extra", [{}, {"name": "", "count": 10}])
+def test_of_many_unknown_keys_the_first_100_are_listed(client: TestClient, extra: dict[str, Any]) -> None:
+    body = {f"k{i}": i for i in range(60_000)} | extra
+    answers = [client.post(path, json=body) for path in ("/direct", "/plain")]
+    for answer in answers:
+        assert answer.status_code == 422
+        assert len(answer.json()["errors"]) == 100
+        assert len(answer.content) < 20_000
+    pointers = [each["pointer"] for each in answers[0].json()["errors"]]
+    assert {f"/k{i}" for i in range(90)} < set(pointers)
 
 
 def test_its_openapi_entry_is_fastapis(client: TestClient) -> None:

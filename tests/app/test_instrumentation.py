@@ -28,6 +28,14 @@ def client() -> TestClient:
     return TestClient(Instrumentation(app), raise_server_exceptions=False)
 
 
+def test_a_made_up_method_does_not_become_a_label(client: TestClient) -> None:
+    for number in range(5):
+        client.request(f"MADEUP{number}", "/things/a")
+    labels = {sample.labels.get("method") for metric in REGISTRY.collect() for sample in metric.samples}
+    assert "other" in labels
+    assert not any(label and label.startswith("MADEUP") for label in labels)
+
+
 def requests(route: str, status: int) -> float:
     labels = {"method": "GET", "route": route, "status": str(status)}
     return REGISTRY.get_sample_value("flawsmith_http_requests_total", labels) or 0.0

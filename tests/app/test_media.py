@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 import zipfile
 from datetime import UTC, datetime
 
@@ -199,3 +200,28 @@ def test_an_array_has_the_pixels_of_all_images_and_their_seeds() -> None:
     assert (array.shape, array.dtype) == ((35, 32, 32), np.uint8)
     assert all(np.array_equal(picture, pixels(data)) for picture, data in zip(array, PNGS, strict=False))
     assert response.headers["x-seeds"] == ",".join(str(each.seed) for each in ADDRESSES[:35])
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "image/png" + ";a=b" * 250_000,
+        "image/png" + ',"' * 500_000,
+        ", ".join(f"a{i}/b;q=0.{i}" for i in range(70_000)),
+        "a/b;" + " " * 1_000_000,
+        "," * 1_000_000,
+        '"' * 1_000_000,
+    ],
+)
+def test_a_long_accept_header_costs_nothing(accept: str) -> None:
+    begun = time.process_time()
+    try:
+        choose(accept, None, 1)
+    except Problem as problem:
+        assert problem.status == 406
+    assert time.process_time() - begun < 0.05
+
+
+def test_of_a_long_accept_header_the_beginning_counts() -> None:
+    filler = ", ".join(f"text/x{i}" for i in range(1000))
+    assert choose(f"image/webp, {filler}", None, 1) == "image/webp"

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from flawsmith.app.problems import Problem
 from flawsmith.app.rate_limit import CallerRateLimit
@@ -81,3 +82,31 @@ def test_without_a_rate_nothing_is_charged(redis_settings: Settings) -> None:
             await limit.charge("a", 1_000_000)
 
     run(redis_settings, 0, scenario)
+
+
+def test_what_is_refused_is_not_charged(redis_settings: Settings) -> None:
+    async def scenario(limit: CallerRateLimit) -> None:
+        for refusal in (Problem(429, "busy", "full"), Problem(503, "unavailable", "no worker")):
+            with pytest.raises(Problem, match=refusal.detail):
+                async with limit.charged("a", 256):
+                    raise refusal
+        async with limit.charged("a", 15):  # served
+            pass
+        with pytest.raises(Problem, match="10 images a second"):
+            async with limit.charged("a", 1):
+                pass
+
+    run(redis_settings, 10, scenario)
+
+
+def test_a_client_that_left_is_charged(redis_settings: Settings) -> None:
+    """Its images may have been made; to leave early must not be a way around the rate."""
+
+    async def scenario(limit: CallerRateLimit) -> None:
+        with pytest.raises(ClientDisconnect):
+            async with limit.charged("a", 256):
+                raise ClientDisconnect
+        with pytest.raises(Problem, match="10 images a second"):
+            await limit.charge("a", 1)
+
+    run(redis_settings, 10, scenario)

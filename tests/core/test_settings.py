@@ -1,5 +1,8 @@
 """Settings, and whether the documentation lists all of them."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +16,67 @@ def test_a_key_without_a_scope_has_the_scope_admin() -> None:
     assert parse_api_keys("a:train, b ,c:metrics") == {"a": "train", "b": "admin", "c": "metrics"}
 
 
-@pytest.mark.parametrize("text", ["a:root", ":train"])
-def test_an_unknown_scope_and_an_empty_key_are_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match="KEY:SCOPE"):
+@pytest.mark.parametrize("text", ["sesame:root", ":train", "sesame:", "sesame: ", "ok:train,sesame:", "a:b:sesame"])
+def test_an_unknown_or_empty_scope_and_an_empty_key_are_rejected_without_showing_them(text: str) -> None:
+    with pytest.raises(ValueError, match="KEY:SCOPE") as refused:
         parse_api_keys(text)
+    assert "sesame" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["sesame,sesame", "sesame:train,b,sesame:admin", "sesame , sesame"])
+def test_a_key_that_comes_twice_is_rejected_without_showing_it(text: str) -> None:
+    with pytest.raises(ValueError, match="repeats the key") as refused:
+        parse_api_keys(text)
+    assert "sesame" not in str(refused.value)
+
+
+def test_secrets_are_read_from_files(tmp_path: Path) -> None:
+    keys, url = tmp_path / "keys", tmp_path / "url"
+    keys.write_text("a:train\nb\n")
+    url.write_text("redis://:sesame@redis/0\n")
+    settings = Settings(api_keys_file=keys, redis_url_file=url)
+    assert settings.keys == {"a": "train", "b": "admin"}
+    assert settings.redis_url == "redis://:sesame@redis/0"
+    assert "sesame" not in repr(settings)
+
+
+def test_a_secret_given_twice_or_in_a_file_that_cannot_be_read_is_rejected_without_showing_it(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    with pytest.raises(ValueError, match=r"cannot read .*keys \(No such file"):
+        Settings(api_keys_file=keys)
+    keys.write_text("sesame")
+    with pytest.raises(ValueError, match="not both") as refused:
+        Settings(api_keys_file=keys, api_keys="sesame")
+    assert "sesame" not in str(refused.value)
+    keys.write_bytes(b"sesame\xff")
+    with pytest.raises(ValueError, match="it is not text") as refused:
+        Settings(api_keys_file=keys)
+    assert "sesame" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"API_KEYS": "sesame:root"},
+        {"API_KEYS": "sesame:"},
+        {"API_KEYS": "sesame", "PORT": "http"},
+        {"API_KEYS": "sesame", "MAX_WAITING_IMAGES": "1"},
+        {"REDIS_URL": "redis://:sesame@redis", "PORT": "http", "MAX_WAITING_IMAGES": "1"},
+    ],
+)
+@pytest.mark.parametrize("command", ["serve", "api", "redis"])
+def test_a_wrong_setting_never_prints_a_secret(wrong: dict[str, str], command: str, tmp_path: Path) -> None:
+    environment = {"FLAWSMITH_DATA_DIR": str(tmp_path), **{f"FLAWSMITH_{name}": text for name, text in wrong.items()}}
+    done = subprocess.run(
+        [sys.executable, "-m", "flawsmith.cli.main", command],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "FLAWSMITH_" in done.stderr
+    assert "sesame" not in done.stderr + done.stdout
 
 
 def test_the_documentation_lists_every_setting() -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from flawsmith.core.domain.jobs import Job, JobKind, Progress
-from flawsmith.core.domain.records import Health
+from flawsmith.core.domain.records import Health, Name
 
 
 class StopReason(StrEnum):
@@ -30,8 +30,8 @@ class TrainingJob(Job):
     progress_event: ClassVar[set[str]] = {"progress", "losses"}
 
     kind: str = "training"  # records up to commit b2444ae do not say it
-    model: str
-    dataset: str
+    model: Name
+    dataset: Name
     preset: str
     progress: TrainingProgress
     losses: dict[str, float] = Field(default_factory=dict)

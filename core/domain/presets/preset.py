@@ -4,19 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
-
 from flawsmith.core.domain.earlier_releases import renamed
 from flawsmith.core.domain.records import Dataset
+from flawsmith.core.domain.request_body import RequestBody
 
 
-class Overrides(BaseModel):
+class Overrides(RequestBody):
     """The values that a training job may set, each with its bounds, default and description.
 
     One of them is ``batch_size``, the number of photographs in one step.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     def completed(self, dataset: Dataset) -> Self:
         """The same values; those left at None that depend on the dataset are filled in."""

@@ -8,8 +8,9 @@ import redis
 
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingProgress
 from flawsmith.core.domain.jobs import Job
+from flawsmith.core.live import keys
 from flawsmith.core.live import reaper as reaper_module
-from flawsmith.core.live.job_repository import JobRepository
+from flawsmith.core.live.job_repository import JobRepository, UnknownJob
 from flawsmith.core.live.leases import Lease
 from flawsmith.core.live.reaper import JobReaper
 from flawsmith.core.live.task_queues import Queues, announce
@@ -140,3 +141,40 @@ def test_a_job_cancelled_while_it_waits_is_not_requeued(
     jobs.cancel(job.id)
     reaper.look()
     assert queues.sent == []
+
+
+EVIL = "../../../evil/x"
+
+
+def test_a_record_that_somebody_wrote_into_redis_leads_nowhere_and_keeps_no_job_waiting(
+    jobs: JobRepository, queues: QueueWithoutBroker, reaper: JobReaper, empty_redis: redis.Redis, tmp_path: Path
+) -> None:
+    honest, other = create(jobs), create(jobs)
+    evil = [EVIL, f"job-{EVIL}", other.id]
+    for job_id in evil:
+        record = honest.model_copy(update={"id": EVIL}).model_dump_json()
+        empty_redis.set(keys.job(job_id), record)
+        empty_redis.zadd(keys.jobs_in(KIND.index, "queued"), {job_id: 0})
+    before = sorted(tmp_path.rglob("*"))
+    assert [job.id for job in jobs.page(KIND, None, 10, None)] == [honest.id]
+    assert jobs.unfinished_with("ds-1") == [honest.id]
+    for job_id in evil:
+        for call in (jobs.get, jobs.cancel, jobs.resume):
+            with pytest.raises(UnknownJob):
+                call(job_id)
+    for _ in range(3):
+        reaper.look()
+    assert sorted(tmp_path.rglob("*")) == before
+    assert honest.id in queues.sent
+    assert set(queues.sent) <= {honest.id, other.id}
+    jobs.catch_up()
+    assert jobs.get(other.id) == other, "the artifact store has its record"
+    assert empty_redis.zrange(keys.jobs_in(KIND.index, "queued"), 0, -1) == [honest.id.encode(), other.id.encode()]
+
+
+@pytest.mark.parametrize("suffix", [":events", ":history", ":segment", ":lease", ":reaped"])
+def test_the_name_of_another_key_is_no_job(jobs: JobRepository, empty_redis: redis.Redis, suffix: str) -> None:
+    job = create(jobs)
+    empty_redis.xadd(keys.job_events(job.id), {"event": "state", "data": "{}"})
+    with pytest.raises(UnknownJob):
+        jobs.get(f"{job.id}{suffix}", KIND)
