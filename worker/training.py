@@ -24,7 +24,7 @@ from flawsmith.models.inference.session import device_kind
 from flawsmith.models.quality.registry import LEADING
 from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS
 from flawsmith.worker.celery import device, quick_services, services, threads
-from flawsmith.worker.checkpoints import save_checkpoint
+from flawsmith.worker.checkpoints import NewerFormat, save_checkpoint
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import save_generator
 from flawsmith.worker.qualification import qualify
@@ -42,7 +42,7 @@ SIGNALS = Gauge(
 class TrainingExecutor(Executor):
     """Opens training jobs."""
 
-    lasting = (Diverged, UnknownDataset, UnknownModel, UnknownPreset, WrongConfig)
+    lasting = (Diverged, NewerFormat, UnknownDataset, UnknownModel, UnknownPreset, WrongConfig)
 
     def open(self, job: Job) -> Work:
         training_job = cast(TrainingJob, job)
