@@ -117,7 +117,14 @@ class JobKind:
         return self.redis_index or f"jobs:{self.name}"
 
     def new_job(self, *, config: dict[str, Any], progress: Progress, **fields: Any) -> Job:
-        """A queued job of this kind. Ids sort by the time of creation."""
+        """A queued job of this kind. Ids sort by the time of creation.
+
+        Raises:
+            TypeError: the record has no such field.
+            pydantic.ValidationError: a value is not valid for its field.
+        """
+        if unknown := fields.keys() - self.record.model_fields.keys():
+            raise TypeError(f"{self.record.__name__} has no field {', '.join(sorted(unknown))}")
         at = now()
         return self.record(
             id=f"{self.id_prefix}-{time.time_ns() // 1000:014x}{secrets.token_hex(3)}",
