@@ -1,4 +1,4 @@
-"""The calls that every kind of job has: list, get, cancel, resume and events. A kind's own router adds the others."""
+"""The calls of every kind of job: list, get, cancel, resume, delete and events. A kind's own router adds the others."""
 
 import logging
 from typing import Annotated, Any
@@ -89,6 +89,13 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
         _enqueue(services, job)
         return job
 
+    def delete_job(job_id: JobId, services: ServicesDep) -> Response:
+        """Deletes a job that has ended, with its checkpoints, history and events. What it published stays."""
+        services.jobs.delete(job_id, kind)
+        return Response(status_code=204)
+
+    name = f"delete_{kind.name}_job"
+    router.delete("/{job_id}", name=name, status_code=204, responses=documented(404, 409))(delete_job)
     unchanged: Responses = {200: {"model": kind.record, "description": "It had ended already; nothing was changed"}}
     for action, call, also in (("cancel", cancel_job, unchanged), ("resume", resume_job, None)):
         router.post(

@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     train_niceness: int = Field(
         19, ge=0, le=19, description="niceness of a training worker; 19: it goes last, see docs/operations.md"
     )
+    keep_checkpoints: bool = Field(
+        False, description="whether jobs that succeeded keep their checkpoints; nothing continues from them"
+    )
     device: str = Field("auto", description="`auto` (CUDA if there is a GPU), `cpu` or `cuda:N`")
     preset_packages: str = Field(
         "",

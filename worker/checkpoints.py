@@ -21,6 +21,7 @@ from flawsmith.core.domain.earlier_releases import (
 )
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 from flawsmith.core.store.claims import Claim
+from flawsmith.core.store.job_folder import JobFolder
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ def newest_checkpoint(store: ArtifactStore, job_id: str, run: dict[str, str]) ->
             return _read(place, run)
         except _DAMAGE as error:
             log.warning("job %s: checkpoint %s is passed over for the one before: %s", job_id, place.name, error)
-            damaged = folder.with_name("damaged") / place.name
+            damaged = JobFolder(store, job_id).damaged / place.name
             store.delete(damaged)
             store.publish(place, damaged)
     return None
@@ -187,4 +188,4 @@ def _digest(card: dict[str, Any]) -> str:
 
 
 def _folder(store: ArtifactStore, job_id: str) -> Path:
-    return store.path("jobs", job_id, "checkpoints")
+    return JobFolder(store, job_id).checkpoints
