@@ -9,11 +9,12 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from flawsmith.app.dependencies import ServicesDep
-from flawsmith.app.idempotency import IdempotentRoute
+from flawsmith.app.idempotency import IdempotentRoute, reserved_identity
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
 from flawsmith.app.problems import Responses, documented
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
+from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.logs import request_id
 from flawsmith.core.services import Services
 
@@ -28,9 +29,17 @@ def job_router(kind: JobKind) -> APIRouter:
 
 
 def submit(services: Services, kind: JobKind, job: Job, response: Response) -> Job:
-    """Records a new job, enqueues its first segment, and sets the header Location."""
-    services.jobs.create(job)
-    _enqueue(services, job)
+    """Records a new job, enqueues its first segment, and sets the header Location.
+
+    A repeated call with an Idempotency-Key gets the job that the first call made before its process died.
+    """
+    if reserved := reserved_identity.get():
+        job = job.changed(id=kind.job_id(reserved))
+    made = _find(services, job.id) if reserved else None
+    if made is None:
+        services.jobs.create(job)
+        _enqueue(services, job)
+    job = made or job
     response.headers["Location"] = f"{kind.path}/{job.id}"
     return job
 
@@ -105,6 +114,13 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
             response_model=kind.record,
             responses=documented(404, 409, also=also),
         )(call)
+
+
+def _find(services: Services, job_id: str) -> Job | None:
+    try:
+        return services.jobs.get(job_id)
+    except UnknownJob:
+        return None
 
 
 def _enqueue(services: Services, job: Job) -> None:

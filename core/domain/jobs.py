@@ -116,6 +116,10 @@ class JobKind:
     def index(self) -> str:
         return self.redis_index or f"jobs:{self.name}"
 
+    def job_id(self, identity: str) -> str:
+        """The id of a job of this kind; see `new_identity`."""
+        return f"{self.id_prefix}-{identity}"
+
     def new_job(self, *, config: dict[str, Any], progress: Progress, **fields: Any) -> Job:
         """A queued job of this kind. Ids sort by the time of creation.
 
@@ -127,7 +131,7 @@ class JobKind:
             raise TypeError(f"{self.record.__name__} has no field {', '.join(sorted(unknown))}")
         at = now()
         return self.record(
-            id=f"{self.id_prefix}-{time.time_ns() // 1000:014x}{secrets.token_hex(3)}",
+            id=self.job_id(new_identity()),
             kind=self.name,
             state=JobState.QUEUED,
             config=config,
@@ -136,6 +140,11 @@ class JobKind:
             transitions=[Transition(state=JobState.QUEUED, at=at, reason="submitted")],
             **fields,
         )
+
+
+def new_identity() -> str:
+    """The unique part of an id. Identities sort by the time at which they were made."""
+    return f"{time.time_ns() // 1000:014x}{secrets.token_hex(3)}"
 
 
 def load_object(name: str) -> Any:
