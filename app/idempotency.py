@@ -1,13 +1,18 @@
 """`Idempotency-Key`: a repeated call with the same key and body gets the first call's answer.
 
-It follows draft-ietf-httpapi-idempotency-key-header. Redis keeps the answers for a day.
+It follows draft-ietf-httpapi-idempotency-key-header. Redis keeps the answers for a day. The call that runs holds a
+lease of seconds and renews it: where its process dies, a repeated call takes over. What either of them makes has the
+identity that the first call reserved, so that it is made once.
 """
 
+import asyncio
 import base64
 import hashlib
 import json
 import logging
+import secrets
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any
 
 from fastapi import Request, Response
@@ -16,13 +21,19 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from flawsmith.app.problems import Problem
+from flawsmith.core.domain.jobs import new_identity
 from flawsmith.core.live import keys
+from flawsmith.core.live.scripts import script
 
 log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 24 * 3600
-IN_FLIGHT_SECONDS = 600  # then the key of a call whose process died is free again
+LEASE_SECONDS = 6.0  # after which a repeated call takes over from one whose process died
+RENEWALS = 4  # in that time: three may fail
 MAX_KEY_LENGTH = 255
+
+reserved_identity: ContextVar[str | None] = ContextVar("reserved_identity", default=None)
+"""In a call with an Idempotency-Key: the unique part of the id of what the call makes, in repeated calls the same."""
 
 
 class Idempotency:
@@ -34,24 +45,29 @@ class Idempotency:
         if self.given is not None and not 0 < len(self.given) <= MAX_KEY_LENGTH:
             raise Problem(400, "malformed-body", f"an Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters")
         self.key = self.body_digest = ""
+        self._token = secrets.token_hex(8)
+        self._renewal: asyncio.Task[None] | None = None
         if self.given is not None:
             caller = request.headers.get("authorization", "")
             scope = f"{caller}\n{request.method}\n{request.url.path}\n{self.given}"
             self.key = keys.idempotency(hashlib.sha256(scope.encode()).hexdigest())
 
     async def begin(self, body: bytes) -> Any | None:
-        """Returns the first call's answer, or None if this is the first call or has no key.
+        """Returns the first call's answer, or None if this call has no key, is the first one or takes over from it.
 
         Raises:
-            Problem: 409 while the first call is in flight, 422 if it had another body.
+            Problem: 409 while another call is in flight, 422 if it had another body.
         """
         if self.given is None:
             return None
         self.body_digest = hashlib.sha256(body).hexdigest()
-        in_flight = json.dumps({"asked": self.body_digest, "answer": None})
-        if await self.redis.set(self.key, in_flight, nx=True, ex=IN_FLIGHT_SECONDS):
+        first, is_ours = await self._claim()
+        if first["asked"] == self.body_digest and first["answer"] is None and is_ours:
+            reserved_identity.set(first.get("identity"))
+            self._renewal = asyncio.create_task(self._renew())
             return None
-        first = json.loads(await self.redis.get(self.key) or in_flight)
+        if is_ours:
+            await self._release()
         if first["asked"] != self.body_digest:
             raise Problem(422, "key-reused", "this Idempotency-Key was used with another body; use a new key")
         if first["answer"] is None:
@@ -66,16 +82,50 @@ class Idempotency:
         If Redis is down it only logs a warning: the call succeeded, and its caller must get the answer.
         """
         if self.given is not None:
+            self._stop_renewing()
             kept = json.dumps({"asked": self.body_digest, "answer": answer})
             try:
                 await self.redis.set(self.key, kept, ex=KEPT_SECONDS)
+                await self._release()
             except RedisError as error:
                 log.warning("cannot store the answer of an Idempotency-Key: %s", error)
 
     async def forget(self) -> None:
         """Frees the key after a failed call, so that the call can be tried again."""
         if self.given is not None:
-            await self.redis.delete(self.key)
+            await self._release(forget=True)
+
+    @property
+    def _lease(self) -> str:
+        return keys.idempotency_lease(self.key)
+
+    async def _claim(self) -> tuple[dict[str, Any], bool]:
+        """What is known of the first call, and whether this call has the lease now."""
+        own = json.dumps({"asked": self.body_digest, "answer": None, "identity": new_identity()})
+        async with self.redis.pipeline() as pipe:
+            pipe.set(self.key, own, nx=True, ex=KEPT_SECONDS)
+            pipe.set(self._lease, self._token, nx=True, px=int(LEASE_SECONDS * 1000))
+            pipe.get(self.key)
+            _, is_ours, first = await pipe.execute()
+        return json.loads(first or own), bool(is_ours)
+
+    async def _renew(self) -> None:
+        renew, milliseconds = self.redis.register_script(script("idempotency_renew")), int(LEASE_SECONDS * 1000)
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / RENEWALS)
+            try:
+                await renew([self._lease], [self._token, milliseconds])
+            except RedisError as error:  # the next renewal may succeed
+                log.warning("cannot renew the lease on an Idempotency-Key: %s", error)
+
+    def _stop_renewing(self) -> None:
+        if self._renewal:
+            self._renewal.cancel()
+
+    async def _release(self, forget: bool = False) -> None:
+        self._stop_renewing()
+        release = self.redis.register_script(script("idempotency_release"))
+        await release([self.key, self._lease], [self._token, int(forget)])
 
 
 class IdempotentRoute(APIRoute):

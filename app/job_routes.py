@@ -1,4 +1,4 @@
-"""The calls that every kind of job has: list, get, cancel, resume and events. A kind's own router adds the others."""
+"""The calls of every kind of job: list, get, cancel, resume, delete and events. A kind's own router adds the others."""
 
 import logging
 from typing import Annotated, Any
@@ -9,11 +9,12 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from flawsmith.app.dependencies import ServicesDep
-from flawsmith.app.idempotency import IdempotentRoute
+from flawsmith.app.idempotency import IdempotentRoute, reserved_identity
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
 from flawsmith.app.problems import Responses, documented
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
+from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.logs import request_id
 from flawsmith.core.services import Services
 
@@ -28,9 +29,17 @@ def job_router(kind: JobKind) -> APIRouter:
 
 
 def submit(services: Services, kind: JobKind, job: Job, response: Response) -> Job:
-    """Records a new job, enqueues its first segment, and sets the header Location."""
-    services.jobs.create(job)
-    _enqueue(services, job)
+    """Records a new job, enqueues its first segment, and sets the header Location.
+
+    A repeated call with an Idempotency-Key gets the job that the first call made before its process died.
+    """
+    if reserved := reserved_identity.get():
+        job = job.changed(id=kind.job_id(reserved))
+    made = _find(services, job.id) if reserved else None
+    if made is None:
+        services.jobs.create(job)
+        _enqueue(services, job)
+    job = made or job
     response.headers["Location"] = f"{kind.path}/{job.id}"
     return job
 
@@ -89,6 +98,13 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
         _enqueue(services, job)
         return job
 
+    def delete_job(job_id: JobId, services: ServicesDep) -> Response:
+        """Deletes a job that has ended, with its checkpoints, history and events. What it published stays."""
+        services.jobs.delete(job_id, kind)
+        return Response(status_code=204)
+
+    name = f"delete_{kind.name}_job"
+    router.delete("/{job_id}", name=name, status_code=204, responses=documented(404, 409))(delete_job)
     unchanged: Responses = {200: {"model": kind.record, "description": "It had ended already; nothing was changed"}}
     for action, call, also in (("cancel", cancel_job, unchanged), ("resume", resume_job, None)):
         router.post(
@@ -98,6 +114,13 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
             response_model=kind.record,
             responses=documented(404, 409, also=also),
         )(call)
+
+
+def _find(services: Services, job_id: str) -> Job | None:
+    try:
+        return services.jobs.get(job_id)
+    except UnknownJob:
+        return None
 
 
 def _enqueue(services: Services, job: Job) -> None:

@@ -24,6 +24,7 @@ from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.routes import datasets, generate, models, operations
 from flawsmith.app.sampling.client import SamplingClient
+from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.jobs import load_object
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.job_kinds import job_kinds
@@ -114,7 +115,7 @@ def run_api() -> None:
             log.warning("FLAWSMITH_HOST=%s is ignored because FLAWSMITH_API_KEYS is not set", host)
             host = "127.0.0.1"
         log.warning("FLAWSMITH_API_KEYS is not set: everyone on this machine may call; bound to %s only", host)
-    processes = settings.api_processes or max(1, (os.cpu_count() or 1) // CORES_PER_PROCESS)
+    processes = settings.api_processes or max(1, usable_cpus() // CORES_PER_PROCESS)
     log.info("API on http://%s:%d, processes: %d", host, settings.port, processes)
     with TemporaryDirectory(prefix="flawsmith-metrics-") as folder:
         if processes > 1:  # prometheus_client reads this at import, and merges the processes' counts

@@ -21,7 +21,8 @@
 | busy                     | 429    | the queue is too long, or the caller exceeds its rate                 |
 | sampling-failed          | 500    | the worker could not make the images                                  |
 | internal                 | 500    | a bug in Flawsmith; the log has it under the request id               |
-| unavailable              | 503    | Redis, the disk or all workers of a queue are down; `Retry-After`     |
+| unavailable              | 503    | Redis, the disk or all workers of a queue are down, or a step of the  |
+|                          |        | call took too long; `Retry-After`                                     |
 | deadline-passed          | 504    | the images were not ready before `deadline_seconds`                   |
 """
 
@@ -37,6 +38,7 @@ from fastapi.responses import JSONResponse
 from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -197,6 +199,18 @@ def _pointer(location: tuple[int | str, ...]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
+def _from_timeout(error: TimeoutError) -> Problem:
+    if error.errno is not None:  # the operating system's ETIMEDOUT, as of a network file system
+        return _from_os(error)
+    log.error("a step of the call took too long", exc_info=error)
+    return unavailable("a step of this call took too long and was given up; try again shortly")
+
+
+def _from_connection(error: ConnectionError) -> Problem:
+    log.error("a connection inside the service was lost", exc_info=error)
+    return unavailable("a connection inside the service was lost; try again shortly")
+
+
 def _from_os(error: OSError) -> Problem:
     log.error("the artifact store failed: %s", error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -205,6 +219,9 @@ def _from_os(error: OSError) -> Problem:
 
 
 def _from_redis(error: Exception) -> Problem:
+    if isinstance(error, RedisTimeoutError):
+        log.error("Redis did not answer in time: %s", error)
+        return unavailable("Redis did not answer in time; try again shortly")
     log.error("Redis cannot be reached: %s", error)
     return unavailable("Redis cannot be reached; try again shortly")
 
@@ -237,6 +254,8 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     ),
     RedisError: _from_redis,
     OperationalError: _from_redis,
+    TimeoutError: _from_timeout,
+    ConnectionError: _from_connection,
     OSError: _from_os,
     Exception: _internal,
 }

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,18 +49,21 @@ class LocalService:
 
 
 @contextmanager
-def local_service(data_dir: Path, **settings: str) -> Iterator[LocalService]:
+def local_service(
+    data_dir: Path, variables: Mapping[str, str] | None = None, **settings: str
+) -> Iterator[LocalService]:
     """A service that is ready, on a free port and the CPU; it is stopped at the end.
 
     Args:
         data_dir: its data folder, made if it is missing.
+        variables: further environment variables of its processes.
         settings: further settings by their names without the prefix, such as ``threads="1"``.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), data_dir / "serve.log"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("FLAWSMITH_")}
     chosen = {"port": str(port), "data_dir": str(data_dir), "device": "cpu", **settings}
-    environment |= {f"FLAWSMITH_{name.upper()}": value for name, value in chosen.items()}
+    environment |= {f"FLAWSMITH_{name.upper()}": value for name, value in chosen.items()} | dict(variables or {})
     command = [sys.executable, "-m", "flawsmith.cli.main", "serve"]
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)

@@ -58,10 +58,9 @@ def api() -> None:
 def worker(queue: Queue) -> None:
     """Run one worker alone, on the queue `train` or `sample`."""
     os.umask(PRIVATE_UMASK)
-    if queue is Queue.SAMPLE:
-        # Threads that spin between two short forward passes take cores from a training worker on the same machine.
-        # OpenMP reads this once, when torch is loaded.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Threads that spin while they wait for one another take cores from every other process, and on a busy machine they
+    # mostly wait for a thread that has no core. OpenMP reads this once, when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from flawsmith.worker.celery import run_worker
 
     run_worker(queue.value)

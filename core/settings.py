@@ -21,7 +21,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the API listens on")
-    api_processes: int = Field(0, ge=0, description="processes of the API; 0: one per four cores")
+    api_processes: int = Field(0, ge=0, description="processes of the API; 0: one per four CPUs that it may use")
     data_dir: Path = Field(Path("data"), description="folder of the artifact store and of the embedded Redis")
     redis_url: str | None = Field(
         None, repr=False, description="broker and cache; unset: `flawsmith serve` starts the embedded server"
@@ -42,7 +42,13 @@ class Settings(BaseSettings):
         " `X-Forwarded-Proto` are believed; unset: of none",
     )
     segment_seconds: float = Field(60.0, gt=0, description="longest time that one training task runs, in seconds")
-    threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: one per core")
+    threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: one per CPU that it may use")
+    train_niceness: int = Field(
+        19, ge=0, le=19, description="niceness of a training worker; 19: it goes last, see docs/operations.md"
+    )
+    keep_checkpoints: bool = Field(
+        False, description="whether jobs that succeeded keep their checkpoints; nothing continues from them"
+    )
     device: str = Field("auto", description="`auto` (CUDA if there is a GPU), `cpu` or `cuda:N`")
     preset_packages: str = Field(
         "",

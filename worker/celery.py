@@ -17,13 +17,13 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from prometheus_client import start_http_server
 from redis.exceptions import RedisError
 
+from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.live.connections import QUICK_SECONDS, connect
 from flawsmith.core.live.task_queues import (
     HEARTBEATS,
     LIVE_SECONDS,
     QUEUES,
-    SAMPLE,
     TRAIN,
     announce,
     broker_settings,
@@ -38,7 +38,7 @@ from flawsmith.worker.determinism import choose_kernels
 
 log = logging.getLogger(__name__)
 
-NICENESS = {SAMPLE: 15, TRAIN: 19}  # the API, which answers from the image pools, goes first; training goes last
+SAMPLING_NICENESS = 15  # the API, which answers from the image pools, goes first; training goes last
 EVERY_ADDRESS = ("0.0.0.0", "::")
 SHUTDOWN_SECONDS = 9.0  # after SIGTERM: `docker stop` kills after ten
 
@@ -76,7 +76,7 @@ def quick_services() -> Services:
 
 def threads() -> int:
     """CPU threads of this worker."""
-    return get_settings().threads or os.cpu_count() or 1
+    return get_settings().threads or usable_cpus()
 
 
 def device() -> torch.device:
@@ -94,7 +94,7 @@ def run_worker(queue: str) -> None:
         raise ValueError(f"unknown queue '{queue}'; the queues are {', '.join(QUEUES)}")
     PRESETS.load(settings.extra_preset_packages)
     BUILDERS.load(settings.extra_preset_packages)
-    os.nice(NICENESS[queue])
+    os.nice(settings.train_niceness if queue == TRAIN else SAMPLING_NICENESS)
     # Celery warns the superuser of pickled messages; this one accepts JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(lambda **_: configure_logging(settings, queue), weak=False)  # in place of Celery's own

@@ -21,10 +21,12 @@ from flawsmith.core.domain.earlier_releases import (
 )
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 from flawsmith.core.store.claims import Claim
+from flawsmith.core.store.job_folder import JobFolder
 
 log = logging.getLogger(__name__)
 
 KEPT = 3
+FORMAT = 1  # of what `_write` writes; count it up where an earlier release could not continue from the result
 # Other operating system errors come from the disk or the network and may pass; they are no damage of the file.
 _DAMAGE = (FileNotFoundError, ValueError, KeyError, TypeError, SafetensorError)
 
@@ -35,6 +37,10 @@ class DiskFull(OSError):
     def __init__(self, needed: int) -> None:
         super().__init__(errno.ENOSPC, "no space left for a checkpoint")
         self.needed = needed
+
+
+class NewerFormat(Exception):
+    """A checkpoint was written by a later release, and this one cannot read it; it is left as it is."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ def newest_checkpoint(store: ArtifactStore, job_id: str, run: dict[str, str]) ->
     It is moved to a folder beside the checkpoints, so that it neither displaces valid ones nor counts as progress.
 
     Raises:
+        NewerFormat: a later release wrote the newest one. Nothing is moved, so that that release can continue from it.
         OSError: a checkpoint cannot be read, for a reason other than damage.
     """
     folder = _folder(store, job_id)
@@ -104,7 +111,7 @@ def newest_checkpoint(store: ArtifactStore, job_id: str, run: dict[str, str]) ->
             return _read(place, run)
         except _DAMAGE as error:
             log.warning("job %s: checkpoint %s is passed over for the one before: %s", job_id, place.name, error)
-            damaged = folder.with_name("damaged") / place.name
+            damaged = JobFolder(store, job_id).damaged / place.name
             store.delete(damaged)
             store.publish(place, damaged)
     return None
@@ -128,12 +135,13 @@ def _write(staged: Path, checkpoint: Checkpoint) -> None:
     save_file({name: tensor.detach().contiguous() for name, tensor in checkpoint.state.items()}, weights)
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    card = {name: value for name, value in vars(checkpoint).items() if name != "state"}
+    card = {"format": FORMAT} | {name: value for name, value in vars(checkpoint).items() if name != "state"}
     (staged / "checkpoint.json").write_text(json.dumps({**card, "sha256": digest, "card_sha256": _digest(card)}))
 
 
 def _read(place: Path, run: dict[str, str]) -> Checkpoint:
     card: dict[str, Any] = json.loads((place / "checkpoint.json").read_bytes())
+    _check_format(card.get("format", 1), place)  # first: a later release may have other fields and digests
     digest, card_digest = card.pop("sha256"), card.pop("card_sha256")
     if _digest(card) != card_digest:
         raise ValueError("checkpoint.json was changed after it was written")
@@ -142,7 +150,16 @@ def _read(place: Path, run: dict[str, str]) -> Checkpoint:
         raise ValueError("state.safetensors was changed after it was written")
     if card["run"] != run:
         raise ValueError("it belongs to another configuration or dataset")
+    card.pop("format", None)  # those of commit b2444ae have none
     return _with_current_names(card, load(data))
+
+
+def _check_format(found: int, place: Path) -> None:
+    if found > FORMAT:
+        raise NewerFormat(
+            f"checkpoint {place.name} has format {found}, and this release reads up to {FORMAT}: a later release wrote "
+            "it. Run that release or a later one on every training worker, then resume the job; nothing was changed"
+        )
 
 
 def _with_current_names(card: dict[str, Any], state: dict[str, Tensor]) -> Checkpoint:
@@ -171,4 +188,4 @@ def _digest(card: dict[str, Any]) -> str:
 
 
 def _folder(store: ArtifactStore, job_id: str) -> Path:
-    return store.path("jobs", job_id, "checkpoints")
+    return JobFolder(store, job_id).checkpoints

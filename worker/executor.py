@@ -84,7 +84,7 @@ class Work(ABC):
 
     def report(self) -> dict[str, Any]:
         """Fields of the record that show how far the job is."""
-        return {"progress": self.job.progress.model_copy(update={"step": self.step})}
+        return {"progress": self.job.progress.changed(step=self.step)}
 
 
 class Executor(ABC):

@@ -63,7 +63,7 @@ class Reports:
         """False where the job has ended meanwhile. Raises LeaseLost."""
         work, wanted = self.work, True
         update = work.report()
-        work.job = work.job.model_copy(update=update)
+        work.job = work.job.changed(**update)
         try:
             wanted = self.segment.jobs.report(self.segment.lease, update)
             self.history.record(work.job.id, work.unrecorded)

@@ -43,6 +43,8 @@ def run_segment(job_id: str, token: str, request_id: str) -> None:
     except (LeaseLost, ClaimLost) as error:
         log.warning("%s; leaving it", error)
         SEGMENTS.labels("lease_lost").inc()
+    except UnknownJob as error:
+        log.info("%s; it was deleted", error)
     except (RedisError, OperationalError) as error:
         log.warning("job %s: Redis is away (%s); the job continues from its checkpoint", job_id, error)
         SEGMENTS.labels("redis_away").inc()
@@ -64,7 +66,7 @@ def _run(job_id: str, token: str) -> tuple[Job, str | None]:
             return job, None
         try:
             _advance(begun, lease)
-        except (LeaseLost, ClaimLost, RedisError):
+        except (LeaseLost, ClaimLost, UnknownJob, RedisError):
             raise
         except Exception as error:  # of any kind: the job must not hang
             return _record_failure(begun, lease, error), None
@@ -90,6 +92,19 @@ def _advance(job: Job, lease: Lease) -> None:
     _keep_open(None)
     log.info("job %s %s: %s", job.id, ended.state, result.reason)
     SEGMENTS.labels("succeeded").inc()
+    if ended.state is JobState.SUCCEEDED and not services().settings.keep_checkpoints:
+        _remove_checkpoints(job.id)
+
+
+def _remove_checkpoints(job_id: str) -> None:
+    """Removes the checkpoints of a job that succeeded; its history stays."""
+    folder = JobFolder(services().store, job_id)
+    try:
+        quick_services().history.outlive_checkpoints(job_id)
+        services().store.delete(folder.checkpoints)
+        services().store.delete(folder.damaged)
+    except OSError as error:  # the job has succeeded all the same
+        log.error("job %s: cannot remove its checkpoints: %s", job_id, error)
 
 
 def _open_work(job: Job) -> Work:

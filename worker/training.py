@@ -24,7 +24,7 @@ from flawsmith.models.inference.session import device_kind
 from flawsmith.models.quality.registry import LEADING
 from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS
 from flawsmith.worker.celery import device, quick_services, services, threads
-from flawsmith.worker.checkpoints import save_checkpoint
+from flawsmith.worker.checkpoints import NewerFormat, save_checkpoint
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import save_generator
 from flawsmith.worker.qualification import qualify
@@ -42,7 +42,7 @@ SIGNALS = Gauge(
 class TrainingExecutor(Executor):
     """Opens training jobs."""
 
-    lasting = (Diverged, UnknownDataset, UnknownModel, UnknownPreset, WrongConfig)
+    lasting = (Diverged, NewerFormat, UnknownDataset, UnknownModel, UnknownPreset, WrongConfig)
 
     def open(self, job: Job) -> Work:
         training_job = cast(TrainingJob, job)
@@ -111,7 +111,9 @@ class TrainingWork(Work):
     def finish(self, segment: Segment) -> Result:
         version = _publish(self.run, segment.claim)
         reason = f"published {version.ref}, of step {version.step}"
-        return Result(reason, {"produced": version.ref, "stop_reason": self.run.stop_reason})
+        kept = self.saved_step if services().settings.keep_checkpoints else None
+        stopped = self.run.stop_reason
+        return Result(reason, {"produced": version.ref, "stop_reason": stopped, "checkpoint_step": kept})
 
     def _progress(self) -> TrainingProgress:
         run, batch_size = self.run, self.run.trainer.batch_size

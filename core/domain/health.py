@@ -74,7 +74,12 @@ def judge(
         history: the recorded steps, as GET /training-jobs/{id}/history shows them.
         progress: how far the run is, 0 to 1; 1 for one that has ended, however early.
         criteria: the signals to judge.
+
+    Raises:
+        ValueError: the progress is not within 0 and 1.
     """
+    if not 0 <= progress <= 1:
+        raise ValueError(f"progress is a share of the run, 0 to 1, not {progress}")
     reasons = [(HealthState.WARNING, each) for each in (*data_warnings, *rollbacks)]
     evaluated = _evaluated(history, criteria)
     if evaluated and progress >= GRACE:

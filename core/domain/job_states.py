@@ -7,7 +7,8 @@
       |   \\------+-----> cancelled       resume: failed, cancelled -> queued
       +----------+       a failed attempt that may be repeated
 
-Each function returns the changed record, or None where nothing changes.
+Each function returns the changed record, or None where nothing changes. A field that the record does not have, or a
+value that is not valid for its field, is an error; see `Record.changed`.
 """
 
 from typing import Any
@@ -25,6 +26,14 @@ class JobEnded(Exception):
     def __init__(self, job: Job) -> None:
         super().__init__(f"{job.kind} job {job.id} is {job.state}")
         self.job = job
+
+
+class JobUnfinished(JobEnded):
+    """The job has not ended, so it cannot be deleted."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.args = (f"{job.kind} job {job.id} is {job.state}; cancel it first, then delete it",)
 
 
 def cancelled(job: Job) -> Job:
@@ -46,7 +55,7 @@ def begun(job: Job, worker: str) -> Job | None:
     if job.state.ended:
         return None
     if job.state is JobState.RUNNING:
-        return job.model_copy(update={"worker": worker})
+        return job.changed(worker=worker)
     started_at, attempts = job.started_at or now(), job.attempts + 1
     return _moved(job, JobState.RUNNING, f"begun by {worker}", worker=worker, started_at=started_at, attempts=attempts)
 
@@ -57,13 +66,13 @@ def reported(job: Job, update: dict[str, Any]) -> Job | None:
         return None
     if job.state is JobState.QUEUED:  # it was cancelled and resumed before its worker noticed
         job = _moved(job, JobState.RUNNING, f"{job.worker} still runs it")
-    return job.model_copy(update=update)
+    return job.changed(**update)
 
 
 def finished(job: Job, state: JobState, reason: str, update: dict[str, Any]) -> Job | None:
     """A worker ends the job. A job that was cancelled meanwhile stays so, but shows what it produced."""
     if job.state.ended:
-        return job.model_copy(update=update) if state is JobState.SUCCEEDED else None
+        return job.changed(**update) if state is JobState.SUCCEEDED else None
     return _moved(job, state, reason, finished_at=now(), **update)
 
 
@@ -72,7 +81,7 @@ def with_error(job: Job, checkpoint_step: int, reason: str) -> Job | None:
     if job.state.ended:
         return None
     before = _failures_since(job, checkpoint_step)
-    failures = before.model_copy(update={"step": checkpoint_step, "errors": before.errors + 1})
+    failures = before.changed(step=checkpoint_step, errors=before.errors + 1)
     if failures.errors < MAX_ERRORS:
         reason = f"attempt {failures.errors} of {MAX_ERRORS} from step {checkpoint_step}: {reason}"
         return _moved(job, JobState.QUEUED, reason, failures=failures)
@@ -84,7 +93,7 @@ def without_worker(job: Job, checkpoint_step: int) -> Job | None:
     if job.state is not JobState.RUNNING:
         return None
     before = _failures_since(job, checkpoint_step)
-    failures = before.model_copy(update={"step": checkpoint_step, "lost_workers": before.lost_workers + 1})
+    failures = before.changed(step=checkpoint_step, lost_workers=before.lost_workers + 1)
     reason = f"{job.worker} was lost: it no longer renewed its lease"
     if failures.lost_workers < MAX_LOST_WORKERS:
         return _moved(job, JobState.QUEUED, reason, failures=failures)
@@ -102,4 +111,4 @@ def _failures_since(job: Job, checkpoint_step: int) -> FailureCounts:
 
 def _moved(job: Job, state: JobState, reason: str, **update: Any) -> Job:
     transitions = [*job.transitions, Transition(state=state, at=now(), reason=reason)]
-    return job.model_copy(update={"state": state, "transitions": transitions, **update})
+    return job.changed(state=state, transitions=transitions, **update)

@@ -122,11 +122,22 @@ class JobKind:
     def index(self) -> str:
         return self.redis_index or f"jobs:{self.name}"
 
+    def job_id(self, identity: str) -> str:
+        """The id of a job of this kind; see `new_identity`."""
+        return f"{self.id_prefix}-{identity}"
+
     def new_job(self, *, config: dict[str, Any], progress: Progress, **fields: Any) -> Job:
-        """A queued job of this kind. Ids sort by the time of creation."""
+        """A queued job of this kind. Ids sort by the time of creation.
+
+        Raises:
+            TypeError: the record has no such field.
+            pydantic.ValidationError: a value is not valid for its field.
+        """
+        if unknown := fields.keys() - self.record.model_fields.keys():
+            raise TypeError(f"{self.record.__name__} has no field {', '.join(sorted(unknown))}")
         at = now()
         return self.record(
-            id=f"{self.id_prefix}-{time.time_ns() // 1000:014x}{secrets.token_hex(3)}",
+            id=self.job_id(new_identity()),
             kind=self.name,
             state=JobState.QUEUED,
             config=config,
@@ -140,6 +151,11 @@ class JobKind:
 def valid_job_id(text: str) -> bool:
     """Whether the text has the form of a job's id."""
     return re.fullmatch(JOB_ID_PATTERN, text) is not None
+
+
+def new_identity() -> str:
+    """The unique part of an id. Identities sort by the time at which they were made."""
+    return f"{time.time_ns() // 1000:014x}{secrets.token_hex(3)}"
 
 
 def load_object(name: str) -> Any:

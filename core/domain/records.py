@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
@@ -34,6 +34,17 @@ class Record(BaseModel):
     """An immutable value: a change makes a new record."""
 
     model_config = ConfigDict(frozen=True)
+
+    def changed(self, **fields: Any) -> Self:
+        """The record with other values of these fields.
+
+        Raises:
+            TypeError: there is no such field.
+            pydantic.ValidationError: a value is not valid for its field; nothing is converted.
+        """
+        if unknown := fields.keys() - type(self).model_fields.keys():
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+        return self.model_validate({**dict(self), **fields}, strict=True)
 
 
 class RejectedFile(Record):

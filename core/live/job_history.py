@@ -1,4 +1,7 @@
-"""The recorded steps of a job: those of its newest checkpoint in the artifact store, and those since then in Redis."""
+"""The recorded steps of a job: those of its newest checkpoint in the artifact store, and those since then in Redis.
+
+A file of its own keeps them once the job's checkpoints are gone.
+"""
 
 import json
 from contextlib import suppress
@@ -41,8 +44,14 @@ class JobHistory:
         by_step = {point["step"]: renamed(point, SIGNALS) for point in points}
         return [by_step[step] for step in sorted(by_step)]
 
+    def outlive_checkpoints(self, job_id: str) -> None:
+        """Copies the recorded steps of the newest checkpoint into a file of their own. Raises OSError."""
+        if points := self._saved(job_id):
+            self.store.write_json(JobFolder(self.store, job_id).history, points)
+
     def _saved(self, job_id: str) -> list[Point]:
-        for card in JobFolder(self.store, job_id).checkpoint_cards():
+        folder = JobFolder(self.store, job_id)
+        for card in folder.checkpoint_cards():
             with suppress(OSError, ValueError, KeyError):  # it is damaged: the checkpoint before has fewer steps
                 return list(self.store.read_json(card)["history"])
-        return []
+        return list(self.store.read_json(folder.history)) if folder.history.exists() else []

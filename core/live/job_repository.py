@@ -6,7 +6,7 @@ while it holds the job's lease.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.job_folder import JobFolder
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+DELETED_SECONDS = 600  # far longer than a worker takes to notice that its job has ended
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +65,7 @@ class JobRepository:
 
     def get(self, job_id: str, kind: JobKind | None = None) -> Job:
         """One job, of this kind where one is given. Raises UnknownJob."""
-        if kind and self._kind_of(job_id) is not kind:
-            raise UnknownJob(f"there is no {kind.name} job '{job_id}'")
+        self._check_kind(job_id, kind)
         raw = self.redis.get(keys.job(job_id))
         if raw is None:
             self._restore.ensure()
@@ -118,6 +118,20 @@ class JobRepository:
     def resume(self, job_id: str) -> Job:
         """Queues a failed or cancelled job again. Raises UnknownJob; JobEnded for a job in another state."""
         return self._change(job_id, job_states.resumed)
+
+    def delete(self, job_id: str, kind: JobKind | None = None) -> None:
+        """Removes a job that has ended, of this kind where one is given, with all its files; its versions stay.
+
+        Raises UnknownJob; JobUnfinished for a job that is queued or running.
+        """
+        self._check_kind(job_id, kind)
+        folder = JobFolder(self.store, job_id)
+        try:
+            self._delete_from_redis(job_id)
+        except UnknownJob:
+            if not folder.record.exists():  # else an earlier call was killed between the two steps
+                raise
+        self.store.delete(folder.path)
 
     @contextmanager
     def lease(self, job_id: str) -> Iterator[Lease | None]:
@@ -186,6 +200,11 @@ class JobRepository:
         pipe.execute()
         self._restore.pending = True
 
+    def _check_kind(self, job_id: str, kind: JobKind | None) -> None:
+        """Raises UnknownJob where another kind than this one, if one is given, has such ids."""
+        if kind and self._kind_of(job_id) is not kind:
+            raise UnknownJob(f"there is no {kind.name} job '{job_id}'")
+
     def _kind_of(self, job_id: str) -> JobKind:
         """The kind of the jobs with such ids. Raises UnknownJob."""
         kind = self._by_prefix.get(job_id.partition("-")[0]) if valid_job_id(job_id) else None
@@ -242,9 +261,30 @@ class JobRepository:
         if after.state is not before.state:
             try:
                 self._persist(after)
+                with suppress(RedisError):  # the change itself is made
+                    if self.redis.exists(keys.job_deleted(job_id)):  # since then
+                        self.store.delete(JobFolder(self.store, job_id).path)
             except OSError as error:  # Redis has it; a full disk must not keep a job from ending
                 log.error("cannot write the record of %s to the artifact store: %s", job_id, error)
         return after
+
+    def _delete_from_redis(self, job_id: str) -> None:
+        with self.redis.pipeline() as pipe:
+            while True:
+                pipe.watch(keys.job(job_id))
+                job = self.get(job_id)
+                if not job.state.ended:
+                    raise job_states.JobUnfinished(job)
+                pipe.multi()
+                of_job = (keys.job, keys.job_events, keys.job_history, keys.job_segment)
+                pipe.delete(*(key(job_id) for key in of_job))
+                pipe.zrem(keys.jobs_in(self.kinds[job.kind].index, job.state), job_id)
+                pipe.set(keys.job_deleted(job_id), 1, ex=DELETED_SECONDS)
+                try:
+                    pipe.execute()
+                except WatchError:
+                    continue
+                return
 
     def _put(self, pipe: Pipeline, before: Job | None, after: Job) -> None:
         """Writes the record and its place in the index. A job that left the queue has no outstanding segment."""

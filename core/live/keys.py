@@ -24,6 +24,11 @@ def job_events(job_id: str) -> str:
     return f"{PREFIX}:job:{job_id}:events"
 
 
+def job_deleted(job_id: str) -> str:
+    """string, core.live.job_repository: the job was deleted; expires once no worker can still write for it."""
+    return f"{PREFIX}:job:{job_id}:deleted"
+
+
 def job_segment(job_id: str) -> str:
     """string, core.live.segment_tokens: token of the one message that may run the next segment; gone when it begins."""
     return f"{PREFIX}:job:{job_id}:segment"
@@ -101,5 +106,13 @@ def caller_rate(caller: str) -> str:
 
 
 def idempotency(call: str) -> str:
-    """string, app.idempotency: the first call's answer, or that it is in flight; a day, or ten minutes in flight."""
+    """string, app.idempotency: the first call's body and identity, and its answer, if it has one; a day."""
     return f"{PREFIX}:idempotency:{call}"
+
+
+def idempotency_lease(record: str) -> str:
+    """string, app.idempotency: token of the call that runs; expires after seconds unless it is renewed.
+
+    ``record`` is the key of `idempotency`.
+    """
+    return f"{record}:lease"

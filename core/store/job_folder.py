@@ -1,4 +1,4 @@
-"""A job's folder in the artifact store: its record, claims, checkpoints and sample grids."""
+"""A job's folder in the artifact store: its record, claims, checkpoints, history and sample grids."""
 
 from pathlib import Path
 
@@ -13,6 +13,8 @@ class JobFolder:
         self.record = self.path / "record.json"
         self.claims = self.path / "claims"
         self.checkpoints = self.path / "checkpoints"
+        self.history = self.path / "history.json"  # once its checkpoints, which hold it until then, are gone
+        self.damaged = self.path / "damaged"  # checkpoints that could not be read
         self.samples = self.path / "samples"
 
     def checkpoint(self, step: int) -> Path:

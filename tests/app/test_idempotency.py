@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -12,11 +13,13 @@ import httpx2
 import pytest
 import redis
 from fastapi import APIRouter, FastAPI, Request, Response
+from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from starlette.testclient import TestClient
+from tests.conftest import until
 
-from flawsmith.app import problems
-from flawsmith.app.idempotency import Idempotency, IdempotentRoute
+from flawsmith.app import idempotency, problems
+from flawsmith.app.idempotency import Idempotency, IdempotentRoute, reserved_identity
 from flawsmith.app.problems import Problem
 from flawsmith.core.live.connections import connect_async
 from flawsmith.core.settings import Settings
@@ -131,23 +134,49 @@ def test_a_failed_call_frees_its_key(orders: Orders, failure: Exception) -> None
     assert orders.handled == ["b"]
 
 
-def test_a_key_is_free_again_when_its_call_died_with_its_process(redis_settings: Settings, empty_redis: Any) -> None:
-    """Ten minutes after a call that was neither kept nor forgotten, or a day after its answer, Redis drops the key."""
+def test_a_repeated_call_takes_over_within_seconds_from_one_whose_process_died(
+    redis_settings: Settings, empty_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop of the first call ends in the middle of it, as its process would."""
+    monkeypatch.setattr(idempotency, "LEASE_SECONDS", 0.5)
 
-    async def begin_and_keep() -> list[int]:
+    async def begin() -> str | None:
         client = connect_async(redis_settings)
-        idempotency = Idempotency(client, request({"Idempotency-Key": "key"}))
-        assert await idempotency.begin(b"body") is None
-        lifetimes = [int(empty_redis.ttl(key)) for key in empty_redis.scan_iter()]
-        await idempotency.keep({"done": True})
-        lifetimes += [int(empty_redis.ttl(key)) for key in empty_redis.scan_iter()]
-        assert await Idempotency(client, request({"Idempotency-Key": "key"})).begin(b"body") == {"done": True}
+        await Idempotency(client, request({"Idempotency-Key": "key"})).begin(b"body")
+        identity = reserved_identity.get()
         await client.aclose()
-        return lifetimes
+        return identity
 
-    in_flight, kept = asyncio.run(begin_and_keep())
-    assert 590 < in_flight <= 600
-    assert 86_390 < kept <= 86_400
+    def takes_over() -> str | None:
+        try:
+            return asyncio.run(begin())
+        except Problem as problem:
+            assert problem.status == 409
+            return None
+
+    reserved = asyncio.run(begin())
+    assert reserved is not None
+    assert takes_over() is None
+    assert until(takes_over, 5, "the lease expires") == reserved
+
+
+def test_an_answer_is_kept_for_a_day(orders: Orders, empty_redis: redis.Redis) -> None:
+    orders.post()
+    assert [86_390 < int(empty_redis.ttl(key)) <= 86_400 for key in empty_redis.scan_iter()] == [True]
+
+
+def test_a_call_that_takes_longer_than_its_lease_keeps_it(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "LEASE_SECONDS", 0.4)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(orders.post, "slow")
+        assert orders.begun.wait(10)
+        end = time.monotonic() + 1.2
+        while time.monotonic() < end:
+            assert orders.post("slow").status_code == 409
+        orders.go_on.set()
+        assert first.result(10).text == "1"
+    assert orders.post("slow").text == "1"
+    assert orders.handled == ["slow"]
 
 
 def test_an_answer_that_redis_cannot_keep_reaches_the_caller(caplog: pytest.LogCaptureFixture) -> None:
@@ -165,11 +194,12 @@ def request(headers: dict[str, str]) -> Request:
     return Request({"type": "http", "method": "POST", "path": "/orders", "query_string": b"", "headers": raw})
 
 
-def test_a_call_with_a_key_is_503_while_redis_is_away(orders: Orders, empty_redis: redis.Redis) -> None:
+def test_a_call_with_a_key_is_503_while_redis_is_away(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*args: Any, **options: Any) -> None:
         raise RedisConnectionError("away")
 
-    orders.client.app.state.redis.set = away
-    response = orders.post()
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "execute", away)
+        response = orders.post()
     assert (response.status_code, response.json()["type"]) == (503, "urn:flawsmith:unavailable")
     assert orders.handled == []

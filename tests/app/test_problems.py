@@ -8,6 +8,7 @@ from fastapi import FastAPI, Response
 from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ConfigDict, Field
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
@@ -48,6 +49,10 @@ ERRORS: list[tuple[Exception, int, str]] = [
     (OSError(errno.ENOSPC, "No space left on device", SECRET), 503, "unavailable"),
     (OSError(errno.EIO, "Input/output error", SECRET), 503, "unavailable"),
     (PermissionError(errno.EACCES, "Permission denied", SECRET), 503, "unavailable"),
+    (TimeoutError(), 503, "unavailable"),
+    (TimeoutError(errno.ETIMEDOUT, "Connection timed out", SECRET), 503, "unavailable"),
+    (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), 503, "unavailable"),
+    (RedisTimeoutError(f"Timeout reading from unix://{SECRET}"), 503, "unavailable"),
     (RuntimeError(f"cannot read {SECRET}"), 500, "internal"),
     (KeyError(SECRET), 500, "internal"),
 ]
@@ -116,6 +121,25 @@ def test_headers_and_further_members_reach_the_caller(client: TestClient) -> Non
     assert int(answers["ConnectionError"].headers["retry-after"]) > 0
     assert answers["CannotTrain"].json()["errors"] == [{"pointer": "/resolution", "detail": "32, 64 or 128"}]
     assert answers["TooFewImages"].json()["rejected"] == [{"file": "a.txt", "reason": "not an image"}]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TimeoutError, "took too long"),
+        (RedisTimeoutError, "Redis did not answer in time"),
+        (ConnectionResetError, "connection"),
+        (PermissionError, "artifact store"),
+    ],
+)
+def test_the_detail_names_what_failed(client: TestClient, error: type[Exception], words: str) -> None:
+    [number, *_] = [number for number, (each, *_) in enumerate(ERRORS) if type(each) is error]
+    assert words in client.get(f"/errors/{number}").json()["detail"]
+
+
+def test_a_time_limit_of_the_disk_is_a_failure_of_the_artifact_store(client: TestClient) -> None:
+    number = next(i for i, (each, *_) in enumerate(ERRORS) if getattr(each, "errno", None) == errno.ETIMEDOUT)
+    assert "artifact store" in client.get(f"/errors/{number}").json()["detail"]
 
 
 def test_a_client_that_disconnected_gets_no_problem(client: TestClient) -> None:

@@ -73,7 +73,7 @@ def undisturbed(cluster: Cluster) -> tuple[str, str]:
 
 def _start(data_dir: Path, full_length: bool, workers: int, **settings: str) -> Cluster:
     """A cluster with the dataset ``steel``, once all its training workers are live."""
-    service = start_service(data_dir, **{"segment_seconds": "3", **settings})
+    service = start_service(data_dir, **{"segment_seconds": "3", "keep_checkpoints": "true", **settings})
     cluster = Cluster(service, _steps_in(FULL_SECONDS if full_length else SECONDS))
     service.upload("steel", zipped({f"{i}.png": photograph(3000 + i) for i in range(40)}))
     for _ in range(workers - 1):

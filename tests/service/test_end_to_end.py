@@ -16,6 +16,7 @@ from PIL import Image
 from tests.conftest import Service, photograph, until, zipped
 
 from flawsmith.core.domain.addresses import FIRST_OWN_SEED
+from flawsmith.core.live import keys
 
 
 def generate(service: Service, accept: str = "*/*", **body: Any) -> httpx2.Response:
@@ -198,6 +199,38 @@ def test_a_new_version_is_served_without_a_restart(service: Service) -> None:
     second = generate(service, "image/png", model="growing", seed=1)
     assert (first.headers["x-model"], second.headers["x-model"]) == ("growing@1", "growing@2")
     assert generate(service, "image/png", model="growing@1", seed=1).content == first.content != second.content
+
+
+def test_a_job_that_succeeded_keeps_its_history_and_samples_without_checkpoints_until_it_is_deleted(
+    service: Service,
+) -> None:
+    service.upload("short-lived", zipped({f"{i}.png": photograph(850 + i) for i in range(4)}))
+    job = service.train("short-lived", "short-lived")
+    path, folder = f"/training-jobs/{job['id']}", service.data_dir / "artifacts" / "jobs" / job["id"]
+    until(lambda: not list(folder.rglob("state.safetensors")), 10, "its checkpoints are removed")
+    service.redis.delete(keys.job_history(job["id"]))  # as a day later
+    history = service.client.get(f"{path}/history").json()
+    assert history["steps"] == list(range(1, 7))
+    assert service.client.get(path).json()["checkpoint_step"] is None
+    assert service.client.get(f"{path}/samples/latest.png").status_code == 200
+    assert service.client.delete(path).status_code == 204
+    for gone in (path, f"{path}/history", f"{path}/samples/latest.png"):
+        assert service.client.get(gone).status_code == 404
+    assert service.client.delete(path).status_code == 404
+    assert not folder.exists()
+    assert generate(service, model="short-lived", seed=1).status_code == 200
+
+
+def test_an_unfinished_job_is_not_deleted(service: Service) -> None:
+    service.upload("kept", zipped({f"{i}.png": photograph(870 + i) for i in range(4)}))
+    body = {"dataset": "kept", "model": "kept", "resolution": 32, "steps": 100_000, "overrides": {"batch_size": 2}}
+    path = f"/training-jobs/{service.client.post('/training-jobs', json=body).json()['id']}"
+    refused = service.client.delete(path)
+    assert refused.status_code == 409
+    assert "cancel it first" in refused.json()["detail"]
+    service.client.post(f"{path}/cancel")
+    assert service.client.delete(path).status_code == 204
+    assert service.client.get(path).status_code == 404
 
 
 def test_a_running_job_is_cancelled_and_resumed(service: Service) -> None:

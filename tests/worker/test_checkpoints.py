@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.claims import Claim
-from flawsmith.worker.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint
+from flawsmith.worker.checkpoints import FORMAT, Checkpoint, NewerFormat, newest_checkpoint, save_checkpoint
 
 RUN = {"config_sha256": "c", "dataset_digest": "d"}
 
@@ -126,6 +126,28 @@ def test_a_checkpoint_is_safetensors_and_json(store: ArtifactStore, claim: Claim
     folder = store.path("jobs", "job-1", "checkpoints", "000000001")
     assert sorted(file.name for file in folder.iterdir()) == ["checkpoint.json", "state.safetensors"]
     json.loads((folder / "checkpoint.json").read_text())
+
+
+def test_a_checkpoint_of_a_later_release_is_refused_and_stays_where_it_is(store: ArtifactStore, claim: Claim) -> None:
+    for step in (1, 2, 3):
+        save(store, claim, step)
+    later = store.path("jobs", "job-1", "checkpoints", "000000003", "checkpoint.json")
+    later.write_text(json.dumps({"format": FORMAT + 1, "everything": "is different"}))
+    with pytest.raises(NewerFormat, match=rf"format {FORMAT + 1}.* reads up to {FORMAT}.*resume the job"):
+        newest_checkpoint(store, "job-1", RUN)
+    assert steps(store) == [1, 2, 3]
+    assert not store.path("jobs", "job-1", "damaged").exists()
+
+
+def test_a_checkpoint_of_a_later_release_is_not_overwritten_by_the_same_step(
+    store: ArtifactStore, claim: Claim
+) -> None:
+    save(store, claim, 1)
+    later = store.path("jobs", "job-1", "checkpoints", "000000001", "checkpoint.json")
+    later.write_text(json.dumps({"format": FORMAT + 1}))
+    with pytest.raises(NewerFormat):
+        save(store, claim, 1)
+    assert json.loads(later.read_text()) == {"format": FORMAT + 1}
 
 
 def test_a_checkpoint_of_commit_b2444ae_is_read_under_the_names_of_today(store: ArtifactStore) -> None:

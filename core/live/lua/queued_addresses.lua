@@ -23,3 +23,22 @@ local function forget_address(queue, version, address)
   end
   return subscribers
 end
+
+-- Removes addresses, a table with each as a key, from a caller's part of the version's queue, in one pass over it. Those
+-- that are in flight are not in it.
+local function remove_addresses(queue, version, caller, addresses)
+  local callers, queued = queue .. version .. ':callers', queue .. version .. ':queued:' .. caller
+  local before = redis.call('lrange', queued, 0, -1)
+  if #before == 0 then return end
+  redis.call('del', queued)
+  local left = 0
+  for _, address in ipairs(before) do
+    if not addresses[address] then
+      redis.call('rpush', queued, address)
+      left = left + 1
+    end
+  end
+  if left > 0 then return end
+  redis.call('lrem', callers, 1, caller)
+  if redis.call('exists', callers) == 0 then redis.call('lrem', queue .. 'versions', 1, version) end
+end

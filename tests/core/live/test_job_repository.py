@@ -8,13 +8,14 @@ import pytest
 import redis
 
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingJob, TrainingProgress
-from flawsmith.core.domain.job_states import JobEnded
+from flawsmith.core.domain.job_states import JobEnded, JobUnfinished
 from flawsmith.core.domain.jobs import FailureCounts, Job, JobState
 from flawsmith.core.live import keys
 from flawsmith.core.live.job_history import JobHistory
 from flawsmith.core.live.job_repository import JobRepository, UnknownJob
 from flawsmith.core.live.leases import LeaseLost
 from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.claims import ClaimLost
 
 
 @pytest.fixture
@@ -213,3 +214,64 @@ def test_a_job_cancelled_and_resumed_before_its_worker_noticed_is_running(jobs: 
         jobs.resume(job.id)
         assert jobs.report(lease, REPORT)
     assert jobs.get(job.id).state is JobState.RUNNING
+
+
+def test_a_job_that_has_ended_can_be_deleted_for_good(jobs: JobRepository) -> None:
+    job, other = create(jobs), create(jobs)
+    history = JobHistory(jobs.redis, jobs.store)
+    history.record(job.id, [{"step": 1}])
+    with pytest.raises(JobUnfinished, match="is queued; cancel it first"):
+        jobs.delete(job.id)
+    jobs.cancel(job.id)
+    jobs.delete(job.id, KIND)
+    jobs.redis.flushall()  # a restore must not bring it back
+    with pytest.raises(UnknownJob):
+        jobs.get(job.id)
+    assert [each.id for each in jobs.page(KIND, None, 10, None)] == [other.id]
+    assert history.read(job.id) == []
+    with pytest.raises(UnknownJob):
+        jobs.delete(job.id)
+
+
+def killed(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_deletion_that_was_killed_halfway_is_finished_by_the_next_one(
+    jobs: JobRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = create(jobs)
+    jobs.cancel(job.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.store, "delete", killed)
+        with pytest.raises(KeyboardInterrupt):
+            jobs.delete(job.id)
+    jobs.delete(job.id)
+    jobs.redis.flushall()
+    assert jobs.page(KIND, None, 10, None) == []
+
+
+def test_the_worker_of_a_deleted_job_brings_nothing_of_it_back(jobs: JobRepository) -> None:
+    job = create(jobs)
+    with jobs.lease(job.id) as lease:
+        assert lease is not None
+        claim = lease.claim(jobs.store, jobs.store.path("jobs", job.id, "claims"))
+        jobs.begin(lease, "train-1")
+        jobs.cancel(job.id)
+        jobs.delete(job.id)
+        with pytest.raises(UnknownJob):
+            jobs.report(lease, REPORT)
+        with pytest.raises(ClaimLost), claim.staged():
+            pass
+    jobs.redis.flushall()
+    assert jobs.counts()["cancelled"] == 0
+
+
+def test_a_history_outlives_the_checkpoints(jobs: JobRepository) -> None:
+    job = create(jobs)
+    folder = jobs.store.path("jobs", job.id, "checkpoints")
+    jobs.store.write_json(folder / "000000002" / "checkpoint.json", {"history": [{"step": 1}, {"step": 2}]})
+    history = JobHistory(jobs.redis, jobs.store)
+    history.outlive_checkpoints(job.id)
+    jobs.store.delete(folder)
+    assert history.read(job.id) == [{"step": 1}, {"step": 2}]

@@ -136,6 +136,49 @@ def test_a_micro_batch_names_the_images_that_were_asked_for_by_address(
     assert sorted(address.seed for address in batch.by_address) == [2, 3, 4]
 
 
+def queue_bytes(client: redis.Redis) -> int:
+    """Memory of the whole queue."""
+    return sum(client.memory_usage(key) or 0 for key in client.scan_iter(f"{keys.SAMPLING_QUEUE}*"))
+
+
+def test_retrying_callers_do_not_grow_the_queue_while_every_worker_hangs(
+    producer: BlockingProducer, empty_redis: redis.Redis
+) -> None:
+    producer.enqueue(subscriber("patient"), range(1_000, 1_050))
+    before = queue_bytes(empty_redis)
+    for attempt in range(20):
+        seeds = range(100 * attempt, 100 * attempt + 40)
+        producer.enqueue(subscriber("hasty", str(attempt)), seeds)
+        producer.enqueue(subscriber("patient", str(attempt)), seeds[:5])
+        producer.cancel(subscriber("hasty", str(attempt)), seeds)
+        producer.cancel(subscriber("patient", str(attempt)), seeds[:5])
+    assert queue_bytes(empty_redis) <= before + 500
+    assert waiting_images(empty_redis) == 50
+
+
+def test_what_is_cancelled_leaves_the_rest_in_its_order_and_can_be_asked_for_again(
+    producer: BlockingProducer, consumer: Consumer
+) -> None:
+    producer.enqueue(subscriber("a"), range(0, 6))
+    producer.enqueue(subscriber("b"), range(10, 13))
+    producer.cancel(subscriber("a"), range(1, 5))
+    producer.cancel(subscriber("b"), range(10, 13))
+    assert next_seeds(consumer) == [0, 5]
+    assert next_seeds(consumer) == []
+    producer.enqueue(subscriber("b", "again"), range(10, 13))
+    producer.enqueue(subscriber("a", "again"), range(1, 3))
+    assert next_seeds(consumer) == [10, 1, 11, 2, 12]
+
+
+def test_a_queue_whose_last_address_is_cancelled_wakes_nobody(
+    producer: BlockingProducer, consumer: Consumer, empty_redis: redis.Redis
+) -> None:
+    producer.enqueue(subscriber("a"), range(0, 3))
+    producer.cancel(subscriber("a"), range(0, 3))
+    lose_message(empty_redis)
+    assert recover(empty_redis) is False
+
+
 def test_a_cancelled_address_without_other_subscribers_is_not_made(
     producer: BlockingProducer, consumer: Consumer, empty_redis: redis.Redis
 ) -> None:
