@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from redis.exceptions import RedisError
 
 from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.live import keys
+from flawsmith.core.live.job_events import EventId, parse_event_id
 
 KEEP_ALIVE_SECONDS = 5  # without an event; then a comment keeps the connection open
 BLOCK_MILLISECONDS = 500  # of one XREAD, which a new subscription to another job has to wait for
@@ -23,14 +23,12 @@ BUFFER = 200  # events for a slow subscriber; it reads later ones from the strea
 
 log = logging.getLogger(__name__)
 
-_Id = tuple[int, int]
 _Entries = list[tuple[bytes, dict[bytes, bytes]]]  # of a stream: id and fields of each
-_EVENT_ID = re.compile(r"(\d{1,19})-(\d{1,19})")
 
 
 @dataclass(frozen=True)
 class _Event:
-    id: _Id
+    id: EventId
     text: str
     ends: bool
 
@@ -47,7 +45,7 @@ class Events:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
         self._subscribers: dict[str, set[_Subscriber]] = {}
-        self._positions: dict[str, _Id] = {}
+        self._positions: dict[str, EventId] = {}
         self._reader: asyncio.Task[None] | None = None
         self._connections = asyncio.Semaphore(CONNECTIONS)
 
@@ -56,7 +54,7 @@ class Events:
 
         While Redis is away, only comments are sent.
         """
-        sent, subscriber = _parsed(last_event_id), _Subscriber()
+        sent, subscriber = parse_event_id(last_event_id), _Subscriber()
         self._subscribers.setdefault(job_id, set()).add(subscriber)
         try:
             while True:
@@ -133,7 +131,7 @@ class Events:
                 except asyncio.QueueFull:
                     subscriber.behind = True
 
-    async def _since(self, job_id: str, position: _Id) -> AsyncIterator[_Event]:
+    async def _since(self, job_id: str, position: EventId) -> AsyncIterator[_Event]:
         while True:
             start = "({}-{}".format(*position)
             async with self._connections:
@@ -151,12 +149,7 @@ class Events:
         return record is None or JobState(json.loads(record)["state"]).ended
 
 
-def _parsed(event_id: str | None) -> _Id:
-    match = _EVENT_ID.fullmatch(event_id or "")
-    return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
 def _event(event_id: bytes, fields: dict[bytes, bytes]) -> _Event:
     name, data, position = fields[b"event"].decode(), fields[b"data"].decode(), event_id.decode()
     ends = name == "state" and JobState(json.loads(data)["state"]).ended
-    return _Event(_parsed(position), f"id: {position}\nevent: {name}\ndata: {data}\n\n", ends)
+    return _Event(parse_event_id(position), f"id: {position}\nevent: {name}\ndata: {data}\n\n", ends)

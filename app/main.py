@@ -12,7 +12,7 @@ from importlib.metadata import version
 from tempfile import TemporaryDirectory
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
@@ -20,7 +20,9 @@ from flawsmith.app import problems
 from flawsmith.app.auth import Authentication
 from flawsmith.app.body_limit import BodyLimit
 from flawsmith.app.events import Events
+from flawsmith.app.head_requests import HeadRequests
 from flawsmith.app.instrumentation import Instrumentation
+from flawsmith.app.query_parameters import refuse_unknown_parameters
 from flawsmith.app.rate_limit import CallerRateLimit
 from flawsmith.app.routes import datasets, generate, models, operations
 from flawsmith.app.sampling.client import SamplingClient
@@ -49,10 +51,12 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("flawsmith"),
         lifespan=partial(_lifespan, settings),
         strict_content_type=False,
+        dependencies=[Depends(refuse_unknown_parameters)],
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Instrumentation` does this
     )
     app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
     app.add_middleware(Authentication, keys=settings.keys)
+    app.add_middleware(HeadRequests)
     problems.install(app)
     for router in (
         generate.router,  # matched first: it receives the most requests
