@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import unicodedata
 import zipfile
 from datetime import UTC, datetime
 
@@ -56,6 +57,8 @@ CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image
         ("application/json", None, 9, "application/json"),
         ("application/x-npy", None, 1, "application/x-npy"),
         ("application/x-npy", None, 9, "application/x-npy"),
+        ("application/x-npz", None, 1, "application/x-npz"),
+        (None, "npz", 9, "application/x-npz"),
         # `format` wins over Accept.
         ("application/json", "png", 1, "image/png"),
         ("image/png", "jpeg", 1, "image/jpeg"),
@@ -198,4 +201,102 @@ def test_an_array_has_the_pixels_of_all_images_and_their_seeds() -> None:
     array = np.load(io.BytesIO(response.content), allow_pickle=False)
     assert (array.shape, array.dtype) == ((35, 32, 32), np.uint8)
     assert all(np.array_equal(picture, pixels(data)) for picture, data in zip(array, PNGS, strict=False))
-    assert response.headers["x-seeds"] == ",".join(str(each.seed) for each in ADDRESSES[:35])
+    odd, even = (",".join(map(str, range(first, 40, 2))) for first in (5, 6))
+    assert response.headers["x-seeds"] == f"d%C3%BCnn:{odd};crazing:{even}"
+
+
+def seeds_of(addresses: list[Address]) -> Response:
+    """The answer as an npy file to a call for these addresses; all of them show the same picture."""
+    app = FastAPI()
+    images = Images(VERSION, addresses, [PNGS[0]] * len(addresses), "hit")
+    app.get("/")(lambda: answer("application/x-npy", images, image_headers(images)))
+    return TestClient(app).get("/")
+
+
+FIRST = 2**52 + 123  # the service's own seeds have 16 digits
+
+
+@pytest.mark.parametrize(
+    ("seeds", "header"),
+    [
+        ({"crazing": range(5, 48), "scratches": range(9, 52)}, "crazing:5-47;scratches:9-51"),
+        ({"crazing": range(FIRST, FIRST + 256)}, f"crazing:{FIRST}-{FIRST + 255}"),
+        ({"crazing": [7]}, "crazing:7"),
+        ({"crazing": [3, 4, 9, 8, 7, 100, 101]}, "crazing:3-4,9,8,7,100-101"),
+        ({"a:b;c,d": [1], "缺": [2, 3]}, "a%3Ab%3Bc%2Cd:1;%E7%BC%BA:2-3"),
+    ],
+)
+def test_x_seeds_has_ranges_for_each_type(seeds: dict[str, range], header: str) -> None:
+    response = seeds_of([Address(defect_type, seed) for defect_type, each in seeds.items() for seed in each])
+    assert response.headers["x-seeds"] == header
+    assert "x-seeds-omitted" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        [Address("crazing", FIRST + 2 * number) for number in range(256)],
+        [Address("缺" * 64, FIRST + 2 * number) for number in range(200)],
+        [Address(f"type-{number:03d}" + "x" * 50, FIRST) for number in range(100)],
+    ],
+)
+def test_headers_stay_under_4_kb_however_many_seeds_there_are(addresses: list[Address]) -> None:
+    response = seeds_of(addresses)
+    assert response.headers["x-seeds-omitted"] == str(len(addresses))
+    assert "x-seeds" not in response.headers
+    assert sum(len(name) + len(value) + 4 for name, value in response.headers.items()) < 4000
+
+
+def test_an_npz_has_the_array_with_its_seeds_and_types() -> None:
+    response = respond("application/x-npz", count=35)
+    with np.load(io.BytesIO(response.content), allow_pickle=False) as arrays:
+        assert sorted(arrays) == ["images", "seeds", "types"]
+        assert (arrays["images"].shape, arrays["images"].dtype) == ((35, 32, 32), np.uint8)
+        assert all(np.array_equal(picture, pixels(data)) for picture, data in zip(arrays["images"], PNGS, strict=False))
+        assert list(zip(arrays["types"], arrays["seeds"], strict=True)) == [
+            (each.defect_type, each.seed) for each in ADDRESSES[:35]
+        ]
+
+
+AWKWARD = [
+    "C:",
+    "Pits",
+    "pits",
+    "PITS",
+    "manifest.json",
+    "Manifest.JSON",
+    "CON",
+    "nul.txt",
+    "a.",
+    "a?b",
+    "..",
+    "ä",
+    "a\u0308",
+]
+
+
+def test_defect_types_that_windows_refuses_or_mixes_up_have_folders_of_their_own_in_a_zip() -> None:
+    version = VERSION.model_copy(update={"classes": AWKWARD})
+    addresses = [Address(defect_type, 7) for defect_type in AWKWARD]
+    images = Images(version, addresses, [png(number) for number in range(len(AWKWARD))], "hit")
+    app = FastAPI()
+    app.get("/")(lambda: answer("application/zip", images, image_headers(images)))
+    archive = zipfile.ZipFile(io.BytesIO(TestClient(app).get("/").content))
+    manifest = json.loads(archive.read("manifest.json"))
+    assert [each["defect_type"] for each in manifest["images"]] == AWKWARD
+    assert [archive.read(each["file"]) for each in manifest["images"]] == images.pngs
+    folders = [each["file"].split("/")[0] for each in manifest["images"]]
+    assert folders[:6] == ["C_", "Pits", "pits-2", "PITS-3", "manifest.json-2", "Manifest.JSON-3"]
+    for folder in folders:
+        assert not set(folder) & set('<>:"/\\|?*')
+        assert folder.strip(" .") == folder
+        assert folder.split(".")[0].upper() not in ("CON", "NUL")
+    assert len({unicodedata.normalize("NFC", folder).casefold() for folder in folders}) == len(AWKWARD)
+
+
+def test_a_type_has_the_same_folder_whichever_images_a_zip_holds() -> None:
+    version = VERSION.model_copy(update={"classes": ["Pits", "pits"]})
+    images = Images(version, [Address("pits", 7)], PNGS[:1], "hit")
+    app = FastAPI()
+    app.get("/")(lambda: answer("application/zip", images, image_headers(images)))
+    assert "pits-2/7.png" in zipfile.ZipFile(io.BytesIO(TestClient(app).get("/").content)).namelist()
