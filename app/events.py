@@ -35,7 +35,7 @@ class _Event:
 
 @dataclass(eq=False)
 class _Subscriber:
-    events: asyncio.Queue[_Event] = field(default_factory=lambda: asyncio.Queue(BUFFER))
+    events: asyncio.Queue[_Event | None] = field(default_factory=lambda: asyncio.Queue(BUFFER))
     behind: bool = True  # its next events are in the stream, not in the queue
 
 
@@ -48,6 +48,7 @@ class Events:
         self._positions: dict[str, EventId] = {}
         self._reader: asyncio.Task[None] | None = None
         self._connections = asyncio.Semaphore(CONNECTIONS)
+        self._ended = False
 
     async def follow(self, job_id: str, last_event_id: str | None) -> AsyncIterator[str]:
         """The events after ``last_event_id``, or from the oldest kept, until that of the job's end.
@@ -57,7 +58,7 @@ class Events:
         sent, subscriber = parse_event_id(last_event_id), _Subscriber()
         self._subscribers.setdefault(job_id, set()).add(subscriber)
         try:
-            while True:
+            while not self._ended:
                 event = None
                 try:
                     if subscriber.behind:
@@ -77,6 +78,8 @@ class Events:
                     yield ": alive\n\n"
                     await asyncio.sleep(1)
                 else:
+                    if event is None:
+                        return
                     if event.id > sent:
                         sent = event.id
                         yield event.text
@@ -84,6 +87,13 @@ class Events:
                             return
         finally:
             self._unsubscribe(job_id, subscriber)
+
+    def end_all(self) -> None:
+        """Ends every subscription; a browser's EventSource then goes on at another process."""
+        self._ended = True
+        for subscriber in (each for subscribers in self._subscribers.values() for each in subscribers):
+            with suppress(asyncio.QueueFull):
+                subscriber.events.put_nowait(None)
 
     async def close(self) -> None:
         """Ends the reader."""

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from flawsmith.app import problems
 from flawsmith.app.auth import Authentication
 from flawsmith.app.body_limit import BodyLimit
+from flawsmith.app.draining import Drain, DrainingRequests
 from flawsmith.app.events import Events
 from flawsmith.app.head_requests import HeadRequests
 from flawsmith.app.instrumentation import Instrumentation
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 CONCURRENT_INGESTS = 2  # each holds one decoded photograph in memory
 CORES_PER_PROCESS = 4  # the other three are for the sampling worker and Redis
-DRAIN_SECONDS = 8  # for requests in flight; `docker stop` allows ten
+CLOSE_SECONDS = 2  # for connections, once the calls have ended or their time is over
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -57,6 +58,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
     app.add_middleware(Authentication, keys=settings.keys)
     app.add_middleware(HeadRequests)
+    app.state.drain = Drain(settings.drain_seconds)
+    app.add_middleware(DrainingRequests, drain=app.state.drain)
     problems.install(app)
     for router in (
         generate.router,  # matched first: it receives the most requests
@@ -87,6 +90,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     gc.set_threshold(50_000, 20, 100)
     stop = threading.Event()
     app.state.services.start_reaper(stop)
+    app.state.drain.before_exit(app.state.events.end_all)
     yield
     stop.set()
     await app.state.sampling.close()
@@ -130,5 +134,5 @@ def run_api() -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
+            timeout_graceful_shutdown=CLOSE_SECONDS,
         )

@@ -119,7 +119,7 @@ def documented(*statuses: int, also: Responses | None = None) -> Responses:
     """A route's responses for OpenAPI: these problems, those common to all routes, and the ``also`` responses."""
     return (also or {}) | {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
-        for status in sorted({400, 401, 403, 413, 422, 500, 503, *statuses})
+        for status in sorted({400, 401, 403, 413, 415, 422, 500, 503, *statuses})
     }
 
 

@@ -27,7 +27,7 @@ class Caption:
 
 
 def caption(name: str) -> Caption:
-    """The name in the first font that has all its letters; if none has, the missing ones in Latin letters (キズ: kizu)."""
+    """The name in the first font that has all its letters. If none has, missing ones become Latin: kizu."""
     for font in _fonts():
         if not _missing(font, name):
             return Caption(name, font)
