@@ -1,19 +1,24 @@
-"""A size limit for JSON bodies. Uploads have a larger limit of their own, in `uploads`."""
+"""What any body may be: not compressed, and not too large. Uploads have a larger limit of their own, in `uploads`."""
 
+from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flawsmith.app.problems import Problem
+from flawsmith.app.problems import Problem, problem_response
 
 MAX_JSON_BYTES = 1024 * 1024
+_BODILESS = frozenset({"GET", "HEAD"})
 
 
 class BodyLimit:
-    """ASGI middleware that answers 413 as problem+json; Starlette's own limit answers in plain text."""
+    """ASGI middleware that answers 415 and 413 as problem+json; Starlette's own limit answers in plain text."""
 
     def __init__(self, app: ASGIApp, unlimited: frozenset[str]) -> None:
         self.app, self.unlimited = app, unlimited
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in _BODILESS and (coding := _coding(scope)):
+            await problem_response(Request(scope), _compressed(coding))(scope, receive, send)
+            return
         if scope["type"] != "http" or scope["path"] in self.unlimited:
             await self.app(scope, receive, send)
             return
@@ -28,3 +33,18 @@ class BodyLimit:
             return message
 
         await self.app(scope, limited_receive, send)
+
+
+def _coding(scope: Scope) -> str:
+    """The content coding of the body; empty if it is sent as it is."""
+    codings = [value.strip().lower() for name, value in scope["headers"] if name == b"content-encoding"]
+    return b", ".join(each for each in codings if each not in (b"", b"identity")).decode("latin-1")
+
+
+def _compressed(coding: str) -> Problem:
+    return Problem(
+        415,
+        "content-coding",
+        f"this service reads no body with 'Content-Encoding: {coding}'; send it uncompressed, without that header",
+        {"Accept-Encoding": "identity"},
+    )

@@ -1,5 +1,6 @@
 """A route whose JSON body pydantic parses directly, for the one call that must be fast: POST /generate."""
 
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from flawsmith.app.endpoint_signature import body_model, query_flags
+from flawsmith.app.query_parameters import check_parameters
 from flawsmith.core.domain.request_body import MAX_ERRORS, without_surplus
 
 _FLAG = TypeAdapter(bool)
@@ -27,6 +29,8 @@ class DirectBodyRoute(APIRoute):
         assert model is not None, f"{endpoint} has no pydantic model as its body"
 
         async def handle(request: Request) -> Response:
+            if request.scope["query_string"]:
+                check_parameters(request, tuple(sorted(flags)))
             body = _parse_body(model, request, await request.body())
             given = _parse_flags(request, flags) if request.scope["query_string"] else {}
             response: Response = await endpoint(request, body, **given)
@@ -47,8 +51,22 @@ def _parse_body(model: type[BaseModel], request: Request, raw: bytes) -> BaseMod
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
+        utf8 = _as_utf8(raw)
+        if utf8 and utf8 != raw:
+            return _parse_body(model, request, utf8)
         errors = [{**each, "loc": ("body", *each["loc"])} for each in _first_errors(error, model, raw)]
         raise RequestValidationError(errors) from error
+
+
+def _as_utf8(raw: bytes) -> bytes:
+    """The same JSON in UTF-8 without a byte order mark, which is all that pydantic reads.
+
+    Windows clients send both, and FastAPI's routes read them, as Python's `json` does.
+    """
+    try:
+        return raw.decode(json.detect_encoding(raw)).encode()
+    except UnicodeError:
+        return raw
 
 
 def _first_errors(error: ValidationError, model: type[BaseModel], raw: bytes) -> list[ErrorDetails]:

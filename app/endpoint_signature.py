@@ -1,9 +1,10 @@
-"""What an endpoint's signature says about its request: the body's model and the Boolean query parameters."""
+"""What an endpoint's signature says about its request: the body's model and the query parameters."""
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
+from fastapi import Request, Response, params
 from pydantic import BaseModel
 
 Endpoint = Callable[..., Any]
@@ -20,6 +21,21 @@ def body_model(endpoint: Endpoint) -> type[BaseModel] | None:
 def query_flags(endpoint: Endpoint) -> frozenset[str]:
     """Names of the Boolean parameters."""
     return frozenset(name for name, hint in _parameters(endpoint).items() if hint is bool)
+
+
+@cache
+def query_parameters(endpoint: Endpoint, path: str) -> tuple[str, ...]:
+    """Names of the query parameters of an endpoint at ``path``, such as ``/things/{id}``: all that is nothing else."""
+    hints = get_type_hints(endpoint, include_extras=True)
+    hints.pop("return", None)
+    return tuple(name for name, hint in hints.items() if f"{{{name}}}" not in path and not _from_elsewhere(hint))
+
+
+def _from_elsewhere(hint: Any) -> bool:
+    """Whether a parameter is the request, the response, the body or a dependency."""
+    if any(isinstance(each, params.Depends) for each in get_args(hint)):
+        return True
+    return isinstance(hint, type) and issubclass(hint, (Request, Response, BaseModel))
 
 
 def _parameters(endpoint: Endpoint) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from redis.exceptions import RedisError
 
 from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.live import keys
+from flawsmith.core.live.job_events import EventId, parse_event_id
 
 KEEP_ALIVE_SECONDS = 5  # without an event; then a comment keeps the connection open
 BLOCK_MILLISECONDS = 500  # of one XREAD, which a new subscription to another job has to wait for
@@ -23,21 +23,19 @@ BUFFER = 200  # events for a slow subscriber; it reads later ones from the strea
 
 log = logging.getLogger(__name__)
 
-_Id = tuple[int, int]
 _Entries = list[tuple[bytes, dict[bytes, bytes]]]  # of a stream: id and fields of each
-_EVENT_ID = re.compile(r"(\d{1,19})-(\d{1,19})")
 
 
 @dataclass(frozen=True)
 class _Event:
-    id: _Id
+    id: EventId
     text: str
     ends: bool
 
 
 @dataclass(eq=False)
 class _Subscriber:
-    events: asyncio.Queue[_Event] = field(default_factory=lambda: asyncio.Queue(BUFFER))
+    events: asyncio.Queue[_Event | None] = field(default_factory=lambda: asyncio.Queue(BUFFER))
     behind: bool = True  # its next events are in the stream, not in the queue
 
 
@@ -47,19 +45,20 @@ class Events:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
         self._subscribers: dict[str, set[_Subscriber]] = {}
-        self._positions: dict[str, _Id] = {}
+        self._positions: dict[str, EventId] = {}
         self._reader: asyncio.Task[None] | None = None
         self._connections = asyncio.Semaphore(CONNECTIONS)
+        self._ended = False
 
     async def follow(self, job_id: str, last_event_id: str | None) -> AsyncIterator[str]:
         """The events after ``last_event_id``, or from the oldest kept, until that of the job's end.
 
         While Redis is away, only comments are sent.
         """
-        sent, subscriber = _parsed(last_event_id), _Subscriber()
+        sent, subscriber = parse_event_id(last_event_id), _Subscriber()
         self._subscribers.setdefault(job_id, set()).add(subscriber)
         try:
-            while True:
+            while not self._ended:
                 event = None
                 try:
                     if subscriber.behind:
@@ -79,6 +78,8 @@ class Events:
                     yield ": alive\n\n"
                     await asyncio.sleep(1)
                 else:
+                    if event is None:
+                        return
                     if event.id > sent:
                         sent = event.id
                         yield event.text
@@ -86,6 +87,13 @@ class Events:
                             return
         finally:
             self._unsubscribe(job_id, subscriber)
+
+    def end_all(self) -> None:
+        """Ends every subscription; a browser's EventSource then goes on at another process."""
+        self._ended = True
+        for subscriber in (each for subscribers in self._subscribers.values() for each in subscribers):
+            with suppress(asyncio.QueueFull):
+                subscriber.events.put_nowait(None)
 
     async def close(self) -> None:
         """Ends the reader."""
@@ -133,7 +141,7 @@ class Events:
                 except asyncio.QueueFull:
                     subscriber.behind = True
 
-    async def _since(self, job_id: str, position: _Id) -> AsyncIterator[_Event]:
+    async def _since(self, job_id: str, position: EventId) -> AsyncIterator[_Event]:
         while True:
             start = "({}-{}".format(*position)
             async with self._connections:
@@ -151,12 +159,7 @@ class Events:
         return record is None or JobState(json.loads(record)["state"]).ended
 
 
-def _parsed(event_id: str | None) -> _Id:
-    match = _EVENT_ID.fullmatch(event_id or "")
-    return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
 def _event(event_id: bytes, fields: dict[bytes, bytes]) -> _Event:
     name, data, position = fields[b"event"].decode(), fields[b"data"].decode(), event_id.decode()
     ends = name == "state" and JobState(json.loads(data)["state"]).ended
-    return _Event(_parsed(position), f"id: {position}\nevent: {name}\ndata: {data}\n\n", ends)
+    return _Event(parse_event_id(position), f"id: {position}\nevent: {name}\ndata: {data}\n\n", ends)

@@ -25,7 +25,7 @@ class GenerateRequest(BaseModel):
     count: int = Field(1, ge=1, le=1_000_000, description="images; at most FLAWSMITH_MAX_IMAGES_PER_REQUEST")
     defect_type: str | None = Field(None, max_length=64, description="null: all types of the model in turn")
     seed: int | None = Field(None, ge=0, lt=SEEDS, description="the images seed … seed + count - 1; null: new ones")
-    format: Literal["png", "jpeg", "webp", "npy"] | None = Field(None, description="wins over the header Accept")
+    format: Literal["png", "jpeg", "webp", "npy", "npz"] | None = Field(None, description="wins over the header Accept")
     deadline_seconds: float = Field(30.0, gt=0, le=600, description="how long the answer may take")
 
 

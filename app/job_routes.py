@@ -14,6 +14,7 @@ from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
 from flawsmith.app.problems import Responses, documented
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
+from flawsmith.core.live.job_events import has_events_after, parse_event_id
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.logs import request_id
 from flawsmith.core.services import Services
@@ -21,6 +22,8 @@ from flawsmith.core.services import Services
 log = logging.getLogger(__name__)
 
 JobId = Annotated[str, Path(max_length=64)]
+
+_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx passes on each event at once
 
 
 def job_router(kind: JobKind) -> APIRouter:
@@ -65,17 +68,26 @@ def _add_reading(router: APIRouter, kind: JobKind) -> None:
         """One job."""
         return services.jobs.get(job_id, kind)
 
-    def follow_events(job_id: JobId, request: Request, services: ServicesDep) -> StreamingResponse:
-        """Server-sent events: `progress`, `state` and the kind's own. Ends with the job; `Last-Event-ID` resumes."""
+    def follow_events(job_id: JobId, request: Request, services: ServicesDep) -> Response:
+        """Server-sent events: `progress`, `state` and the kind's own. Ends with the job; `Last-Event-ID` resumes.
+
+        204 once the job has ended and no event is left: a browser's EventSource then stops reconnecting.
+        """
         job = services.jobs.get(job_id, kind)
-        events = request.app.state.events.follow(job.id, request.headers.get("last-event-id"))
-        return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        last = request.headers.get("last-event-id")
+        if job.state.ended and not has_events_after(services.redis, job.id, parse_event_id(last)):
+            return Response(status_code=204)
+        events = request.app.state.events.follow(job.id, last)
+        return StreamingResponse(events, media_type="text/event-stream", headers=_STREAM_HEADERS)
 
     name = f"{kind.name}_job"
-    stream: dict[str, Any] = {"content": {"text/event-stream": {}}}
+    stream: Responses = {
+        200: {"content": {"text/event-stream": {}}},
+        204: {"description": "The job has ended, and you have all its events"},
+    }
     router.get("", name=f"list_{name}s", response_model=page, responses=documented())(list_jobs)
     router.get("/{job_id}", name=f"get_{name}", response_model=kind.record, responses=documented(404))(get_job)
-    events_answers = documented(404, also={200: stream})
+    events_answers = documented(404, also=stream)
     router.get("/{job_id}/events", name=f"{name}_events", response_class=Response, responses=events_answers)(
         follow_events
     )

@@ -12,16 +12,19 @@ from importlib.metadata import version
 from tempfile import TemporaryDirectory
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
 from flawsmith.app import problems
 from flawsmith.app.auth import Authentication
 from flawsmith.app.body_limit import BodyLimit
+from flawsmith.app.draining import Drain, DrainingRequests
 from flawsmith.app.events import Events
+from flawsmith.app.head_requests import HeadRequests
 from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.local_only import LocalOnly
+from flawsmith.app.query_parameters import refuse_unknown_parameters
 from flawsmith.app.routes import datasets, generate, models, operations
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
@@ -38,7 +41,7 @@ log = logging.getLogger(__name__)
 
 CONCURRENT_INGESTS = 2  # each holds one decoded photograph in memory
 CORES_PER_PROCESS = 4  # the other three are for the sampling worker and Redis
-DRAIN_SECONDS = 8  # for requests in flight; `docker stop` allows ten
+CLOSE_SECONDS = 2  # for connections, once the calls have ended or their time is over
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -49,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         description="Trains a GAN on a few photographs of defects and serves synthetic ones.",
         version=version("flawsmith"),
         lifespan=partial(_lifespan, settings),
+        dependencies=[Depends(refuse_unknown_parameters)],
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Instrumentation` does this
     )
     app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
@@ -56,6 +60,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(Authentication, keys=settings.keys)
     else:
         app.add_middleware(LocalOnly)
+    app.add_middleware(HeadRequests)
+    app.state.drain = Drain(settings.drain_seconds)
+    app.add_middleware(DrainingRequests, drain=app.state.drain)
     problems.install(app)
     for router in (
         generate.router,  # matched first: it receives the most requests
@@ -86,6 +93,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     gc.set_threshold(50_000, 20, 100)
     stop = threading.Event()
     app.state.services.start_reaper(stop)
+    app.state.drain.before_exit(app.state.events.end_all)
     yield
     stop.set()
     await app.state.sampling.close()
@@ -129,7 +137,7 @@ def run_api() -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
+            timeout_graceful_shutdown=CLOSE_SECONDS,
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies,  # "" would otherwise be read as loopback
         )

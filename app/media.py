@@ -3,12 +3,13 @@
 import base64
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, get_args
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 import numpy as np
 from fastapi.responses import Response, StreamingResponse
+from numpy.typing import NDArray
 from PIL import Image
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
@@ -17,10 +18,19 @@ from flawsmith.app.problems import Problem
 from flawsmith.app.sampling.images import Images
 from flawsmith.app.zip_stream import zip_pieces
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.folder_names import folder_names
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import decode_pixels, encode
 
-MediaType = Literal["image/png", "image/jpeg", "image/webp", "application/zip", "application/json", "application/x-npy"]
+MediaType = Literal[
+    "image/png",
+    "image/jpeg",
+    "image/webp",
+    "application/zip",
+    "application/json",
+    "application/x-npy",
+    "application/x-npz",
+]
 MEDIA_TYPES: tuple[MediaType, ...] = get_args(MediaType)
 
 _FORMATS: dict[str, MediaType] = {
@@ -28,9 +38,12 @@ _FORMATS: dict[str, MediaType] = {
     "jpeg": "image/jpeg",
     "webp": "image/webp",
     "npy": "application/x-npy",
+    "npz": "application/x-npz",
 }
 IMAGES_PER_PIECE = 16  # of a streamed array
 MAX_ACCEPT = 1024  # characters; parsing takes time that grows faster than the length
+MANIFEST = "manifest.json"
+MAX_SEEDS_HEADER = 2048  # bytes; a default nginx answers 502 above 4 kB of headers
 
 
 def choose(accept: str | None, format: str | None, count: int) -> MediaType:
@@ -41,7 +54,8 @@ def choose(accept: str | None, format: str | None, count: int) -> MediaType:
         return fitting[0]
     if offers:
         detail = (
-            f"{offers[0]} holds one image; request count 1, or application/zip, application/json or application/x-npy"
+            f"{offers[0]} holds one image; request count 1, or "
+            f"{', '.join(each for each in MEDIA_TYPES if not each.startswith('image/'))}"
         )
     else:
         detail = f"none of the accepted media types can be served; available: {', '.join(MEDIA_TYPES)}"
@@ -68,7 +82,7 @@ def _acceptable(accept: str, count: int) -> list[MediaType]:
 def answer(media_type: MediaType, images: Images, headers: Mapping[str, str]) -> Response:
     """The HTTP response that holds the images. Without ``images.pngs`` (JSON only) it holds their addresses alone.
 
-    ``headers`` are those of every media type; an array adds X-Seeds, since its body cannot say them.
+    ``headers`` are those of every media type; an npy adds X-Seeds, since its body cannot say them.
 
     All images exist before the first byte is sent. Answers of many images are streamed piece by piece, which avoids a
     second copy of them in memory.
@@ -82,9 +96,31 @@ def answer(media_type: MediaType, images: Images, headers: Mapping[str, str]) ->
         encoded = encode(picture, "jpeg" if media_type == "image/jpeg" else "webp", comment)
         return Response(encoded, media_type=media_type, headers=headers)
     if media_type == "application/x-npy":
-        headers = {**headers, "X-Seeds": ",".join(str(each.seed) for each in images.addresses)}
+        headers = {**headers, **_seeds_header(images.addresses)}
     pieces = _PIECES[media_type](version, images)
     return StreamingResponse(pieces, media_type=media_type, headers=headers)
+
+
+def _seeds_header(addresses: Sequence[Address]) -> dict[str, str]:
+    """``X-Seeds: crazing:5-7,12;scratches:9``, the seeds of each type as ranges, or `X-Seeds-Omitted` if it is long."""
+    seeds: dict[str, list[int]] = {}
+    for address in addresses:
+        seeds.setdefault(address.defect_type, []).append(address.seed)
+    text = ";".join(f"{quote(defect_type, safe='')}:{_ranges(each)}" for defect_type, each in seeds.items())
+    if len(text) > MAX_SEEDS_HEADER:
+        return {"X-Seeds-Omitted": str(len(addresses))}
+    return {"X-Seeds": text}
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """``[5, 6, 7, 12]`` -> ``"5-7,12"``."""
+    ranges: list[list[int]] = []
+    for seed in seeds:
+        if ranges and seed == ranges[-1][1] + 1:
+            ranges[-1][1] = seed
+        else:
+            ranges.append([seed, seed])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
 
 def _json(version: ModelVersion, images: Images) -> Iterator[bytes]:
@@ -103,7 +139,8 @@ def _url(version: ModelVersion, address: Address) -> str:
 
 
 def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
-    files = [f"{each.defect_type}/{each.seed}.png" for each in images.addresses]
+    folders = folder_names(version.classes, reserved=(MANIFEST,))
+    files = [f"{folders[each.defect_type]}/{each.seed}.png" for each in images.addresses]
     manifest = {
         "model": version.ref,
         "synthetic": True,
@@ -113,7 +150,24 @@ def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
         ],
     }
     content = json.dumps(manifest, indent=1).encode()
-    yield from zip_pieces([("manifest.json", content), *zip(files, images.pngs, strict=True)])
+    yield from zip_pieces([(MANIFEST, content), *zip(files, images.pngs, strict=True)])
+
+
+def _npz(version: ModelVersion, images: Images) -> Iterator[bytes]:
+    seeds = np.array([each.seed for each in images.addresses], np.int64)
+    types = np.array([each.defect_type for each in images.addresses])
+    arrays = [
+        ("images.npy", b"".join(_npy(version, images))),
+        ("seeds.npy", _saved(seeds)),
+        ("types.npy", _saved(types)),
+    ]
+    yield from zip_pieces(arrays)  # an npz file is a zip of npy files
+
+
+def _saved(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _npy(version: ModelVersion, images: Images) -> Iterator[bytes]:
@@ -130,4 +184,5 @@ _PIECES: dict[MediaType, Callable[[ModelVersion, Images], Iterator[bytes]]] = {
     "application/json": _json,
     "application/zip": _zip,
     "application/x-npy": _npy,
+    "application/x-npz": _npz,
 }

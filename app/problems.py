@@ -15,6 +15,8 @@
 | too-large                | 413    | too many bytes, entries or unpacked bytes                             |
 | not-an-archive           | 415    | the archive is neither zip, tar nor tar.gz                            |
 | unsupported-media-type   | 415    | the body must be JSON, or multipart, and is not                       |
+| content-coding           | 415    | the body is compressed (`Content-Encoding`)                           |
+| range-not-satisfiable    | 416    | the file has none of the bytes that the header Range asks for         |
 | invalid                  | 422    | invalid values; `errors` has a JSON pointer for each                  |
 | no-usable-images         | 422    | fewer than two usable photographs; `rejected` has the reasons         |
 | key-reused               | 422    | an Idempotency-Key came again with another body                       |
@@ -42,6 +44,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from flawsmith.app.allowed_methods import allowed_methods
 from flawsmith.app.endpoint_signature import body_model
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.request_body import MAX_ERRORS
@@ -120,7 +123,7 @@ def documented(*statuses: int, also: Responses | None = None) -> Responses:
     """A route's responses for OpenAPI: these problems, those common to all routes, and the ``also`` responses."""
     return (also or {}) | {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
-        for status in sorted({400, 401, 403, 413, 422, 500, 503, *statuses})
+        for status in sorted({400, 401, 403, 413, 415, 422, 500, 503, *statuses})
     }
 
 
@@ -128,6 +131,7 @@ def install(app: FastAPI) -> None:
     """Registers a handler for every exception, so that each becomes one of the problems above."""
     app.add_exception_handler(RequestValidationError, _refuse_invalid)
     app.add_exception_handler(ClientDisconnect, _client_gone)
+    app.add_exception_handler(405, _refuse_method)
     for exception, translate in _TRANSLATIONS.items():
         app.add_exception_handler(exception, _handler(translate))
 
@@ -145,6 +149,12 @@ async def _client_gone(request: Request, error: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
 
 
+async def _refuse_method(request: Request, error: Exception) -> JSONResponse:
+    allow = allowed_methods(request.app, request.scope)
+    detail = f"this path does not support {request.method}; it supports {allow}"
+    return problem_response(request, Problem(405, "method-not-allowed", detail, {"Allow": allow}))
+
+
 async def _refuse_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     return problem_response(request, _from_validation(request, error))
@@ -153,11 +163,10 @@ async def _refuse_invalid(request: Request, error: Exception) -> JSONResponse:
 def _from_http(error: HTTPException) -> Problem:
     if isinstance(error.__cause__, Problem):  # raised while FastAPI read the body
         return error.__cause__
-    kinds = {400: "malformed-body", 404: "not-found", 405: "method-not-allowed"}
+    kinds = {400: "malformed-body", 404: "not-found"}
     details = {
         400: "the body is not valid JSON",
         404: "there is nothing at this path; /docs lists the paths",
-        405: "this path does not support this method; the header Allow lists the supported ones",
     }
     status = error.status_code
     return Problem(status, kinds.get(status, "invalid"), details.get(status, error.detail), dict(error.headers or {}))
@@ -191,6 +200,12 @@ def of_errors(errors: list[tuple[str, str]]) -> Problem:
     listed = [{"pointer": pointer, "detail": detail} for pointer, detail in errors[:MAX_ERRORS]]
     detail = "; ".join(f"{pointer or 'body'}: {detail}" for pointer, detail in errors[:5])
     return Problem(422, "invalid", detail, errors=listed)
+
+
+def unknown_parameters(names: list[str], known: tuple[str, ...]) -> Problem:
+    """A 422 for query parameters that the call does not know."""
+    right = f"the known ones are {', '.join(known)}" if known else "this call has none"
+    return of_errors([(_pointer(("query", name)), f"unknown query parameter; {right}") for name in names[:100]])
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

@@ -20,6 +20,7 @@ from flawsmith.core.settings import Settings
 
 MAX_FIELD_BYTES = 1024  # of a part that is not a file
 STALL_SECONDS = 60.0  # without a byte from the client
+_RAW = "latin-1"  # keeps every byte of a part's header, for `_decoded`
 
 
 @dataclass
@@ -49,7 +50,10 @@ async def receive(request: Request, folder: Path, settings: Settings) -> Upload:
         raise _too_large(limit)
     receiver = _Receiver(folder, limit)
     try:
-        with PushMultipartParser(options["boundary"], max_segment_count=settings.max_archive_entries) as parser:
+        parser = PushMultipartParser(
+            options["boundary"], header_charset=_RAW, max_segment_count=settings.max_archive_entries
+        )
+        with parser:
             chunks = aiter(request.stream())
             while chunk := await asyncio.wait_for(anext(chunks, b""), STALL_SECONDS):
                 await asyncio.to_thread(receiver.write, list(parser.parse(chunk)))
@@ -94,10 +98,12 @@ class _Receiver:
 
     def _begin_part(self, segment: MultipartSegment) -> None:
         self._segment, self._text = segment, b""
-        self._digest.update(repr((segment.name, segment.filename)).encode(errors="replace"))
-        if segment.filename is not None:
+        segment.name = _decoded(segment.name)
+        file_name = None if segment.filename is None else _decoded(segment.filename)
+        self._digest.update(repr((segment.name, file_name)).encode(errors="replace"))
+        if file_name is not None:
             path = self.folder / f"{len(self._upload.files):06d}"
-            self._upload.files.append((segment.name, segment.filename, path))
+            self._upload.files.append((segment.name, file_name, path))
             self._file = path.open("wb")
 
     def _write_data(self, data: bytes | bytearray) -> None:
@@ -115,10 +121,25 @@ class _Receiver:
 
     def _finish_part(self) -> None:
         if self._file:
+            empty = self._file.tell() == 0
             self._file.close()
             self._file = None
+            if empty and not self._upload.files[-1][1]:
+                self._upload.files.pop()  # a browser sends this for a file input where no file was chosen
         elif self._segment:
             self._upload.fields[self._segment.name] = self._text.decode()
+
+
+def _decoded(name: str) -> str:
+    """A name of a part's header in UTF-8, which browsers send, else in the encoding of Western Windows.
+
+    A name in yet another encoding is shown wrongly, which is no reason to refuse the photograph.
+    """
+    raw = name.encode(_RAW)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")
 
 
 def _too_large(limit: int) -> Problem:

@@ -1,5 +1,9 @@
 """The HTTP client of the commands that talk to a running service."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import httpx2
 
 from flawsmith.core.settings import get_settings
@@ -23,6 +27,17 @@ def connect(url: str = "") -> httpx2.Client:
         timeout=httpx2.Timeout(60.0, connect=5.0),
         event_hooks={"response": [_raise_problem]},
     )
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Ends the command with one line instead of a traceback where the service refuses a call or cannot be reached."""
+    try:
+        yield
+    except Refused as error:
+        sys.exit(f"refused: {error}")
+    except (httpx2.TransportError, httpx2.InvalidURL) as error:
+        sys.exit(f"no answer from the service ({error}); is it running, and is --url right?")
 
 
 def _raise_problem(response: httpx2.Response) -> None:

@@ -78,10 +78,10 @@ def redis() -> None:
 @app.command()
 def watch(job: str, url: Service = "") -> None:
     """Follow a training job in the terminal until it ends."""
-    from flawsmith.cli.client import connect
+    from flawsmith.cli.client import connect, explained
     from flawsmith.cli.watch import watch_job
 
-    with connect(url) as client:
+    with explained(), connect(url) as client:
         state = watch_job(client, job)["state"]
     raise typer.Exit(0 if state == "succeeded" else 1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from flawsmith.cli.supervised_process import SupervisedProcess, say
+from flawsmith.cli.supervised_process import STOP_SECONDS, SupervisedProcess, say
 from flawsmith.core.live.connections import connect
 from flawsmith.core.settings import Settings, get_settings
 
@@ -38,7 +38,7 @@ async def _serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     broker = [] if settings.redis_url else [SupervisedProcess("redis", ["redis"])]
     others = api, train, sample = (
-        SupervisedProcess("api", ["api"]),
+        SupervisedProcess("api", ["api"], STOP_SECONDS + settings.drain_seconds),
         SupervisedProcess("train", ["worker", "train"]),
         SupervisedProcess("sample", ["worker", "sample"]),
     )

@@ -9,16 +9,20 @@ import time
 from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
-STOP_SECONDS = 10.0  # between SIGTERM and SIGKILL
+STOP_SECONDS = 10.0  # between SIGTERM and SIGKILL, unless a process says otherwise
 STABLE_SECONDS = 10.0  # a process that lived this long is restarted without a growing pause
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds before a process that ended is started again
 
 
 class SupervisedProcess:
-    """One process of the service, restarted whenever it ends."""
+    """One process of the service, restarted whenever it ends.
 
-    def __init__(self, name: str, arguments: list[str]) -> None:
-        self.name, self.arguments = name, arguments
+    Args:
+        stop_seconds: how long it may take to end after SIGTERM.
+    """
+
+    def __init__(self, name: str, arguments: list[str], stop_seconds: float = STOP_SECONDS) -> None:
+        self.name, self.arguments, self.stop_seconds = name, arguments, stop_seconds
         self.process: asyncio.subprocess.Process | None = None
         self._pause = FIRST_PAUSE
         self._stopping = False
@@ -55,16 +59,16 @@ class SupervisedProcess:
         return status
 
     async def stop(self) -> None:
-        """Sends SIGTERM, and SIGKILL after `STOP_SECONDS`."""
+        """Sends SIGTERM, and SIGKILL after ``stop_seconds``."""
         self._stopping = True
         if self.process is None or self.process.returncode is not None:
             return
         with suppress(ProcessLookupError):
             self.process.terminate()
         try:
-            await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
+            await asyncio.wait_for(self.process.wait(), self.stop_seconds)
         except TimeoutError:
-            say(f"{self.name} did not end within {STOP_SECONDS:g} s; killing it")
+            say(f"{self.name} did not end within {self.stop_seconds:g} s; killing it")
             self.process.kill()
             await self.process.wait()
 

@@ -2,6 +2,7 @@
 
 import time
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 from rich.console import Console
@@ -19,8 +20,9 @@ def watch_job(client: httpx2.Client, job_id: str) -> dict[str, Any]:
 
     Raises:
         Refused: there is no such job, or the key's scope does not allow to see it.
-        httpx2.TransportError: the service did not answer for `MAX_SILENCE_SECONDS`.
+        httpx2.TransportError: the service did not answer at all, or not for `MAX_SILENCE_SECONDS` later on.
     """
+    job = _read(client, job_id)
     console = Console()
     columns = [
         TextColumn("{task.description:<10}"),
@@ -31,10 +33,12 @@ def watch_job(client: httpx2.Client, job_id: str) -> dict[str, Any]:
     ]
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("queued", total=None, rate="", losses="")
+        _show(bar, task, job)
         answered = time.monotonic()
-        while True:
+        while job["state"] not in ENDED:
+            time.sleep(POLL_SECONDS)
             try:
-                job = client.get(f"/training-jobs/{job_id}").json()
+                job = _read(client, job_id)
             except (httpx2.TransportError, Refused) as error:
                 temporary = not isinstance(error, Refused) or error.status >= 500
                 if not temporary or time.monotonic() - answered > MAX_SILENCE_SECONDS:
@@ -43,11 +47,17 @@ def watch_job(client: httpx2.Client, job_id: str) -> dict[str, Any]:
             else:
                 answered = time.monotonic()
                 _show(bar, task, job)
-                if job["state"] in ENDED:
-                    break
-            time.sleep(POLL_SECONDS)
     console.print(f"{job['state']}: {_outcome(job)}")
-    return dict(job)
+    return job
+
+
+def _read(client: httpx2.Client, job_id: str) -> dict[str, Any]:
+    """The job's record. Raises Refused, httpx2.TransportError."""
+    answer = client.get(f"/training-jobs/{quote(job_id, safe='')}")
+    if answer.status_code != 200 or not answer.headers.get("content-type", "").startswith("application/json"):
+        raise Refused(answer.status_code, f"{answer.url} is no training job of Flawsmith; check the id and --url")
+    record: dict[str, Any] = answer.json()
+    return record
 
 
 def _show(bar: Progress, task: TaskID, job: dict[str, Any]) -> None:

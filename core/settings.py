@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the API listens on")
     api_processes: int = Field(0, ge=0, description="processes of the API; 0: one per four CPUs that it may use")
+    drain_seconds: float = Field(
+        30.0, ge=0, description="longest time that the API takes after SIGTERM to end the calls that it has accepted"
+    )
     data_dir: Path = Field(Path("data"), description="folder of the artifact store and of the embedded Redis")
     redis_url: str | None = Field(
         None, repr=False, description="broker and cache; unset: `flawsmith serve` starts the embedded server"

@@ -43,8 +43,6 @@ def run_segment(job_id: str, token: str, request_id: str) -> None:
     except (LeaseLost, ClaimLost) as error:
         log.warning("%s; leaving it", error)
         SEGMENTS.labels("lease_lost").inc()
-    except UnknownJob as error:
-        log.info("%s; it was deleted", error)
     except (RedisError, OperationalError) as error:
         log.warning("job %s: Redis is away (%s); the job continues from its checkpoint", job_id, error)
         SEGMENTS.labels("redis_away").inc()

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
+from flawsmith.app.conditional import NOT_MODIFIED, content_response
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import Idempotency, IdempotentRoute
 from flawsmith.app.paging import Cursor, Limit, Page, page
@@ -101,12 +102,12 @@ def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
 @router.get(
     "/{dataset_id}/preview.png",
     response_class=Response,
-    responses=documented(404, also=PNG),
+    responses=documented(404, also={**PNG, **NOT_MODIFIED}),
 )
-def preview_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
+def preview_dataset(request: Request, dataset_id: DatasetId, services: ServicesDep) -> Response:
     """A contact sheet with a row for each class."""
     dataset = services.datasets.get(dataset_id)
-    return Response(services.datasets.preview(dataset.id), media_type="image/png")
+    return content_response(request, services.datasets.preview(dataset.id), "image/png")
 
 
 def _add(services: Services, upload: Upload) -> tuple[Dataset, bool]:

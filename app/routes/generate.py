@@ -47,7 +47,8 @@ async def generate(
 ) -> Response:
     """Synthetic images as one picture, a zip, JSON or an array, as `Accept` or `format` asks."""
     services: Services = request.app.state.services
-    wanted = resolve(body, data, request.headers.get("accept"), services)
+    accept = ", ".join(request.headers.getlist("accept"))  # several lines are one list
+    wanted = resolve(body, data, accept, services)
     call = Idempotency(request.app.state.redis, request)
     if call.given is None:
         images = await _first_images(request, wanted)

@@ -1,12 +1,12 @@
 """Models: their versions, aliases and weights, and single images by address."""
 
-import hashlib
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
+from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of, is_current, not_modified
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.image_request import ImageRequest, check_defect_type
@@ -80,14 +80,19 @@ def delete_alias(name: ModelName, alias: Alias, services: ServicesDep) -> Respon
 @router.get(
     "/{name}/versions/{version}/weights.safetensors",
     response_class=FileResponse,
-    responses=documented(404, also={200: {"content": {"application/octet-stream": {}}}}),
+    responses=documented(
+        404, 416, also={200: {"content": {"application/octet-stream": {}}}, **PARTIAL, **NOT_MODIFIED}
+    ),
 )
-def weights(name: ModelName, version: Number, services: ServicesDep) -> FileResponse:
+def weights(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
     """The generator's weights as a safetensors file."""
     card = services.registry.version(name, version)
+    etag = etag_of("weights", card.ref, card.weights_sha256, card.created_at.isoformat())
+    if is_current(request, etag):
+        return not_modified(etag)
     path = services.registry.weights(name, card.version)
     file_name = f"{name}-{card.version}.safetensors"
-    return FileResponse(path, media_type="application/octet-stream", filename=file_name)
+    return RangedFile(path, etag=etag, media_type="application/octet-stream", filename=file_name)
 
 
 @router.get(
@@ -97,7 +102,7 @@ def weights(name: ModelName, version: Number, services: ServicesDep) -> FileResp
         404,
         429,
         504,
-        also={200: {"content": {"image/png": {}}}, 304: {"description": "Your copy of the image is current"}},
+        also={200: {"content": {"image/png": {}}}, **NOT_MODIFIED},
     ),
 )
 async def image(
@@ -112,10 +117,10 @@ async def image(
     card = services.registry.version(name, version)
     check_defect_type(card, defect_type)
     [address] = seeded(card.classes, defect_type, seed, 1)
-    etag = hashlib.sha256(f"{card.ref}\n{card.weights_sha256}\n{address}".encode()).hexdigest()
-    headers = {"ETag": f'"{etag}"', "Cache-Control": "public, max-age=31536000, immutable"}
-    if f'"{etag}"' in request.headers.get("if-none-match", "") or request.headers.get("if-none-match") == "*":
-        return Response(status_code=304, headers=headers)
+    etag = etag_of(card.ref, card.weights_sha256, str(address))
+    headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
+    if is_current(request, etag):
+        return not_modified(etag, headers)
     sampling: SamplingClient = request.app.state.sampling
     wanted = ImageRequest(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS)
     images = await sampling.charged_images(request, wanted)

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path, Response
-from fastapi.responses import FileResponse
+from fastapi import Path, Request, Response
 from pydantic import BaseModel, ValidationError
 
+from flawsmith.app.conditional import NOT_MODIFIED, content_response
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
 from flawsmith.app.problems import PNG, Problem, documented, invalid, of_pydantic
@@ -57,22 +57,27 @@ def training_job_history(job_id: JobId, services: ServicesDep) -> History:
     )
 
 
-@router.get("/{job_id}/samples/latest.png", response_class=Response, responses=documented(404, also=PNG))
-def latest_sample(job_id: JobId, services: ServicesDep) -> Response:
+_GRID = documented(404, also={**PNG, **NOT_MODIFIED})
+
+
+@router.get("/{job_id}/samples/latest.png", response_class=Response, responses=_GRID)
+def latest_sample(request: Request, job_id: JobId, services: ServicesDep) -> Response:
     """The newest sample grid."""
     path = _folder(job_id, services).latest_sample()
     if path is None:
         raise Problem(404, "not-found", "there is no sample grid yet; the first comes with the first step")
-    return Response(path.read_bytes(), media_type="image/png", headers={"Cache-Control": "no-store"})
+    return content_response(request, path.read_bytes(), "image/png", {"Cache-Control": "no-cache"})
 
 
-@router.get("/{job_id}/samples/{step}.png", response_class=FileResponse, responses=documented(404, also=PNG))
-def sample(job_id: JobId, step: Annotated[int, Path(ge=0, le=999_999_999)], services: ServicesDep) -> FileResponse:
+@router.get("/{job_id}/samples/{step}.png", response_class=Response, responses=_GRID)
+def sample(
+    request: Request, job_id: JobId, step: Annotated[int, Path(ge=0, le=999_999_999)], services: ServicesDep
+) -> Response:
     """The sample grid of a step: the same latents at every step."""
     path = _folder(job_id, services).sample(step)
     if not path.exists():
         raise Problem(404, "not-found", f"there is no sample grid of step {step}; latest.png is the newest")
-    return FileResponse(path, media_type="image/png")
+    return content_response(request, path.read_bytes(), "image/png")
 
 
 def _resolved(body: TrainingRequest, services: Services) -> Job:

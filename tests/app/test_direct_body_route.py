@@ -3,12 +3,13 @@
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.testclient import TestClient
 
 from flawsmith.app import problems
 from flawsmith.app.direct_body_route import DirectBodyRoute
+from flawsmith.app.query_parameters import refuse_unknown_parameters
 
 
 class Body(BaseModel):
@@ -27,7 +28,7 @@ def client() -> TestClient:
     ) -> Response:
         return Response(f"{body.name} {body.count} {data} {request.method}")
 
-    app = FastAPI()
+    app = FastAPI(dependencies=[Depends(refuse_unknown_parameters)])
     problems.install(app)
     direct = APIRouter(route_class=DirectBodyRoute)
     direct.post("/direct")(endpoint)
@@ -44,7 +45,12 @@ JSON = {"Content-Type": "application/json"}
     [
         (b'{"name": "a"}', JSON, ""),
         (b'{"name": "a", "count": 3}', JSON, "?data=false"),
-        (b'{"name": "a"}', {"Content-Type": "application/json; charset=utf-8"}, "?data=0&other=1"),
+        (b'{"name": "a"}', {"Content-Type": "application/json; charset=utf-8"}, "?data=0"),
+        (b'{"name": "a"}', JSON, "?data=0&other=1"),
+        (b'{"name": ""}', JSON, "?dta=0"),
+        (b'\xef\xbb\xbf{"name": "a"}', JSON, ""),
+        ('{"name": "ä"}'.encode("utf-16"), JSON, "?data=0"),
+        ('{"name": ""}'.encode("utf-16"), JSON, ""),
         (b'{"name": "a"}', {"Content-Type": "application/vnd.flawsmith+json"}, "?data=yes"),
         (b'{"name": "a"}', {}, ""),
         (b'{"name": ""}', JSON, ""),

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from math import ceil
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
+
+from flawsmith.core.store.images.captions import FONT_SIZE, caption
 
 BACKGROUND, TEXT = 32, 224  # gray levels
-_GAP, _CAPTION_HEIGHT, _FONT_SIZE = 4, 20, 14  # of a contact sheet, in pixels
+_GAP, _CAPTION_HEIGHT = 4, FONT_SIZE + 6  # of a contact sheet, in pixels
 
 
 def grid(images: Sequence[Image.Image], columns: int, gap: int = 2) -> Image.Image:
@@ -28,14 +30,16 @@ def contact_sheet(rows: Mapping[str, Sequence[Image.Image]], *, side: int = 96) 
     mode = "RGB" if any(image.mode == "RGB" for images in rows.values() for image in images) else "L"
     columns = max(len(images) for images in rows.values())
     row_height = _CAPTION_HEIGHT + side + _GAP
-    font = ImageFont.load_default(_FONT_SIZE)
-    longest_name = ceil(max(font.getlength(name) for name in rows))
+    captions = {name: caption(name) for name in rows}
+    longest_name = ceil(max(each.font.getlength(each.text) for each in captions.values()))
     width = 2 * _GAP + max(longest_name, columns * (side + _GAP) - _GAP)
     sheet = Image.new(mode, (width, _GAP + len(rows) * row_height), _colour(BACKGROUND, mode))
     canvas = ImageDraw.Draw(sheet)
     for row, (name, images) in enumerate(rows.items()):
         top = _GAP + row * row_height
-        canvas.text((_GAP, top), name, fill=_colour(TEXT, mode), font=font)
+        # Each font has its own height; the baselines are in line, and long strokes stay above the pictures.
+        baseline = (_GAP, top + FONT_SIZE)
+        canvas.text(baseline, captions[name].text, fill=_colour(TEXT, mode), font=captions[name].font, anchor="ls")
         for column, image in enumerate(images):
             fitted = ImageOps.contain(image.convert(mode), (side, side), Image.Resampling.LANCZOS)
             sheet.paste(fitted, (_GAP + column * (side + _GAP), top + _CAPTION_HEIGHT))

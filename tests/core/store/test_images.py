@@ -3,6 +3,8 @@
 import io
 import struct
 import zlib
+from typing import Literal
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.conftest import photograph
 
-from flawsmith.core.store.images import UnusableImage, contact_sheet, decode_photograph, encode_png, grid
+from flawsmith.core.store.images import UnusableImage, contact_sheet, decode_photograph, encode, encode_png, grid
+from flawsmith.core.store.images.captions import caption
 
 
 def decode(data: bytes) -> Image.Image:
@@ -160,3 +163,48 @@ def test_a_contact_sheet_is_in_colour_if_any_picture_is() -> None:
 
 def test_a_contact_sheet_is_wide_enough_for_long_names() -> None:
     assert contact_sheet({"m" * 64: [GRADIENT]}).width > 64 * 8
+
+
+@pytest.mark.parametrize(
+    ("name", "latin"),
+    [
+        ("dünn", None),
+        ("царапины", None),
+        ("ρωγμή", None),
+        ("vết xước", None),
+        ("キズ", "kizu"),
+        ("划痕-2", "HuaHen-2"),
+        ("균열", "GyunYeol"),
+        ("รอย", "roy"),
+        ("שריטה", "sryth"),
+    ],
+)
+def test_a_name_in_any_script_is_readable_on_a_sheet(name: str, latin: str | None) -> None:
+    shown = caption(name)
+    assert shown.text in ({name} if latin is None else {name, latin})  # the machine may have a font of that script
+    unknown = [bytes(shown.font.getmask(each)) for each in ("\U0010fffe", "\uffff")]
+    assert not any(bytes(shown.font.getmask(each)) in unknown for each in shown.text)
+
+
+def test_two_names_of_one_length_in_any_script_make_two_sheets() -> None:
+    for one, other in (("划痕", "裂纹"), ("キズ", "ワレ"), ("хлам", "скол"), ("균열", "긁힘")):
+        assert contact_sheet({one: [GRADIENT]}).tobytes() != contact_sheet({other: [GRADIENT]}).tobytes()
+
+
+def test_long_strokes_of_a_caption_stay_above_the_pictures() -> None:
+    white = Image.new("L", (10, 10), 255)
+    sheets = [contact_sheet({name: [white]}, side=16) for name in ("agjpqy", "Ấgжщ", "a")]
+    below_caption = [sheet.crop((4, 24, 20, 40)).tobytes() for sheet in sheets]
+    assert below_caption[0] == below_caption[1] == below_caption[2]
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp"])
+@pytest.mark.parametrize("name", ["crazing", "dünn", "キズ", "царапина", "<b>&amp;", "\N{PERSONAL COMPUTER}"])
+def test_a_description_in_any_script_can_be_read_from_exif_and_xmp(format: Literal["jpeg", "webp"], name: str) -> None:
+    with Image.open(io.BytesIO(encode(GRADIENT, format, f"Synthetic: true; {name}"))) as image:
+        raw = image.getexif()[0x010E]  # Pillow reads the tag as Latin-1
+        assert raw.encode("latin-1").decode() == f"Synthetic: true; {name}"
+        [description] = ElementTree.fromstring(image.info["xmp"].decode()).iter(
+            "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li"
+        )
+        assert description.text == f"Synthetic: true; {name}"

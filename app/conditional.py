@@ -1,0 +1,80 @@
+"""Conditional and partial answers (RFC 9110, sections 13 and 14): ETag, If-None-Match, Range."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastapi import Request, Response
+from fastapi.responses import FileResponse
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+from werkzeug.http import parse_etags, parse_range_header
+
+from flawsmith.app.problems import Problem, Responses
+
+NOT_MODIFIED: Responses = {304: {"description": "Your copy is current"}}
+PARTIAL: Responses = {206: {"description": "The ranges of bytes that the header Range asks for"}}
+
+
+def etag_of(*parts: str | bytes) -> str:
+    """A strong ETag of what these parts determine."""
+    digest = hashlib.sha256(b"\n".join(part if isinstance(part, bytes) else part.encode() for part in parts))
+    return f'"{digest.hexdigest()}"'
+
+
+def is_current(request: Request, etag: str) -> bool:
+    """Whether the caller has a current copy. Several If-None-Match lines are one list."""
+    given = request.headers.getlist("if-none-match")
+    return bool(given) and parse_etags(", ".join(given)).contains_weak(etag.strip('"'))
+
+
+def not_modified(etag: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The 304 for `is_current`."""
+    return Response(status_code=304, headers={"ETag": etag, **(headers or {})})
+
+
+def content_response(
+    request: Request, content: bytes, media_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An answer whose ETag is the digest of its content, or its 304."""
+    etag = etag_of(content)
+    if is_current(request, etag):
+        return not_modified(etag, headers)
+    return Response(content, media_type=media_type, headers={"ETag": etag, **(headers or {})})
+
+
+class RangedFile(FileResponse):
+    """A file, or the ranges of it that the caller asks for.
+
+    Starlette answers an unknown unit or a malformed Range with 400, where it must be ignored, and a 416 in plain text.
+    So this class decides both, and hands on only ranges that the file has.
+    """
+
+    def __init__(self, path: Path, *, etag: str, media_type: str, filename: str) -> None:
+        status = path.stat()
+        super().__init__(path, media_type=media_type, filename=filename, headers={"ETag": etag}, stat_result=status)
+        self._size = status.st_size
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Problem 416 if the file has none of the bytes that the header Range asks for."""
+        headers = [each for each in scope["headers"] if each[0] != b"range"]
+        if ranges := self._ranges(Headers(scope=scope)):
+            headers.append((b"range", b"bytes=" + ",".join(f"{a}-{b - 1}" for a, b in ranges).encode()))
+        await super().__call__({**scope, "headers": headers}, receive, send)
+
+    def _ranges(self, headers: Headers) -> list[tuple[int, int]]:
+        """The ranges (start, stop) to send; none: the whole file. Raises Problem 416."""
+        if headers.get("if-range", self.headers["etag"]) not in (self.headers["etag"], self.headers["last-modified"]):
+            return []
+        asked = parse_range_header(headers.get("range"))
+        if asked is None or asked.units != "bytes":
+            return []
+        size = self._size
+        placed = [
+            (max(0, size + start) if start < 0 else start, min(stop or size, size)) for start, stop in asked.ranges
+        ]
+        ranges = [(start, stop) for start, stop in placed if start < stop]
+        if not ranges:
+            detail = f"the file has {size} bytes, so the last one is number {size - 1}"
+            raise Problem(416, "range-not-satisfiable", detail, {"Content-Range": f"bytes */{size}"})
+        return ranges

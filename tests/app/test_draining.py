@@ -1,0 +1,94 @@
+"""An API process that was asked to end: accepted calls end, new ones are refused, and the wait is bounded."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from flawsmith.app.draining import Drain, DrainingRequests
+
+
+@dataclass
+class Process:
+    """An application with a slow call, and what would stop its server."""
+
+    drain: Drain
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: bool = False
+
+    def __post_init__(self) -> None:
+        routes = [
+            Route("/slow", self._slow),
+            *(Route(path, self._quick) for path in ("/quick", "/healthz", "/metrics")),
+        ]
+        transport = httpx2.ASGITransport(DrainingRequests(Starlette(routes=routes), self.drain))
+        self.client = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
+
+    async def _slow(self, request: Request) -> Response:
+        self.begun.set()
+        await self.go_on.wait()
+        return PlainTextResponse("slow")
+
+    async def _quick(self, request: Request) -> Response:
+        return PlainTextResponse("quick")
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def test_accepted_calls_end_and_new_ones_are_refused() -> None:
+    async def scenario() -> None:
+        process = Process(Drain(60))
+        assert (await process.client.get("/quick")).status_code == 200
+        slow = asyncio.create_task(process.client.get("/slow"))
+        await process.begun.wait()
+        draining = asyncio.create_task(process.drain.run(process.stop))
+        await asyncio.sleep(0)
+        for path in ("/quick", "/slow", "/nowhere"):
+            refused = await process.client.get(path)
+            assert (refused.status_code, refused.json()["type"]) == (503, "urn:flawsmith:unavailable")
+            assert int(refused.headers["retry-after"]) > 0
+            assert refused.headers["connection"] == "close"
+            assert "draining" in refused.json()["detail"]
+        ready = await process.client.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (503, "draining")
+        for path in ("/healthz", "/metrics"):
+            assert (await process.client.get(path)).status_code == 200
+        assert not process.stopped
+        process.go_on.set()
+        assert (await slow).text == "slow"
+        await asyncio.wait_for(draining, 10)
+        assert process.stopped
+
+    asyncio.run(scenario())
+
+
+def test_an_idle_process_stops_at_once() -> None:
+    async def scenario() -> None:
+        process = Process(Drain(60))
+        await process.client.get("/quick")
+        await asyncio.wait_for(process.drain.run(process.stop), 1)
+        assert process.stopped
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2])
+def test_a_call_without_end_does_not_keep_the_process(seconds: float) -> None:
+    async def scenario() -> None:
+        process = Process(Drain(seconds))
+        slow = asyncio.create_task(process.client.get("/slow"))
+        await process.begun.wait()
+        await asyncio.wait_for(process.drain.run(process.stop), 10)
+        assert process.stopped
+        assert not slow.done()
+        process.go_on.set()
+        await slow
+
+    asyncio.run(scenario())
