@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.live import keys
+from flawsmith.core.logs import OutageLog
 
 KEEP_ALIVE_SECONDS = 5  # without an event; then a comment keeps the connection open
 BLOCK_MILLISECONDS = 500  # of one XREAD, which a new subscription to another job has to wait for
@@ -50,6 +51,7 @@ class Events:
         self._positions: dict[str, _Id] = {}
         self._reader: asyncio.Task[None] | None = None
         self._connections = asyncio.Semaphore(CONNECTIONS)
+        self._outage = OutageLog(log, "read events")
 
     async def follow(self, job_id: str, last_event_id: str | None) -> AsyncIterator[str]:
         """The events after ``last_event_id``, or from the oldest kept, until that of the job's end.
@@ -117,9 +119,10 @@ class Events:
             try:
                 answer = await self.redis.xread(wanted, count=PAGE, block=BLOCK_MILLISECONDS)  # type: ignore[arg-type]
             except RedisError as error:
-                log.warning("cannot read events: %s", error)
+                self._outage.met(error)
                 await asyncio.sleep(1)
                 continue
+            self._outage.over()
             for stream, entries in cast(list[tuple[bytes, _Entries]], answer or []):
                 self._deliver(job_of[stream], [_event(*entry) for entry in entries])
 
