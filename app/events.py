@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.live import keys
 from flawsmith.core.live.job_events import EventId, parse_event_id
+from flawsmith.core.logs import OutageLog
 
 KEEP_ALIVE_SECONDS = 5  # without an event; then a comment keeps the connection open
 BLOCK_MILLISECONDS = 500  # of one XREAD, which a new subscription to another job has to wait for
@@ -49,6 +50,7 @@ class Events:
         self._reader: asyncio.Task[None] | None = None
         self._connections = asyncio.Semaphore(CONNECTIONS)
         self._ended = False
+        self._outage = OutageLog(log, "read events")
 
     async def follow(self, job_id: str, last_event_id: str | None) -> AsyncIterator[str]:
         """The events after ``last_event_id``, or from the oldest kept, until that of the job's end.
@@ -125,9 +127,10 @@ class Events:
             try:
                 answer = await self.redis.xread(wanted, count=PAGE, block=BLOCK_MILLISECONDS)  # type: ignore[arg-type]
             except RedisError as error:
-                log.warning("cannot read events: %s", error)
+                self._outage.met(error)
                 await asyncio.sleep(1)
                 continue
+            self._outage.over()
             for stream, entries in cast(list[tuple[bytes, _Entries]], answer or []):
                 self._deliver(job_of[stream], [_event(*entry) for entry in entries])
 

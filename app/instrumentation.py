@@ -15,6 +15,8 @@ from flawsmith.core.logs import acceptable_request_id, request_id
 
 log = logging.getLogger("flawsmith.access")
 
+PROBES = frozenset({"/healthz", "/readyz"})  # called every few seconds; their successes are logged at debug
+
 REQUESTS = Counter("flawsmith_http_requests_total", "HTTP requests", ["method", "route", "status"])
 SECONDS = Histogram(
     "flawsmith_http_request_seconds",
@@ -62,5 +64,6 @@ class Instrumentation:
             count, latency = _labelled(method, getattr(scope.get("route"), "path", "unknown"), status)
             count.inc()
             latency.observe(seconds)
-            log.info("%s %s %d %.1f ms", scope["method"], quote(scope["path"]), status, seconds * 1000)
+            level = logging.DEBUG if status == 200 and scope["path"] in PROBES else logging.INFO
+            log.log(level, "%s %s %d %.1f ms", scope["method"], quote(scope["path"]), status, seconds * 1000)
             request_id.reset(token)

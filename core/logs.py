@@ -36,6 +36,27 @@ def configure_logging(settings: Settings, part: str) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+class OutageLog:
+    """Logs an outage that a loop meets again and again: once when it begins, and once when it is over."""
+
+    def __init__(self, log: logging.Logger, task: str) -> None:
+        """``task`` is what the loop cannot do, such as ``read the inbox``."""
+        self._log, self._task = log, task
+        self._since: float | None = None
+
+    def met(self, error: Exception) -> None:
+        """The task failed."""
+        if self._since is None:
+            self._since = time.monotonic()
+            self._log.warning("cannot %s: %s", self._task, error)
+
+    def over(self) -> None:
+        """The task succeeded."""
+        if self._since is not None:
+            self._log.info("can %s again, after %.1f s", self._task, time.monotonic() - self._since)
+            self._since = None
+
+
 def _add_request_id(record: logging.LogRecord) -> bool:
     record.request_id = request_id.get()
     return True

@@ -14,6 +14,7 @@ from flawsmith.core.domain.addresses import Address
 from flawsmith.core.live import keys
 from flawsmith.core.live.connections import connect_async
 from flawsmith.core.live.sampling_queue import FAILURE_MARK, Subscriber
+from flawsmith.core.logs import OutageLog
 from flawsmith.core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -69,14 +70,16 @@ class Inbox:
     async def read(self) -> None:
         """Gives each delivered image to its request, until it is cancelled."""
         redis, name = connect_async(self.settings), keys.inbox(self.name)
+        outage = OutageLog(log, "read the inbox")
         try:
             while True:
                 try:
                     found = await redis.blmpop(BLOCK_SECONDS, 1, name, direction="LEFT", count=PAGE)
+                    outage.over()
                     for item in cast(list[bytes], found[1]) if found else []:
                         self._receive(*item.split(b"\n", 2))
                 except RedisError as error:
-                    log.warning("cannot read the inbox: %s", error)
+                    outage.met(error)
                     await asyncio.sleep(RETRY_SECONDS)
                 except Exception:  # a malformed item must not keep the others from their requests
                     log.exception("malformed item in the inbox")

@@ -20,6 +20,7 @@ from flawsmith.core.live.job_repository import JobRepository, UnknownJob
 from flawsmith.core.live.sampling_queue import recover
 from flawsmith.core.live.scripts import script
 from flawsmith.core.live.task_queues import Queues
+from flawsmith.core.logs import OutageLog
 
 log = logging.getLogger(__name__)
 
@@ -97,14 +98,18 @@ class SamplingReaper:
 def start_reaper(looks: list[Callable[[], None]], stop: threading.Event) -> None:
     """Looks every `LOOK_SECONDS`, in a thread of its own, until ``stop`` is set. No look can prevent another."""
 
+    outage = OutageLog(log, "look for lost work")
+
     def run() -> None:
         while not stop.wait(LOOK_SECONDS):
+            failed: RedisError | None = None
             for look in looks:
                 try:
                     look()
                 except RedisError as error:
-                    log.warning("cannot look for lost work: %s", error)
+                    failed = error
                 except Exception:
                     log.exception("looking for lost work failed")
+            outage.met(failed) if failed else outage.over()
 
     threading.Thread(target=run, name="reaper", daemon=True).start()

@@ -5,6 +5,7 @@ import logging
 import pytest
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
+from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
 from flawsmith.app import problems
@@ -69,3 +70,19 @@ def test_a_request_is_one_log_line_with_its_path_quoted(client: TestClient, capl
         client.get("/things/a%0Ab")
     [line] = [record.getMessage() for record in caplog.records if record.name == "flawsmith.access"]
     assert line.startswith("GET /things/a%0Ab 200 ")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_probe_is_logged_only_when_it_fails(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    app = FastAPI()
+
+    @app.get(path)
+    async def probe(status: int) -> JSONResponse:
+        return JSONResponse({}, status)
+
+    with caplog.at_level(logging.INFO, "flawsmith.access"), TestClient(Instrumentation(app)) as client:
+        client.get(path, params={"status": 200})
+        client.get(path, params={"status": 503})
+    assert [record.getMessage().split(" ")[:3] for record in caplog.records if record.name == "flawsmith.access"] == [
+        ["GET", path, "503"]
+    ]
