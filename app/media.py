@@ -69,9 +69,9 @@ def _acceptable(accept: str, count: int) -> list[MediaType]:
         return suited
     if accept in MEDIA_TYPES:  # what most clients send: the parser would take longer than the rest of this function
         return [each for each in MEDIA_TYPES if each == accept]
-    # "q=.2" is not valid, but Java's HttpURLConnection sends it by default; werkzeug ignores ranges with an invalid q.
     if len(accept) > MAX_ACCEPT:  # what comes later is ignored
         accept = accept[:MAX_ACCEPT].rpartition(",")[0]
+    # "q=.2" is not valid, but Java's HttpURLConnection sends it by default; werkzeug ignores ranges with an invalid q.
     parsed = parse_accept_header(accept.replace("q=.", "q=0."), MIMEAccept)
     # Parameters other than q are ignored: "application/json; charset=utf-8" accepts JSON.
     ranges = MIMEAccept([(each.partition(";")[0], quality) for each, quality in parsed])
