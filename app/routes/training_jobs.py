@@ -95,7 +95,7 @@ def _resolved(body: TrainingRequest, services: Services) -> Job:
         model=body.model,
         dataset=dataset.id,
         preset=body.preset,
-        health=judge(data_warnings(dataset), [], [], config["total_steps"]),
+        health=judge(data_warnings(dataset, config), [], [], config["total_steps"]),
     )
 
 
