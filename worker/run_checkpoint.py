@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.health import data_warnings
 from flawsmith.core.domain.job_kinds.training import TrainingJob
 from flawsmith.core.domain.training_config import trainer_config
@@ -33,7 +34,7 @@ def load_or_resume(job: TrainingJob, services: Services, device: torch.device, t
     """
     choose_kernels(job.config.get("deterministic", False))  # building the networks computes as well
     torch.set_num_threads(threads)
-    images, type_index, classes = services.datasets.load(job.dataset, job.config["resolution"])
+    images, type_index, classes = services.datasets.load(job.dataset, job.config["resolution"], crop_of(job.config))
     trainer = build_trainer(
         job.preset,
         trainer_config(job.preset, job.config),
@@ -43,7 +44,7 @@ def load_or_resume(job: TrainingJob, services: Services, device: torch.device, t
         device,
     )
     dataset = services.datasets.get(job.dataset)
-    run = Run(job, dataset.digest, trainer, device, threads, data_warnings=data_warnings(dataset))
+    run = Run(job, dataset.digest, trainer, device, threads, data_warnings=data_warnings(dataset, job.config))
     checkpoint = newest_checkpoint(services.store, job.id, identity(job, run.dataset_digest))
     if checkpoint:
         restore(run, checkpoint)

@@ -100,7 +100,7 @@ def _resolved(body: TrainingRequest, services: Services) -> Job:
         model=body.model,
         dataset=dataset.id,
         preset=body.preset,
-        health=judge(data_warnings(dataset)),
+        health=judge(data_warnings(dataset, config)),
     )
 
 

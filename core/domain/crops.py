@@ -1,6 +1,8 @@
 """How photographs become the squares that are trained on."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,3 +26,8 @@ class Crop(BaseModel):
         description="middle: the middle square; pad: the whole photograph, its edge mirrored up to a square; "
         "grid: as many squares as cover the photograph, without those that miss every labelled defect"
     )
+
+
+def crop_of(config: Mapping[str, Any]) -> Around:
+    """What a stored configuration cuts around. Earlier releases cut the middle and stored nothing about it."""
+    return Around(config["crop"]["around"]) if "crop" in config else Around.MIDDLE

@@ -4,10 +4,12 @@ The thresholds come with the criteria that the caller passes. They are Flawsmith
 were found good by eye stay within them.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
-from typing import Protocol
+from typing import Any, Protocol
 
+from flawsmith.core.domain.crops import Around, crop_of
 from flawsmith.core.domain.records import Dataset, Health, HealthState
 
 FEWEST_PHOTOGRAPHS = 30  # of a type; with fewer, near-copies are the rule (Feng et al. 2021, arXiv:2202.11765)
@@ -15,6 +17,9 @@ MOST_UNEVEN = 20  # photographs of the most frequent type for each one of the ra
 GRACE = 0.4  # share of a run before samples are judged: until then the defect types are still fading in
 EVALUATIONS_JUDGED = 3  # the last ones; their median is judged
 STEPS_JUDGED = 20  # the last recorded ones; their mean is judged
+
+MOST_LOST = 0.2  # share of the photographs' pixels that a crop may leave out
+SMALLEST_DEFECT = 4  # pixels of a labelled defect at the training size
 
 Point = dict[str, float]
 Reason = tuple[HealthState, str]
@@ -40,9 +45,9 @@ class Criterion(Protocol):
     def divergence_reason(self, values: Sequence[float], last: Sequence[float]) -> str | None: ...
 
 
-def data_warnings(dataset: Dataset) -> list[str]:
-    """What is doubtful about the photographs alone."""
-    found = list(dataset.warnings)
+def data_warnings(dataset: Dataset, config: Mapping[str, Any]) -> list[str]:
+    """What is doubtful about the photographs alone, as a job of this configuration cuts and scales them."""
+    found = [*dataset.warnings, *_crop_warnings(dataset, crop_of(config), config["resolution"])]
     counts = dataset.classes
     for name, count in counts.items():
         if count < FEWEST_PHOTOGRAPHS:
@@ -57,6 +62,32 @@ def data_warnings(dataset: Dataset) -> list[str]:
             "as often, so the few are seen again and again; train them alone, or add some"
         )
     return found
+
+
+def _crop_warnings(dataset: Dataset, around: Around, resolution: int) -> list[str]:
+    effect = dataset.crops.get(around)
+    if effect is None:  # a dataset of an earlier release
+        return []
+    found = []
+    if effect.pixels_lost > MOST_LOST or effect.defects_lost:
+        what = f"{effect.pixels_lost:.0%} of the photographs' pixels"
+        if effect.defects_lost:
+            what += f" and {effect.defects_lost} labelled defects wholly"
+        found.append(f"the crop '{around}' loses {what}; {' or '.join(_gentler(dataset, around))} keeps more")
+    pixels = (effect.defect_size or math.inf) * resolution
+    if pixels < SMALLEST_DEFECT:
+        found.append(
+            f"half of the labelled defects are smaller than {pixels:.1f} pixels at resolution {resolution}, and below "
+            f"{SMALLEST_DEFECT} pixels little of a defect is left: choose a higher resolution, or cut the photographs "
+            "into smaller ones"
+        )
+    return found
+
+
+def _gentler(dataset: Dataset, around: Around) -> list[str]:
+    """The crops that lose less."""
+    lost = dataset.crops[around].pixels_lost
+    return [f"'{each}'" for each, effect in dataset.crops.items() if effect.pixels_lost < lost] or ["none"]
 
 
 def judge(

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from flawsmith.core.domain.crops import Crop
+
 TRAINER_FIELDS = ("resolution", "channels", "seed")  # those that every preset's trainer takes
 
 
@@ -13,6 +15,7 @@ class JobConfig(BaseModel):
     resolution: int
     channels: int  # of the images, see `image_modes`
     classes: list[str]
+    crop: Crop
     seed: int
     epochs: int | None
     steps_per_epoch: int

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flawsmith.core.domain.crops import Crop
 from flawsmith.core.domain.image_modes import CHANNELS, mode_of
 from flawsmith.core.domain.job_config import TRAINER_FIELDS, JobConfig
 from flawsmith.core.domain.presets.preset import Length, Preset
@@ -47,9 +48,11 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
     if resolution not in preset.resolutions:
         known = ", ".join(map(str, preset.resolutions))
         raise CannotTrain("/resolution", f"preset '{preset.name}' has layers for {known}, not for {resolution}")
-    overrides = preset.overrides.model_validate({**inherited, **request.overrides}).completed(dataset).model_dump()
-    job = _job_config(request, preset, dataset, origin, resolution, overrides["batch_size"])
-    config = {**job.model_dump(), **overrides}
+    crop = request.crop or Crop(around=dataset.crop)
+    trained = _cropped(dataset, crop)
+    overrides = preset.overrides.model_validate({**inherited, **request.overrides}).completed(trained).model_dump()
+    job = _job_config(request, preset, trained, crop, origin, resolution, overrides["batch_size"])
+    config = {**job.model_dump(mode="json"), **overrides}
     if origin:
         _check_shape(preset, config, origin)
     return config
@@ -82,6 +85,7 @@ def _job_config(
     request: TrainingRequest,
     preset: Preset,
     dataset: Dataset,
+    crop: Crop,
     origin: ModelVersion | None,
     resolution: int,
     batch_size: int,
@@ -95,6 +99,7 @@ def _job_config(
         resolution=resolution,
         channels=CHANNELS[dataset.mode],
         classes=sorted(dataset.classes),
+        crop=crop,
         seed=request.seed,
         epochs=length.epochs,
         steps_per_epoch=steps_per_epoch,
@@ -105,6 +110,12 @@ def _job_config(
         deterministic=request.deterministic,
         init_from=origin.ref if origin else None,
     )
+
+
+def _cropped(dataset: Dataset, crop: Crop) -> Dataset:
+    """The dataset with as many images as there are squares to train on."""
+    effect = dataset.crops.get(crop.around)
+    return dataset.model_copy(update={"image_count": effect.images}) if effect else dataset
 
 
 def _check_photographs(dataset: Dataset) -> None:

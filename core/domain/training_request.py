@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from flawsmith.core.domain.crops import Crop
 from flawsmith.core.domain.presets.preset import Preset
 from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
 from flawsmith.core.domain.records import Name
@@ -43,6 +44,9 @@ class TrainingRequest(RequestBody):
     seed: int = Field(0, ge=0, le=HIGHEST_SEED, description="of everything random in the run")
     overrides: dict[str, Any] = Field(
         default_factory=dict, description="values of the preset that differ from its defaults"
+    )
+    crop: Crop | None = Field(
+        None, description="how photographs are cut into squares; null: the dataset's 'crop', grid for long photographs"
     )
     priority: int = Field(0, ge=0, le=9, description="jobs of a higher priority train first")
     max_seconds: float | None = Field(

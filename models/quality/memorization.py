@@ -8,6 +8,13 @@ from torch.nn import functional as F
 
 IDENTICAL = 0.01  # distance of two images, 0 … 2, up to which they count as the same photograph
 
+DUPLICATE_RATIO = 0.5  # of the distance to a near-duplicate to that of the nearest photograph that is none
+DUPLICATE_DISTANCE = 0.5  # between near-duplicates at most; their pixels correlate by 0.875
+MOST_COPIES = 7  # near-duplicates of one photograph
+COMPARED_SIDE = 32  # pixels
+COMPARED_AT_ONCE = 512
+MOST_TURNED = 2000
+
 
 def nearest_distances(images: Tensor, training: Tensor) -> Tensor:
     """Distance of each image to its nearest and second nearest training photograph: (N, 2) float32, 0 … 2.
@@ -71,6 +78,53 @@ def memorization_rate(images: Tensor, training: Tensor, allowed: float) -> float
         allowed: the ratio below which an image is a copy, see `min_nn_ratio`.
     """
     return (_ratio(nearest_distances(images, training)) < allowed).float().mean().item()
+
+
+def near_duplicate_groups(photographs: Tensor) -> Tensor:
+    """Groups photographs that are near-duplicates of one another, such as two exposures of one part: (N,) int64.
+
+    Two photographs are near-duplicates where each is far nearer to the other than to photographs outside its few
+    nearest ones: the criterion of `memorization_rate`, for several copies. Photographs are compared at
+    `COMPARED_SIDE` pixels. Flips and quarter turns are compared up to `MOST_TURNED` photographs; the time grows with
+    the square of their number.
+
+    Args:
+        photographs: (N, C, side, side) uint8, of one type.
+
+    Returns:
+        A group's number for each photograph; alone in its group if it has no near-duplicate.
+    """
+    if len(photographs) < 3:
+        return torch.arange(len(photographs))
+    small = F.adaptive_avg_pool2d(photographs.float(), min(photographs.shape[-1], COMPARED_SIDE))
+    most = min(MOST_COPIES, len(photographs) - 2)
+    groups = torch.arange(len(photographs))
+    copies: list[set[int]] = []
+    equal: list[set[int]] = []
+    for start in range(0, len(small), COMPARED_AT_ONCE):
+        distances = _distances_to_all(small, start)
+        nearest, which = distances.topk(most + 1, dim=1, largest=False)
+        near = (nearest[:, :-1] < DUPLICATE_RATIO * nearest[:, 1:]) & (nearest[:, :-1] < DUPLICATE_DISTANCE)
+        counts = [max(row.nonzero().flatten().tolist(), default=-1) + 1 for row in near]
+        copies += [set(row[:count].tolist()) for row, count in zip(which, counts, strict=True)]
+        equal += [set(row[alike].tolist()) for row, alike in zip(which, nearest <= IDENTICAL, strict=True)]
+    for photograph, others in enumerate(copies):
+        for other in others | equal[photograph]:
+            if photograph in copies[other] or other in equal[photograph]:
+                groups[groups == groups[other]] = groups[photograph].clone()
+    return groups
+
+
+def _distances_to_all(images: Tensor, start: int) -> Tensor:
+    """Distances of the next `COMPARED_AT_ONCE` images to all, infinite to themselves."""
+    some = images[start : start + COMPARED_AT_ONCE]
+    if len(images) <= MOST_TURNED:
+        distances = _symmetric_distances(some, images)
+    else:
+        distances = torch.cdist(_normalised(some), _normalised(images))
+    rows = torch.arange(len(some))
+    distances[rows, rows + start] = math.inf
+    return distances
 
 
 def _ratio(distances: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 import redis
 from starlette.testclient import TestClient
@@ -121,3 +122,55 @@ def test_the_form_field_split_chooses_what_is_trained_on(client: TestClient) -> 
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["pointer"] == "/split"
     assert "train, val, test, all" in refused.json()["detail"]
+
+
+def test_a_job_says_how_it_crops_and_warns_of_what_that_loses(client: TestClient) -> None:
+    files = {}
+    for i in range(30):
+        pixels = np.random.default_rng(i).integers(0, 256, (40, 107), np.uint8)
+        files |= {f"pits/{i}.png": trees.encoded(pixels), f"pits/{i}_mask.bmp": _mask_at_the_edge()}
+    dataset = upload(client, "tiles", files).json()
+    assert (dataset["crop"], dataset["crops"]["middle"]["defects_lost"]) == ("grid", 30)
+    body = {"dataset": "tiles", "model": "tiles"}
+    grid = client.post("/training-jobs", json=body).json()
+    assert grid["config"]["crop"] == {"around": "grid"}
+    assert grid["health"] == {"state": "good", "reasons": []}
+    middle = client.post("/training-jobs", json={**body, "crop": {"around": "middle"}}).json()
+    assert middle["config"]["crop"] == {"around": "middle"}
+    assert middle["health"]["state"] == "warning"
+    assert "30 labelled defects wholly" in middle["health"]["reasons"][0]
+
+
+@pytest.mark.parametrize("crop", [{"around": "corner"}, {}, {"around": "pad", "x": 1}, "pad"])
+def test_an_unknown_crop_is_refused(client: TestClient, crop: Any) -> None:
+    upload(client, "steel", DENTS)
+    answer = client.post("/training-jobs", json={"dataset": "steel", "model": "m", "crop": crop})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"].startswith("/crop")
+
+
+def test_a_job_on_square_photographs_cuts_the_middle(client: TestClient) -> None:
+    upload(client, "steel", DENTS)
+    job = client.post("/training-jobs", json={"dataset": "steel", "model": "m"}).json()
+    assert job["config"]["crop"] == {"around": "middle"}
+    schema = client.get("/training-jobs/schema").json()
+    assert "crop" in schema["properties"]
+
+
+def test_a_job_warns_of_defects_that_are_too_small_at_its_resolution(client: TestClient) -> None:
+    files = {}
+    for i in range(30):
+        files[f"images/{i}.jpg"] = photograph(i, side=320, format="JPEG")
+        files[f"masks/{i}.png"] = trees.mask((100, 50, 10, 10), side=320)
+    dataset = upload(client, "pits", files).json()
+    assert dataset["layout"]["size_of_defects"] == {"median": 10.0, "min": 10.0}
+    body = {"dataset": "pits", "model": "pits", "resolution": 64}
+    reasons = client.post("/training-jobs", json=body).json()["health"]["reasons"]
+    assert any("smaller than 2.0 pixels at resolution 64" in reason for reason in reasons)
+    assert client.post("/training-jobs", json={**body, "resolution": 256}).json()["health"]["reasons"] == []
+
+
+def _mask_at_the_edge() -> bytes:
+    pixels = np.zeros((40, 107), np.uint8)
+    pixels[10:20, 2:12] = 255
+    return trees.encoded(pixels, "BMP")

@@ -12,6 +12,7 @@ from flawsmith.core.domain.records import CropEffect
 from flawsmith.core.store.datasets.masks import Rectangle
 
 NEARLY_SQUARE = 1.1  # longer to shorter side, up to which one square is the whole grid
+MOST_SQUARES = 32  # of one photograph
 SHOWN_SHARE = 0.5  # of a labelled defect, from which on a square of the grid shows it
 
 Shape = tuple[tuple[int, int], Sequence[Rectangle]]
@@ -31,7 +32,7 @@ def squares(size: tuple[int, int], around: Around, defects: Sequence[Rectangle] 
         return [((width - long) / 2, (height - long) / 2, long, long)]
     if around is Around.MIDDLE or long <= NEARLY_SQUARE * short:
         return [((width - short) / 2, (height - short) / 2, short, short)]
-    count = math.ceil(long / short)
+    count = min(math.ceil(long / short), MOST_SQUARES)
     offsets = [round(index * (long - short) / (count - 1)) for index in range(count)]
     grid: list[Rectangle] = [(at, 0, short, short) if width > height else (0, at, short, short) for at in offsets]
     if not defects:

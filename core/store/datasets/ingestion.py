@@ -139,7 +139,7 @@ class Ingestion:
                 masks.append(mask)
             else:
                 self._reject(mask.path, "the mask and its photograph differ in size")
-        boxes = tuple(in_pixels(box, picture.size) for box in role.boxes)
+        boxes = tuple(filter(None, (in_pixels(box, picture.size) for box in role.boxes)))
         defects = [each for mask in masks for each in self._marked(mask)] or [
             (box.x, box.y, box.width, box.height) for box in boxes
         ]

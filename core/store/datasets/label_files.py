@@ -11,9 +11,12 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from flawsmith.core.store.archives import printable
 from flawsmith.core.store.datasets.folder_words import SPLITS, place_of
 
 NOT_UNDERSTOOD = "no known layout explains this file; labels are read from COCO JSON, YOLO text and Pascal VOC XML"
+MAX_YAML_BYTES = 64 * 1024
+MAX_CANDIDATES = 100  # photographs of one name, among which the one of a label file is searched
 _CLASS_LISTS = {"classes.txt", "obj.names"}
 
 
@@ -49,18 +52,21 @@ class _Photographs:
     def __init__(self, paths: Iterable[str]) -> None:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
+        self._by_key: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for path in paths:
+            self._by_key[place_of(path).key].append(path)
             self._by_name[PurePosixPath(path).name.lower()].append(path)
             self._by_stem[PurePosixPath(path).stem.lower()].append(path)
 
     def named(self, name: str, label_file: str) -> str | None:
         name = name.replace("\\", "/")
-        found = self._by_name[PurePosixPath(name).name.lower()]
+        found = self._by_name.get(PurePosixPath(name).name.lower(), [])
         return _nearest([path for path in found if path.lower().endswith(name.lower())] or found, label_file)
 
     def beside(self, label_file: str) -> str | None:
         """The photograph with the name of the label file."""
-        return _nearest(self._by_stem[PurePosixPath(label_file).stem.lower()], label_file)
+        found = self._by_key.get(place_of(label_file).key)
+        return _nearest(found or self._by_stem.get(PurePosixPath(label_file).stem.lower(), []), label_file)
 
 
 def read_labels(documents: Mapping[str, bytes], photographs: Iterable[str]) -> Labels:
@@ -81,11 +87,13 @@ def read_labels(documents: Mapping[str, bytes], photographs: Iterable[str]) -> L
     return labels
 
 
-def in_pixels(box: Box, size: tuple[int, int]) -> Box:
-    """The box in pixels of a photograph of this size, cut off at the photograph's edges."""
+def in_pixels(box: Box, size: tuple[int, int]) -> Box | None:
+    """The box in pixels of a photograph of this size, cut off at its edges; None if nothing is left."""
     scale_x, scale_y = size if box.relative else (1, 1)
     left, right = (min(max(0.0, x * scale_x), size[0]) for x in (box.x, box.x + box.width))
     top, bottom = (min(max(0.0, y * scale_y), size[1]) for y in (box.y, box.y + box.height))
+    if right <= left or bottom <= top:
+        return None
     return Box(left, top, right - left, bottom - top, box.defect_type)
 
 
@@ -111,7 +119,7 @@ def _coco(content: Any, path: str, known: _Photographs) -> dict[str, list[Box]]:
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise _NotUnderstood(NOT_UNDERSTOOD)
     try:
-        types = {each["id"]: str(each["name"]) for each in content.get("categories", [])}
+        types = {each["id"]: printable(each["name"]) for each in content.get("categories", [])}
         photographs = {each["id"]: known.named(str(each["file_name"]), path) for each in content["images"]}
         found: dict[str, list[Box]] = {name: [] for name in photographs.values() if name}
         for each in content.get("annotations", []):
@@ -139,7 +147,7 @@ def _voc(data: bytes, path: str, known: _Photographs) -> dict[str, list[Box]]:
     for each in root.iter("object"):
         sides = [each.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
         left, top, right, bottom = _numbers(sides, 4)
-        boxes.append(Box(left, top, right - left, bottom - top, (each.findtext("name") or "").strip()))
+        boxes.append(Box(left, top, right - left, bottom - top, printable((each.findtext("name") or "").strip())))
     return {photograph: boxes}
 
 
@@ -184,16 +192,16 @@ def _class_names(documents: Mapping[str, bytes]) -> tuple[list[str], set[str]]:
     for path, data in documents.items():
         name = PurePosixPath(path).name.lower()
         try:
-            if name.endswith((".yaml", ".yml")):
-                content = yaml.safe_load(data)
+            if name.endswith((".yaml", ".yml")) and len(data) <= MAX_YAML_BYTES:
+                content = yaml.load(data, Loader=yaml.BaseLoader)  # every scalar is text, and merges do not multiply
                 listed = content.get("names") if isinstance(content, dict) else None
                 if isinstance(listed, dict):
-                    listed = [listed[index] for index in sorted(listed)]
+                    listed = [listed[index] for index in sorted(listed, key=int)]
                 if isinstance(listed, list):
-                    return [str(each) for each in listed], {path}
+                    return [printable(each) for each in listed], {path}
             elif name in _CLASS_LISTS:
-                return [line.strip() for line in data.decode().splitlines() if line.strip()], {path}
-        except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+                return [printable(line.strip()) for line in data.decode().splitlines() if line.strip()], {path}
+        except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError):
             continue
     return [], set()
 
@@ -208,8 +216,8 @@ def _numbers(values: Any, count: int) -> list[float]:
 
 def _nearest(paths: list[str], label_file: str) -> str | None:
     """The path with the split of the label file and most of its folders; None if there is none."""
-    if len(paths) < 2:
-        return paths[0] if paths else None
+    if len(paths) < 2 or len(paths) > MAX_CANDIDATES:
+        return paths[0] if len(paths) == 1 else None
     split = place_of(label_file).split or _split_in_name(label_file)
     folders = set(PurePosixPath(label_file).parts[:-1])
 

@@ -9,7 +9,9 @@ from PIL import Image
 FEW_LEVELS = 32  # gray levels of a mask; palettes of types have few
 NEAR_EXTREME = 16  # a mask that was saved as JPEG has levels this near to black and white …
 SHARE_NEAR_EXTREMES = 0.95  # … in this share of its pixels
-MAX_RUNS = 100_000  # rows' pieces of a mask that are joined to defects; a busier mask counts as one defect
+JPEG_NOISE = 8  # gray levels around black
+MAX_RUNS = 20_000  # rows' pieces of a mask that are joined to defects; a busier mask counts as one defect …
+MAX_DEFECTS = 1000  # … and so does one with more defects
 
 Rectangle = tuple[float, float, float, float]
 """x, y, width, height in pixels."""
@@ -24,18 +26,15 @@ class MaskLook:
 
 
 def look_of(image: Image.Image) -> MaskLook:
-    counts = np.array(image.convert("L").histogram())
-    levels = np.flatnonzero(counts)
+    counts = _histogram(image)
     extreme = counts[:NEAR_EXTREME].sum() + counts[-NEAR_EXTREME:].sum()
-    like_mask = len(levels) <= FEW_LEVELS or extreme >= SHARE_NEAR_EXTREMES * counts.sum()
-    return MaskLook(like_mask, empty=not marked(image).any())
+    like_mask = np.count_nonzero(counts) <= FEW_LEVELS or extreme >= SHARE_NEAR_EXTREMES * counts.sum()
+    return MaskLook(bool(like_mask), empty=not counts[_least_marked(counts) :].any())
 
 
 def marked(image: Image.Image) -> NDArray[np.bool_]:
-    """The pixels that a mask marks, (H, W): all that are not black, or those above middle gray in a lossy mask."""
-    gray = np.asarray(image.convert("L"))
-    few = len(np.unique(gray)) <= FEW_LEVELS
-    return gray > 0 if few and gray.max(initial=0) < NEAR_EXTREME else gray >= (NEAR_EXTREME if few else 128)
+    """The pixels that a mask marks, (H, W)."""
+    return np.asarray(image.convert("L")) >= _least_marked(_histogram(image))
 
 
 def rectangles(pixels: NDArray[np.bool_]) -> list[Rectangle]:
@@ -44,13 +43,28 @@ def rectangles(pixels: NDArray[np.bool_]) -> list[Rectangle]:
     if not len(rows):
         return []
     groups = _groups(rows, starts, ends) if len(rows) <= MAX_RUNS else np.zeros(len(rows), np.int64)
-    found: list[Rectangle] = []
-    for group in np.unique(groups):
-        members = groups == group
-        left, right = int(starts[members].min()), int(ends[members].max())
-        top, bottom = int(rows[members].min()), int(rows[members].max()) + 1
-        found.append((left, top, right - left, bottom - top))
-    return found
+    numbers, group = np.unique(groups, return_inverse=True)
+    if len(numbers) > MAX_DEFECTS:
+        numbers, group = numbers[:1], np.zeros_like(group)
+    lows = np.full((2, len(numbers)), np.iinfo(np.int64).max)
+    highs = np.zeros((2, len(numbers)), np.int64)
+    for axis, (first, last) in enumerate(((starts, ends), (rows, rows + 1))):
+        np.minimum.at(lows[axis], group, first)
+        np.maximum.at(highs[axis], group, last)
+    sides = highs - lows
+    return [tuple(map(int, each)) for each in np.concatenate([lows, sides]).T]  # type: ignore[misc]
+
+
+def _histogram(image: Image.Image) -> NDArray[np.int64]:
+    return np.array(image.convert("L").histogram())
+
+
+def _least_marked(counts: NDArray[np.int64]) -> int:
+    """The lowest gray level that counts as marked: any but black where the levels number the types of defects."""
+    levels = np.flatnonzero(counts)
+    if len(levels) > FEW_LEVELS:
+        return 128
+    return JPEG_NOISE if levels[-1] >= 256 - NEAR_EXTREME else 1
 
 
 def _runs(pixels: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -5,7 +5,7 @@ layouts that differ a little are understood as well.
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -14,6 +14,8 @@ from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.store.datasets.folder_words import Place, is_clean, place_of
 from flawsmith.core.store.datasets.label_files import Box, Labels, read_labels
 
+_LARGEST_AREA = 1e12  # of a box that is believed
+_MOST_CANDIDATES = 100  # photographs among which that of a mask is searched
 _LOSSY_SUFFIXES = {".jpg", ".jpeg", ".webp"}
 
 
@@ -110,10 +112,10 @@ def _type_of(picture: Picture, place: Place, name: str, boxes: Sequence[Box]) ->
         return PurePosixPath(picture.path).parts[-2]  # a type that is named as masks are
     if place.in_named_folder:
         return place.folders[-1]
-    areas: Counter[str] = Counter()
+    areas: dict[str, float] = defaultdict(float)
     for box in boxes:
-        areas[box.defect_type] += max(1, int(1e6 * box.width * box.height))
-    named = [defect_type for defect_type, _ in areas.most_common() if defect_type]
+        areas[box.defect_type] += min(abs(box.width * box.height), _LARGEST_AREA)
+    named = sorted((each for each in areas if each), key=lambda each: -areas[each])
     return named[0] if named else place.folders[-1] if place.folders else name
 
 
@@ -154,15 +156,16 @@ def _twins(pictures: Iterable[Picture]) -> dict[str, str]:
         lossy = [each for each in twins if PurePosixPath(each.path).suffix.lower() in _LOSSY_SUFFIXES]
         photographs = [each for each in twins if not each.like_mask] or lossy
         if len(twins) > 1 and photographs:
-            masks = [each for each in twins if each.like_mask and each not in photographs]
+            paths = {each.path for each in photographs}
+            masks = [each for each in twins if each.like_mask and each.path not in paths]
             found |= {each.path: photographs[0].path for each in masks if each.size == photographs[0].size}
     return found
 
 
 def _of_split(paths: Sequence[str], mask: Place, places: Mapping[str, Place]) -> str | None:
     """The photograph of the mask's split; one of ``test`` for a mask without a split, as in MVTec AD."""
-    if len(paths) < 2:
-        return paths[0] if paths else None
+    if len(paths) < 2 or len(paths) > _MOST_CANDIDATES:
+        return paths[0] if len(paths) == 1 else None
     of_split = [path for path in paths if places[path].split == (mask.split or "test")]
     return of_split[0] if len(of_split) == 1 else None
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from flawsmith.core.store.archives import printable
 from flawsmith.core.store.datasets.folder_words import SPLITS
 from flawsmith.core.store.datasets.recognition import Role
 
@@ -62,7 +63,9 @@ def _chosen(roles: Sequence[Role], splits: Counter[str], asked: str | None) -> t
     if asked is not None:
         split = SPLITS.get(asked.lower(), asked)
         if split not in splits:
-            raise UnknownSplit(f"there is no split '{asked}' in the upload; splits: {', '.join(splits) or 'none'}, all")
+            raise UnknownSplit(
+                f"there is no split '{printable(asked)}' in the upload; splits: {', '.join(splits) or 'none'}, all"
+            )
         return {split}, []
     if "train" not in splits:
         return set(splits), [f"there is no split 'train': all photographs are used ({', '.join(sorted(splits))})"]

@@ -73,7 +73,7 @@ class FewshotTrainer:
         self, config: FewshotConfig, images: Tensor, type_index: Tensor, types: int, device: torch.device
     ) -> None:
         self.config, self.device, self.types = config, device, types
-        held_out = holdout(type_index, types, config.seed)
+        held_out = holdout(images, type_index, types, config.seed)
         self.holdout, self.holdout_type_index = images[held_out], type_index[held_out]
         self.images, self.type_index = images[~held_out].to(device), type_index[~held_out]
         self.photographs = len(images)

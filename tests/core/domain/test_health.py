@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flawsmith.core.domain.crops import Around
 from flawsmith.core.domain.health import data_warnings, diverged, judge
-from flawsmith.core.domain.records import Dataset, Health, HealthState, SizeRange, now
+from flawsmith.core.domain.records import CropEffect, Dataset, Health, HealthState, SizeRange, now
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ def history(*blurs: float, **others: float) -> list[dict[str, float]]:
 
 def verdict(*blurs: float, progress: float = 0.75, **others: float) -> Health:
     return judge([], [], history(*blurs, **others), progress, CRITERIA)
+
+
+CONFIG = {"resolution": 64, "crop": {"around": "middle"}}
 
 
 def dataset(classes: dict[str, int], warnings: list[str] | None = None) -> Dataset:
@@ -97,9 +101,36 @@ def test_a_diverged_run_is_failing() -> None:
 
 
 def test_few_photographs_and_uneven_types_are_doubtful() -> None:
-    assert data_warnings(dataset({"a": 100})) == []
-    assert "20 photographs of 'a'" in data_warnings(dataset({"a": 20}))[0]
-    few, uneven = data_warnings(dataset({"a": 3, "b": 500}))
+    assert data_warnings(dataset({"a": 100}), CONFIG) == []
+    assert "20 photographs of 'a'" in data_warnings(dataset({"a": 20}), CONFIG)[0]
+    few, uneven = data_warnings(dataset({"a": 3, "b": 500}), CONFIG)
     assert "3 photographs of 'a'" in few
     assert "beside 500 of 'b'" in uneven
-    assert data_warnings(dataset({"a": 100}, ["odd"])) == ["odd"]
+    assert data_warnings(dataset({"a": 100}, ["odd"]), CONFIG) == ["odd"]
+
+
+def cropped(**effects: CropEffect) -> Dataset:
+    crops = {Around(name): effect for name, effect in effects.items()}
+    return dataset({"a": 100}).model_copy(update={"crops": crops})
+
+
+def test_a_crop_that_loses_much_is_said_with_one_that_keeps_more() -> None:
+    long = cropped(
+        middle=CropEffect(images=100, pixels_lost=0.6, defects_lost=31, defect_size=None),
+        grid=CropEffect(images=300, pixels_lost=0, defects_lost=0, defect_size=None),
+    )
+    (warning,) = data_warnings(long, CONFIG)
+    assert "loses 60% of the photographs' pixels and 31 labelled defects" in warning and "'grid'" in warning
+    assert data_warnings(long, {"resolution": 64, "crop": {"around": "grid"}}) == []
+    assert "60%" in data_warnings(long, {"resolution": 64})[0]  # stored by a release that cut the middle only
+
+
+def test_little_that_is_lost_is_not_said() -> None:
+    nearly_square = cropped(middle=CropEffect(images=100, pixels_lost=0.1, defects_lost=0, defect_size=None))
+    assert data_warnings(nearly_square, CONFIG) == []
+
+
+def test_defects_below_four_pixels_at_the_training_size_are_said() -> None:
+    small = cropped(middle=CropEffect(images=100, pixels_lost=0, defects_lost=0, defect_size=10 / 640))
+    assert "smaller than 1.0 pixels at resolution 64" in data_warnings(small, CONFIG)[0]
+    assert data_warnings(small, {**CONFIG, "resolution": 256}) == []

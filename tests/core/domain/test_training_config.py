@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from flawsmith.core.domain.crops import Around, crop_of
 from flawsmith.core.domain.presets.registry import UnknownPreset
-from flawsmith.core.domain.records import Dataset, SizeRange, now
+from flawsmith.core.domain.records import CropEffect, Dataset, SizeRange, now
 from flawsmith.core.domain.training_config import WrongConfig, resolve, trainer_config
 from flawsmith.core.domain.training_request import TrainingRequest
 
@@ -102,7 +103,7 @@ def test_a_configuration_of_an_earlier_release_is_read_and_left_as_it_is() -> No
     config = trainer_config("fewshot", stored)
     assert config["ema_half_life_images"] == 10000
     assert "average_images" in stored
-    assert config.keys() == resolved(dataset(20)).keys() - JOB.keys() | {"resolution", "channels", "seed"}
+    assert config.keys() == resolved(dataset(20)).keys() - JOB.keys() - {"crop"} | {"resolution", "channels", "seed"}
 
 
 def test_a_dcgan_configuration_from_before_precision_could_be_chosen_means_float32() -> None:
@@ -120,3 +121,28 @@ def test_a_missing_or_unknown_field_is_named() -> None:
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UnknownPreset, match=r"unknown preset 'stylegan'; the presets are: .*fewshot"):
         trainer_config("stylegan", JOB)
+
+
+def long_dataset() -> Dataset:
+    crops = {
+        Around(name): CropEffect(images=images, pixels_lost=lost, defects_lost=0, defect_size=None)
+        for name, images, lost in (("middle", 100, 0.5), ("pad", 100, 0), ("grid", 240, 0))
+    }
+    return dataset(100).model_copy(update={"crop": Around.GRID, "crops": crops})
+
+
+def test_the_dataset_decides_the_crop_and_the_body_may_choose_another() -> None:
+    assert resolved(long_dataset())["crop"] == {"around": "grid"}
+    assert resolved(long_dataset(), crop={"around": "pad"})["crop"] == {"around": "pad"}
+    assert resolved(dataset(100))["crop"] == {"around": "middle"}
+
+
+def test_an_epoch_passes_over_all_squares_of_the_crop() -> None:
+    body = {"preset": "dcgan", "epochs": 1, "overrides": {"batch_size": 20}}
+    assert resolved(long_dataset(), **body)["total_steps"] == 12
+    assert resolved(long_dataset(), crop={"around": "middle"}, **body)["total_steps"] == 5
+
+
+def test_a_configuration_stored_without_a_crop_cuts_the_middle() -> None:
+    assert crop_of(JOB) is Around.MIDDLE
+    assert crop_of(resolved(long_dataset())) is Around.GRID

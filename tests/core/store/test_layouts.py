@@ -1,8 +1,10 @@
 """Layouts that people have are recognised: masks, labels, clean photographs and splits."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from tests.conftest import photograph, zipped
@@ -209,3 +211,45 @@ def test_equal_photographs_with_other_masks_are_other_content(datasets: Datasets
     first = add(datasets, files, "first")
     files["masks/0.png"] = trees.mask((1, 1, 2, 2))
     assert add(datasets, files, "second").digest != first.digest
+
+
+@pytest.mark.parametrize("box", [[5, 5, -3, 4], [-9, -9, 3, 3], [1e308, 1e308, 1e308, 1e308], [5, 5, 0, 0]])
+def test_a_box_outside_its_photograph_is_dropped(datasets: Datasets, box: list[float]) -> None:
+    content = json.loads(trees.coco()["annotations/instances_train2017.json"])
+    content["annotations"][0]["bbox"] = box
+    dataset = add(datasets, trees.coco() | {"annotations/instances_train2017.json": json.dumps(content).encode()})
+    assert (dataset.image_count, layout(dataset).boxes) == (3, 2)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\u0000b", "", 7, [], None])
+def test_a_category_that_cannot_be_a_type_does_no_harm(datasets: Datasets, name: Any) -> None:
+    content = json.loads(trees.coco()["annotations/instances_train2017.json"])
+    content["categories"][0]["name"] = name
+    dataset = add(datasets, trees.coco() | {"annotations/instances_train2017.json": json.dumps(content).encode()})
+    assert all(kind.isprintable() and len(kind) <= 64 for kind in dataset.classes)
+
+
+def test_yaml_that_multiplies_is_no_more_than_its_text(datasets: Datasets) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    bomb = "\n".join([*lines, "names: *a11"]).encode()
+    dataset = add(datasets, trees.yolo() | {"data.yaml": bomb})
+    assert dataset.classes == {"class 1": 3}
+    assert "data.yaml" in {each.file for each in dataset.rejected}
+
+
+def test_a_mask_of_noise_is_one_defect(datasets: Datasets) -> None:
+    files = trees.images_and_masks()
+    noise = np.random.default_rng(0).integers(0, 2, (900, 900), np.uint8) * 255
+    files |= {"images/0.jpg": photograph(0, side=900, format="JPEG"), "masks/0.png": trees.encoded(noise)}
+    assert layout(add(datasets, files)).masks == 3
+
+
+@pytest.mark.parametrize("value", [1, 5, 20, 255])
+def test_masks_may_number_the_types_of_defects(datasets: Datasets, value: int) -> None:
+    files = trees.images_and_masks()
+    files |= {f"masks/{i}.png": trees.mask(trees.DEFECT, value=value) for i in range(3)}
+    files["masks/2.png"] = trees.mask()
+    dataset = add(datasets, files)
+    assert (layout(dataset).masks, layout(dataset).clean) == (2, 1)
+    assert layout(dataset).size_of_defects.median == 4  # type: ignore[union-attr]
