@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from flawsmith.app import problems
 from flawsmith.app.auth import Authentication
 from flawsmith.app.body_limit import BodyLimit
+from flawsmith.app.connections import BoundedProtocol, raise_descriptor_limit
 from flawsmith.app.events import Events
 from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.local_only import LocalOnly
@@ -116,6 +117,7 @@ def run_api() -> None:
         log.warning("FLAWSMITH_API_KEYS is not set: everyone on this machine may call; bound to %s only", host)
     processes = settings.api_processes or max(1, (os.cpu_count() or 1) // CORES_PER_PROCESS)
     log.info("API on http://%s:%d, processes: %d", host, settings.port, processes)
+    raise_descriptor_limit()
     with TemporaryDirectory(prefix="flawsmith-metrics-") as folder:
         if processes > 1:  # prometheus_client reads this at import, and merges the processes' counts
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -125,6 +127,8 @@ def run_api() -> None:
             workers=processes,
             host=host,
             port=settings.port,
+            http=BoundedProtocol,
+            ws="none",  # after an upgrade to a WebSocket no bound would hold
             log_config=None,
             access_log=False,
             server_header=False,
