@@ -28,7 +28,7 @@ from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.domain.jobs import load_object
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.job_kinds import job_kinds
-from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async
+from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async, redis_url
 from flawsmith.core.live.keys_of_earlier_releases import drop_keys_of_earlier_releases
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
@@ -109,6 +109,7 @@ def run_api() -> None:
     """Runs the API's processes until SIGTERM. Without API keys it binds to loopback only, and logs a warning."""
     settings = get_settings()
     configure_logging(settings, "api")
+    redis_url(settings)  # raises UnsafeSocketFolder
     host = settings.host
     if not settings.keys:
         if host not in ("127.0.0.1", "::1", "localhost"):
