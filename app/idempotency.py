@@ -15,6 +15,8 @@ from fastapi.routing import APIRoute
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from flawsmith.app.caller import caller_of
+from flawsmith.app.idempotency_bound import IdempotencyBound
 from flawsmith.app.problems import Problem
 from flawsmith.core.live import keys
 
@@ -38,16 +40,18 @@ class Idempotency:
             caller = request.headers.get("authorization", "")
             scope = f"{caller}\n{request.method}\n{request.url.path}\n{self.given}"
             self.key = keys.idempotency(hashlib.sha256(scope.encode()).hexdigest())
+            self.bound = IdempotencyBound(redis, caller_of(request), KEPT_SECONDS)
 
     async def begin(self, body: bytes) -> Any | None:
         """Returns the first call's answer, or None if this is the first call or has no key.
 
         Raises:
-            Problem: 409 while the first call is in flight, 422 if it had another body.
+            Problem: 409 while the first call is in flight, 422 if it had another body, 429 for too many keys.
         """
         if self.given is None:
             return None
         self.body_digest = hashlib.sha256(body).hexdigest()
+        await self.bound.admit(self.key)
         in_flight = json.dumps({"asked": self.body_digest, "answer": None})
         if await self.redis.set(self.key, in_flight, nx=True, ex=IN_FLIGHT_SECONDS):
             return None
@@ -76,6 +80,7 @@ class Idempotency:
         """Frees the key after a failed call, so that the call can be tried again."""
         if self.given is not None:
             await self.redis.delete(self.key)
+            await self.bound.release(self.key)
 
 
 class IdempotentRoute(APIRoute):

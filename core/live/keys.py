@@ -103,3 +103,8 @@ def caller_rate(caller: str) -> str:
 def idempotency(call: str) -> str:
     """string, app.idempotency: the first call's answer, or that it is in flight; a day, or ten minutes in flight."""
     return f"{PREFIX}:idempotency:{call}"
+
+
+def idempotency_keys(caller: str = "") -> str:
+    """sorted set, app.idempotency_bound: keys of a caller, or of all without one, by when each expires, in ms."""
+    return f"{PREFIX}:idempotency-keys:{caller}"

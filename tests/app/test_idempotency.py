@@ -15,7 +15,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from redis.exceptions import ConnectionError as RedisConnectionError
 from starlette.testclient import TestClient
 
-from flawsmith.app import problems
+from flawsmith.app import idempotency_bound, problems
 from flawsmith.app.idempotency import Idempotency, IdempotentRoute
 from flawsmith.app.problems import Problem
 from flawsmith.core.live.connections import connect_async
@@ -138,9 +138,9 @@ def test_a_key_is_free_again_when_its_call_died_with_its_process(redis_settings:
         client = connect_async(redis_settings)
         idempotency = Idempotency(client, request({"Idempotency-Key": "key"}))
         assert await idempotency.begin(b"body") is None
-        lifetimes = [int(empty_redis.ttl(key)) for key in empty_redis.scan_iter()]
+        lifetimes = [int(empty_redis.ttl(key)) for key in empty_redis.scan_iter("flawsmith:idempotency:*")]
         await idempotency.keep({"done": True})
-        lifetimes += [int(empty_redis.ttl(key)) for key in empty_redis.scan_iter()]
+        lifetimes += [int(empty_redis.ttl(key)) for key in empty_redis.scan_iter("flawsmith:idempotency:*")]
         assert await Idempotency(client, request({"Idempotency-Key": "key"})).begin(b"body") == {"done": True}
         await client.aclose()
         return lifetimes
@@ -173,3 +173,36 @@ def test_a_call_with_a_key_is_503_while_redis_is_away(orders: Orders, empty_redi
     response = orders.post()
     assert (response.status_code, response.json()["type"]) == (503, "urn:flawsmith:unavailable")
     assert orders.handled == []
+
+
+def test_a_caller_has_a_bounded_number_of_keys(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency_bound, "MAX_KEYS", 6)
+    for number in range(3):
+        assert orders.post(key=f"key-{number}").status_code == 201
+    refused = orders.post(key="one more")
+    assert (refused.status_code, refused.json()["type"]) == (429, "urn:flawsmith:busy")
+    assert 86_000 < int(refused.headers["retry-after"]) <= 86_400
+    assert "of yours" in refused.json()["detail"]
+    assert orders.post(key="key-0").text == "1", "a repeated call is answered all the same"
+    assert orders.post(key=None).status_code == 201
+    assert len(orders.handled) == 4
+
+
+def test_all_callers_together_have_a_bounded_number_of_keys(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency_bound, "MAX_KEYS", 4)
+    monkeypatch.setattr("flawsmith.app.idempotency.caller_of", lambda request: request.headers["x-caller"])
+
+    def post(number: int) -> httpx2.Response:
+        return orders.post(key=f"key-{number}", **{"X-Caller": f"caller-{number % 3}"})
+
+    assert [post(number).status_code for number in range(6)] == [201, 201, 201, 201, 429, 429]
+    refused = post(7)
+    assert "of all callers" in refused.json()["detail"]
+
+
+def test_a_failed_call_leaves_no_key_behind(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency_bound, "MAX_KEYS", 2)
+    for number in range(5):
+        orders.failures.append(Problem(409, "conflict", "not now"))
+        assert orders.post(key=f"key-{number}").status_code == 409
+    assert orders.post(key="key").status_code == 201
