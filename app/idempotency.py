@@ -20,6 +20,8 @@ from fastapi.routing import APIRoute
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from flawsmith.app.caller import caller_of
+from flawsmith.app.idempotency_bound import IdempotencyBound
 from flawsmith.app.problems import Problem
 from flawsmith.core.domain.jobs import new_identity
 from flawsmith.core.live import keys
@@ -51,16 +53,18 @@ class Idempotency:
             caller = request.headers.get("authorization", "")
             scope = f"{caller}\n{request.method}\n{request.url.path}\n{self.given}"
             self.key = keys.idempotency(hashlib.sha256(scope.encode()).hexdigest())
+            self.bound = IdempotencyBound(redis, caller_of(request), KEPT_SECONDS)
 
     async def begin(self, body: bytes) -> Any | None:
         """Returns the first call's answer, or None if this call has no key, is the first one or takes over from it.
 
         Raises:
-            Problem: 409 while another call is in flight, 422 if it had another body.
+            Problem: 409 while another call is in flight, 422 if it had another body, 429 for too many keys.
         """
         if self.given is None:
             return None
         self.body_digest = hashlib.sha256(body).hexdigest()
+        await self.bound.admit(self.key)
         first, is_ours = await self._claim()
         if first["asked"] == self.body_digest and first["answer"] is None and is_ours:
             reserved_identity.set(first.get("identity"))
@@ -94,6 +98,7 @@ class Idempotency:
         """Frees the key after a failed call, so that the call can be tried again."""
         if self.given is not None:
             await self._release(forget=True)
+            await self.bound.release(self.key)
 
     @property
     def _lease(self) -> str:

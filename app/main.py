@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from flawsmith.app import problems
 from flawsmith.app.auth import Authentication
 from flawsmith.app.body_limit import BodyLimit
+from flawsmith.app.connections import BoundedProtocol, raise_descriptor_limit
 from flawsmith.app.draining import Drain, DrainingRequests
 from flawsmith.app.events import Events
 from flawsmith.app.head_requests import HeadRequests
@@ -31,7 +32,7 @@ from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.jobs import load_object
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.job_kinds import job_kinds
-from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async
+from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async, redis_url
 from flawsmith.core.live.keys_of_earlier_releases import drop_keys_of_earlier_releases
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
@@ -117,6 +118,7 @@ def run_api() -> None:
     """Runs the API's processes until SIGTERM. Without API keys it binds to loopback only, and logs a warning."""
     settings = get_settings()
     configure_logging(settings, "api")
+    redis_url(settings)  # raises UnsafeSocketFolder
     host = settings.host
     if not settings.keys:
         if host not in ("127.0.0.1", "::1", "localhost"):
@@ -125,6 +127,7 @@ def run_api() -> None:
         log.warning("FLAWSMITH_API_KEYS is not set: everyone on this machine may call; bound to %s only", host)
     processes = settings.api_processes or max(1, usable_cpus() // CORES_PER_PROCESS)
     log.info("API on http://%s:%d, processes: %d", host, settings.port, processes)
+    raise_descriptor_limit()
     with TemporaryDirectory(prefix="flawsmith-metrics-") as folder:
         if processes > 1:  # prometheus_client reads this at import, and merges the processes' counts
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -134,6 +137,8 @@ def run_api() -> None:
             workers=processes,
             host=host,
             port=settings.port,
+            http=BoundedProtocol,
+            ws="none",  # after an upgrade to a WebSocket no bound would hold
             log_config=None,
             access_log=False,
             server_header=False,

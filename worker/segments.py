@@ -9,9 +9,10 @@ from redis.exceptions import RedisError
 
 from flawsmith.core.domain.jobs import Job, JobState, load_object
 from flawsmith.core.job_kinds import job_kinds
+from flawsmith.core.live.broker_transport import RUN_SEGMENT
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.live.leases import Lease, LeaseLost
-from flawsmith.core.live.task_queues import RUN_SEGMENT, worker_name
+from flawsmith.core.live.task_queues import worker_name
 from flawsmith.core.logs import request_id as current_request_id
 from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.job_folder import JobFolder

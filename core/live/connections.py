@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -24,9 +25,50 @@ API_RETRIES = 1  # after a connection was cut, not after a timeout: the caller h
 _RETRIED = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
 
 
+class UnsafeSocketFolder(Exception):
+    """Another user could put a server of their own in the place of the embedded one; the message says what to do."""
+
+
 def redis_url(settings: Settings) -> str:
-    """URL of the configured server, or of the embedded one's socket."""
-    return settings.redis_url or f"unix://{embedded_socket(settings.data_dir)}"
+    """URL of the configured server, or of the embedded one's socket.
+
+    Raises:
+        UnsafeSocketFolder: the folder of that socket is not this user's alone.
+    """
+    if settings.redis_url:
+        return settings.redis_url
+    socket = embedded_socket(settings.data_dir)
+    if settings.data_dir not in socket.parents or socket.parent.exists():
+        keep_private(socket.parent)
+    return f"unix://{socket}"
+
+
+def keep_private(folder: Path) -> None:
+    """Makes a folder that only this user can enter, or checks that an existing one is.
+
+    In a shared place every client makes it: from then on, nobody else can make a folder of that name there.
+
+    Raises:
+        UnsafeSocketFolder: others may write into it, it belongs to another user, or it is no folder.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise UnsafeSocketFolder(
+            f"cannot make the folder {folder} ({error.strerror}); set FLAWSMITH_DATA_DIR"
+        ) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise UnsafeSocketFolder(
+            f"{folder} is a link, or belongs to another user, who could answer in place of Redis; remove it, or set"
+            " FLAWSMITH_DATA_DIR to a shorter path, or FLAWSMITH_REDIS_URL"
+        )
+    if found.st_mode & 0o022:
+        raise UnsafeSocketFolder(
+            f"others may write into {folder}, and so answer in place of Redis; empty it, and set its mode to 700"
+        )
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
 
 
 def embedded_socket(data_dir: Path) -> Path:

@@ -116,3 +116,8 @@ def idempotency_lease(record: str) -> str:
     ``record`` is the key of `idempotency`.
     """
     return f"{record}:lease"
+
+
+def idempotency_keys(caller: str = "") -> str:
+    """sorted set, app.idempotency_bound: keys of a caller, or of all without one, by when each expires, in ms."""
+    return f"{PREFIX}:idempotency-keys:{caller}"

@@ -11,6 +11,7 @@ from redis import Redis
 
 from flawsmith.core.domain.jobs import Job, JobKind
 from flawsmith.core.live import keys
+from flawsmith.core.live.broker_transport import RUN_SEGMENT, SAMPLE_TASK
 from flawsmith.core.live.connections import ANSWER_SECONDS, CONNECT_SECONDS, HEALTH_CHECK_SECONDS, redis_url
 from flawsmith.core.live.scripts import script
 from flawsmith.core.live.segment_tokens import SegmentTokens
@@ -18,8 +19,6 @@ from flawsmith.core.settings import Settings
 
 TRAIN, SAMPLE = "train", "sample"
 QUEUES = (TRAIN, SAMPLE)
-RUN_SEGMENT = "flawsmith.run_segment"
-SAMPLE_TASK = "flawsmith.sample"
 
 LIVE_SECONDS = 6.0  # a worker without a heartbeat for so long counts as dead
 HEARTBEATS = 4  # in that time

@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from starlette.testclient import TestClient
 from tests.conftest import until
 
-from flawsmith.app import idempotency, problems
+from flawsmith.app import idempotency, idempotency_bound, problems
 from flawsmith.app.idempotency import Idempotency, IdempotentRoute, reserved_identity
 from flawsmith.app.problems import Problem
 from flawsmith.core.live.connections import connect_async
@@ -162,7 +162,9 @@ def test_a_repeated_call_takes_over_within_seconds_from_one_whose_process_died(
 
 def test_an_answer_is_kept_for_a_day(orders: Orders, empty_redis: redis.Redis) -> None:
     orders.post()
-    assert [86_390 < int(empty_redis.ttl(key)) <= 86_400 for key in empty_redis.scan_iter()] == [True]
+    assert [
+        86_390 < int(empty_redis.ttl(key)) <= 86_400 for key in empty_redis.scan_iter("flawsmith:idempotency:*")
+    ] == [True]
 
 
 def test_a_call_that_takes_longer_than_its_lease_keeps_it(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,3 +205,36 @@ def test_a_call_with_a_key_is_503_while_redis_is_away(orders: Orders, monkeypatc
         response = orders.post()
     assert (response.status_code, response.json()["type"]) == (503, "urn:flawsmith:unavailable")
     assert orders.handled == []
+
+
+def test_a_caller_has_a_bounded_number_of_keys(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency_bound, "MAX_KEYS", 6)
+    for number in range(3):
+        assert orders.post(key=f"key-{number}").status_code == 201
+    refused = orders.post(key="one more")
+    assert (refused.status_code, refused.json()["type"]) == (429, "urn:flawsmith:busy")
+    assert 86_000 < int(refused.headers["retry-after"]) <= 86_400
+    assert "of yours" in refused.json()["detail"]
+    assert orders.post(key="key-0").text == "1", "a repeated call is answered all the same"
+    assert orders.post(key=None).status_code == 201
+    assert len(orders.handled) == 4
+
+
+def test_all_callers_together_have_a_bounded_number_of_keys(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency_bound, "MAX_KEYS", 4)
+    monkeypatch.setattr("flawsmith.app.idempotency.caller_of", lambda request: request.headers["x-caller"])
+
+    def post(number: int) -> httpx2.Response:
+        return orders.post(key=f"key-{number}", **{"X-Caller": f"caller-{number % 3}"})
+
+    assert [post(number).status_code for number in range(6)] == [201, 201, 201, 201, 429, 429]
+    refused = post(7)
+    assert "of all callers" in refused.json()["detail"]
+
+
+def test_a_failed_call_leaves_no_key_behind(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency_bound, "MAX_KEYS", 2)
+    for number in range(5):
+        orders.failures.append(Problem(409, "conflict", "not now"))
+        assert orders.post(key=f"key-{number}").status_code == 409
+    assert orders.post(key="key").status_code == 201

@@ -1,0 +1,204 @@
+"""The whole API as strangers meet it, with a Redis and a store, and with a sampling worker that is played."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from fastapi import Request
+from starlette.testclient import TestClient
+
+from flawsmith.app.image_request import ImageRequest
+from flawsmith.app.main import create_app
+from flawsmith.app.problems import Problem
+from flawsmith.app.routes import operations
+from flawsmith.app.sampling.client import SamplingClient
+from flawsmith.app.sampling.images import Images
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.job_kinds.training import KIND, TrainingProgress
+from flawsmith.core.live import keys
+from flawsmith.core.settings import Settings
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.registry import Registry
+
+Api = Callable[..., AbstractContextManager[TestClient]]
+
+
+@pytest.fixture
+def api(redis_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """Starts the API with some settings; the value is its client. There is a model `steel`."""
+    store = ArtifactStore(redis_settings.data_dir / "artifacts")
+    if not Registry(store).versions("steel"):
+        with store.staged() as staged:
+            (staged / "generator.safetensors").write_bytes(b"weights")
+            card: dict[str, Any] = {"classes": ["scratches"], "resolution": 32, "mode": "L", "preset": "dcgan"}
+            origin = {"config": {}, "training_job": "job", "dataset_digest": "d", "weights_sha256": "w"}
+            Registry(store).publish("steel", staged, **card, **origin)
+
+    async def sampled(self: SamplingClient, request: Request, wanted: ImageRequest) -> Images:
+        if wanted.count == 13:
+            raise Problem(429, "busy", "the queue is full")
+        addresses = wanted.addresses or [Address("scratches", seed) for seed in range(wanted.count)]
+        return Images(wanted.version, addresses, [b"png"] * wanted.count, "hit")
+
+    monkeypatch.setattr(SamplingClient, "images", sampled)
+
+    @contextmanager
+    def started(**settings: Any) -> Iterator[TestClient]:
+        app = create_app(redis_settings.model_copy(update=settings))
+        with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+            yield client
+
+    return started
+
+
+IMAGE = "/models/steel/versions/1/images/7.png"
+
+
+def test_images_by_address_are_charged_as_all_others_are(api: Api) -> None:
+    with api(caller_images_per_second=10.0) as client:
+        assert [client.get(IMAGE).status_code for _ in range(10)] == [200] * 10
+        assert client.post("/generate", json={"model": "steel", "count": 10}).status_code == 200
+        refused = client.get(IMAGE)
+        assert (refused.status_code, refused.json()["type"]) == (429, "urn:flawsmith:busy")
+        assert int(refused.headers["retry-after"]) > 0
+        assert client.post("/generate", json={"model": "steel"}).status_code == 429
+
+
+def test_a_refused_request_does_not_lock_its_caller_out(api: Api) -> None:
+    with api(caller_images_per_second=10.0) as client:
+        for _ in range(20):
+            refused = client.post("/generate", json={"model": "steel", "count": 13})
+            assert refused.json()["detail"] == "the queue is full"
+        for wrong in ({"model": "steel", "count": 257}, {"model": "nowhere", "count": 256}):
+            assert client.post("/generate", json=wrong).status_code in (404, 422)
+        assert client.get(f"{IMAGE}?defect_type=rust").status_code == 422
+        assert client.get(IMAGE).status_code == 200
+
+
+def test_a_copy_that_is_current_is_not_charged(api: Api) -> None:
+    with api(caller_images_per_second=10.0) as client:
+        etag = client.get(IMAGE).headers["etag"]
+        statuses = {client.get(IMAGE, headers={"If-None-Match": etag}).status_code for _ in range(50)}
+        assert statuses == {304}
+
+
+def test_images_are_public_without_keys_and_private_with_them(api: Api) -> None:
+    with api() as client:
+        assert client.get(IMAGE).headers["cache-control"] == "public, max-age=31536000, immutable"
+    with api(api_keys="sesame:generate") as client:
+        key = {"Authorization": "Bearer sesame"}
+        for path in (IMAGE, "/models", "/models/steel", "/nowhere"):
+            answer = client.get(path, headers=key)
+            assert "private" in answer.headers["cache-control"]
+            assert "public" not in answer.headers["cache-control"]
+        etag = client.get(IMAGE, headers=key).headers["etag"]
+        assert "private" in client.get(IMAGE, headers={**key, "If-None-Match": etag}).headers["cache-control"]
+
+
+def test_a_foreign_page_changes_nothing_without_keys(api: Api, redis_settings: Settings) -> None:
+    job = {"dataset": "csrf", "model": "csrf"}
+    with api() as client:
+        for headers in (
+            {"Origin": "https://evil.example", "Content-Type": "application/json"},
+            {"Host": "evil.example", "Content-Type": "application/json"},
+            {"Origin": "null", "Content-Type": "text/plain"},
+        ):
+            for method, path in (("POST", "/training-jobs"), ("DELETE", "/models/steel/versions/1"), ("GET", IMAGE)):
+                answer = client.request(method, path, json=job, headers=headers)
+                assert (answer.status_code, answer.json()["type"]) == (403, "urn:flawsmith:foreign-page")
+        typeless = client.post("/training-jobs", content=b'{"dataset": "csrf", "model": "csrf"}')
+        assert (typeless.status_code, typeless.json()["type"]) == (415, "urn:flawsmith:unsupported-media-type")
+        alias = client.put("/models/steel/aliases/production", content=b'{"version": 1}')
+        assert alias.status_code == 415
+        assert client.get(IMAGE).status_code == 200
+
+
+def test_a_key_opens_the_service_to_pages_of_any_origin(api: Api) -> None:
+    with api(api_keys="sesame:generate") as client:
+        headers = {"Authorization": "Bearer sesame", "Origin": "https://shop.example", "Host": "flawsmith.example"}
+        assert client.get(IMAGE, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["JOB:events", "JOB:history", "JOB:lease", "..%2f..%2fx", "job-*", "JOB%0A"])
+def test_a_name_from_outside_is_never_part_of_another_key(api: Api, empty_redis: redis.Redis, name: str) -> None:
+    with api() as client:
+        job = KIND.new_job(
+            config={}, progress=TrainingProgress(total_steps=1), model="m", dataset="ds-1", preset="dcgan"
+        )
+        client.app.state.services.jobs.create(job)
+        empty_redis.xadd(keys.job_events(job.id), {"event": "state", "data": "{}"})
+        path = "/training-jobs/" + name.replace("JOB", job.id)
+        for method, call in (
+            ("GET", path),
+            ("GET", f"{path}/history"),
+            ("GET", f"{path}/events"),
+            ("POST", f"{path}/cancel"),
+        ):
+            answer = client.request(method, call)
+            assert (answer.status_code, answer.json()["type"]) == (404, "urn:flawsmith:not-found")
+
+
+def test_a_record_in_redis_with_a_path_as_its_id_writes_nothing_outside_the_store(
+    api: Api, empty_redis: redis.Redis, redis_settings: Settings
+) -> None:
+    evil = "../../../evil/x"
+    with api() as client:
+        job = KIND.new_job(
+            config={}, progress=TrainingProgress(total_steps=1), model="m", dataset="ds-1", preset="dcgan"
+        )
+        record = job.model_copy(update={"id": evil}).model_dump_json()
+        for name in (evil, job.id):
+            empty_redis.set(keys.job(name), record)
+            empty_redis.zadd(keys.jobs_in(KIND.index, "queued"), {name: 0})
+            quoted = name.replace("/", "%2f")
+            for method, call in (("GET", ""), ("POST", "/cancel"), ("POST", "/resume"), ("GET", "/samples/latest.png")):
+                assert client.request(method, f"/training-jobs/{quoted}{call}").status_code == 404
+        assert client.get("/training-jobs").status_code == 200
+    assert not (redis_settings.data_dir.parent / "evil").exists()
+    assert not list(redis_settings.data_dir.rglob("evil*"))
+
+
+def test_readiness_is_looked_at_once_a_second(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    monkeypatch.setattr(operations, "missing_parts", lambda services: looks.append(time.monotonic()) or ["redis"])
+    with api() as client:
+        begun = time.monotonic()
+        answers = [client.get("/readyz") for _ in range(50)]
+        assert {answer.status_code for answer in answers} == {503}
+        assert len(looks) <= 1 + (time.monotonic() - begun)
+        monkeypatch.setattr(operations, "REMEMBERED_SECONDS", 0.0)
+        client.app.state.readiness = operations.Readiness()
+        client.get("/readyz")
+        client.get("/readyz")
+        assert looks[-1] > looks[-2] > looks[0], "it looks again once the moment is over"
+
+
+def test_a_megabyte_of_unknown_keys_gets_a_short_answer(api: Api) -> None:
+    with api() as client:
+        for path, pointer in (("/generate", ""), ("/training-jobs", ""), ("/training-jobs", "overrides")):
+            surplus = {f"k{number}": 1 for number in range(60_000)}
+            body = {"model": "steel", "dataset": "d", pointer: surplus} if pointer else surplus
+            answer = client.post(path, json=body)
+            assert answer.status_code == 422
+            assert len(answer.json()["errors"]) <= 100
+            assert len(answer.content) < 100_000
+
+
+def test_what_the_api_stores_is_for_its_user_only(tmp_path: Path) -> None:
+    """`flawsmith api` and the other parts start with this umask; here it is the file creation that counts."""
+    before = os.umask(0o077)
+    try:
+        store = ArtifactStore(tmp_path / "artifacts")
+        store.write_json(store.path("models", "m", "aliases.json"), {})
+        with store.staged() as staged:
+            (staged / "file").write_bytes(b"")
+            store.publish(staged, store.path("datasets", "ds-1"))
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "artifacts").rglob("*")}
+    assert modes == {0}
