@@ -21,6 +21,7 @@ from flawsmith.app.auth import Authentication
 from flawsmith.app.body_limit import BodyLimit
 from flawsmith.app.events import Events
 from flawsmith.app.instrumentation import Instrumentation
+from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.rate_limit import CallerRateLimit
 from flawsmith.app.routes import datasets, generate, models, operations
 from flawsmith.app.sampling.client import SamplingClient
@@ -72,6 +73,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     """Connects the services that the routes use, and runs the reaper beside them."""
     app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
     await run_in_threadpool(drop_keys_of_earlier_releases, app.state.services.redis)
+    app.state.references = ModelReferences(app.state.services.registry)
     app.state.redis = connect_async(settings)
     app.state.events = Events(app.state.redis)
     app.state.caller_rate = CallerRateLimit(app.state.redis, settings)
