@@ -1,6 +1,7 @@
 """Operations: liveness, readiness, metrics; and the HTML page."""
 
 import os
+from collections import Counter
 from importlib.resources import files
 from typing import Any
 
@@ -14,8 +15,8 @@ from redis.exceptions import RedisError
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.problems import documented
 from flawsmith.core.live.image_pool import PoolReplenisher
-from flawsmith.core.live.sampling_queue import waiting_images
-from flawsmith.core.live.task_queues import QUEUES
+from flawsmith.core.live.sampling_queue import failing_workers, waiting_images
+from flawsmith.core.live.task_queues import QUEUES, SAMPLE
 from flawsmith.core.services import Services
 
 router = APIRouter(tags=["operations"])
@@ -29,9 +30,13 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Not ready; `missing` names the parts that are down"}})
 def readyz(services: ServicesDep) -> JSONResponse:
-    """200 when every part is up, else 503 with the missing parts."""
+    """200 when every part is up, else 503 with the missing parts. Parts that fail while others work are warnings."""
     missing = missing_parts(services)
-    state: dict[str, Any] = {"status": "not ready" if missing else "ready", "missing": missing}
+    state: dict[str, Any] = {
+        "status": "not ready" if missing else "ready",
+        "missing": missing,
+        "warnings": [] if missing else _warnings(services),
+    }
     return JSONResponse(state, 503 if missing else 200, {"Retry-After": "5"} if missing else None)
 
 
@@ -70,6 +75,15 @@ def missing_parts(services: Services) -> list[str]:
     return missing
 
 
+def _warnings(services: Services) -> list[str]:
+    """The sampling workers that fail to make images of a version."""
+    try:
+        failing = failing_workers(services.redis, services.queues.live_workers(SAMPLE))
+    except RedisError:
+        return []
+    return [f"worker {worker} fails to sample {version}; its log has the reason" for worker, version in failing]
+
+
 def _registry_of_all_processes() -> CollectorRegistry:
     """The metrics of every API process on this machine."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
@@ -85,6 +99,9 @@ def _from_redis(services: Services) -> bytes:
     waiting = GaugeMetricFamily("flawsmith_queue_messages", "Messages that no worker has received", labels=["queue"])
     live = GaugeMetricFamily("flawsmith_live_workers", "Workers with a recent heartbeat", labels=["queue"])
     pool = GaugeMetricFamily("flawsmith_pool_images", "Images in the pool", labels=["model"])
+    failing = GaugeMetricFamily(
+        "flawsmith_failing_sampling_workers", "Live workers that fail to sample a version", labels=["model"]
+    )
     asked = GaugeMetricFamily("flawsmith_waiting_images", "Images that requests wait for")
     up = GaugeMetricFamily("flawsmith_redis_up", "Whether Redis answered this scrape")
     try:
@@ -95,11 +112,16 @@ def _from_redis(services: Services) -> bytes:
             live.add_metric([queue], len(services.queues.live_workers(queue)))
         for version, count in PoolReplenisher(services.redis, services.settings).image_counts().items():
             pool.add_metric([version], count)
+        versions = Counter(
+            version for _, version in failing_workers(services.redis, services.queues.live_workers(SAMPLE))
+        )
+        for version, count in versions.items():
+            failing.add_metric([version], count)
         asked.add_metric([], waiting_images(services.redis))
         up.add_metric([], 1)
     except RedisError:
         up.add_metric([], 0)
-    return generate_latest(_Collected([jobs, waiting, live, pool, asked, up]))
+    return generate_latest(_Collected([jobs, waiting, live, pool, failing, asked, up]))
 
 
 class _Collected:
