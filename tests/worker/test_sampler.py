@@ -85,6 +85,7 @@ def site(empty_redis: redis.Redis, redis_server: Path, monkeypatch: pytest.Monke
     services = SimpleNamespace(settings=settings, redis=empty_redis, registry=None, queues=queues)
     monkeypatch.setattr(sampling, "services", lambda: services)
     monkeypatch.setattr(sampling, "threads", lambda: 1)
+    monkeypatch.setattr(sampling, "EXTRA_IN_FLIGHT", 0)  # one pass after the other
     sampler = Sampler()
     announce(empty_redis, SAMPLE, sampler.consumer.worker, "")
     return Site(empty_redis, redis_server / "redis" / "redis.sock", settings, sampler, woken)
