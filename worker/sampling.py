@@ -114,12 +114,12 @@ class Sampler:
         try:
             with PASS_SECONDS.time():
                 pixels = self.engine.sample(version, addresses)
+            pngs = list(map(partial(encode, version), addresses, pixels))
         except Exception as error:
             self._report_failure(version, batch, error)
             return
         if self.failing.forget(version):
             self.consumer.recovered(version)
-        pngs = list(map(partial(encode, version), addresses, pixels))
         self.speed.record(version, (time.monotonic() - begun) / parallel)
         if batch:
             self._deliver(batch, dict(zip(batch.addresses, pngs, strict=False)))
