@@ -144,10 +144,10 @@ class Sampler:
         pause = self.failing.record(version)
         wake, left = self.consumer.give_back(version, batch, pause)
         log.error("sampling of %s failed; leaving it to other workers for %.0f s", version, pause, exc_info=error)
-        if wake:
-            services().queues.wake_sampler(current_request_id.get())
         if batch and left:
             self._deliver_reason(batch, left, "the worker could not make the images; its log has the details", error)
+        if wake:
+            services().queues.wake_sampler(current_request_id.get())
 
     def _report_gone(self, version: str, batch: MicroBatch | None, error: UnknownModel) -> None:
         """Drops the pools of a version that was deleted, and delivers the reason to every subscriber."""
