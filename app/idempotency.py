@@ -38,6 +38,10 @@ reserved_identity: ContextVar[str | None] = ContextVar("reserved_identity", defa
 """In a call with an Idempotency-Key: the unique part of the id of what the call makes, in repeated calls the same."""
 
 
+takes_over: ContextVar[bool] = ContextVar("takes_over", default=False)
+"""Whether this call takes over from an earlier one with its Idempotency-Key, which may have done a part of the work."""
+
+
 class Idempotency:
     """The idempotency key of one call: `begin` the call, then `keep` its answer or, if it failed, `forget` the key."""
 
@@ -65,9 +69,10 @@ class Idempotency:
             return None
         self.body_digest = hashlib.sha256(body).hexdigest()
         await self.bound.admit(self.key)
-        first, is_ours = await self._claim()
+        first, is_first, is_ours = await self._claim()
         if first["asked"] == self.body_digest and first["answer"] is None and is_ours:
             reserved_identity.set(first.get("identity"))
+            takes_over.set(not is_first)
             self._renewal = asyncio.create_task(self._renew())
             return None
         if is_ours:
@@ -104,15 +109,15 @@ class Idempotency:
     def _lease(self) -> str:
         return keys.idempotency_lease(self.key)
 
-    async def _claim(self) -> tuple[dict[str, Any], bool]:
-        """What is known of the first call, and whether this call has the lease now."""
+    async def _claim(self) -> tuple[dict[str, Any], bool, bool]:
+        """What is known of the first call, whether this is it, and whether this call has the lease now."""
         own = json.dumps({"asked": self.body_digest, "answer": None, "identity": new_identity()})
         async with self.redis.pipeline() as pipe:
             pipe.set(self.key, own, nx=True, ex=KEPT_SECONDS)
             pipe.set(self._lease, self._token, nx=True, px=int(LEASE_SECONDS * 1000))
             pipe.get(self.key)
-            _, is_ours, first = await pipe.execute()
-        return json.loads(first or own), bool(is_ours)
+            is_first, is_ours, first = await pipe.execute()
+        return json.loads(first or own), bool(is_first), bool(is_ours)
 
     async def _renew(self) -> None:
         renew, milliseconds = self.redis.register_script(script("idempotency_renew")), int(LEASE_SECONDS * 1000)

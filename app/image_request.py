@@ -52,14 +52,14 @@ class ImageRequest:
     deadline_seconds: float
 
 
-def resolve(body: GenerateRequest, with_data: bool, accept: str | None, services: Services) -> ImageRequest:
-    """The image request of a body, the query parameter ``data`` and the header Accept.
+def resolve(
+    body: GenerateRequest, version: ModelVersion, with_data: bool, accept: str | None, services: Services
+) -> ImageRequest:
+    """The image request of a body whose model is this version, the query parameter ``data`` and the header Accept.
 
     Raises:
-        UnknownModel: there is no such model or version.
         Problem: 422 for an unknown defect type, too many images or a seed beyond the last; 406 for the header Accept.
     """
-    version = services.registry.resolve(body.model)
     check_defect_type(version, body.defect_type)
     _check_range(body, services.settings.max_images_per_request)
     media_type = choose(accept, body.format, body.count)

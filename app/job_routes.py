@@ -9,7 +9,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from flawsmith.app.dependencies import ServicesDep
-from flawsmith.app.idempotency import IdempotentRoute, reserved_identity
+from flawsmith.app.idempotency import IdempotentRoute, reserved_identity, takes_over
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
 from flawsmith.app.problems import Responses, documented
 from flawsmith.core.domain.job_states import JobEnded
@@ -106,7 +106,12 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
     def resume_job(job_id: JobId, services: ServicesDep) -> Any:
         """Continues a failed or cancelled job from its last checkpoint."""
         services.jobs.get(job_id, kind)
-        job = services.jobs.resume(job_id)
+        try:
+            job = services.jobs.resume(job_id)
+        except JobEnded as error:
+            if takes_over.get() and not error.job.state.ended:  # the call before it resumed the job
+                return error.job
+            raise
         _enqueue(services, job)
         return job
 

@@ -25,7 +25,9 @@ from flawsmith.app.events import Events
 from flawsmith.app.head_requests import HeadRequests
 from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.local_only import LocalOnly
+from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.query_parameters import refuse_unknown_parameters
+from flawsmith.app.readiness import Readiness
 from flawsmith.app.routes import datasets, generate, models, operations
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
@@ -82,10 +84,11 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     """Connects the services that the routes use, and runs the reaper beside them."""
     app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
     await run_in_threadpool(drop_keys_of_earlier_releases, app.state.services.redis)
+    app.state.references = ModelReferences(app.state.services.registry)
     app.state.redis = connect_async(settings)
     app.state.events = Events(app.state.redis)
     app.state.sampling = SamplingClient(app.state.services, app.state.redis)
-    app.state.readiness = operations.Readiness()
+    app.state.readiness = Readiness()
     app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
     app.state.services.store.sweep()
     # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.

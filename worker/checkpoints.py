@@ -59,6 +59,7 @@ class Checkpoint:
     best: dict[str, float] | None = None
     rollbacks: list[tuple[int, str]] = field(default_factory=list)
     trained_seconds: float = 0.0
+    evaluation_seconds: dict[str, float] = field(default_factory=dict)  # of `EvaluationBudget`, by field
     threads: int = 1
     random_states: dict[str, Any] = field(default_factory=dict)
 

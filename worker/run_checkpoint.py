@@ -18,6 +18,7 @@ from flawsmith.models.training.state import below
 from flawsmith.worker.best_step import Best
 from flawsmith.worker.checkpoints import Checkpoint, newest_checkpoint
 from flawsmith.worker.determinism import choose_kernels, random_states
+from flawsmith.worker.evaluation_budget import EvaluationBudget
 from flawsmith.worker.training_run import Run
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def to_checkpoint(run: Run) -> Checkpoint:
         best={name: value for name, value in vars(run.best).items() if name != "networks"} if run.best else None,
         rollbacks=run.rollbacks,
         trained_seconds=run.trained_seconds,
+        evaluation_seconds={name: value for name, value in vars(run.budget).items() if name != "max_seconds"},
         threads=run.threads,
         random_states=states,
     )
@@ -89,6 +91,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     run.trainer.load_state_dict(own)
     run.history, run.saved_step = checkpoint.history, checkpoint.step
     run.trained_seconds = checkpoint.trained_seconds
+    run.budget = EvaluationBudget(run.budget.max_seconds, **checkpoint.evaluation_seconds)
     run.random_states = checkpoint.random_states, below(checkpoint.state, "process")
     if checkpoint.best:
         networks = {name: below(checkpoint.state, f"best.{name}") for name in NETWORKS}

@@ -21,6 +21,7 @@ from flawsmith.core.logs import request_id as current_request_id
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.worker.celery import app, device, quick_services, services, stopping, threads
 from flawsmith.worker.engine import Engine, encode
+from flawsmith.worker.failing_versions import FailingVersions
 from flawsmith.worker.intra_op_threads import set_intra_op_threads
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ EXTRA_IN_FLIGHT = 1  # micro-batches beyond those that have a core, so that no c
 SPEED_MEMORY = 0.8  # weight of the earlier measurements, at each micro-batch
 
 IMAGES = Counter("flawsmith_images_generated_total", "Images made by this worker", ["model", "purpose"])
+FAILURES = Counter("flawsmith_sampling_failures_total", "Micro-batches that this worker failed to make", ["model"])
 PASS_SECONDS = Histogram(
     "flawsmith_sampling_pass_seconds", "Time of a generator's pass over one micro-batch, in seconds"
 )
@@ -61,7 +63,7 @@ class Sampler:
         self.engine = Engine(services().registry, settings.loaded_generators, device())
         self.consumer = Consumer(redis, worker_name(SAMPLE))
         self.replenisher = PoolReplenisher(redis, settings)
-        self.speed = Speed()
+        self.speed, self.failing = Speed(), FailingVersions()
         self.parallel = _executor(threads() + EXTRA_IN_FLIGHT, 1)
         self.alone = _executor(1, threads())
         self.in_flight: set[Future[None]] = set()
@@ -87,7 +89,8 @@ class Sampler:
         """
         batch = self.consumer.next_batch()
         free = MICRO_BATCH - (len(batch.addresses) if batch else 0)
-        refill = self.replenisher.next_refill(free, batch.version if batch else "") if free else None
+        only = batch.version if batch else ""
+        refill = self.replenisher.next_refill(free, only, self.failing.paused) if free else None
         wanted = [each for each in (batch, refill) if each]
         if not wanted:
             return False
@@ -112,10 +115,12 @@ class Sampler:
         try:
             with PASS_SECONDS.time():
                 pixels = self.engine.sample(version, addresses)
+            pngs = list(map(partial(encode, version), addresses, pixels))
         except Exception as error:
             self._report_failure(version, batch, error)
             return
-        pngs = list(map(partial(encode, version), addresses, pixels))
+        if self.failing.forget(version):
+            self.consumer.recovered(version)
         self.speed.record(version, (time.monotonic() - begun) / parallel)
         if batch:
             self._deliver(batch, dict(zip(batch.addresses, pngs, strict=False)))
@@ -132,18 +137,34 @@ class Sampler:
         IMAGES.labels(_model(batch.version), "request").inc(len(images))
 
     def _report_failure(self, version: str, batch: MicroBatch | None, error: Exception) -> None:
-        """Delivers the reason to every subscriber, and drops the pools of a version that cannot be sampled."""
+        """Gives the micro-batch back for another worker; what no other can make gets the reason delivered."""
+        if isinstance(error, UnknownModel):
+            self._report_gone(version, batch, error)
+            return
+        FAILURES.labels(_model(version)).inc()
+        pause = self.failing.record(version)
+        wake, left = self.consumer.give_back(version, batch, pause)
+        log.error("sampling of %s failed; leaving it to other workers for %.0f s", version, pause, exc_info=error)
+        if batch and left:
+            self._deliver_reason(batch, left, "the worker could not make the images; its log has the details", error)
+        if wake:
+            services().queues.wake_sampler(current_request_id.get())
+
+    def _report_gone(self, version: str, batch: MicroBatch | None, error: UnknownModel) -> None:
+        """Drops the pools of a version that was deleted, and delivers the reason to every subscriber."""
         self.replenisher.drop(version)
+        if self.failing.forget(version):
+            self.consumer.recovered(version)
         if batch is None:
             log.warning("cannot refill the image pools of %s: %s", version, error)
             return
-        reason = "the worker could not make the images; its log has the details"
-        if isinstance(error, UnknownModel):
-            reason = str(error)
+        self._deliver_reason(batch, batch.addresses, str(error), error)
+
+    def _deliver_reason(self, batch: MicroBatch, addresses: list[Address], reason: str, error: Exception) -> None:
         payload = FAILURE_MARK + reason.encode()
-        for request in self.consumer.deliver(batch, dict.fromkeys(batch.addresses, payload), 0.0):
+        for request in self.consumer.deliver(batch, dict.fromkeys(addresses, payload), 0.0):
             current_request_id.set(request)
-            log.error("sampling of %s failed", version, exc_info=error)
+            log.error("sampling of %s failed: %s", batch.version, error)
 
 
 class Speed:

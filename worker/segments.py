@@ -57,6 +57,9 @@ def _run(job_id: str, token: str) -> tuple[Job, str | None]:
         if lease is None:
             log.info("job %s: another worker has its lease", job_id)
             return job, None
+        if job.state is JobState.SUCCEEDED:  # its last worker died before it acknowledged this message
+            _remove_checkpoints(job)
+            return job, None
         if not queues.redeem_segment(job, token):
             log.info("job %s: a later segment was sent; this message does nothing", job_id)
             return job, None
@@ -91,19 +94,21 @@ def _advance(job: Job, lease: Lease) -> None:
     _keep_open(None)
     log.info("job %s %s: %s", job.id, ended.state, result.reason)
     SEGMENTS.labels("succeeded").inc()
-    if ended.state is JobState.SUCCEEDED and not services().settings.keep_checkpoints:
-        _remove_checkpoints(job.id)
+    if ended.state is JobState.SUCCEEDED:
+        _remove_checkpoints(ended)
 
 
-def _remove_checkpoints(job_id: str) -> None:
-    """Removes the checkpoints of a job that succeeded; its history stays."""
-    folder = JobFolder(services().store, job_id)
+def _remove_checkpoints(job: Job) -> None:
+    """Removes the checkpoints of a job that succeeded, unless the settings keep them; its history stays."""
+    if services().settings.keep_checkpoints:
+        return
+    folder = JobFolder(services().store, job.id)
     try:
-        quick_services().history.outlive_checkpoints(job_id)
+        quick_services().history.outlive_checkpoints(job.id)
         services().store.delete(folder.checkpoints)
         services().store.delete(folder.damaged)
     except OSError as error:  # the job has succeeded all the same
-        log.error("job %s: cannot remove its checkpoints: %s", job_id, error)
+        log.error("job %s: cannot remove its checkpoints: %s", job.id, error)
 
 
 def _open_work(job: Job) -> Work:

@@ -81,6 +81,7 @@ class TrainingWork(Work):
     def advance(self, segment: Segment) -> None:
         """Makes one step, and evaluates it where that is due. Raises Diverged."""
         begun = time.monotonic()
+        self.run.test_photographs()
         if self.run.advance():
             self.unrecorded.append(self.run.history[-1])
         STEPS.inc()
@@ -133,13 +134,14 @@ class TrainingWork(Work):
 
     def _evaluate(self, segment: Segment) -> None:
         """Measures the samples of the step and writes their grid. Raises Diverged."""
-        signals = self.run.evaluate()
+        with self.run.budget.measured_evaluation():
+            signals = self.run.evaluate()
+            pixels = self.run.trainer.preview().permute(0, 2, 3, 1).numpy()
+            sheet = grid(list(map(to_image, pixels)), PREVIEW_COLUMNS)
+            path = JobFolder(services().store, self.job.id).sample(self.step)
+            segment.claim.write_bytes(path, encode_png(sheet))
         for name, value in signals.items():
             SIGNALS.labels(name).set(value)
-        pixels = self.run.trainer.preview().permute(0, 2, 3, 1).numpy()
-        sheet = grid(list(map(to_image, pixels)), PREVIEW_COLUMNS)
-        path = JobFolder(services().store, self.job.id).sample(self.step)
-        segment.claim.write_bytes(path, encode_png(sheet))
         segment.emit("samples", {"step": self.step, "distance": signals[LEADING]})
 
 

@@ -13,7 +13,7 @@ from flawsmith.core.domain.health import diverged, judge
 from flawsmith.core.domain.job_kinds.training import StopReason, TrainingJob
 from flawsmith.core.domain.records import Health
 from flawsmith.models.quality.registry import LEADING, MEASURES
-from flawsmith.models.training.trainer import Trainer
+from flawsmith.models.training.trainer import TestsPhotographs, Trainer
 from flawsmith.worker.best_step import COPIES, Best, evaluations_without_improvement, is_best
 from flawsmith.worker.cadence import Cadence
 from flawsmith.worker.determinism import (
@@ -23,6 +23,7 @@ from flawsmith.worker.determinism import (
     restore_random_states,
     seed_process,
 )
+from flawsmith.worker.evaluation_budget import EvaluationBudget
 from flawsmith.worker.rollback import Rollback, roll_back
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,10 @@ class Run:
     random_states: RandomStates | None = None  # the process's, as of when the run last left it
 
     def __post_init__(self) -> None:
-        self.cadence = Cadence(self.total_steps, self.job.config.get("max_seconds"))
+        max_seconds = self.job.config.get("max_seconds")
+        self.cadence, self.budget = Cadence(self.total_steps, max_seconds), EvaluationBudget(max_seconds)
+        if max_seconds is not None and isinstance(self.trainer, TestsPhotographs):
+            self.trainer.postpone_tests()
 
     @property
     def step(self) -> int:
@@ -111,7 +115,8 @@ class Run:
     def advance(self) -> bool:
         """Trains one step; returns whether it was recorded. Raises Diverged."""
         self.measured = self.trainer.step(self.progress)
-        due, self.evaluation_due = self.cadence.advance(self.step, self.progress)
+        due, evaluation_due = self.cadence.advance(self.step, self.progress)
+        self.evaluation_due = evaluation_due and self.budget.may_evaluate(self.trained_seconds)
         if due or self.evaluation_due:
             recorded = self.record()
             self.evaluation_due = self.evaluation_due and recorded
@@ -119,6 +124,13 @@ class Run:
         if self.step % STEPS_UNREAD == 0:
             self._roll_back_if_not_finite(self.losses)
         return False
+
+    def test_photographs(self) -> None:
+        """In a run whose length is a time, makes a part of the tests that are left, if there is time for it."""
+        trainer = self.trainer
+        if self.budget.may_test() and isinstance(trainer, TestsPhotographs) and trainer.tests_pending:
+            with self.budget.measured_test():
+                trainer.test_next()
 
     def record(self) -> bool:
         """Records the last step; returns False and rolls back if a loss is not finite. Raises Diverged."""

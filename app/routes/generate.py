@@ -11,6 +11,7 @@ from flawsmith.app.direct_body_route import DirectBodyRoute
 from flawsmith.app.idempotency import Idempotency
 from flawsmith.app.image_request import GenerateRequest, ImageRequest, resolve
 from flawsmith.app.media import MEDIA_TYPES, answer
+from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.problems import documented
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.app.sampling.images import Images
@@ -47,13 +48,14 @@ async def generate(
 ) -> Response:
     """Synthetic images as one picture, a zip, JSON or an array, as `Accept` or `format` asks."""
     services: Services = request.app.state.services
+    references: ModelReferences = request.app.state.references
     accept = ", ".join(request.headers.getlist("accept"))  # several lines are one list
-    wanted = resolve(body, data, accept, services)
+    wanted = resolve(body, await references.resolve(body.model), data, accept, services)
     call = Idempotency(request.app.state.redis, request)
     if call.given is None:
         images = await _first_images(request, wanted)
     elif first := await call.begin(body.model_dump_json().encode()):
-        images = await request.app.state.sampling.images(request, _repeated(wanted, first, services))
+        images = await request.app.state.sampling.images(request, await _repeated(wanted, first, references))
     else:
         try:
             images = await _first_images(request, wanted)
@@ -83,7 +85,7 @@ async def _first_images(request: Request, wanted: ImageRequest) -> Images:
     return await sampling.charged_images(request, wanted)
 
 
-def _repeated(wanted: ImageRequest, first: dict[str, Any], services: Services) -> ImageRequest:
+async def _repeated(wanted: ImageRequest, first: dict[str, Any], references: ModelReferences) -> ImageRequest:
     """The request with the version and the addresses of the first call with its Idempotency-Key, so its bytes."""
     addresses = [Address(**each) for each in first["addresses"]]
-    return replace(wanted, version=services.registry.resolve(first["model"]), addresses=addresses)
+    return replace(wanted, version=await references.resolve(first["model"]), addresses=addresses)

@@ -10,6 +10,7 @@ from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.image_request import ImageRequest, check_defect_type
+from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import documented, invalid
 from flawsmith.app.sampling.client import SamplingClient
@@ -110,11 +111,11 @@ async def image(
     name: ModelName,
     version: Number,
     seed: Annotated[int, Path(ge=0, lt=SEEDS)],
-    services: ServicesDep,
     defect_type: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Response:
     """The image at an address (version, defect type, seed). Its bytes never change."""
-    card = services.registry.version(name, version)
+    references: ModelReferences = request.app.state.references
+    card = await references.version(name, version)
     check_defect_type(card, defect_type)
     [address] = seeded(card.classes, defect_type, seed, 1)
     etag = etag_of(card.ref, card.weights_sha256, str(address))

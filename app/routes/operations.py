@@ -1,8 +1,7 @@
 """Operations: liveness, readiness, metrics; and the HTML page."""
 
 import os
-import threading
-import time
+from collections import Counter
 from importlib.resources import files
 from typing import Any
 
@@ -16,11 +15,9 @@ from redis.exceptions import RedisError
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.problems import documented
 from flawsmith.core.live.image_pool import PoolReplenisher
-from flawsmith.core.live.sampling_queue import waiting_images
-from flawsmith.core.live.task_queues import QUEUES
+from flawsmith.core.live.sampling_queue import failing_workers, waiting_images
+from flawsmith.core.live.task_queues import QUEUES, SAMPLE
 from flawsmith.core.services import Services
-
-REMEMBERED_SECONDS = 1.0  # of an answer of /readyz, which anybody may call
 
 router = APIRouter(tags=["operations"])
 
@@ -33,10 +30,11 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Not ready; `missing` names the parts that are down"}})
 def readyz(request: Request, services: ServicesDep) -> JSONResponse:
-    """200 when every part is up, else 503 with the missing parts. Looks at most once a second."""
-    missing = request.app.state.readiness.missing(services)
-    state: dict[str, Any] = {"status": "not ready" if missing else "ready", "missing": missing}
-    return JSONResponse(state, 503 if missing else 200, {"Retry-After": "5"} if missing else None)
+    """200 when every part is up, else 503 with the missing parts. Parts that fail while others work are warnings."""
+    state = request.app.state.readiness.state(services)
+    status = "not ready" if state.missing else "ready"
+    body: dict[str, Any] = {"status": status, "missing": state.missing, "warnings": state.warnings}
+    return JSONResponse(body, 503 if state.missing else 200, {"Retry-After": "5"} if state.missing else None)
 
 
 @router.get("/metrics", response_class=Response, responses=documented(also={200: {"content": {"text/plain": {}}}}))
@@ -62,35 +60,6 @@ def page() -> HTMLResponse:
     return HTMLResponse(files("flawsmith.app").joinpath("page.html").read_text())
 
 
-class Readiness:
-    """The parts that are down. One look, which writes to the disk, answers all calls of the next second."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._missing: list[str] = []
-        self._until = 0.0  # on the monotonic clock
-
-    def missing(self, services: Services) -> list[str]:
-        """What is down; see `missing_parts`. Blocks while another thread looks."""
-        with self._lock:
-            if time.monotonic() >= self._until:
-                self._missing = missing_parts(services)
-                self._until = time.monotonic() + REMEMBERED_SECONDS
-            return self._missing
-
-
-def missing_parts(services: Services) -> list[str]:
-    """The parts that are down: the artifact store, Redis, and queues without a live worker."""
-    missing = [] if services.store.writable() else ["artifact store"]
-    try:
-        missing += [
-            f"no live worker for queue '{queue}'" for queue in QUEUES if not services.queues.live_workers(queue)
-        ]
-    except RedisError:
-        missing.append("redis")
-    return missing
-
-
 def _registry_of_all_processes() -> CollectorRegistry:
     """The metrics of every API process on this machine."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
@@ -106,6 +75,9 @@ def _from_redis(services: Services) -> bytes:
     waiting = GaugeMetricFamily("flawsmith_queue_messages", "Messages that no worker has received", labels=["queue"])
     live = GaugeMetricFamily("flawsmith_live_workers", "Workers with a recent heartbeat", labels=["queue"])
     pool = GaugeMetricFamily("flawsmith_pool_images", "Images in the pool", labels=["model"])
+    failing = GaugeMetricFamily(
+        "flawsmith_failing_sampling_workers", "Live workers that fail to sample a version", labels=["model"]
+    )
     asked = GaugeMetricFamily("flawsmith_waiting_images", "Images that requests wait for")
     up = GaugeMetricFamily("flawsmith_redis_up", "Whether Redis answered this scrape")
     try:
@@ -116,11 +88,16 @@ def _from_redis(services: Services) -> bytes:
             live.add_metric([queue], len(services.queues.live_workers(queue)))
         for version, count in PoolReplenisher(services.redis, services.settings).image_counts().items():
             pool.add_metric([version], count)
+        versions = Counter(
+            version for _, version in failing_workers(services.redis, services.queues.live_workers(SAMPLE))
+        )
+        for version, count in versions.items():
+            failing.add_metric([version], count)
         asked.add_metric([], waiting_images(services.redis))
         up.add_metric([], 1)
     except RedisError:
         up.add_metric([], 0)
-    return generate_latest(_Collected([jobs, waiting, live, pool, asked, up]))
+    return generate_latest(_Collected([jobs, waiting, live, pool, failing, asked, up]))
 
 
 class _Collected:

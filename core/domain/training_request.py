@@ -50,7 +50,11 @@ class TrainingRequest(RequestBody):
     )
     priority: int = Field(0, ge=0, le=9, description="jobs of a higher priority train first")
     max_seconds: float | None = Field(
-        None, gt=0, le=1e9, description="end after so many seconds of training, not counting the time in the queue"
+        None,
+        gt=0,
+        le=1e9,
+        description="end after so many seconds of steps, evaluations and tests of the photographs; waiting, loading, "
+        "checkpoints and the last evaluation do not count. Evaluations and tests take at most a tenth of it",
     )
     patience: int | None = Field(
         None, ge=1, le=EVALUATIONS, description="end after so many evaluations in a row without a better one"

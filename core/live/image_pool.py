@@ -106,12 +106,14 @@ class PoolReplenisher:
         self._plan = client.register_script(script("pool_plan"))
         self._put = client.register_script(script("pool_put"))
 
-    def next_refill(self, count: int = MICRO_BATCH, version: str = "") -> RefillRequest | None:
+    def next_refill(
+        self, count: int = MICRO_BATCH, version: str = "", excluded: Sequence[str] = ()
+    ) -> RefillRequest | None:
         """At most ``count`` addresses, of one type, for the pool that needs images most; None when all are full.
 
-        With ``version``, only its pools are considered.
+        With ``version``, only its pools are considered; the pools of ``excluded`` versions never are.
         """
-        found = self._call_plan("refill", count, version)
+        found = self._call_plan("refill", count, version, excluded)
         if not found:
             return None
         name, first_seed, count_text, run = cast(list[bytes], found)
@@ -153,10 +155,10 @@ class PoolReplenisher:
     def _names(self) -> list[str]:
         return [name.decode() for name in cast(list[bytes], self.redis.zrange(_NAMES, 0, -1))]
 
-    def _call_plan(self, action: str, count: int = MICRO_BATCH, version: str = "") -> Any:
+    def _call_plan(self, action: str, count: int = MICRO_BATCH, version: str = "", excluded: Sequence[str] = ()) -> Any:
         bounds = [self.settings.stock_bytes_per_model, self.settings.stock_bytes]
         times = [IDLE_SECONDS, COVER_SECONDS, RATE_SECONDS]
-        return self._plan(_POOL_KEYS, [action, version, count, LEAST, seed_floor(), *bounds, *times])
+        return self._plan(_POOL_KEYS, [action, version, count, LEAST, seed_floor(), *bounds, *times, *excluded])
 
 
 def _pool(version: str, defect_type: str) -> str:

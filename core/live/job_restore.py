@@ -61,7 +61,9 @@ class JobRestore:
     def _restore_one(self, job: Job) -> None:
         with self.redis.pipeline() as pipe:
             while True:
-                pipe.watch(keys.job(job.id))
+                pipe.watch(keys.job(job.id), keys.job_deleted(job.id))
+                if pipe.exists(keys.job_deleted(job.id)):  # since its record was read
+                    return
                 raw = pipe.get(keys.job(job.id))
                 before = self._parse(job.id, raw) if raw else None
                 if before and len(before.transitions) >= len(job.transitions):

@@ -4,7 +4,8 @@ An API process enqueues addresses. A sampling worker takes them a micro-batch at
 its subscribers, through the inbox of each one's API process. Within a version, callers take turns, one image each.
 Versions take turns, one micro-batch each, and no caller is first twice in a row while another waits. What a worker
 that died had in flight is requeued, and an API process enqueues again what Redis lost: an address is the same bytes
-whichever worker makes it, so making one twice does no harm.
+whichever worker makes it, so making one twice does no harm. A micro-batch that a worker fails to make goes back once
+for another worker, and a worker that fails gets no more of that version while others can make it.
 
 Each change is one Lua script, see `lua/`. The Celery message that starts a sampling task says nothing but that there is
 work; `lua/wake_sampler.lua` decides when to send one. Redis keys, below `keys.SAMPLING_QUEUE`; V is a version:
@@ -19,13 +20,15 @@ work; `lua/wake_sampler.lua` decides when to send one. Redis keys, below `keys.S
 | `batches`          | string: number of the last micro-batch                                    |
 | `V:deadlines`      | sorted set: addresses that callers wait for, by their deadline in ms      |
 | `V:subscribers`    | hash: address -> its caller, then each subscriber, tab-separated          |
+| `V:returned`       | set: addresses that a worker failed to make and gave back                 |
 | `V:callers`        | list: callers with queued addresses, the next first                       |
 | `V:queued:CALLER`  | list: a caller's queued addresses                                         |
+| `failing`          | hash: worker, LF, V -> until when, in ms, the worker takes no more of V   |
 | `consumers`        | set: workers that may have addresses in flight                            |
 | `in-flight:WORKER` | hash: micro-batch -> version and addresses, LF-separated                  |
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -145,10 +148,11 @@ class Consumer:
     """A sampling worker's side of the queue."""
 
     def __init__(self, client: Redis, worker: str) -> None:
-        self.worker = worker
+        self.redis, self.worker = client, worker
         self._begin_task = client.register_script(script("queue_begin_task"))
         self._next_batch = client.register_script(script("queue_next_batch"))
         self._deliver = client.register_script(script("queue_deliver"))
+        self._give_back = client.register_script(script("queue_give_back"))
         self._end_task = client.register_script(script("queue_end_task"))
 
     def begin_task(self) -> None:
@@ -158,7 +162,7 @@ class Consumer:
     def next_batch(self) -> MicroBatch | None:
         """The next micro-batch, now in flight; None when nothing is queued. Shows that the worker is active."""
         arguments: list[Any] = [self.worker, MICRO_BATCH, int(ACTIVE_SECONDS * 1000)]
-        found = self._next_batch(_QUEUE_AND_SAMPLER, arguments)
+        found = self._next_batch(_QUEUE_AND_WAKING, arguments)
         if not found:
             return None
         number, version, texts, kinds = cast(tuple[bytes, bytes, list[bytes], bytes], found)
@@ -181,6 +185,26 @@ class Consumer:
         requests = self._deliver([_QUEUE, keys.inbox("")], arguments)
         return [request.decode() for request in cast(list[bytes], requests)]
 
+    def give_back(self, version: str, batch: MicroBatch | None, pause_seconds: float) -> tuple[bool, list[Address]]:
+        """Notes that this worker fails to make images of a version, and gives back its micro-batch, for another worker.
+
+        Args:
+            version: reference such as ``scratches@2``.
+            batch: what `next_batch` gave; None where only a pool was to be refilled.
+            pause_seconds: for so long this worker takes no more of the version, if another can make it.
+
+        Returns:
+            Whether to wake the sampler, and the addresses that no other worker is left to make: deliver them a reason.
+        """
+        number = batch.number if batch else ""
+        arguments: list[Any] = [self.worker, version, number, int(pause_seconds * 1000)]
+        wake, *left = cast(list[Any], self._give_back(_QUEUE_AND_WAKING, arguments))
+        return bool(wake), [Address.parse(each.decode()) for each in left]
+
+    def recovered(self, version: str) -> None:
+        """This worker no longer fails to make images of a version."""
+        self.redis.hdel(f"{_QUEUE}failing", f"{self.worker}\n{version}")
+
     def end_task(self, more: bool = False) -> bool:
         """Ends a sampling task and requeues what it failed to deliver; returns whether to wake the sampler again.
 
@@ -192,6 +216,15 @@ class Consumer:
 def recover(client: Redis) -> bool:
     """Requeues what workers that died had in flight; returns whether to wake the sampler."""
     return bool(client.register_script(script("queue_recover"))(_QUEUE_AND_WAKING))
+
+
+def failing_workers(client: Redis, live: Collection[str]) -> list[tuple[str, str]]:
+    """The live sampling workers that fail to make images of a version, with that version."""
+    fields = cast(list[bytes], client.hkeys(f"{_QUEUE}failing"))
+    noted = [cast(tuple[str, str], tuple(field.decode().split("\n"))) for field in fields]
+    if gone := [f"{worker}\n{version}" for worker, version in noted if worker not in live]:
+        client.hdel(f"{_QUEUE}failing", *gone)
+    return sorted((worker, version) for worker, version in noted if worker in live)
 
 
 def waiting_images(client: Redis) -> int:

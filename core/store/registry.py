@@ -33,6 +33,7 @@ class Registry:
         self.store = store
         self._models: dict[str, tuple[_Stamp, Model]] = {}
         self._cards: OrderedDict[tuple[str, int], ModelVersion] = OrderedDict()
+        self.changes = 0  # of versions and aliases that were made through this object
 
     def publish(self, model: str, staged: Path, **card: Any) -> ModelVersion:
         """Publishes a staged folder as the model's next version. A job publishes once: later calls return that version.
@@ -115,6 +116,7 @@ class Registry:
         self.version(model, str(number))
         with self.store.locked(self._folder(model)):
             self.store.write_json(self._folder(model) / "aliases.json", {**self.aliases(model), alias: number})
+        self.changes += 1
         return self.model(model)
 
     def delete_alias(self, model: str, alias: str) -> None:
@@ -127,6 +129,7 @@ class Registry:
                 raise UnknownModel(f"model '{model}' has no alias '{alias}'; its aliases: {known}")
             del aliases[alias]
             self.store.write_json(self._folder(model) / "aliases.json", aliases)
+        self.changes += 1
 
     def delete_version(self, model: str, number: str) -> None:
         """Raises UnknownModel, or VersionInUse while an alias points at it."""
@@ -138,6 +141,7 @@ class Registry:
             folder = self._version_folder(model, version)
             self.store.write_bytes(folder.with_name(f"{version}.deleted"), b"")
             self.store.delete(folder)
+        self.changes += 1
 
     def _model(self, name: str) -> Model | None:
         """Reads the model; None if it has no version. Keeps what it read while the stamp stays the same."""

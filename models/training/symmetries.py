@@ -19,6 +19,7 @@ FEWEST = {"horizontal_flip": 20, "vertical_flip": 20, "transposition": 100}
 MOST = 300  # photographs tested
 RANDOMISATIONS = 400  # so the smallest p-value is 1 / 401
 NOT_TESTED = -1.0
+PENDING = -2.0  # not tested yet; until then as if the test could not run
 LEVEL = 0.01  # a p-value below it rejects the symmetry
 
 SYMMETRIES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -48,10 +49,10 @@ def symmetry_p_values(photographs: Tensor) -> Tensor:
 def usable_symmetries(p_values: Tensor) -> Tensor:
     """Which symmetries may be used: (..., 3) p-values -> bool.
 
-    If the test could not run, only the horizontal flip is enabled: it seldom harms.
+    If the test could not run, or has not yet, only the horizontal flip is enabled: it seldom harms.
     """
     default = torch.tensor([name == "horizontal_flip" for name in SYMMETRIES])
-    return torch.where(p_values == NOT_TESTED, default, p_values >= LEVEL)
+    return torch.where(p_values < 0, default, p_values >= LEVEL)
 
 
 def _p_value(features: Tensor, flipped: Tensor, random: torch.Generator) -> float:

@@ -1,6 +1,6 @@
 """What every preset's trainer can do."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -72,3 +72,18 @@ class Trainer(Protocol):
         Raises:
             KeyError, RuntimeError: the state is of another configuration.
         """
+
+
+@runtime_checkable
+class TestsPhotographs(Protocol):
+    """A trainer that tests the photographs, at its first step unless the tests are postponed."""
+
+    def postpone_tests(self) -> None:
+        """Has `test_next` make the tests, part by part. What is not tested yet is trained on cautiously."""
+
+    @property
+    def tests_pending(self) -> bool:
+        """Whether postponed tests are left. Part of `Trainer.state_dict`."""
+
+    def test_next(self) -> None:
+        """Makes a part of the postponed tests, those of one defect type."""

@@ -15,6 +15,7 @@
 --      8 idle          seconds after which a pool that was not asked for images is dropped
 --      9 cover         seconds of demand that a pool should hold
 --     10 average       seconds over which the demand is averaged
+--     11 … excluded    versions whose pools are not refilled
 -- Returns 'refill': {pool, first seed, images, run}, or nil when no pool needs images.
 --         'check': 1 (send a message that starts a sampling task), 0, or nil when no pool needs images.
 
@@ -31,6 +32,7 @@ local idle, cover, average = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV
 local UNKNOWN_ITEM_BYTES = 16384 -- assumed until a pool's first images are there
 local LOW = 0.5 -- of what a pool should hold: less wakes the sampler
 local SHORTEST_S = 0.5 -- between two updates of a rate
+local FIRST_EXCLUDED = 11
 local names = keys.pools .. 'names'
 local now, run = server_time(), server_run()
 
@@ -83,7 +85,11 @@ local function adjusted(pool, share)
 end
 
 local function is_eligible(pool)
-  return version == '' or string.sub(pool.name, 1, #version + 1) == version .. '\n'
+  local of_version = string.match(pool.name, '^[^\n]*')
+  for i = FIRST_EXCLUDED, #ARGV do
+    if ARGV[i] == of_version then return false end
+  end
+  return version == '' or version == of_version
 end
 
 drop_idle_pools()

@@ -10,6 +10,7 @@
 --- @include "server_time"
 --- @include "requeue_in_flight"
 --- @include "wake_for_queue"
+--- @include "failing_workers"
 
 local keys = {queue = KEYS[1], sampler = KEYS[2], workers = KEYS[3]}
 local worker, more = ARGV[1], ARGV[2] == '1'
@@ -17,6 +18,17 @@ local worker, more = ARGV[1], ARGV[2] == '1'
 requeue_in_flight(keys.queue, worker)
 redis.call('zrem', keys.sampler .. 'active', worker)
 local now = server_time()
-local wake = wake_for_queue(keys, now)
+
+-- Whether work is left for this worker, or for another one that is not at it: else messages would go round for work that
+-- this worker leaves to one that is busy.
+local function needs_another_task()
+  if redis.call('zcount', keys.sampler .. 'active', now, '+inf') == 0 then return true end
+  for _, version in ipairs(redis.call('lrange', keys.queue .. 'versions', 0, 99)) do
+    if takes(keys, worker, version, now) then return true end
+  end
+  return false
+end
+
+local wake = needs_another_task() and wake_for_queue(keys, now) or 0
 if wake == 0 and more then wake = wake_sampler(keys, now, 0) end
 return wake

@@ -1,8 +1,10 @@
 -- Gives a worker the next micro-batch of one version, and notes it as in flight. Within a version, callers take turns,
--- one image each; versions take turns, one micro-batch each; no caller is first twice in a row while another waits.
+-- one image each; versions take turns, one micro-batch each; no caller is first twice in a row while another waits. A
+-- worker that fails to make images of a version gets none of them while others can.
 --
 -- KEYS 1 queue     prefix of the queue's keys
 --      2 sampler   see wake_sampler.lua; the worker is noted there as active
+--      3 workers   see wake_sampler.lua
 -- ARGV 1 worker
 --      2 size      most addresses
 --      3 silence   ms after which an active worker that does not ask again counts as gone
@@ -11,21 +13,26 @@
 
 --- @include "server_time"
 --- @include "queued_addresses"
+--- @include "failing_workers"
 
-local queue, sampler = KEYS[1], KEYS[2]
+local keys = {queue = KEYS[1], sampler = KEYS[2], workers = KEYS[3]}
+local queue, sampler = keys.queue, keys.sampler
 local worker, size, silence = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = server_time()
 
--- The next version whose first caller is not the one that was first last time; else the next version.
+-- Of the versions that the worker takes, the next whose first caller is not the one that was first last time; else the
+-- next one.
 local function next_version()
-  local last_caller = redis.call('get', queue .. 'last-caller')
+  local last_caller, chosen = redis.call('get', queue .. 'last-caller'), nil
   for _, version in ipairs(redis.call('lrange', queue .. 'versions', 0, 99)) do
-    if redis.call('lindex', queue .. version .. ':callers', 0) ~= last_caller then
-      redis.call('lrem', queue .. 'versions', 1, version)
-      return version
+    if takes(keys, worker, version, now) then
+      local is_anothers = redis.call('lindex', queue .. version .. ':callers', 0) ~= last_caller
+      if is_anothers or not chosen then chosen = version end
+      if is_anothers then break end
     end
   end
-  return redis.call('lpop', queue .. 'versions')
+  if chosen then redis.call('lrem', queue .. 'versions', 1, chosen) end
+  return chosen
 end
 
 -- A caller's next address that a subscriber still waits for; addresses past their deadline are forgotten.

@@ -12,7 +12,7 @@ from flawsmith.models.training.augmentation import (
     Symmetries,
     sample_augmentation,
 )
-from flawsmith.models.training.symmetries import NOT_TESTED, SYMMETRIES, symmetry_p_values, usable_symmetries
+from flawsmith.models.training.symmetries import PENDING, SYMMETRIES, symmetry_p_values, usable_symmetries
 
 
 class AugmentationPolicy:
@@ -47,6 +47,22 @@ class AugmentationPolicy:
     def p_values(self, p_values: Tensor) -> None:
         self._p_values = p_values
 
+    def postpone(self) -> None:
+        """Leaves the tests to `test_next`, unless they were made."""
+        if self._p_values is None:
+            types = len(self._photographs())
+            self._p_values = torch.full((types, len(SYMMETRIES)), PENDING, dtype=torch.float64)
+
+    @property
+    def pending(self) -> list[int]:
+        """The types whose postponed tests have not been made."""
+        return [] if self._p_values is None else (self._p_values == PENDING).any(1).nonzero().flatten().tolist()
+
+    def test_next(self) -> None:
+        """Makes the postponed tests of one type, if any are left."""
+        for of_type in self.pending[:1]:
+            self.p_values[of_type] = symmetry_p_values(self._photographs()[of_type])
+
     @property
     def used(self) -> Tensor:
         """Which symmetries each type uses: (types, 3) bool."""
@@ -65,7 +81,7 @@ class AugmentationPolicy:
         """For each type and symmetry, whether it is used and its p-value; None where it was not tested."""
         return [
             {
-                name: {"used": used, "p_value": None if p_value == NOT_TESTED else round(p_value, 4)}
+                name: {"used": used, "p_value": None if p_value < 0 else round(p_value, 4)}
                 for name, used, p_value in zip(SYMMETRIES, *of_type, strict=True)
             }
             for of_type in zip(self.used.tolist(), self.p_values.tolist(), strict=True)

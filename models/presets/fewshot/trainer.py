@@ -128,6 +128,16 @@ class FewshotTrainer:
             self._evaluator = Evaluator(self._training_by_type(), held_out, partial(_mean_logit, self.discriminator))
         return self._evaluator.signals(self.samples.evaluated(self.ema.module))
 
+    def postpone_tests(self) -> None:
+        self.augmentation.postpone()
+
+    @property
+    def tests_pending(self) -> bool:
+        return bool(self.augmentation.pending)
+
+    def test_next(self) -> None:
+        self.augmentation.test_next()
+
     def reduce_learning_rate(self) -> None:
         """Halves the learning rate and doubles the penalties' weight.
 

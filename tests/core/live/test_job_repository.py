@@ -267,6 +267,19 @@ def test_the_worker_of_a_deleted_job_brings_nothing_of_it_back(jobs: JobReposito
     assert jobs.counts()["cancelled"] == 0
 
 
+def test_a_restore_that_has_read_the_record_does_not_bring_a_deleted_job_back(
+    jobs: JobRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = create(jobs)
+    jobs.cancel(job.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.store, "delete", lambda path: None)  # the deletion is between its two steps
+        jobs.delete(job.id)
+        jobs.redis.set(keys.JOBS_RESTORED, "a server before this one")
+        jobs.catch_up()
+    assert jobs.page(KIND, None, 10, None) == []
+
+
 def test_a_history_outlives_the_checkpoints(jobs: JobRepository) -> None:
     job = create(jobs)
     folder = jobs.store.path("jobs", job.id, "checkpoints")

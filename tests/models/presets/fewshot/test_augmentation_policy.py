@@ -48,3 +48,23 @@ def test_loaded_p_values_take_the_place_of_the_test() -> None:
     resumed = AugmentationPolicy(NONE, 32, LEFT_TO_TEST, lambda: [][0])
     resumed.p_values = torch.tensor([[0.5, 0.001, 0.02]], dtype=torch.float64)
     assert resumed.used.tolist() == [[True, False, True]]
+
+
+def test_postponed_tests_are_made_type_by_type_with_the_same_outcome() -> None:
+    photographs = [lit_from_the_left(100), lit_from_the_left(5), lit_from_the_left(60)]
+    at_once, postponed = policy(photographs), policy(photographs)
+    postponed.postpone()
+    assert postponed.used.tolist() == [[True, False, False]] * 3  # cautious until then
+    assert postponed.analysis()[0]["horizontal_flip"] == {"used": True, "p_value": None}
+    for left in ([0, 1, 2], [1, 2], [2], []):
+        assert postponed.pending == left
+        postponed.test_next()
+    assert torch.equal(postponed.p_values, at_once.p_values)
+
+
+def test_tests_that_were_made_are_not_postponed() -> None:
+    tested = policy([lit_from_the_left(100)])
+    before = tested.p_values.clone()
+    tested.postpone()
+    assert tested.pending == []
+    assert torch.equal(tested.p_values, before)

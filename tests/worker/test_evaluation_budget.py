@@ -1,0 +1,121 @@
+"""The time that evaluations and tests take in a run whose length is a time, on a clock of the test's own."""
+
+from typing import cast
+
+import pytest
+from tests.worker.runs import ScriptedTrainer, run_of
+
+from flawsmith.models.training.trainer import Trainer
+from flawsmith.worker import evaluation_budget
+from flawsmith.worker.training_run import Run
+
+MANY = 1_000_000
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 0.0
+        monkeypatch.setattr(evaluation_budget.time, "monotonic", lambda: self.seconds)
+
+
+class SlowTrainer(ScriptedTrainer):
+    """A step, an evaluation and a test of one defect type take so many seconds each."""
+
+    def __init__(self, clock: Clock, step: float, evaluation: float, test: float, types: int) -> None:
+        super().__init__()
+        self.clock, self.costs, self.types = clock, (step, evaluation, test), types
+        self.evaluations, self.tested, self.postponed = 0, 0, False
+
+    def step(self, progress: float) -> dict:  # type: ignore[type-arg]
+        self.clock.seconds += self.costs[0]
+        if not self.postponed:
+            while self.tests_pending:
+                self.test_next()
+        return super().step(progress)
+
+    def evaluate(self) -> dict[str, float]:
+        self.clock.seconds += self.costs[1]
+        self.evaluations += 1
+        return {"distance": 0.5, "diversity": 1.0}
+
+    def postpone_tests(self) -> None:
+        self.postponed = True
+
+    @property
+    def tests_pending(self) -> bool:
+        return self.tested < self.types
+
+    def test_next(self) -> None:
+        self.clock.seconds += self.costs[2]
+        self.tested += 1
+
+
+def train(run: Run, clock: Clock) -> None:
+    """As `TrainingWork` does, to the end."""
+    while run.stop_reason is None:
+        begun = clock.seconds
+        run.test_photographs()
+        run.advance()
+        if run.evaluation_due:
+            evaluate(run)
+        run.trained_seconds += clock.seconds - begun
+    if not run.evaluated and (run.recorded or run.record()):
+        evaluate(run)
+
+
+def evaluate(run: Run) -> None:
+    with run.budget.measured_evaluation():
+        run.evaluate()
+
+
+@pytest.mark.parametrize(
+    ("max_seconds", "step", "evaluation", "test", "types"),
+    [
+        (90, 0.2, 2.0, 1.2, 6),  # the example: six types on two cores
+        (90, 0.05, 0.3, 0.5, 1),
+        (90, 0.2, 4.4, 3.0, 6),  # evaluations that almost fill it
+        (3600, 0.2, 6.0, 6.0, 6),
+        (20, 0.1, 0.1, 0.9, 12),
+    ],
+)
+def test_they_take_at_most_a_tenth_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, max_seconds: float, step: float, evaluation: float, test: float, types: int
+) -> None:
+    clock = Clock(monkeypatch)
+    trainer = SlowTrainer(clock, step, evaluation, test, types)
+    run = run_of(cast(Trainer, trainer), total_steps=MANY, max_seconds=max_seconds)
+    train(run, clock)
+    spent = trainer.evaluations * evaluation + trainer.tested * test
+    assert spent <= 0.1 * clock.seconds
+    assert trainer.evaluations >= 2  # the first step and the last one
+    assert run.evaluated
+    assert run.step * step >= 0.9 * max_seconds - step
+
+
+def test_cheap_ones_are_all_made_and_late_ones_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    trainer = SlowTrainer(clock, 0.1, 0.05, 0.1, 6)
+    run = run_of(cast(Trainer, trainer), total_steps=MANY, max_seconds=90)
+    train(run, clock)
+    assert trainer.tested == 6
+    evaluated = [point["step"] for point in run.history if "distance" in point]
+    assert len(evaluated) >= 20
+    assert [step for step in evaluated if 400 < step < 800]
+
+
+def test_a_resumed_run_counts_what_it_spent_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    budget = evaluation_budget.EvaluationBudget(100, evaluating=9.0, evaluation=1.0, testing=5.0, test=1.0)
+    assert not budget.may_evaluate(100)
+    assert not budget.may_test()
+    assert clock.seconds == 0
+
+
+@pytest.mark.parametrize("cost", [0.0, 50.0])
+def test_without_max_seconds_the_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch, cost: float) -> None:
+    clock = Clock(monkeypatch)
+    trainer = SlowTrainer(clock, 0.1, cost, cost, 6)
+    run = run_of(cast(Trainer, trainer), total_steps=1000)
+    train(run, clock)
+    assert (trainer.postponed, trainer.tested) == (False, 6)
+    assert [point["step"] for point in run.history if "distance" in point] == [1, *range(20, 1001, 20)]
