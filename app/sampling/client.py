@@ -11,6 +11,7 @@ from prometheus_client import Counter
 from redis.asyncio import Redis
 from starlette.requests import ClientDisconnect
 
+from flawsmith.app.background_tasks import cancel_task
 from flawsmith.app.caller import caller_of
 from flawsmith.app.image_request import ImageRequest
 from flawsmith.app.problems import Problem, unavailable
@@ -55,9 +56,7 @@ class SamplingClient:
     async def close(self) -> None:
         """Stops reading the inbox."""
         for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await cancel_task(task)
 
     async def images(self, request: Request, wanted: ImageRequest) -> Images:
         """The images that were asked for, without blocking the event loop.
