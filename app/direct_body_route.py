@@ -48,22 +48,23 @@ def _parse_body(model: type[BaseModel], request: Request, raw: bytes) -> BaseMod
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
-        utf8 = _as_utf8(raw)
-        if utf8 and utf8 != raw:
-            return _parse_body(model, request, utf8)
-        errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
-        raise RequestValidationError(errors) from error
+        return _parse_as_fastapi_does(model, raw, error)
 
 
-def _as_utf8(raw: bytes) -> bytes:
-    """The same JSON in UTF-8 without a byte order mark, which is all that pydantic reads.
+def _parse_as_fastapi_does(model: type[BaseModel], raw: bytes, error: ValidationError) -> BaseModel:
+    """Reads what Python's `json` reads and pydantic does not: a byte order mark, UTF-16, a lone surrogate.
 
-    Windows clients send both, and FastAPI's routes read them, as Python's `json` does.
+    Windows clients send the first two, and every call shall read the same. Raises RequestValidationError.
     """
-    try:
-        return raw.decode(json.detect_encoding(raw)).encode()
-    except UnicodeError:
-        return raw
+    if error.errors(include_url=False)[0]["type"] == "json_invalid":
+        try:
+            return model.model_validate(json.loads(raw))
+        except ValidationError as of_values:
+            error = of_values
+        except (ValueError, RecursionError):
+            pass
+    errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
+    raise RequestValidationError(errors) from error
 
 
 def _parse_flags(request: Request, known: frozenset[str]) -> dict[str, bool]:
