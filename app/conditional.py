@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from fastapi import Request, Response
 from fastapi.responses import FileResponse
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
-from werkzeug.http import parse_etags, parse_range_header
+from werkzeug.http import parse_date, parse_etags, parse_range_header
 
 from flawsmith.app.problems import Problem, Responses
 
@@ -22,10 +23,16 @@ def etag_of(*parts: str | bytes) -> str:
     return f'"{digest.hexdigest()}"'
 
 
-def is_current(request: Request, etag: str) -> bool:
-    """Whether the caller has a current copy. Several If-None-Match lines are one list."""
-    given = request.headers.getlist("if-none-match")
-    return bool(given) and parse_etags(", ".join(given)).contains_weak(etag.strip('"'))
+def is_current(request: Request, etag: str, changed: datetime | None = None) -> bool:
+    """Whether the caller has a current copy. Several If-None-Match lines are one list; they win over a date.
+
+    Args:
+        changed: when the content changed last, for If-Modified-Since.
+    """
+    if given := request.headers.getlist("if-none-match"):
+        return parse_etags(", ".join(given)).contains_weak(etag.strip('"'))
+    since = parse_date(request.headers.get("if-modified-since"))
+    return changed is not None and since is not None and changed.replace(microsecond=0) <= since
 
 
 def not_modified(etag: str, headers: Mapping[str, str] | None = None) -> Response:

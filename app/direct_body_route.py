@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import ErrorDetails
 
 from flawsmith.app.endpoint_signature import body_model, query_flags
 from flawsmith.app.query_parameters import check_parameters
@@ -51,29 +51,30 @@ def _parse_body(model: type[BaseModel], request: Request, raw: bytes) -> BaseMod
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
-        utf8 = _as_utf8(raw)
-        if utf8 and utf8 != raw:
-            return _parse_body(model, request, utf8)
-        errors = [{**each, "loc": ("body", *each["loc"])} for each in _first_errors(error, model, raw)]
-        raise RequestValidationError(errors) from error
+        return _parse_as_fastapi_does(model, raw, error)
 
 
-def _as_utf8(raw: bytes) -> bytes:
-    """The same JSON in UTF-8 without a byte order mark, which is all that pydantic reads.
+def _parse_as_fastapi_does(model: type[BaseModel], raw: bytes, error: ValidationError) -> BaseModel:
+    """Reads what Python's `json` reads and pydantic does not: a byte order mark, UTF-16, a lone surrogate.
 
-    Windows clients send both, and FastAPI's routes read them, as Python's `json` does.
+    Windows clients send the first two, and every call shall read the same. Raises RequestValidationError.
     """
-    try:
-        return raw.decode(json.detect_encoding(raw)).encode()
-    except UnicodeError:
-        return raw
+    if error.error_count() == 1 and error.errors(include_url=False)[0]["type"] == "json_invalid":
+        try:
+            return model.model_validate(json.loads(raw))
+        except ValidationError as of_values:
+            error = of_values
+        except (ValueError, RecursionError):
+            pass
+    errors = [{**each, "loc": ("body", *each["loc"])} for each in _first_errors(error, model, raw)]
+    raise RequestValidationError(errors) from error
 
 
 def _first_errors(error: ValidationError, model: type[BaseModel], raw: bytes) -> list[ErrorDetails]:
     """The errors of a body; of one with more than `MAX_ERRORS` unknown keys those of the first."""
     if error.error_count() > MAX_ERRORS:
         try:
-            model.model_validate(without_surplus(model, from_json(raw)))
+            model.model_validate(without_surplus(model, json.loads(raw)))
         except ValidationError as first:
             error = first
     return error.errors(include_url=False)

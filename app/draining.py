@@ -27,6 +27,7 @@ class Drain:
     def __init__(self, seconds: float) -> None:
         self.seconds, self.begun = seconds, False
         self._calls, self._none = 0, asyncio.Event()
+        self._signal: int | None = None
         self._task: asyncio.Task[None] | None = None
 
     def enter(self) -> None:
@@ -49,17 +50,18 @@ class Drain:
         stop()
 
     def before_exit(self, on_begin: Callable[[], None]) -> None:
-        """Puts draining before the server's own handling of `SIGNALS`. A second signal does not wait.
+        """Puts draining before the server's own handling of `SIGNALS`. The same signal once more does not wait.
 
-        Does nothing outside the main thread, which alone gets signals.
+        Another one does: after Ctrl-C a process gets SIGINT from the terminal and then SIGTERM from its parent. Does
+        nothing outside the main thread, which alone gets signals.
         """
         if threading.current_thread() is not threading.main_thread():
             return
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             end = signal.getsignal(number)
-            assert callable(end), "the server installs its handlers before the application starts"
-            signal.signal(number, self._handler(loop, end, on_begin))
+            if callable(end):
+                signal.signal(number, self._handler(loop, end, on_begin))
 
     def _handler(
         self,
@@ -68,14 +70,16 @@ class Drain:
         on_begin: Callable[[], None],
     ) -> Callable[[int, FrameType | None], None]:
         def begin(number: int) -> None:
+            self.begun = True
             on_begin()
             self._task = asyncio.create_task(self.run(lambda: end(number, None)), name="drain")
 
         def handle(number: int, frame: FrameType | None) -> None:
-            if self.begun:
-                end(number, frame)
-            else:
+            if self._signal is None:
+                self._signal = number
                 loop.call_soon_threadsafe(begin, number)
+            elif number == self._signal:
+                end(number, frame)
 
         return handle
 

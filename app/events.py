@@ -11,6 +11,7 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from flawsmith.app.background_tasks import cancel_task
 from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.live import keys
 from flawsmith.core.live.job_events import EventId, parse_event_id
@@ -100,9 +101,7 @@ class Events:
     async def close(self) -> None:
         """Ends the reader."""
         if self._reader:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
+            await cancel_task(self._reader)
 
     async def _subscribe(self, job_id: str) -> None:
         """Has the reader deliver every event that is added to the job's stream from now on."""

@@ -1,5 +1,6 @@
 """Models: their versions, aliases and weights, and single images by address."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -89,9 +90,9 @@ def weights(request: Request, name: ModelName, version: Number, services: Servic
     """The generator's weights as a safetensors file."""
     card = services.registry.version(name, version)
     etag = etag_of("weights", card.ref, card.weights_sha256, card.created_at.isoformat())
-    if is_current(request, etag):
-        return not_modified(etag)
     path = services.registry.weights(name, card.version)
+    if is_current(request, etag, datetime.fromtimestamp(path.stat().st_mtime, UTC)):
+        return not_modified(etag)
     file_name = f"{name}-{card.version}.safetensors"
     return RangedFile(path, etag=etag, media_type="application/octet-stream", filename=file_name)
 

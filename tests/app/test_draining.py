@@ -1,6 +1,13 @@
 """An API process that was asked to end: accepted calls end, new ones are refused, and the wait is bounded."""
 
 import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx2
@@ -9,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from tests.conftest import free_port, until
 
 from flawsmith.app.draining import Drain, DrainingRequests
 
@@ -92,3 +100,66 @@ def test_a_call_without_end_does_not_keep_the_process(seconds: float) -> None:
         await slow
 
     asyncio.run(scenario())
+
+
+@contextmanager
+def server(seconds: float) -> Iterator[tuple[subprocess.Popen[str], httpx2.Client]]:
+    """A server process that drains for at most ``seconds``, and a client of it."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.app.slow_api", str(port), str(seconds)]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        try:
+            until(lambda: client.get("/healthz").status_code == 200, 20, "the server answers")
+            yield process, client
+        finally:
+            process.kill()
+
+
+def accepted(
+    process: subprocess.Popen[str], client: httpx2.Client, caller: ThreadPoolExecutor
+) -> "Future[httpx2.Response]":
+    """A call that the server has accepted, and that goes on."""
+    call = caller.submit(client.get, "/slow")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "accepted\n"
+    return call
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_the_accepted_calls_end_and_then_the_server(number: signal.Signals) -> None:
+    with server(60) as (process, client), ThreadPoolExecutor(1) as caller:
+        call = accepted(process, client, caller)
+        process.send_signal(number)
+        until(lambda: client.get("/readyz").json()["status"] == "draining", 10, "/readyz says so")
+        assert client.get("/slow").status_code == 503
+        client.get("/healthz?go-on")
+        assert call.result(10).text == "slow"
+        assert process.wait(10) in (0, -number)
+        assert process.stdout is not None
+        assert process.stdout.read() == "draining\nclosed\n"
+
+
+def test_a_call_without_end_ends_with_the_bound() -> None:
+    with server(1.5) as (process, client), ThreadPoolExecutor(1) as caller:
+        call = accepted(process, client, caller)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        assert 1.5 <= time.monotonic() - begun < 10
+        assert call.exception(10) is not None or call.result().status_code >= 500
+
+
+def test_the_same_signal_once_more_does_not_wait_and_another_one_does() -> None:
+    with server(60) as (process, client), ThreadPoolExecutor(1) as caller:
+        call = accepted(process, client, caller)
+        process.send_signal(signal.SIGINT)
+        until(lambda: client.get("/readyz").json()["status"] == "draining", 10, "/readyz says so")
+        process.send_signal(signal.SIGTERM)  # as a parent process sends it after Ctrl-C
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        assert call.exception(10) is not None or call.result().status_code >= 500

@@ -207,6 +207,16 @@ def test_what_does_not_change_has_an_etag_and_is_sent_once(
             assert entity(api, path, *lines).status_code == 200, lines
 
 
+def test_weights_are_not_sent_again_to_who_has_them_since_a_date(api: TestClient, version: ModelVersion) -> None:
+    first = api.get(WEIGHTS)
+    changed = first.headers["last-modified"]
+    later, earlier = "Fri, 01 Jan 2100 00:00:00 GMT", "Wed, 01 Jan 2020 00:00:00 GMT"
+    for since, status in ((changed, 304), (later, 304), (earlier, 200), ("yesterday", 200)):
+        assert api.get(WEIGHTS, headers={"If-Modified-Since": since}).status_code == status, since
+    headers = {"If-Modified-Since": later, "If-None-Match": '"other"'}
+    assert api.get(WEIGHTS, headers=headers).status_code == 200
+
+
 def test_two_versions_with_the_same_weights_have_different_etags(
     api: TestClient, services: Services, version: ModelVersion
 ) -> None:

@@ -12,10 +12,10 @@ import redis
 from fastapi import Request
 from starlette.testclient import TestClient
 
+from flawsmith.app import readiness
 from flawsmith.app.image_request import ImageRequest
 from flawsmith.app.main import create_app
 from flawsmith.app.problems import Problem
-from flawsmith.app.routes import operations
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.app.sampling.images import Images
 from flawsmith.core.domain.addresses import Address
@@ -165,14 +165,14 @@ def test_a_record_in_redis_with_a_path_as_its_id_writes_nothing_outside_the_stor
 
 def test_readiness_is_looked_at_once_a_second(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
-    monkeypatch.setattr(operations, "missing_parts", lambda services: looks.append(time.monotonic()) or ["redis"])
+    monkeypatch.setattr(readiness, "missing_parts", lambda services: looks.append(time.monotonic()) or ["redis"])
     with api() as client:
         begun = time.monotonic()
         answers = [client.get("/readyz") for _ in range(50)]
         assert {answer.status_code for answer in answers} == {503}
         assert len(looks) <= 1 + (time.monotonic() - begun)
-        monkeypatch.setattr(operations, "REMEMBERED_SECONDS", 0.0)
-        client.app.state.readiness = operations.Readiness()
+        monkeypatch.setattr(readiness, "REMEMBERED_SECONDS", 0.0)
+        client.app.state.readiness = readiness.Readiness()
         client.get("/readyz")
         client.get("/readyz")
         assert looks[-1] > looks[-2] > looks[0], "it looks again once the moment is over"

@@ -81,22 +81,20 @@ def test_a_job_that_cannot_train_is_422_and_is_not_queued(
 
 
 @pytest.mark.parametrize(
-    ("body", "generate_status", "training_jobs_status"),
+    ("body", "status"),
     [
-        (b"", 422, 422),
-        (b"{", 400, 400),
-        (b"[" * 10_000, 400, 400),
-        (b'{"model": NaN}', 422, 422),
-        (b"\xff\xfe", 400, 400),
-        (b'{"model": "\\ud800"}', 400, 422),  # Python's json reads a lone surrogate, pydantic's does not
-        (b"null", 422, 422),
-        (b"[]", 422, 422),
+        (b"", 422),
+        (b"{", 400),
+        (b"[" * 10_000, 400),
+        (b'{"model": NaN}', 422),
+        (b"\xff\xfe", 400),
+        (b'{"model": "\\ud800"}', 422),
+        (b"null", 422),
+        (b"[]", 422),
     ],
 )
-def test_a_body_that_is_not_a_json_object_is_400_or_422(
-    service: Service, body: bytes, generate_status: int, training_jobs_status: int
-) -> None:
-    for path, status in (("/generate", generate_status), ("/training-jobs", training_jobs_status)):
+def test_a_body_that_is_not_a_json_object_is_400_or_422(service: Service, body: bytes, status: int) -> None:
+    for path in ("/generate", "/training-jobs"):
         refused(service.client.post(path, content=body, headers={"Content-Type": "application/json"}), status)
 
 
