@@ -9,10 +9,11 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.problems import documented
+from flawsmith.core.live.connections import probe_write
 from flawsmith.core.live.image_pool import PoolReplenisher
 from flawsmith.core.live.sampling_queue import waiting_images
 from flawsmith.core.live.task_queues import QUEUES
@@ -59,12 +60,15 @@ def page() -> HTMLResponse:
 
 
 def missing_parts(services: Services) -> list[str]:
-    """The parts that are down: the artifact store, Redis, and queues without a live worker."""
+    """The parts that are down: the artifact store, Redis (away, or full), and queues without a live worker."""
     missing = [] if services.store.writable() else ["artifact store"]
     try:
+        probe_write(services.redis)
         missing += [
             f"no live worker for queue '{queue}'" for queue in QUEUES if not services.queues.live_workers(queue)
         ]
+    except OutOfMemoryError:  # it answers reads; the workers' heartbeats are refused as well
+        missing.append("redis: full, it refuses writes; raise its maxmemory")
     except RedisError:
         missing.append("redis")
     return missing
