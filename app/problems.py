@@ -39,7 +39,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ValidationError
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -237,6 +237,9 @@ def _from_redis(error: Exception) -> Problem:
     if isinstance(error, RedisTimeoutError):
         log.error("Redis did not answer in time: %s", error)
         return unavailable("Redis did not answer in time; try again shortly")
+    if isinstance(error, OutOfMemoryError):
+        log.error("Redis is full: %s", error)
+        return unavailable("Redis is full and refuses writes; an operator must raise its maxmemory")
     log.error("Redis cannot be reached: %s", error)
     return unavailable("Redis cannot be reached; try again shortly")
 

@@ -4,8 +4,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
+from flawsmith.core.live.connections import probe_write
 from flawsmith.core.live.sampling_queue import failing_workers
 from flawsmith.core.live.task_queues import QUEUES, SAMPLE
 from flawsmith.core.services import Services
@@ -40,12 +41,15 @@ class Readiness:
 
 
 def missing_parts(services: Services) -> list[str]:
-    """The parts that are down: the artifact store, Redis, and queues without a live worker."""
+    """The parts that are down: the artifact store, Redis (away, or full), and queues without a live worker."""
     missing = [] if services.store.writable() else ["artifact store"]
     try:
+        probe_write(services.redis)
         missing += [
             f"no live worker for queue '{queue}'" for queue in QUEUES if not services.queues.live_workers(queue)
         ]
+    except OutOfMemoryError:  # it answers reads; the workers' heartbeats are refused as well
+        missing.append("redis: full, it refuses writes; raise its maxmemory")
     except RedisError:
         missing.append("redis")
     return missing

@@ -47,10 +47,19 @@ def serve() -> None:
 
 
 @app.command()
-def api() -> None:
-    """Run the HTTP API alone."""
+def api(
+    require_keys: Annotated[bool, typer.Option("--require-keys", help="do not start without API keys")] = False,
+) -> None:
+    """Run the HTTP API alone. Without API keys it listens on loopback only, which in a container nobody can reach."""
     from flawsmith.app.main import run_api
+    from flawsmith.core.settings import get_settings
 
+    if require_keys and not get_settings().keys:
+        print(
+            "the API needs a key here: set FLAWSMITH_API_KEYS=KEY:admin, where KEY is a long random word",
+            file=sys.stderr,
+        )
+        raise typer.Exit(2)
     os.umask(PRIVATE_UMASK)
     run_api()
 

@@ -14,7 +14,6 @@ import torch
 from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
-from prometheus_client import start_http_server
 from redis.exceptions import RedisError
 
 from flawsmith.core.cpus import usable_cpus
@@ -31,11 +30,12 @@ from flawsmith.core.live.task_queues import (
     withdraw,
     worker_name,
 )
-from flawsmith.core.logs import configure_logging
+from flawsmith.core.logs import OutageLog, configure_logging
 from flawsmith.core.services import Services
 from flawsmith.core.settings import get_settings
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
+from flawsmith.worker.operations_server import Heartbeat, serve_operations
 
 log = logging.getLogger(__name__)
 
@@ -102,25 +102,29 @@ def run_worker(queue: str) -> None:
     setup_logging.connect(lambda **_: configure_logging(settings, queue), weak=False)  # in place of Celery's own
     torch.set_num_threads(threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
-    server, _ = start_http_server(settings.metrics_port, settings.metrics_host)
+    heartbeat = Heartbeat()
+    port = serve_operations(heartbeat, settings.metrics_host, settings.metrics_port)
     # A server on every address is reached by the name of the machine or container.
     host = socket.gethostname() if settings.metrics_host in EVERY_ADDRESS else settings.metrics_host
-    metrics = f"{host}:{server.server_port}"
-    _announce_when_ready(queue, metrics)
+    metrics = f"{host}:{port}"
+    _announce_when_ready(queue, metrics, heartbeat)
     options = [f"--queues={queue}", f"--hostname={worker_name(queue)}", f"--loglevel={settings.log_level}"]
     app.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle", "--without-heartbeat"])
 
 
-def _announce_when_ready(queue: str, metrics: str) -> None:
+def _announce_when_ready(queue: str, metrics: str, heartbeat: Heartbeat) -> None:
     """Sends heartbeats from the moment the worker accepts tasks until it shuts down."""
     name, left = worker_name(queue), threading.Event()
+    outage = OutageLog(log, "reach Redis")
 
     def beat() -> None:
         while not left.is_set():
             try:
                 announce(quick_services().redis, queue, name, metrics)
+                heartbeat.accepted()
+                outage.over()
             except RedisError as error:  # the next heartbeat may succeed
-                log.warning("cannot reach Redis: %s", error)
+                outage.met(error)
             left.wait(LIVE_SECONDS / HEARTBEATS)
 
     def ready(**_: Any) -> None:

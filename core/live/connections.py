@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from flawsmith.core.live import keys
 from flawsmith.core.settings import Settings
 
 LONGEST_SOCKET_PATH = 107  # bytes, of sockaddr_un on Linux
@@ -109,3 +110,12 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
         retry=AsyncRetry(ExponentialBackoff(cap=1.0, base=0.05), API_RETRIES, _RETRIED[:1]),
     )
     return redis.asyncio.Redis.from_pool(pool)
+
+
+def probe_write(client: redis.Redis) -> None:
+    """Writes a key that expires after a second.
+
+    Raises:
+        RedisError: the write failed; OutOfMemoryError if the server is full, which still answers every read.
+    """
+    client.set(keys.WRITE_PROBE, 1, px=1000)

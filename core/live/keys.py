@@ -64,6 +64,9 @@ def workers(queue: str) -> str:
     return f"{PREFIX}:workers:{queue}"
 
 
+WRITE_PROBE = f"{PREFIX}:write-probe"
+"""string, core.live.connections: written to find out whether Redis accepts writes; expires after a second."""
+
 NEXT_SEED = f"{PREFIX}:seed:"
 """Prefix of ``version LF type``: hash, core.live.image_pool: next unused seed, and the server's run that counted it;
 kept."""
