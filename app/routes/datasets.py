@@ -1,10 +1,14 @@
 """Datasets: upload, list, preview and delete photographs."""
 
+import asyncio
+import threading
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import Idempotency, IdempotentRoute
@@ -13,9 +17,12 @@ from flawsmith.app.problems import PNG, Problem, documented, invalid
 from flawsmith.app.uploads import Upload, receive
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.services import Services
+from flawsmith.core.store.images import Abandoned
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 repeatable = APIRouter(prefix="/datasets", tags=["datasets"], route_class=IdempotentRoute)
+
+CONNECTION_CHECK_SECONDS = 0.25
 
 DatasetId = Annotated[str, Path(max_length=64)]
 
@@ -56,7 +63,7 @@ async def create_dataset(request: Request, services: ServicesDep) -> Response:
             return _answer(Dataset.model_validate(kept["dataset"]), kept["created"])
         try:
             async with request.app.state.ingests:
-                dataset, created = await run_in_threadpool(_add, services, upload)
+                dataset, created = await _while_connected(request, services, upload)
         except BaseException:
             await idempotency.forget()
             raise
@@ -98,7 +105,23 @@ def preview_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
     return Response(services.datasets.preview(dataset.id), media_type="image/png")
 
 
-def _add(services: Services, upload: Upload) -> tuple[Dataset, bool]:
+async def _while_connected(request: Request, services: Services, upload: Upload) -> tuple[Dataset, bool]:
+    """Stores the upload in a thread. Raises ClientDisconnect, and ends the work, if the client leaves before."""
+    left = threading.Event()
+    work = asyncio.ensure_future(run_in_threadpool(_add, services, upload, left.is_set))
+    try:
+        while not work.done():
+            await asyncio.wait({work}, timeout=CONNECTION_CHECK_SECONDS)
+            if await request.is_disconnected():
+                left.set()
+        return await work
+    except Abandoned:
+        raise ClientDisconnect from None
+    finally:
+        left.set()
+
+
+def _add(services: Services, upload: Upload, abandoned: Callable[[], bool]) -> tuple[Dataset, bool]:
     """Stores the upload as a dataset; says whether it is new. Raises Problem 422 and what `Datasets` raises."""
     name = upload.fields.get("name", "")
     if not valid_name(name):
@@ -112,8 +135,8 @@ def _add(services: Services, upload: Upload) -> tuple[Dataset, bool]:
     if len(archives) + bool(images) != 1:
         raise invalid("/archive", "send one 'archive', or one or more 'images', as files")
     if archives:
-        return services.datasets.add_archive(name, archives[0])
-    return services.datasets.add_images(name, images)
+        return services.datasets.add_archive(name, archives[0], abandoned)
+    return services.datasets.add_images(name, images, abandoned)
 
 
 def _answer(dataset: Dataset, created: bool) -> JSONResponse:

@@ -1,24 +1,26 @@
 """Turns the files of an upload into photographs of defect types, in a staging folder."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-
-import numpy as np
-from PIL import Image
 
 from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.domain.records import RejectedFile
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Member, printable
+from flawsmith.core.store.datasets.decoding_budget import DecodingBudget
 from flawsmith.core.store.datasets.layout import InvalidType, defect_type_of, is_passed_over
-from flawsmith.core.store.images import UnusableImage, decode_photograph, encode_png, image_mode
+from flawsmith.core.store.datasets.wide_photographs import WidePhotographs
+from flawsmith.core.store.images import DecoderProcess, UnusableImage
 
 MAX_FILE_BYTES = 256 * 1024 * 1024  # of one uploaded photograph
 MIN_IMAGES = 2
 MAX_CLASSES = 1000
 MAX_REJECTED_LISTED = 1000
+MAX_REJECTED_BYTES = 256 * 1024  # of all listed names and reasons, in JSON
+MAX_LISTED_PATH_LENGTH = 200  # characters
 
 
 class TooFewImages(Exception):
@@ -49,13 +51,19 @@ class Upload:
 
     photographs: list[Photograph]
     rejected: list[RejectedFile]
+    warnings: list[str] = field(default_factory=list)
 
 
 class Ingestion:
     """Decodes the files of one upload, one after another, into a folder."""
 
-    def __init__(self, name: str, folder: Path, settings: Settings) -> None:
+    def __init__(
+        self, name: str, folder: Path, settings: Settings, abandoned: Callable[[], bool] = lambda: False
+    ) -> None:
         self.name, self.folder, self.settings = name, folder, settings
+        self._decoder = DecoderProcess(settings.max_image_pixels, settings.min_image_side, abandoned)
+        self._budget = DecodingBudget(settings.max_upload_pixels)
+        self._wide = WidePhotographs(folder)
         self._photographs: list[Photograph] = []
         self._rejected: list[RejectedFile] = []
         self._classes: set[str] = set()
@@ -65,18 +73,27 @@ class Ingestion:
 
         Raises:
             TooFewImages: fewer than `MIN_IMAGES` can be used.
-            NotAnArchive, BrokenArchive, ArchiveTooLarge: from ``members``.
+            NotAnArchive, BrokenArchive, ArchiveTooLarge: from ``members``; ArchiveTooLarge also if decoding takes more
+                time or pixels than one upload may.
+            Abandoned: nobody waits any more.
         """
-        for member in members:
-            if is_passed_over(member.path):
-                continue
-            try:
-                self._add(member)
-            except (UnusableImage, InvalidType) as error:
-                self._rejected.append(RejectedFile(file=member.path, reason=str(error)))
+        with self._decoder:
+            for member in members:
+                if is_passed_over(member.path):
+                    continue
+                try:
+                    self._add(member)
+                except (UnusableImage, InvalidType) as error:
+                    self._rejected.append(RejectedFile(file=shortened(member.path), reason=str(error)))
+                self._budget.seconds = self._decoder.seconds
+                self._budget.check()
+            for index, file in self._wide.rescaled(self._decoder):
+                self._photographs[index] = replace(
+                    self._photographs[index], mode=file.mode, pixel_digest=file.pixel_digest
+                )
         if len(self._photographs) < MIN_IMAGES:
-            raise TooFewImages(len(self._photographs), self._rejected[:MAX_REJECTED_LISTED])
-        return Upload(sorted(self._photographs), self._rejected)
+            raise TooFewImages(len(self._photographs), listed(self._rejected))
+        return Upload(sorted(self._photographs), self._rejected, self._wide.warnings())
 
     def _add(self, member: Member) -> None:
         if member.data is None:
@@ -84,16 +101,37 @@ class Ingestion:
         defect_type = defect_type_of(member.path, self.name)
         if len(self._classes | {defect_type}) > MAX_CLASSES:
             raise UnusableImage(f"more than {MAX_CLASSES} folders; a folder names a defect type")
-        image = decode_photograph(
-            member.data, max_pixels=self.settings.max_image_pixels, min_side=self.settings.min_image_side
-        )
+        self._budget.bytes += len(member.data)
+        file = self._decoder.decode(member.data, self._budget.seconds_left)
+        self._budget.pixels += file.size[0] * file.size[1]
         staged_as = f"new-{len(self._photographs):06d}.png"
-        (self.folder / staged_as).write_bytes(encode_png(image))
+        (self.folder / staged_as).write_bytes(file.png)
+        if file.range:
+            self._wide.add(len(self._photographs), staged_as, member.data, file.range)
         digest = hashlib.sha256(member.data).hexdigest()
         self._photographs.append(
-            Photograph(defect_type, digest, staged_as, member.path, image_mode(image), image.size, _pixel_digest(image))
+            Photograph(defect_type, digest, staged_as, member.path, file.mode, file.size, file.pixel_digest)
         )
         self._classes.add(defect_type)
+
+
+def shortened(path: str) -> str:
+    """The path, without its middle where it is too long to list."""
+    half = MAX_LISTED_PATH_LENGTH // 2
+    return path if len(path) <= MAX_LISTED_PATH_LENGTH else f"{path[:half]} … {path[-half:]}"
+
+
+def listed(rejected: list[RejectedFile]) -> list[RejectedFile]:
+    """As many of the rejected files as an answer may list, and a last entry that counts the others."""
+    count = size = 0
+    for each in rejected[:MAX_REJECTED_LISTED]:
+        size += len(json.dumps([each.file, each.reason]))
+        if size > MAX_REJECTED_BYTES:
+            break
+        count += 1
+    if count == len(rejected):
+        return rejected
+    return [*rejected[:count], RejectedFile(file="…", reason=f"and {len(rejected) - count} more")]
 
 
 def single_file(name: str, path: Path) -> Member:
@@ -102,9 +140,3 @@ def single_file(name: str, path: Path) -> Member:
     if path.stat().st_size > MAX_FILE_BYTES:
         return Member(shown, refusal=f"larger than {MAX_FILE_BYTES:,} bytes")
     return Member(shown, path.read_bytes())
-
-
-def _pixel_digest(image: Image.Image) -> str:
-    if all(low == high for low, high in np.asarray(image.getextrema()).reshape(-1, 2)):
-        return ""
-    return hashlib.sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).hexdigest()

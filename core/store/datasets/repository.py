@@ -2,7 +2,7 @@
 
 import builtins
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -30,24 +30,29 @@ class Datasets:
     def __init__(self, store: ArtifactStore, settings: Settings) -> None:
         self.store, self.settings = store, settings
 
-    def add_archive(self, name: str, archive: Path) -> tuple[Dataset, bool]:
+    def add_archive(
+        self, name: str, archive: Path, abandoned: Callable[[], bool] = lambda: False
+    ) -> tuple[Dataset, bool]:
         """Publishes the photographs of a zip, tar or tar.gz. Returns False if the same content was published before.
 
         A photograph's folder names its defect type; photographs at the top are of the type ``name``.
 
         Raises:
             NotAnArchive, BrokenArchive, ArchiveTooLarge, TooFewImages: nothing was published.
+            Abandoned: nor was anything once ``abandoned`` is true.
         """
         bounds = Bounds(self.settings.max_archive_entries, self.settings.max_unpacked_bytes, MAX_FILE_BYTES)
-        return self._add(name, read_archive(archive, bounds))
+        return self._add(name, read_archive(archive, bounds), abandoned)
 
-    def add_images(self, name: str, files: Iterable[tuple[str, Path]]) -> tuple[Dataset, bool]:
+    def add_images(
+        self, name: str, files: Iterable[tuple[str, Path]], abandoned: Callable[[], bool] = lambda: False
+    ) -> tuple[Dataset, bool]:
         """Publishes single photographs, all of the type ``name``. Returns False if the content was published before.
 
         Raises:
-            TooFewImages: nothing was published.
+            ArchiveTooLarge, TooFewImages, Abandoned: nothing was published.
         """
-        return self._add(name, (single_file(file_name, path) for file_name, path in files))
+        return self._add(name, (single_file(file_name, path) for file_name, path in files), abandoned)
 
     def get(self, id_or_name: str) -> Dataset:
         """Raises UnknownDataset."""
@@ -93,10 +98,10 @@ class Datasets:
                 pixels[row] = to_pixels(image, dataset.mode, resolution)
         return pixels, np.array([classes.index(each["defect_type"]) for each in index], np.int64), classes
 
-    def _add(self, name: str, members: Iterable[Member]) -> tuple[Dataset, bool]:
+    def _add(self, name: str, members: Iterable[Member], abandoned: Callable[[], bool]) -> tuple[Dataset, bool]:
         with self.store.staged() as staged:
             (staged / "images").mkdir()
-            upload = Ingestion(name, staged / "images", self.settings).run(members)
+            upload = Ingestion(name, staged / "images", self.settings, abandoned).run(members)
             dataset = summarise(name, upload)
             created = not (self._folder(dataset.id) / "record.json").exists()
             if created:

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from flawsmith.core.domain.image_modes import common_mode
-from flawsmith.core.domain.records import Dataset, RejectedFile, SizeRange, now
-from flawsmith.core.store.datasets.ingestion import MAX_REJECTED_LISTED, Photograph, Upload
+from flawsmith.core.domain.records import Dataset, SizeRange, now
+from flawsmith.core.store.datasets.ingestion import Photograph, Upload, listed
 
 MAX_ASPECT_RATIO = 3  # of a longer photograph, the middle square shows too little
 
@@ -30,8 +30,8 @@ def summarise(name: str, upload: Upload) -> Dataset:
             defect_type: len({each.pixel_digest for each in members if each.pixel_digest})
             for defect_type, members in by_type.items()
         },
-        warnings=[*_content_warnings(by_type), *_shape_warnings(photographs)],
-        rejected=_bounded(upload.rejected),
+        warnings=[*upload.warnings, *_content_warnings(by_type), *_shape_warnings(photographs)],
+        rejected=listed(upload.rejected),
         created_at=now(),
     )
 
@@ -66,10 +66,3 @@ def _shape_warnings(photographs: Sequence[Photograph]) -> list[str]:
         f"{len(long)} photographs are far longer than wide ('{long[0].file}' has {width}x{height} pixels): only "
         "the middle square of each is used; cut them into squares"
     ]
-
-
-def _bounded(rejected: list[RejectedFile]) -> list[RejectedFile]:
-    if len(rejected) <= MAX_REJECTED_LISTED:
-        return rejected
-    rest = RejectedFile(file="…", reason=f"and {len(rejected) - MAX_REJECTED_LISTED} more")
-    return [*rejected[:MAX_REJECTED_LISTED], rest]

@@ -15,7 +15,7 @@ from flawsmith.core.store.images import UnusableImage, contact_sheet, decode_pho
 
 
 def decode(data: bytes) -> Image.Image:
-    return decode_photograph(data, max_pixels=1_000_000, min_side=16)
+    return decode_photograph(data, max_pixels=1_000_000, min_side=16).image
 
 
 def saved(image: Image.Image, format: str, **options: object) -> bytes:
