@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     max_unpacked_bytes: int = Field(8192 * MIB, ge=1, description="largest size of an unpacked archive, in bytes")
     max_archive_entries: int = Field(50_000, ge=1, description="most entries in an archive, or files in an upload")
     max_image_pixels: int = Field(50_000_000, ge=1, description="most pixels in a photograph")
+    max_upload_pixels: int = Field(
+        20_000_000_000, ge=1, description="most pixels in all photographs of an upload together"
+    )
     min_image_side: int = Field(16, ge=1, description="shortest side of a photograph, in pixels")
     metrics_host: str = Field("127.0.0.1", description="address that the /metrics of a worker listens on")
     metrics_port: int = Field(

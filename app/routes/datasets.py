@@ -1,11 +1,15 @@
 """Datasets: upload, list, preview and delete photographs."""
 
+import asyncio
+import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from flawsmith.app.conditional import NOT_MODIFIED, content_response
 from flawsmith.app.dependencies import ServicesDep
@@ -16,9 +20,12 @@ from flawsmith.app.uploads import Upload, receive
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.services import Services
 from flawsmith.core.store.datasets import UploadOptions
+from flawsmith.core.store.images import Abandoned
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 repeatable = APIRouter(prefix="/datasets", tags=["datasets"], route_class=IdempotentRoute)
+
+CONNECTION_CHECK_SECONDS = 0.25
 
 DatasetId = Annotated[str, Path(max_length=64)]
 
@@ -70,7 +77,7 @@ async def create_dataset(request: Request, services: ServicesDep) -> Response:
             return _answer(Dataset.model_validate(kept["dataset"]), kept["created"])
         try:
             async with request.app.state.ingests:
-                dataset, created = await run_in_threadpool(_add, services, upload)
+                dataset, created = await _while_connected(request, services, upload)
         except BaseException:
             await idempotency.forget()
             raise
@@ -110,7 +117,23 @@ def preview_dataset(request: Request, dataset_id: DatasetId, services: ServicesD
     return content_response(request, services.datasets.preview(dataset.id), "image/png")
 
 
-def _add(services: Services, upload: Upload) -> tuple[Dataset, bool]:
+async def _while_connected(request: Request, services: Services, upload: Upload) -> tuple[Dataset, bool]:
+    """Stores the upload in a thread. Raises ClientDisconnect, and ends the work, if the client leaves before."""
+    left = threading.Event()
+    work = asyncio.ensure_future(run_in_threadpool(_add, services, upload, left.is_set))
+    try:
+        while not work.done():
+            await asyncio.wait({work}, timeout=CONNECTION_CHECK_SECONDS)
+            if await request.is_disconnected():
+                left.set()
+        return await work
+    except Abandoned:
+        raise ClientDisconnect from None
+    finally:
+        left.set()
+
+
+def _add(services: Services, upload: Upload, abandoned: Callable[[], bool]) -> tuple[Dataset, bool]:
     """Stores the upload as a dataset; says whether it is new. Raises Problem 422 and what `Datasets` raises."""
     name = upload.fields.get("name", "")
     if not valid_name(name):
@@ -122,7 +145,7 @@ def _add(services: Services, upload: Upload) -> tuple[Dataset, bool]:
     if (replace := upload.fields.get("replace", "false")) not in ("true", "false"):
         raise invalid("/replace", "send 'true' or 'false'")
     check = partial(_check_unused, services) if replace == "true" else None
-    options = UploadOptions(upload.fields.get("split") or None, check)
+    options = UploadOptions(upload.fields.get("split") or None, check, abandoned)
     archives = [path for field, _, path in upload.files if field == "archive"]
     images = [(file_name, path) for field, file_name, path in upload.files if field == "images"]
     if len(archives) + bool(images) != 1:

@@ -1,29 +1,30 @@
 """Turns the files of an upload into photographs of defect types, in a staging folder."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 from PIL import Image
 
 from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.domain.records import RejectedFile
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Member, printable
+from flawsmith.core.store.datasets.decoding_budget import DecodingBudget
 from flawsmith.core.store.datasets.label_files import Box, in_pixels
 from flawsmith.core.store.datasets.layout import InvalidType, is_document, is_passed_over, valid_type
 from flawsmith.core.store.datasets.masks import Rectangle, look_of, marked, rectangles
 from flawsmith.core.store.datasets.recognition import Picture, Role, recognise
+from flawsmith.core.store.datasets.rejected_files import listed, shortened
 from flawsmith.core.store.datasets.selection import select
-from flawsmith.core.store.images import UnusableImage, decode_photograph, encode_png, image_mode
+from flawsmith.core.store.datasets.wide_photographs import WidePhotographs
+from flawsmith.core.store.images import Abandoned, DecodedFile, DecoderProcess, UnusableImage
 
 MAX_FILE_BYTES = 256 * 1024 * 1024  # of one uploaded photograph
 MAX_LABEL_BYTES = 32 * 1024 * 1024  # of all label files of an upload
 MIN_IMAGES = 2
 MAX_CLASSES = 1000
-MAX_REJECTED_LISTED = 1000
 
 
 class TooFewImages(Exception):
@@ -39,7 +40,7 @@ class TooFewImages(Exception):
 class Photograph:
     """A usable photograph of an upload. Photographs sort by what decides their place: type and content."""
 
-    defect_type: str
+    defect_type: str  # empty for a clean photograph
     digest: str  # SHA-256 of the uploaded file
     staged_as: str = field(compare=False)
     file: str = field(compare=False)  # its path in the upload
@@ -62,13 +63,25 @@ class Upload:
     kind: str = "imagefolder"
     splits: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Ingestion:
     """Decodes the files of one upload, one after another, into a folder, then tells what each of them is."""
 
-    def __init__(self, name: str, folder: Path, settings: Settings, split: str | None = None) -> None:
-        self.name, self.folder, self.settings, self.split = name, folder, settings, split
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        settings: Settings,
+        split: str | None = None,
+        abandoned: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.name, self.folder, self.split = name, folder, split
+        self._abandoned = abandoned
+        self._decoder = DecoderProcess(settings.max_image_pixels, settings.min_image_side, abandoned)
+        self._budget = DecodingBudget(settings.max_upload_pixels)
+        self._wide = WidePhotographs(folder)
         self._pictures: list[Picture] = []
         self._documents: dict[str, bytes] = {}
         self._rejected: list[RejectedFile] = []
@@ -80,51 +93,96 @@ class Ingestion:
         Raises:
             TooFewImages: fewer than `MIN_IMAGES` can be used.
             UnknownSplit: there is no such split.
-            NotAnArchive, BrokenArchive, ArchiveTooLarge: from ``members``.
+            NotAnArchive, BrokenArchive, ArchiveTooLarge: from ``members``; ArchiveTooLarge also if decoding takes more
+                time or pixels than one upload may.
+            Abandoned: nobody waits any more.
         """
-        for member in members:
-            if is_passed_over(member.path):
-                continue
-            try:
-                self._read(member)
-            except UnusableImage as error:
-                self._reject(member.path, str(error))
-        recognised = recognise(self.name, self._pictures, self._documents)
-        chosen = select(recognised.photographs, self.split)
-        for path, reason in {**recognised.rejected, **chosen.rejected}.items():
-            self._reject(path, reason)
-        photographs = sorted(filter(None, map(self._photograph, chosen.photographs)))
-        clean = sorted(filter(None, map(self._photograph, chosen.clean)))
+        with self._decoder:
+            for member in members:
+                if not is_passed_over(member.path):
+                    self._read(member)
+            recognised = recognise(self.name, self._pictures, self._documents)
+            chosen = select(recognised.photographs, self.split)
+            for path, reason in {**recognised.rejected, **chosen.rejected}.items():
+                self._reject(path, reason)
+            used = self._rescaled(sorted(filter(None, map(self._photograph, [*chosen.photographs, *chosen.clean]))))
+        photographs = [each for each in used if each.defect_type]
         if len(photographs) < MIN_IMAGES:
-            raise TooFewImages(len(photographs), self._rejected[:MAX_REJECTED_LISTED])
-        return Upload(photographs, self._rejected, clean, recognised.kind, chosen.splits, chosen.notes)
+            raise TooFewImages(len(photographs), listed(self._rejected))
+        return Upload(
+            photographs,
+            self._rejected,
+            [each for each in used if not each.defect_type],
+            recognised.kind,
+            chosen.splits,
+            chosen.notes,
+            self._wide.warnings({each.staged_as for each in used}),
+        )
 
     def _read(self, member: Member) -> None:
-        if member.data is None:
-            raise UnusableImage(member.refusal or "unreadable")
-        if is_document(member.path):
-            if len(member.data) + sum(map(len, self._documents.values())) > MAX_LABEL_BYTES:
-                raise UnusableImage(f"the label files have more than {MAX_LABEL_BYTES:,} bytes together")
-            self._documents[member.path] = member.data
-            return
-        image = decode_photograph(
-            member.data, max_pixels=self.settings.max_image_pixels, min_side=self.settings.min_image_side
-        )
+        """Decodes a picture, or keeps a document for later. Rejects what is neither."""
+        self._check_awaited()
+        try:
+            if member.data is None:
+                raise UnusableImage(member.refusal or "unreadable")
+            if is_document(member.path):
+                self._keep_document(member.path, member.data)
+            else:
+                self._add_picture(member.path, member.data)
+        except UnusableImage as error:
+            self._reject(member.path, str(error))
+        self._budget.check()
+
+    def _keep_document(self, path: str, data: bytes) -> None:
+        if len(data) + sum(map(len, self._documents.values())) > MAX_LABEL_BYTES:
+            raise UnusableImage(f"the label files have more than {MAX_LABEL_BYTES:,} bytes together")
+        self._documents[path] = data
+
+    def _add_picture(self, path: str, data: bytes) -> None:
+        file = self._decoded(data)
+        self._budget.pixels += file.size[0] * file.size[1]
         staged_as = f"new-{len(self._pictures):06d}.png"
-        (self.folder / staged_as).write_bytes(encode_png(image))
-        look = look_of(image)
+        (self.folder / staged_as).write_bytes(file.png)
+        if file.range:
+            self._wide.add(staged_as, data, file.range)
+        look = look_of(file.gray_levels)
         self._pictures.append(
             Picture(
-                path=member.path,
-                digest=hashlib.sha256(member.data).hexdigest(),
+                path=path,
+                digest=hashlib.sha256(data).hexdigest(),
                 staged_as=staged_as,
-                mode=image_mode(image),
-                size=image.size,
-                pixel_digest=_pixel_digest(image),
+                mode=file.mode,
+                size=file.size,
+                pixel_digest=file.pixel_digest,
                 like_mask=look.like_mask,
                 empty=look.empty,
             )
         )
+
+    def _decoded(self, data: bytes, white: int | None = None) -> DecodedFile:
+        self._budget.bytes += len(data)
+        try:
+            return self._decoder.decode(data, self._budget.seconds_left, white)
+        finally:
+            self._budget.seconds = self._decoder.seconds
+
+    def _rescaled(self, photographs: list[Photograph]) -> list[Photograph]:
+        """The photographs, those of more than 8 bits with the white of their set.
+
+        The set is what the dataset's digest covers, so that equal digests mean equal pixels.
+        """
+        by_name = {each.staged_as: each for each in photographs}
+        for wide in self._wide.of_other_white(by_name.keys()):
+            each = by_name.pop(wide.staged_as)
+            try:
+                file = self._decoded(wide.upload.read_bytes(), wide.white)
+            except UnusableImage as error:
+                self._reject(each.file, str(error))
+            else:
+                (self.folder / wide.staged_as).write_bytes(file.png)
+                by_name[wide.staged_as] = replace(each, mode=file.mode, pixel_digest=file.pixel_digest)
+            self._budget.check()
+        return sorted(by_name.values())
 
     def _photograph(self, role: Role) -> Photograph | None:
         """The photograph with its masks and boxes; None where its type cannot be used."""
@@ -158,6 +216,7 @@ class Ingestion:
         )
 
     def _marked(self, mask: Picture) -> list[Rectangle]:
+        self._check_awaited()
         with Image.open(self.folder / mask.staged_as) as image:
             return rectangles(marked(image))
 
@@ -167,8 +226,12 @@ class Ingestion:
         self._classes.add(defect_type)
         return defect_type
 
+    def _check_awaited(self) -> None:
+        if self._abandoned():
+            raise Abandoned
+
     def _reject(self, path: str, reason: str) -> None:
-        self._rejected.append(RejectedFile(file=path, reason=reason))
+        self._rejected.append(RejectedFile(file=shortened(path), reason=reason))
 
 
 def single_file(name: str, path: Path) -> Member:
@@ -177,9 +240,3 @@ def single_file(name: str, path: Path) -> Member:
     if path.stat().st_size > MAX_FILE_BYTES:
         return Member(shown, refusal=f"larger than {MAX_FILE_BYTES:,} bytes")
     return Member(shown, path.read_bytes())
-
-
-def _pixel_digest(image: Image.Image) -> str:
-    if all(low == high for low, high in np.asarray(image.getextrema()).reshape(-1, 2)):
-        return ""
-    return hashlib.sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).hexdigest()

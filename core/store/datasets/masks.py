@@ -1,5 +1,6 @@
 """Masks: whether a picture looks like one, and the rectangles around the defects that it marks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +26,9 @@ class MaskLook:
     empty: bool
 
 
-def look_of(image: Image.Image) -> MaskLook:
-    counts = _histogram(image)
+def look_of(gray_levels: Sequence[int]) -> MaskLook:
+    """How a picture with so many pixels of each of the 256 gray levels looks."""
+    counts = np.array(gray_levels)
     extreme = counts[:NEAR_EXTREME].sum() + counts[-NEAR_EXTREME:].sum()
     like_mask = np.count_nonzero(counts) <= FEW_LEVELS or extreme >= SHARE_NEAR_EXTREMES * counts.sum()
     return MaskLook(bool(like_mask), empty=not counts[_least_marked(counts) :].any())

@@ -18,7 +18,7 @@ from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 from flawsmith.core.store.datasets.dataset_folder import NEW, DatasetFolder
 from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, Ingestion, single_file
 from flawsmith.core.store.datasets.summary import summarise
-from flawsmith.core.store.images import to_pixels
+from flawsmith.core.store.images import Abandoned, to_pixels
 
 
 class UnknownDataset(Exception):
@@ -44,10 +44,12 @@ class UploadOptions:
         split: the split to train on, ``all`` for every one; None for the default, see `select`.
         replace: None keeps a dataset of the same name with other content. Else it is called before that dataset is
             deleted, and may raise to keep it.
+        abandoned: whether nobody waits for the dataset any more.
     """
 
     split: str | None = None
     replace: Callable[[Dataset], None] | None = None
+    abandoned: Callable[[], bool] = lambda: False
 
 
 class Datasets:
@@ -69,6 +71,7 @@ class Datasets:
         Raises:
             NotAnArchive, BrokenArchive, ArchiveTooLarge, TooFewImages, UnknownSplit: nothing was published.
             NameTaken: the name stands for other content.
+            Abandoned: nobody waits any more, and nothing was published.
         """
         bounds = Bounds(self.settings.max_archive_entries, self.settings.max_unpacked_bytes, MAX_FILE_BYTES)
         return self._add(name, read_archive(archive, bounds), options)
@@ -127,9 +130,11 @@ class Datasets:
     def _add(self, name: str, members: Iterable[Member], options: UploadOptions) -> tuple[Dataset, bool]:
         with self.store.staged() as staged:
             (staged / NEW).mkdir()
-            upload = Ingestion(name, staged / NEW, self.settings, options.split).run(members)
+            upload = Ingestion(name, staged / NEW, self.settings, options.split, options.abandoned).run(members)
             dataset = summarise(name, upload)
             DatasetFolder(staged).complete(dataset, upload)
+            if options.abandoned():
+                raise Abandoned
             with self.store.locked(self.store.path("locks", "dataset-names")):
                 earlier = self._named(name)
                 if earlier and earlier.digest == dataset.digest:

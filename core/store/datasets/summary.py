@@ -8,9 +8,10 @@ from statistics import median
 
 from flawsmith.core.domain.crops import Around
 from flawsmith.core.domain.image_modes import common_mode
-from flawsmith.core.domain.records import Dataset, DefectSize, Layout, RejectedFile, SizeRange, now
+from flawsmith.core.domain.records import Dataset, DefectSize, Layout, SizeRange, now
 from flawsmith.core.store.datasets.crops import default_crop, effect
-from flawsmith.core.store.datasets.ingestion import MAX_REJECTED_LISTED, Photograph, Upload
+from flawsmith.core.store.datasets.ingestion import Photograph, Upload
+from flawsmith.core.store.datasets.rejected_files import listed
 
 
 def summarise(name: str, upload: Upload) -> Dataset:
@@ -34,8 +35,8 @@ def summarise(name: str, upload: Upload) -> Dataset:
             defect_type: len({each.pixel_digest for each in members if each.pixel_digest})
             for defect_type, members in by_type.items()
         },
-        warnings=_content_warnings(by_type),
-        rejected=_bounded(upload.rejected),
+        warnings=[*upload.warnings, *_content_warnings(by_type)],
+        rejected=listed(upload.rejected),
         layout=_layout(upload),
         crop=default_crop(each.size for each in photographs),
         crops={around: effect(around, [(each.size, each.defects) for each in photographs]) for around in Around},
@@ -89,10 +90,3 @@ def _content_warnings(by_type: dict[str, list[Photograph]]) -> list[str]:
         if copies := len(pictures) - len(set(pictures)):
             warnings.append(f"{copies} of {len(members)} photographs of '{defect_type}' are copies of others of them")
     return warnings
-
-
-def _bounded(rejected: list[RejectedFile]) -> list[RejectedFile]:
-    if len(rejected) <= MAX_REJECTED_LISTED:
-        return rejected
-    rest = RejectedFile(file="…", reason=f"and {len(rejected) - MAX_REJECTED_LISTED} more")
-    return [*rejected[:MAX_REJECTED_LISTED], rest]

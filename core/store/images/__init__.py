@@ -1,12 +1,19 @@
 """Decodes uploaded pictures within bounds, encodes images, and lays pictures out on sheets."""
 
+from flawsmith.core.store.images.decoder_process import Abandoned, DecodedFile, DecoderProcess
 from flawsmith.core.store.images.decoding import UnusableImage, decode_photograph
 from flawsmith.core.store.images.encoding import encode, encode_png
 from flawsmith.core.store.images.pixels import decode_pixels, encode_pixels, image_mode, to_image, to_pixels
 from flawsmith.core.store.images.sheets import contact_sheet, grid
+from flawsmith.core.store.images.wide_values import FULL_RANGE, ValueRange, white_of
 
 __all__ = [
+    "FULL_RANGE",
+    "Abandoned",
+    "DecodedFile",
+    "DecoderProcess",
     "UnusableImage",
+    "ValueRange",
     "contact_sheet",
     "decode_photograph",
     "decode_pixels",
@@ -17,4 +24,5 @@ __all__ = [
     "image_mode",
     "to_image",
     "to_pixels",
+    "white_of",
 ]

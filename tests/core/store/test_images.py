@@ -18,7 +18,7 @@ from flawsmith.core.store.images.captions import caption
 
 
 def decode(data: bytes) -> Image.Image:
-    return decode_photograph(data, max_pixels=1_000_000, min_side=16)
+    return decode_photograph(data, max_pixels=1_000_000, min_side=16).image
 
 
 def saved(image: Image.Image, format: str, **options: object) -> bytes:

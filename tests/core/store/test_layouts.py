@@ -14,6 +14,7 @@ from flawsmith.core.domain.records import Dataset, Layout
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import Datasets, UnknownSplit, UploadOptions
+from flawsmith.core.store.images import Abandoned
 
 
 @pytest.fixture
@@ -100,6 +101,14 @@ def test_a_stored_mask_marks_the_defect_of_its_photograph(datasets: Datasets) ->
     assert entry["defects"] == [[0, 0, 3, 3], [20, 20, 5, 5]]
     with Image.open(datasets.store.path("datasets", dataset.id, entry["masks"][0])) as stored_mask:
         assert stored_mask.getbbox() == (0, 0, 25, 25)
+
+
+@pytest.mark.parametrize("step", ["new-000000.png", "new-000005.png", "preview.png"])
+def test_nothing_is_published_for_a_caller_who_left_at_any_step(datasets: Datasets, step: str) -> None:
+    with pytest.raises(Abandoned):
+        add(datasets, trees.images_and_masks(), abandoned=lambda: any(datasets.store.root.rglob(step)))
+    assert datasets.list() == []
+    assert not list(datasets.store.root.rglob("*.png"))
 
 
 SPLITS = trees.image_folder()
