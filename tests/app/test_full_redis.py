@@ -40,4 +40,4 @@ def test_calls_say_that_redis_is_full_and_not_that_it_is_away(client: TestClient
 
 
 def test_the_api_is_ready_when_there_is_room(client: TestClient, empty_redis: redis.Redis) -> None:
-    assert client.get("/readyz").json() == {"status": "ready", "missing": []}
+    assert client.get("/readyz").json() == {"status": "ready", "missing": [], "warnings": []}
