@@ -29,9 +29,18 @@ def decoder() -> Iterator[DecoderProcess]:
 
 
 def children() -> list[int]:
-    """The processes that this test run has started and that still run."""
+    """The decoders that this test run has started and that still run; other tests' Redis is a child as well."""
     tasks = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for each in tasks for pid in each.read_text().split()]
+    started = [int(pid) for each in tasks for pid in each.read_text().split()]
+    return [pid for pid in started if b"decoder_child" in command(pid)]
+
+
+def command(pid: int) -> bytes:
+    """The command line of a process; empty once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 @pytest.mark.parametrize(
