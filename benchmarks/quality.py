@@ -116,7 +116,7 @@ def _load(given: argparse.Namespace) -> Photographs:
         holdout[name], others = members[: given.holdout], members[given.holdout :]
         training[name] = others[: given.training]
     counts = {name: len(each) for name, each in training.items()}
-    selected = {"image_count": sum(counts.values()), "classes": counts, "distinct": counts}
+    selected = {"image_count": sum(counts.values()), "classes": counts, "distinct": counts, "crops": {}}
     return Photographs(dataset.model_copy(update=selected), training, holdout)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -97,16 +98,21 @@ def _upload(client: httpx2.Client, data: Path | None) -> dict[str, Any]:
         if data is None:
             write_demo_set(archive)
         name = "".join(c if c.isalnum() and c.isascii() else "-" for c in archive.name.split(".")[0]).strip("-")[:64]
-        with archive.open("rb") as file:
-            answer = client.post(
-                "/datasets",
-                data={"name": name or "demo"},
-                files={"archive": file},
-                timeout=httpx2.Timeout(600.0),
-            )
-    dataset: dict[str, Any] = answer.json()
+        try:
+            dataset = _post(client, name or "demo", archive)
+        except Refused as error:
+            if error.status != 409:
+                raise
+            # An earlier demo had other photographs of this name; they stay.
+            dataset = _post(client, f"{name[:50] or 'demo'}-{secrets.token_hex(4)}", archive)
     print(f"dataset {dataset['name']}: {dataset['image_count']} photographs, {dataset['classes']}")
     return dataset
+
+
+def _post(client: httpx2.Client, name: str, archive: Path) -> dict[str, Any]:
+    with archive.open("rb") as file:
+        answer = client.post("/datasets", data={"name": name}, files={"archive": file}, timeout=httpx2.Timeout(600.0))
+    return dict(answer.json())
 
 
 def _train(client: httpx2.Client, dataset: dict[str, Any], seconds: float) -> bool:

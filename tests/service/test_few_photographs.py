@@ -130,9 +130,10 @@ def test_photographs_without_content_or_variety_are_refused(
     assert words in answer.json()["errors"][0]["detail"]
 
 
-def test_photographs_far_longer_than_wide_are_trained_with_a_warning(site: Service) -> None:
+def test_photographs_far_longer_than_wide_are_cut_into_squares_with_a_warning_of_what_is_lost(site: Service) -> None:
     site.upload("long", zipped({f"{number}.png": long(number) for number in range(4)}))
     job = site.client.post("/training-jobs", json={"dataset": "long", "model": "long", **SMALL}).json()
     assert job["health"]["state"] == "warning"
-    assert any("40x4000" in each for each in job["health"]["reasons"])
+    assert job["config"]["crop"] == {"around": "grid"}
+    assert any("the crop 'grid' loses 68%" in each and "'pad'" in each for each in job["health"]["reasons"])
     assert site.ended(job["id"])["state"] == "succeeded"

@@ -77,7 +77,7 @@ def place_of(path: str) -> Place:
 
 def is_clean(name: str) -> bool:
     """Whether the name of a folder says that nothing in it has a defect."""
-    return _joined(name) in _CLEAN_WORDS
+    return _joined(name) in _CLEAN_WORDS or re.search(r"(?i)[a-z][\s_.-]free$", name) is not None
 
 
 def _words(name: str) -> set[str] | None:

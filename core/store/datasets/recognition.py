@@ -39,8 +39,8 @@ class Role:
 
     picture: Picture
     place: Place
-    defect_type: str
-    split: str | None
+    defect_type: str = ""
+    split: str | None = None
     clean: bool = False
     masks: list[Picture] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
@@ -73,7 +73,7 @@ def recognise(name: str, pictures: Sequence[Picture], documents: Mapping[str, by
             masks_of[masks[each.path]].append(each)
     kind = _kind(places, masks, labels)
     label_folders = {str(PurePosixPath(path).parent.parent) for path in masks} if kind == "dagm" else set()
-    roles = [_role(each, places[each.path], name, labels, masks_of, label_folders) for each in photographs]
+    roles = [_role(each, places[each.path], labels, masks_of, label_folders) for each in photographs]
     _name_types(kind, name, roles)
     if kind == "imagefolder" and _only_train_is_clean(roles):
         kind = "mvtec"
@@ -83,7 +83,6 @@ def recognise(name: str, pictures: Sequence[Picture], documents: Mapping[str, by
 def _role(
     picture: Picture,
     place: Place,
-    name: str,
     labels: Labels,
     masks_of: Mapping[str, list[Picture]],
     label_folders: set[str],
@@ -98,25 +97,11 @@ def _role(
     return Role(
         picture,
         place,
-        _type_of(picture, place, name, boxes or []),
-        labels.splits.get(picture.path, place.split),
-        clean,
-        marked,
-        boxes or [],
+        split=labels.splits.get(picture.path, place.split),
+        clean=clean,
+        masks=marked,
+        boxes=boxes or [],
     )
-
-
-def _type_of(picture: Picture, place: Place, name: str, boxes: Sequence[Box]) -> str:
-    """The innermost folder, unless it says nothing of a type: then the boxes' type, then an outer folder."""
-    if place.in_mask_folder and not place.in_named_folder:
-        return PurePosixPath(picture.path).parts[-2]  # a type that is named as masks are
-    if place.in_named_folder:
-        return place.folders[-1]
-    areas: dict[str, float] = defaultdict(float)
-    for box in boxes:
-        areas[box.defect_type] += min(abs(box.width * box.height), _LARGEST_AREA)
-    named = sorted((each for each in areas if each), key=lambda each: -areas[each])
-    return named[0] if named else place.folders[-1] if place.folders else name
 
 
 def _masks(pictures: Sequence[Picture], places: Mapping[str, Place]) -> tuple[dict[str, str], dict[str, str]]:
@@ -199,13 +184,33 @@ def _only_train_is_clean(roles: Sequence[Role]) -> bool:
 
 
 def _name_types(kind: str, name: str, roles: Sequence[Role]) -> None:
-    """Corrects types where a folder names something else than a type: a part of KolektorSDD, an object of several."""
-    folders = {each.place.folders[-1] for each in roles if each.place.in_named_folder}
-    if kind == "kolektor" and folders and all(re.fullmatch(r"(?i)kos\d+", folder) for folder in folders):
-        for each in roles:
-            each.defect_type = name
+    """Names the type of each photograph: the innermost folder, unless that says nothing of a type; then its boxes.
+
+    Boxes of several types say more than folders. In KolektorSDD folders are parts; with several objects, as in all of
+    MVTec AD, a type belongs to one object.
+    """
+    named = {each.place.folders[-1] for each in roles if each.place.in_named_folder}
+    of_boxes = {box.defect_type for each in roles for box in each.boxes}
     objects = {each.place.folders[-2] for each in roles if len(each.place.folders) > 1}
-    if kind in ("mvtec", "visa") and len(objects) > 1:
-        for each in roles:
-            if len(each.place.folders) > 1 and each.place.in_named_folder:
-                each.defect_type = f"{each.place.folders[-2]}-{each.place.folders[-1]}"
+    parts = kind == "kolektor" and named and all(re.fullmatch(r"(?i)kos\d+", folder) for folder in named)
+    for each in roles:
+        by_boxes = _largest_type(each.boxes)
+        in_object = each.place.in_named_folder and len(each.place.folders) > 1
+        if parts:
+            each.defect_type = name
+        elif by_boxes and (len(of_boxes) > 1 or len(named) < 2 or not each.place.in_named_folder):
+            each.defect_type = by_boxes
+        elif kind in ("mvtec", "visa") and len(objects) > 1 and in_object:
+            each.defect_type = f"{each.place.folders[-2]}-{each.place.folders[-1]}"
+        elif each.place.in_mask_folder and not each.place.in_named_folder:
+            each.defect_type = PurePosixPath(each.picture.path).parts[-2]  # a type that is named as masks are
+        else:
+            each.defect_type = each.place.folders[-1] if each.place.folders else name
+
+
+def _largest_type(boxes: Sequence[Box]) -> str | None:
+    """The type with the largest area; None if no box has a type."""
+    areas: dict[str, float] = defaultdict(float)
+    for box in boxes:
+        areas[box.defect_type] += min(abs(box.width * box.height), _LARGEST_AREA)
+    return max((each for each in areas if each), key=lambda each: areas[each], default=None)

@@ -145,7 +145,7 @@ def test_several_objects_keep_their_types_apart(datasets: Datasets) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["good", "OK", "Normal", "defect_free", "no-defect"])
+@pytest.mark.parametrize("name", ["good", "OK", "Normal", "defect_free", "no-defect", "MT_Free"])
 def test_clean_photographs_are_no_type(datasets: Datasets, name: str) -> None:
     files = {f"{name}/{i}.png": photograph(i) for i in range(3)} | {f"dents/{i}.png": photograph(9 + i) for i in (0, 1)}
     dataset = add(datasets, files)
@@ -262,3 +262,17 @@ def test_masks_may_number_the_types_of_defects(datasets: Datasets, value: int) -
     dataset = add(datasets, files)
     assert (layout(dataset).masks, layout(dataset).clean) == (2, 1)
     assert layout(dataset).size_of_defects.median == 4  # type: ignore[union-attr]
+
+
+def test_boxes_name_types_where_folders_do_not(datasets: Datasets) -> None:
+    files = {f"obj_train_data/{i}.png": photograph(i) for i in range(4)}
+    files |= {f"obj_train_data/{i}.txt": f"{i % 2} .5 .5 .2 .2".encode() for i in range(4)} | {
+        "obj.names": b"pit\ndent"
+    }
+    assert add(datasets, files).classes == {"dent": 2, "pit": 2}
+
+
+def test_folders_name_types_where_all_boxes_are_of_one(datasets: Datasets) -> None:
+    files = {f"{kind}/{i}.png": photograph(10 * len(kind) + i) for kind in ("dents", "pits") for i in range(2)}
+    files |= {path.replace(".png", ".txt"): b"0 .5 .5 .2 .2" for path in list(files)}
+    assert add(datasets, files).classes == {"dents": 2, "pits": 2}

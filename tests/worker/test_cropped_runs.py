@@ -1,0 +1,45 @@
+"""A run trains on the squares that its configuration cuts."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+import torch
+from tests.conftest import SMALL_JOB, zipped
+from tests.core.store import trees
+
+from flawsmith.core.domain.job_kinds.training import KIND, TrainingProgress
+from flawsmith.core.domain.training_config import resolve
+from flawsmith.core.domain.training_request import TrainingRequest
+from flawsmith.core.services import Services
+from flawsmith.core.settings import Settings
+from flawsmith.worker.run_checkpoint import load_or_resume
+
+
+@pytest.fixture
+def services(redis_server: Path, empty_redis: redis.Redis, tmp_path: Path) -> Services:
+    return Services(Settings(data_dir=tmp_path, redis_url=f"unix://{redis_server}/redis/redis.sock"))
+
+
+@pytest.mark.parametrize(
+    ("crop", "images", "warnings"),
+    [(None, 9, 0), ({"around": "middle"}, 3, 1), ({"around": "pad"}, 3, 0)],
+)
+def test_a_run_trains_on_the_squares_of_its_crop(
+    services: Services, tmp_path: Path, crop: Any, images: int, warnings: int
+) -> None:
+    random = np.random.default_rng(0)
+    files = {f"{i}.png": trees.encoded(random.integers(0, 256, (40, 107), np.uint8)) for i in range(3)}
+    (tmp_path / "upload").write_bytes(zipped(files))
+    dataset, _ = services.datasets.add_archive("tiles", tmp_path / "upload")
+    config = resolve(TrainingRequest(dataset="tiles", model="m", crop=crop, **SMALL_JOB), dataset)
+    job: Any = KIND.new_job(
+        config=config, progress=TrainingProgress(total_steps=6), model="m", dataset=dataset.id, preset="dcgan"
+    )
+    run = load_or_resume(job, services, torch.device("cpu"), threads=1)
+    assert run.trainer.steps_per_epoch == config["steps_per_epoch"] == -(-images // 4)
+    assert sum("crop" in words for words in run.data_warnings) == warnings
+    run.advance()
+    assert run.step == 1
