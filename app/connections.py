@@ -81,10 +81,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waited, self._message_open, self._in_body = 0, True, False
         super().on_message_begin()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_body:  # nobody reads trailers
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         if self._unproductive_bytes > MAX_HEAD_BYTES and self._head_size() > MAX_HEAD_BYTES:
             self._head_too_large = True
@@ -92,6 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waited = self._unproductive_bytes = self._body_bytes = 0
         self._in_body = True
         super().on_headers_complete()
+        self.headers = []  # trailers end here, and not in the request's headers
 
     def on_body(self, body: bytes) -> None:
         self._unproductive_bytes = 0

@@ -1,6 +1,5 @@
 """The whole API as strangers meet it, with a Redis and a store, and with a sampling worker that is played."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -187,18 +186,3 @@ def test_a_megabyte_of_unknown_keys_gets_a_short_answer(api: Api) -> None:
             assert answer.status_code == 422
             assert len(answer.json()["errors"]) <= 100
             assert len(answer.content) < 100_000
-
-
-def test_what_the_api_stores_is_for_its_user_only(tmp_path: Path) -> None:
-    """`flawsmith api` and the other parts start with this umask; here it is the file creation that counts."""
-    before = os.umask(0o077)
-    try:
-        store = ArtifactStore(tmp_path / "artifacts")
-        store.write_json(store.path("models", "m", "aliases.json"), {})
-        with store.staged() as staged:
-            (staged / "file").write_bytes(b"")
-            store.publish(staged, store.path("datasets", "ds-1"))
-    finally:
-        os.umask(before)
-    modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "artifacts").rglob("*")}
-    assert modes == {0}
