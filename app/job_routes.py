@@ -11,13 +11,15 @@ from redis.exceptions import RedisError
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
-from flawsmith.app.problems import Responses, documented
+from flawsmith.app.problems import Problem, Responses, documented
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
 from flawsmith.core.logs import request_id
 from flawsmith.core.services import Services
 
 log = logging.getLogger(__name__)
+
+FULL_QUEUE_SECONDS = 60  # after which a job may have begun, and left the queue
 
 JobId = Annotated[str, Path(max_length=64)]
 
@@ -27,8 +29,17 @@ def job_router(kind: JobKind) -> APIRouter:
     return APIRouter(prefix=kind.path, tags=[f"{kind.name} jobs"], route_class=IdempotentRoute)
 
 
+def check_room(services: Services) -> None:
+    """Raises Problem 429 where as many jobs are queued as may be."""
+    bound = services.settings.max_queued_jobs
+    if services.jobs.counts()[JobState.QUEUED] >= bound:
+        detail = f"{bound} jobs are queued already; wait until some of them have begun, or cancel some"
+        raise Problem(429, "busy", detail, {"Retry-After": str(FULL_QUEUE_SECONDS)})
+
+
 def submit(services: Services, kind: JobKind, job: Job, response: Response) -> Job:
     """Records a new job, enqueues its first segment, and sets the header Location."""
+    check_room(services)
     services.jobs.create(job)
     _enqueue(services, job)
     response.headers["Location"] = f"{kind.path}/{job.id}"
@@ -85,6 +96,7 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
     def resume_job(job_id: JobId, services: ServicesDep) -> Any:
         """Continues a failed or cancelled job from its last checkpoint."""
         services.jobs.get(job_id, kind)
+        check_room(services)
         job = services.jobs.resume(job_id)
         _enqueue(services, job)
         return job
@@ -96,7 +108,7 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
             name=f"{action}_{kind.name}_job",
             status_code=202,
             response_model=kind.record,
-            responses=documented(404, 409, also=also),
+            responses=documented(404, 409, 429, also=also),
         )(call)
 
 
