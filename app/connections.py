@@ -35,7 +35,8 @@ CLOSED = Counter("flawsmith_connections_closed_total", "Connections closed for c
 def connection_limit() -> int:
     """How many connections this process holds; half of its file descriptors stay free for Redis and files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(1, min(get_settings().max_connections, soft // 2))
+    wanted = get_settings().max_connections
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft // 2))
 
 
 def raise_descriptor_limit() -> None:

@@ -49,13 +49,14 @@ async def generate(
     services: Services = request.app.state.services
     wanted = resolve(body, data, request.headers.get("accept"), services)
     call = Idempotency(request.app.state.redis, request)
+    sampling: SamplingClient = request.app.state.sampling
     if call.given is None:
-        images = await _first_images(request, wanted)
+        images = await sampling.charged_images(request, wanted)
     elif first := await call.begin(body.model_dump_json().encode()):
-        images = await request.app.state.sampling.images(request, _repeated(wanted, first, services))
+        images = await sampling.charged_images(request, _repeated(wanted, first, services))
     else:
         try:
-            images = await _first_images(request, wanted)
+            images = await sampling.charged_images(request, wanted)
         except BaseException:
             await call.forget()
             raise
@@ -74,12 +75,6 @@ def image_headers(images: Images) -> dict[str, str]:
         "X-Defect-Type": quote(first.defect_type),
         "X-Stock": images.availability,
     }
-
-
-async def _first_images(request: Request, wanted: ImageRequest) -> Images:
-    """The images of a call that repeats no other: they count towards the caller's rate."""
-    sampling: SamplingClient = request.app.state.sampling
-    return await sampling.charged_images(request, wanted)
 
 
 def _repeated(wanted: ImageRequest, first: dict[str, Any], services: Services) -> ImageRequest:

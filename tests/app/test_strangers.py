@@ -80,6 +80,13 @@ def test_a_refused_request_does_not_lock_its_caller_out(api: Api) -> None:
         assert client.get(IMAGE).status_code == 200
 
 
+def test_a_repeated_call_is_charged_too(api: Api) -> None:
+    with api(caller_images_per_second=10.0) as client:
+        body, key = {"model": "steel", "count": 25}, {"Idempotency-Key": "again"}
+        assert client.post("/generate", json=body, headers=key).status_code == 200
+        assert client.post("/generate", json=body, headers=key).status_code == 429
+
+
 def test_a_copy_that_is_current_is_not_charged(api: Api) -> None:
     with api(caller_images_per_second=10.0) as client:
         etag = client.get(IMAGE).headers["etag"]
