@@ -35,7 +35,8 @@ CLOSED = Counter("flawsmith_connections_closed_total", "Connections closed for c
 def connection_limit() -> int:
     """How many connections this process holds; half of its file descriptors stay free for Redis and files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(1, min(get_settings().max_connections, soft // 2))
+    wanted = get_settings().max_connections
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft // 2))
 
 
 def raise_descriptor_limit() -> None:
@@ -81,10 +82,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waited, self._message_open, self._in_body = 0, True, False
         super().on_message_begin()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_body:  # nobody reads trailers
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         if self._unproductive_bytes > MAX_HEAD_BYTES and self._head_size() > MAX_HEAD_BYTES:
             self._head_too_large = True
@@ -92,6 +89,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waited = self._unproductive_bytes = self._body_bytes = 0
         self._in_body = True
         super().on_headers_complete()
+        self.headers = []  # trailers end here, and not in the request's headers
 
     def on_body(self, body: bytes) -> None:
         self._unproductive_bytes = 0

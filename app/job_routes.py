@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute, reserved_identity, takes_over
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
-from flawsmith.app.problems import Responses, documented
+from flawsmith.app.problems import Problem, Responses, documented
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
 from flawsmith.core.live.job_events import has_events_after, parse_event_id
@@ -20,6 +20,8 @@ from flawsmith.core.logs import request_id
 from flawsmith.core.services import Services
 
 log = logging.getLogger(__name__)
+
+FULL_QUEUE_SECONDS = 60  # after which a job may have begun, and left the queue
 
 JobId = Annotated[str, Path(max_length=64)]
 
@@ -31,6 +33,14 @@ def job_router(kind: JobKind) -> APIRouter:
     return APIRouter(prefix=kind.path, tags=[f"{kind.name} jobs"], route_class=IdempotentRoute)
 
 
+def check_room(services: Services) -> None:
+    """Raises Problem 429 where as many jobs are queued as may be."""
+    bound = services.settings.max_queued_jobs
+    if services.jobs.counts()[JobState.QUEUED] >= bound:
+        detail = f"{bound} jobs are queued already; wait until some of them have begun, or cancel some"
+        raise Problem(429, "busy", detail, {"Retry-After": str(FULL_QUEUE_SECONDS)})
+
+
 def submit(services: Services, kind: JobKind, job: Job, response: Response) -> Job:
     """Records a new job, enqueues its first segment, and sets the header Location.
 
@@ -40,6 +50,7 @@ def submit(services: Services, kind: JobKind, job: Job, response: Response) -> J
         job = job.changed(id=kind.job_id(reserved))
     made = _find(services, job.id) if reserved else None
     if made is None:
+        check_room(services)
         services.jobs.create(job)
         _enqueue(services, job)
     job = made or job
@@ -106,6 +117,7 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
     def resume_job(job_id: JobId, services: ServicesDep) -> Any:
         """Continues a failed or cancelled job from its last checkpoint."""
         services.jobs.get(job_id, kind)
+        check_room(services)
         try:
             job = services.jobs.resume(job_id)
         except JobEnded as error:
@@ -129,7 +141,7 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
             name=f"{action}_{kind.name}_job",
             status_code=202,
             response_model=kind.record,
-            responses=documented(404, 409, also=also),
+            responses=documented(404, 409, 429, also=also),
         )(call)
 
 

@@ -3,16 +3,17 @@
 | type (urn:flawsmith:…)   | status | when                                                                  |
 |--------------------------|--------|-----------------------------------------------------------------------|
 | malformed-body           | 400    | the body is not valid JSON, or not valid multipart                    |
+| malformed-request        | 400    | what arrived is not HTTP                                              |
 | no-key                   | 401    | the call has no valid API key                                         |
 | out-of-scope             | 403    | the scope of the API key does not permit the call                     |
 | foreign-page             | 403    | no keys are set, and the call comes from a web page of another origin |
 | not-found                | 404    | no such path, dataset, job, model, version, alias or sample           |
 | method-not-allowed       | 405    | the path exists, but not with this method                             |
 | not-acceptable           | 406    | none of the media types that the caller accepts can be served         |
-| too-slow                 | 408    | an upload that stalled                                                |
+| too-slow                 | 408    | headers, a body or an upload that stalled                             |
 | conflict                 | 409    | a dataset in use, a version with an alias, a job in the wrong state   |
 | in-flight                | 409    | the first call with this Idempotency-Key is still running             |
-| too-large                | 413    | too many bytes, entries or unpacked bytes                             |
+| too-large                | 413    | too many bytes, entries or unpacked bytes; 431 for headers            |
 | not-an-archive           | 415    | the archive is neither zip, tar nor tar.gz                            |
 | unsupported-media-type   | 415    | the body must be JSON, or multipart, and is not                       |
 | content-coding           | 415    | the body is compressed (`Content-Encoding`)                           |
@@ -20,7 +21,7 @@
 | invalid                  | 422    | invalid values; `errors` has a JSON pointer for each                  |
 | no-usable-images         | 422    | fewer than two usable photographs; `rejected` has the reasons         |
 | key-reused               | 422    | an Idempotency-Key came again with another body                       |
-| busy                     | 429    | the queue is too long, or the caller exceeds its rate                 |
+| busy                     | 429    | a queue is too long, or the caller exceeds its rate or its keys       |
 | sampling-failed          | 500    | the worker could not make the images                                  |
 | internal                 | 500    | a bug in Flawsmith; the log has it under the request id               |
 | unavailable              | 503    | Redis, the disk or all workers of a queue are down, or a step of the  |

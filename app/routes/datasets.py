@@ -74,14 +74,14 @@ async def create_dataset(request: Request, services: ServicesDep) -> Response:
         idempotency = Idempotency(request.app.state.redis, request)
         kept = await idempotency.begin(upload.digest)
         if kept is not None:
-            return _answer(Dataset.model_validate(kept["dataset"]), kept["created"])
+            return _answer(await run_in_threadpool(services.datasets.get, kept["dataset"]), kept["created"])
         try:
             async with request.app.state.ingests:
                 dataset, created = await _while_connected(request, services, upload)
         except BaseException:
             await idempotency.forget()
             raise
-        await idempotency.keep({"dataset": dataset.model_dump(mode="json"), "created": created})
+        await idempotency.keep({"dataset": dataset.id, "created": created})
         return _answer(dataset, created)
 
 

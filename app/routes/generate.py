@@ -52,13 +52,14 @@ async def generate(
     accept = ", ".join(request.headers.getlist("accept"))  # several lines are one list
     wanted = resolve(body, await references.resolve(body.model), data, accept, services)
     call = Idempotency(request.app.state.redis, request)
+    sampling: SamplingClient = request.app.state.sampling
     if call.given is None:
-        images = await _first_images(request, wanted)
+        images = await sampling.charged_images(request, wanted)
     elif first := await call.begin(body.model_dump_json().encode()):
-        images = await request.app.state.sampling.images(request, await _repeated(wanted, first, references))
+        images = await sampling.charged_images(request, await _repeated(wanted, first, references))
     else:
         try:
-            images = await _first_images(request, wanted)
+            images = await sampling.charged_images(request, wanted)
         except BaseException:
             await call.forget()
             raise
@@ -77,12 +78,6 @@ def image_headers(images: Images) -> dict[str, str]:
         "X-Defect-Type": quote(first.defect_type),
         "X-Stock": images.availability,
     }
-
-
-async def _first_images(request: Request, wanted: ImageRequest) -> Images:
-    """The images of a call that repeats no other: they count towards the caller's rate."""
-    sampling: SamplingClient = request.app.state.sampling
-    return await sampling.charged_images(request, wanted)
 
 
 async def _repeated(wanted: ImageRequest, first: dict[str, Any], references: ModelReferences) -> ImageRequest:

@@ -34,7 +34,7 @@ class History(BaseModel):
     series: dict[str, list[float | None]]
 
 
-@router.post("", status_code=202, response_model=TrainingJob, responses=documented(404, 409, 415))
+@router.post("", status_code=202, response_model=TrainingJob, responses=documented(404, 409, 415, 429))
 def create_training_job(body: TrainingRequest, services: ServicesDep, response: Response) -> Job:
     """Accepts a job. What cannot train is refused here, before anything is queued."""
     return submit(services, KIND, _resolved(body, services), response)

@@ -63,7 +63,8 @@ class SamplingClient:
     async def charged_images(self, request: Request, wanted: ImageRequest) -> Images:
         """The images, charged to the caller's rate unless they are refused. Raises as `images`, and 429 over the rate.
 
-        Every call that gives out images comes through here, except one that repeats an earlier one.
+        Every call that gives out images comes through here, also one that repeats an earlier one: its images may have
+        to be made again.
         """
         if not self._caller_rate.rate:
             return await self.images(request, wanted)

@@ -51,6 +51,7 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_ignore_result": True,
+        "worker_enable_remote_control": False,  # nobody uses it, and whoever can write into Redis could
         "task_default_queue": TRAIN,
     }
 

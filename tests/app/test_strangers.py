@@ -1,6 +1,5 @@
 """The whole API as strangers meet it, with a Redis and a store, and with a sampling worker that is played."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +10,7 @@ import pytest
 import redis
 from fastapi import Request
 from starlette.testclient import TestClient
+from tests.conftest import photograph, zipped
 
 from flawsmith.app import readiness
 from flawsmith.app.image_request import ImageRequest
@@ -31,13 +31,13 @@ Api = Callable[..., AbstractContextManager[TestClient]]
 @pytest.fixture
 def api(redis_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Api:
     """Starts the API with some settings; the value is its client. There is a model `steel`."""
-    store = ArtifactStore(redis_settings.data_dir / "artifacts")
-    if not Registry(store).versions("steel"):
-        with store.staged() as staged:
-            (staged / "generator.safetensors").write_bytes(b"weights")
-            card: dict[str, Any] = {"classes": ["scratches"], "resolution": 32, "mode": "L", "preset": "dcgan"}
-            origin = {"config": {}, "training_job": "job", "dataset_digest": "d", "weights_sha256": "w"}
-            Registry(store).publish("steel", staged, **card, **origin)
+    store = ArtifactStore(tmp_path / "data" / "artifacts")
+    with store.staged() as staged:
+        (staged / "generator.safetensors").write_bytes(b"weights")
+        card: dict[str, Any] = {"classes": ["scratches"], "resolution": 32, "mode": "L", "preset": "dcgan"}
+        origin = {"config": {}, "training_job": "job", "dataset_digest": "d", "weights_sha256": "w"}
+        Registry(store).publish("steel", staged, **card, **origin)
+    own = {"data_dir": tmp_path / "data", "redis_url": f"unix://{redis_settings.data_dir}/redis/redis.sock"}
 
     async def sampled(self: SamplingClient, request: Request, wanted: ImageRequest) -> Images:
         if wanted.count == 13:
@@ -49,7 +49,7 @@ def api(redis_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     @contextmanager
     def started(**settings: Any) -> Iterator[TestClient]:
-        app = create_app(redis_settings.model_copy(update=settings))
+        app = create_app(redis_settings.model_copy(update={**own, **settings}))
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
             yield client
 
@@ -80,6 +80,13 @@ def test_a_refused_request_does_not_lock_its_caller_out(api: Api) -> None:
         assert client.get(IMAGE).status_code == 200
 
 
+def test_a_repeated_call_is_charged_too(api: Api) -> None:
+    with api(caller_images_per_second=10.0) as client:
+        body, key = {"model": "steel", "count": 25}, {"Idempotency-Key": "again"}
+        assert client.post("/generate", json=body, headers=key).status_code == 200
+        assert client.post("/generate", json=body, headers=key).status_code == 429
+
+
 def test_a_copy_that_is_current_is_not_charged(api: Api) -> None:
     with api(caller_images_per_second=10.0) as client:
         etag = client.get(IMAGE).headers["etag"]
@@ -100,7 +107,7 @@ def test_images_are_public_without_keys_and_private_with_them(api: Api) -> None:
         assert "private" in client.get(IMAGE, headers={**key, "If-None-Match": etag}).headers["cache-control"]
 
 
-def test_a_foreign_page_changes_nothing_without_keys(api: Api, redis_settings: Settings) -> None:
+def test_a_foreign_page_changes_nothing_without_keys(api: Api) -> None:
     job = {"dataset": "csrf", "model": "csrf"}
     with api() as client:
         for headers in (
@@ -144,7 +151,7 @@ def test_a_name_from_outside_is_never_part_of_another_key(api: Api, empty_redis:
 
 
 def test_a_record_in_redis_with_a_path_as_its_id_writes_nothing_outside_the_store(
-    api: Api, empty_redis: redis.Redis, redis_settings: Settings
+    api: Api, empty_redis: redis.Redis, tmp_path: Path
 ) -> None:
     evil = "../../../evil/x"
     with api() as client:
@@ -159,8 +166,8 @@ def test_a_record_in_redis_with_a_path_as_its_id_writes_nothing_outside_the_stor
             for method, call in (("GET", ""), ("POST", "/cancel"), ("POST", "/resume"), ("GET", "/samples/latest.png")):
                 assert client.request(method, f"/training-jobs/{quoted}{call}").status_code == 404
         assert client.get("/training-jobs").status_code == 200
-    assert not (redis_settings.data_dir.parent / "evil").exists()
-    assert not list(redis_settings.data_dir.rglob("evil*"))
+    assert not list(tmp_path.rglob("evil*"))
+    assert not (tmp_path.parent / "evil").exists()
 
 
 def test_readiness_is_looked_at_once_a_second(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,16 +196,33 @@ def test_a_megabyte_of_unknown_keys_gets_a_short_answer(api: Api) -> None:
             assert len(answer.content) < 100_000
 
 
-def test_what_the_api_stores_is_for_its_user_only(tmp_path: Path) -> None:
-    """`flawsmith api` and the other parts start with this umask; here it is the file creation that counts."""
-    before = os.umask(0o077)
-    try:
-        store = ArtifactStore(tmp_path / "artifacts")
-        store.write_json(store.path("models", "m", "aliases.json"), {})
-        with store.staged() as staged:
-            (staged / "file").write_bytes(b"")
-            store.publish(staged, store.path("datasets", "ds-1"))
-    finally:
-        os.umask(before)
-    modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "artifacts").rglob("*")}
-    assert modes == {0}
+def test_jobs_without_end_are_429(api: Api, empty_redis: redis.Redis) -> None:
+    with api(max_queued_jobs=3) as client:
+        files = {f"pits/{number}.png": photograph(number) for number in range(3)}
+        uploaded = client.post("/datasets", data={"name": "set"}, files={"archive": zipped(files)})
+        assert uploaded.status_code == 201
+        body = {"dataset": "set", "model": "m"}
+        jobs = [client.post("/training-jobs", json=body) for _ in range(5)]
+        assert [job.status_code for job in jobs] == [202, 202, 202, 429, 429]
+        assert jobs[-1].json()["type"] == "urn:flawsmith:busy"
+        assert int(jobs[-1].headers["retry-after"]) > 0
+        first = f"/training-jobs/{jobs[0].json()['id']}"
+        assert client.post(f"{first}/cancel").status_code == 202
+        assert client.post("/training-jobs", json=body).status_code == 202
+        assert client.post(f"{first}/resume").status_code == 429
+
+
+def test_a_repeated_upload_keeps_an_id_and_not_its_answer(api: Api, empty_redis: redis.Redis) -> None:
+    files: dict[str, bytes] = {f"pits/{number}.png": photograph(number) for number in range(3)}
+    files |= {f"{'long' * 50}-{number}.txt": b"" for number in range(300)}
+    archive = zipped(files)
+    with api() as client:
+        key = {"Idempotency-Key": "upload"}
+        answers = [
+            client.post("/datasets", data={"name": "many-refused"}, files={"archive": archive}, headers=key)
+            for _ in range(2)
+        ]
+    assert answers[0].status_code == answers[1].status_code
+    assert answers[0].json() == answers[1].json()
+    [kept] = empty_redis.keys("flawsmith:idempotency:*")
+    assert int(empty_redis.strlen(kept)) < 1000

@@ -122,4 +122,5 @@ def test_a_malformed_message_is_logged_once_and_dropped_and_those_behind_it_are_
     assert text.count("rejected a malformed message") == len(MALFORMED)
     assert "Traceback" not in text
     assert worker.process.poll() is None
+    assert empty_redis.pubsub_channels() == [], "nobody can shut the worker down by a message"
     assert empty_redis.exists(QUEUE, "flawsmith:broker:unacked") == 0
