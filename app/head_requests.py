@@ -25,8 +25,8 @@ class HeadRequests:
         as_get = {**scope, "method": "GET", "headers": headers}
 
         async def send_headers(message: Message) -> None:
-            await send(message)
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start":  # no other message is sent on
+                await send(message)
                 await send({"type": "http.response.body", "body": b""})
                 running.cancel()  # the rest would only make a body, which may be a stream without end
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathvalidate import sanitize_filename
 
 MAX_LENGTH = 100  # characters
+_DEVICES = ("CONIN$", "CONOUT$")  # of Windows, which pathvalidate does not know
 
 
 def folder_names(types: Iterable[str], reserved: Iterable[str] = ()) -> dict[str, str]:
@@ -33,9 +34,11 @@ def folder_names(types: Iterable[str], reserved: Iterable[str] = ()) -> dict[str
 
 def _safe(name: str) -> str:
     """The name with every character replaced that Windows, macOS or Linux refuse."""
-    plain = "".join(each if each.isprintable() else "_" for each in name)
+    plain = "".join(each if each.isprintable() else "_" for each in name).replace(" .", "_.")  # "aux .txt" is AUX
     safe = sanitize_filename(plain, platform="universal", replacement_text="_", max_len=MAX_LENGTH)
-    return safe if safe.strip(". ") else "_"
+    if safe.upper() in _DEVICES or not safe.strip(". "):
+        return safe.strip(". ") + "_"
+    return safe
 
 
 def _folded(name: str) -> str:

@@ -26,7 +26,7 @@ def api(redis_settings: Settings, tmp_path: Path) -> Iterator[TestClient]:
     # The socket of the server is in its data folder; the artifacts are in a folder of this test.
     socket = redis_settings.data_dir / "redis" / "redis.sock"
     settings = Settings(data_dir=tmp_path, redis_url=f"unix://{socket}")
-    with TestClient(create_app(settings), base_url="http://localhost", raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings), base_url="http://localhost") as client:  # an uncaught error fails the test
         yield client
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
+from flawsmith.app.main import instrumented
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 
@@ -41,6 +43,14 @@ def test_head_of_a_stream_without_end_ends(api: TestClient, job: str) -> None:
     head = api.head(f"/training-jobs/{job}/events")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-type"].startswith("text/event-stream")
+
+
+def test_head_is_counted_under_its_route(api: TestClient) -> None:
+    client = TestClient(instrumented(api.app))  # type: ignore[arg-type]
+    labels = {"method": "HEAD", "route": "/healthz", "status": "200"}
+    before = REGISTRY.get_sample_value("flawsmith_http_requests_total", labels) or 0
+    assert client.head("/healthz").headers["x-request-id"]
+    assert REGISTRY.get_sample_value("flawsmith_http_requests_total", labels) == before + 1
 
 
 def test_a_head_of_an_image_needs_no_more_than_its_get(api: TestClient, version: ModelVersion) -> None:

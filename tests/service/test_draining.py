@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import httpx2
 import pytest
-from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
+from tests.conftest import SMALL_JOB, Service, photograph, start_service, stop_service, until, zipped
 
 from flawsmith.core.live.sampling_queue import waiting_images
 
@@ -65,7 +65,7 @@ def test_the_api_says_that_it_drains_and_answers_what_it_accepted(service: Servi
 
 
 def test_a_call_that_does_not_end_and_a_client_of_events_do_not_keep_the_api(service: Service) -> None:
-    body = {"dataset": "set", "model": "other", "preset": "dcgan", "resolution": 32, "steps": 100_000}
+    body = {**SMALL_JOB, "dataset": "set", "model": "other", "steps": 100_000}
     job = service.client.post("/training-jobs", json=body).json()["id"]
     api = until(lambda: service.pid("api"), 10, "the API runs")
     with ThreadPoolExecutor(1) as caller, stopped_worker(service):
