@@ -7,7 +7,7 @@ KEEP ?= 1
 # An index to install torch from, such as PyTorch's index of CPU wheels. Empty: where pip looks for all packages.
 TORCH_INDEX ?=
 
-.PHONY: install demo serve check format test faults bench lock clean
+.PHONY: install demo serve check format test faults bench containers lock clean
 
 # Everything but torch is installed by the hashes of a lock file.
 install: $(INSTALLED)
@@ -59,6 +59,10 @@ bench: $(DEVELOPED) .venv-peers/installed
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
+
+# Builds the images and drives the compose stack, on a private Docker engine where none runs: some minutes.
+containers:
+	TORCH_INDEX='$(TORCH_INDEX)' docker/check.sh
 
 # Writes the lock files anew from pyproject.toml, for every Python and processor that Flawsmith runs on. It keeps the
 # locked versions that still fit; make lock UPGRADE=1 takes the newest that fit.

@@ -1,8 +1,13 @@
 # The API image, without torch. Build it from the repository's root: docker build -f docker/api.Dockerfile -t flawsmith-api .
-FROM python:3.12-slim
+# From the layer that changes least to the one that changes most: user, dependencies by their lock file, code.
+ARG PYTHON_IMAGE=python:3.12.13-slim-trixie
+FROM ${PYTHON_IMAGE}
+RUN groupadd --gid 10001 flawsmith \
+  && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home flawsmith \
+  && install -d -o 10001 -g 10001 /data
 WORKDIR /opt/flawsmith
 COPY requirements/api.txt requirements/
-RUN pip install --no-cache-dir --require-hashes -r requirements/api.txt
+RUN --mount=type=cache,target=/root/.cache/pip pip install --require-hashes -r requirements/api.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY app app
@@ -10,9 +15,9 @@ COPY worker worker
 COPY models models
 COPY core core
 COPY cli cli
-RUN pip install --no-cache-dir --no-deps --no-build-isolation .
-RUN useradd --create-home --uid 10001 flawsmith && install -d -o flawsmith /data
-USER flawsmith
+RUN pip install --no-cache-dir --no-deps --no-build-isolation --no-index .
+# By number: Kubernetes' runAsNonRoot cannot check a name.
+USER 10001:10001
 ENV FLAWSMITH_DATA_DIR=/data FLAWSMITH_HOST=0.0.0.0 FLAWSMITH_PORT=8000
 VOLUME /data
 EXPOSE 8000
