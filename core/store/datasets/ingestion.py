@@ -58,11 +58,11 @@ class Ingestion:
     """Decodes the files of one upload, one after another, into a folder."""
 
     def __init__(
-        self, name: str, folder: Path, settings: Settings, abandoned: Callable[[], bool] = lambda: False
+        self, name: str, folder: Path, settings: Settings, sent_bytes: int, abandoned: Callable[[], bool]
     ) -> None:
         self.name, self.folder, self.settings = name, folder, settings
         self._decoder = DecoderProcess(settings.max_image_pixels, settings.min_image_side, abandoned)
-        self._budget = DecodingBudget(settings.max_upload_pixels)
+        self._budget = DecodingBudget(settings.max_upload_pixels, sent_bytes)
         self._wide = WidePhotographs(folder)
         self._photographs: list[Photograph] = []
         self._rejected: list[RejectedFile] = []
@@ -87,10 +87,13 @@ class Ingestion:
                     self._rejected.append(RejectedFile(file=shortened(member.path), reason=str(error)))
                 self._budget.seconds = self._decoder.seconds
                 self._budget.check()
-            for index, file in self._wide.rescaled(self._decoder):
-                self._photographs[index] = replace(
-                    self._photographs[index], mode=file.mode, pixel_digest=file.pixel_digest
-                )
+            rescaled = dict(self._wide.rescaled(self._decoder))
+        self._photographs = [
+            replace(each, mode=file.mode, pixel_digest=file.pixel_digest)
+            if (file := rescaled.get(each.staged_as))
+            else each
+            for each in self._photographs
+        ]
         if len(self._photographs) < MIN_IMAGES:
             raise TooFewImages(len(self._photographs), listed(self._rejected))
         return Upload(sorted(self._photographs), self._rejected, self._wide.warnings())
@@ -101,13 +104,12 @@ class Ingestion:
         defect_type = defect_type_of(member.path, self.name)
         if len(self._classes | {defect_type}) > MAX_CLASSES:
             raise UnusableImage(f"more than {MAX_CLASSES} folders; a folder names a defect type")
-        self._budget.bytes += len(member.data)
         file = self._decoder.decode(member.data, self._budget.seconds_left)
         self._budget.pixels += file.size[0] * file.size[1]
         staged_as = f"new-{len(self._photographs):06d}.png"
         (self.folder / staged_as).write_bytes(file.png)
         if file.range:
-            self._wide.add(len(self._photographs), staged_as, member.data, file.range)
+            self._wide.add(staged_as, member.data, file.range)
         digest = hashlib.sha256(member.data).hexdigest()
         self._photographs.append(
             Photograph(defect_type, digest, staged_as, member.path, file.mode, file.size, file.pixel_digest)

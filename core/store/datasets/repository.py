@@ -42,7 +42,7 @@ class Datasets:
             Abandoned: nor was anything once ``abandoned`` is true.
         """
         bounds = Bounds(self.settings.max_archive_entries, self.settings.max_unpacked_bytes, MAX_FILE_BYTES)
-        return self._add(name, read_archive(archive, bounds), abandoned)
+        return self._add(name, read_archive(archive, bounds), archive.stat().st_size, abandoned)
 
     def add_images(
         self, name: str, files: Iterable[tuple[str, Path]], abandoned: Callable[[], bool] = lambda: False
@@ -52,7 +52,9 @@ class Datasets:
         Raises:
             ArchiveTooLarge, TooFewImages, Abandoned: nothing was published.
         """
-        return self._add(name, (single_file(file_name, path) for file_name, path in files), abandoned)
+        paths = list(files)
+        sent_bytes = sum(path.stat().st_size for _, path in paths)
+        return self._add(name, (single_file(file_name, path) for file_name, path in paths), sent_bytes, abandoned)
 
     def get(self, id_or_name: str) -> Dataset:
         """Raises UnknownDataset."""
@@ -98,10 +100,12 @@ class Datasets:
                 pixels[row] = to_pixels(image, dataset.mode, resolution)
         return pixels, np.array([classes.index(each["defect_type"]) for each in index], np.int64), classes
 
-    def _add(self, name: str, members: Iterable[Member], abandoned: Callable[[], bool]) -> tuple[Dataset, bool]:
+    def _add(
+        self, name: str, members: Iterable[Member], sent_bytes: int, abandoned: Callable[[], bool]
+    ) -> tuple[Dataset, bool]:
         with self.store.staged() as staged:
             (staged / "images").mkdir()
-            upload = Ingestion(name, staged / "images", self.settings, abandoned).run(members)
+            upload = Ingestion(name, staged / "images", self.settings, sent_bytes, abandoned).run(members)
             dataset = summarise(name, upload)
             created = not (self._folder(dataset.id) / "record.json").exists()
             if created:

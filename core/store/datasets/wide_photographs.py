@@ -9,7 +9,6 @@ from flawsmith.core.store.images import FULL_RANGE, DecodedFile, DecoderProcess,
 
 @dataclass(frozen=True)
 class _Wide:
-    index: int  # in the list of photographs
     staged_as: str
     range: ValueRange
 
@@ -25,15 +24,15 @@ class WidePhotographs:
         self.folder = folder
         self._by_declaration: dict[int | None, list[_Wide]] = {}
 
-    def add(self, index: int, staged_as: str, data: bytes, found: ValueRange) -> None:
+    def add(self, staged_as: str, data: bytes, found: ValueRange) -> None:
         """Adds a photograph. Keeps its file where it may have to be decoded again."""
-        wide = _Wide(index, staged_as, found)
+        wide = _Wide(staged_as, found)
         self._by_declaration.setdefault(found.declared, []).append(wide)
         if found.depends_on_set:
             (self.folder / wide.upload).write_bytes(data)
 
-    def rescaled(self, decoder: DecoderProcess) -> Iterator[tuple[int, DecodedFile]]:
-        """Decodes again what was scaled by another white than that of its set. Yields indices and decoded files."""
+    def rescaled(self, decoder: DecoderProcess) -> Iterator[tuple[str, DecodedFile]]:
+        """Decodes again what was scaled by another white than that of its set. Yields names of staged files."""
         for wides in self._by_declaration.values():
             white = white_of([wide.range for wide in wides])
             for wide in wides:
@@ -43,7 +42,7 @@ class WidePhotographs:
                 if white_of([wide.range]) != white:
                     file = decoder.decode(upload.read_bytes(), white=white)
                     (self.folder / wide.staged_as).write_bytes(file.png)
-                    yield wide.index, file
+                    yield wide.staged_as, file
                 upload.unlink()
 
     def warnings(self) -> list[str]:

@@ -28,10 +28,11 @@ def decoder() -> Iterator[DecoderProcess]:
         yield running
 
 
-def children() -> list[int]:
-    """The processes that this test run has started and that still run."""
+def decoders() -> list[int]:
+    """The decoder processes that this test run has started and that still run."""
     tasks = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for each in tasks for pid in each.read_text().split()]
+    pids = [int(pid) for each in tasks for pid in each.read_text().split()]
+    return [pid for pid in pids if b"decoder_child" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_a_file_that_takes_too_much_memory_is_refused_and_the_next_is_decoded(mo
 
 def test_a_file_that_kills_its_decoder_is_refused_and_the_next_is_decoded(decoder: DecoderProcess) -> None:
     decoder.decode(photograph())
-    [child] = children()
+    [child] = decoders()
     data = hostile_images.with_many_scans()
     killer = threading.Timer(0.3, os.kill, (child, signal.SIGSEGV))
     killer.start()
@@ -105,7 +106,7 @@ def test_decoding_ends_when_nobody_waits_any_more() -> None:
         with pytest.raises(Abandoned):
             decoder.decode(slow)
         assert time.monotonic() - begun < 1.5
-        assert children() == []
+        assert decoders() == []
         timer.join()
 
 
@@ -124,7 +125,7 @@ def test_an_upload_may_take_only_so_much_time(
     with pytest.raises(ArchiveTooLarge, match="far more than their size deserves"):
         datasets.add_archive("slow", tmp_path / "upload")
     assert list(datasets.store.root.rglob("*.png")) == []
-    until(lambda: children() == [], 5, "the decoder has ended")
+    until(lambda: decoders() == [], 5, "the decoder has ended")
 
 
 def test_an_upload_may_have_only_so_many_pixels(datasets: Datasets, tmp_path: Path) -> None:
