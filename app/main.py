@@ -42,7 +42,7 @@ from flawsmith.core.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
 
-CONCURRENT_INGESTS = 2  # each holds one decoded photograph in memory
+CONCURRENT_INGESTS = 2  # each has a decoder process, which holds one decoded photograph in memory
 CORES_PER_PROCESS = 4  # the other three are for the sampling worker and Redis
 CLOSE_SECONDS = 2  # for connections, once the calls have ended or their time is over
 

@@ -74,13 +74,14 @@ class Ingestion:
         name: str,
         folder: Path,
         settings: Settings,
+        sent_bytes: int,
         split: str | None = None,
         abandoned: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name, self.folder, self.split = name, folder, split
         self._abandoned = abandoned
         self._decoder = DecoderProcess(settings.max_image_pixels, settings.min_image_side, abandoned)
-        self._budget = DecodingBudget(settings.max_upload_pixels)
+        self._budget = DecodingBudget(settings.max_upload_pixels, sent_bytes)
         self._wide = WidePhotographs(folder)
         self._pictures: list[Picture] = []
         self._documents: dict[str, bytes] = {}
@@ -160,7 +161,6 @@ class Ingestion:
         )
 
     def _decoded(self, data: bytes, white: int | None = None) -> DecodedFile:
-        self._budget.bytes += len(data)
         try:
             return self._decoder.decode(data, self._budget.seconds_left, white)
         finally:

@@ -74,13 +74,15 @@ class Datasets:
             Abandoned: nobody waits any more, and nothing was published.
         """
         bounds = Bounds(self.settings.max_archive_entries, self.settings.max_unpacked_bytes, MAX_FILE_BYTES)
-        return self._add(name, read_archive(archive, bounds), options)
+        return self._add(name, read_archive(archive, bounds), archive.stat().st_size, options)
 
     def add_images(
         self, name: str, files: Iterable[tuple[str, Path]], options: UploadOptions = UploadOptions()
     ) -> tuple[Dataset, bool]:
         """Publishes single photographs, all of the type ``name``; else as `add_archive`."""
-        return self._add(name, (single_file(file_name, path) for file_name, path in files), options)
+        paths = list(files)
+        sent_bytes = sum(path.stat().st_size for _, path in paths)
+        return self._add(name, (single_file(file_name, path) for file_name, path in paths), sent_bytes, options)
 
     def get(self, id_or_name: str) -> Dataset:
         """Raises UnknownDataset."""
@@ -127,10 +129,14 @@ class Datasets:
                 type_index.append(classes.index(each.defect_type))
         return np.stack(pixels), np.array(type_index, np.int64), classes
 
-    def _add(self, name: str, members: Iterable[Member], options: UploadOptions) -> tuple[Dataset, bool]:
+    def _add(
+        self, name: str, members: Iterable[Member], sent_bytes: int, options: UploadOptions
+    ) -> tuple[Dataset, bool]:
         with self.store.staged() as staged:
             (staged / NEW).mkdir()
-            upload = Ingestion(name, staged / NEW, self.settings, options.split, options.abandoned).run(members)
+            upload = Ingestion(name, staged / NEW, self.settings, sent_bytes, options.split, options.abandoned).run(
+                members
+            )
             dataset = summarise(name, upload)
             DatasetFolder(staged).complete(dataset, upload)
             if options.abandoned():

@@ -17,7 +17,7 @@ from flawsmith.core.store.images.metadata import (
     declared_white,
     without_metadata,
 )
-from flawsmith.core.store.images.tiff import TiffLayout, UnreadableTiff, read_values
+from flawsmith.core.store.images.tiff import TIFF_SIGNATURES, TiffLayout, UnreadableTiff, read_values
 from flawsmith.core.store.images.wide_values import FULL_RANGE, HALF_RANGE, ValueRange, eight_bit, white_of
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
@@ -74,6 +74,8 @@ def decode_photograph(
     except Animated:
         raise UnusableImage("an animation; send single photographs") from None
     except UnidentifiedImageError:
+        if data.startswith(TIFF_SIGNATURES):
+            raise UnusableImage("a TIFF that is not read here, or a broken one; send RGB of 8 bits") from None
         raise UnusableImage(f"not an image of an accepted format ({', '.join(FORMATS)}), or a broken one") from None
     except MemoryError:
         raise UnusableImage("it takes too much memory to decode") from None

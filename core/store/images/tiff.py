@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 # Tags of TIFF 6.0
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR, _MAX_VALUE = 258, 259, 262, 277, 284, 281
 _TILE_WIDTH, _TILE_HEIGHT, _SAMPLE_FORMAT = 322, 323, 339

@@ -4,7 +4,6 @@ import io
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -110,10 +109,8 @@ def test_decoding_ends_when_nobody_waits_any_more() -> None:
         decoder.decode(photograph())
         timer = threading.Timer(0.2, left.set)
         timer.start()
-        begun = time.monotonic()
         with pytest.raises(Abandoned):
             decoder.decode(slow)
-        assert time.monotonic() - begun < 1.5
         assert children() == []
         timer.join()
 

@@ -243,10 +243,11 @@ def test_the_orientation_of_every_kind_of_tiff_is_applied() -> None:
         tiff(GRAY.astype(np.uint32) << 20),
         tiff(GRAY.astype(np.float32)),
         tiff(GRAY.astype(">i2") * 100 - 9000, byteorder=">", compression="zlib"),
+        tiff(GRAY.astype(np.uint16) * 257, photometric="miniswhite", byteorder=">"),
     ],
-    ids=["negative", "signed 8 bits", "32 bits", "float", "negative, big-endian"],
+    ids=["negative", "signed 8 bits", "32 bits", "float", "negative, big-endian", "white is zero, big-endian"],
 )
-def test_values_that_are_no_pixels_are_refused(data: bytes) -> None:
+def test_tiff_values_that_are_not_read_are_refused_with_what_would_be_right(data: bytes) -> None:
     with pytest.raises(UnusableImage, match="send "):
         decode(data)
 
