@@ -52,8 +52,7 @@ def decode_photograph(
 
     Values of more than 8 bits are scaled linearly from 0 … ``white`` to 0 … 255; if it is None, by what this file alone
     says (`wide_values.white_of`). Transparent pixels are laid on black; an alpha channel with one value is ignored. An
-    RGB picture with three equal channels becomes L. Colour profiles are not applied, and all metadata is dropped.
-    ``on_size`` gets (width, height) before any pixel is decoded.
+    RGB picture with three equal channels becomes L. All metadata is dropped. ``on_size`` gets (width, height) first.
 
     Raises:
         UnusableImage: not one of `FORMATS`, broken, an animation, too small, or with more than ``max_pixels``.
