@@ -16,7 +16,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 from tests import hostile_images
 from tests.conftest import photograph, zipped
-from tests.core.store.test_archives import flagless, v7
+from tests.core.store.test_archive_names import flagless
+from tests.core.store.test_archives import v7
 from tests.core.store.test_decoder_process import decoders
 from tests.core.store.test_unusual_images import GRAY, PNG, bmp_32, chunk, close, png_16, tiff, twelve, with_chunk
 

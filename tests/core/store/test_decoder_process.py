@@ -27,7 +27,7 @@ def decoder() -> Iterator[DecoderProcess]:
         yield running
 
 
-def children() -> list[int]:
+def decoders() -> list[int]:
     """The decoders that this test run has started and that still run; other tests' Redis is a child as well."""
     tasks = Path("/proc/self/task").glob("*/children")
     started = [int(pid) for each in tasks for pid in each.read_text().split()]
@@ -93,7 +93,7 @@ def test_a_file_that_takes_too_much_memory_is_refused_and_the_next_is_decoded(mo
 
 def test_a_file_that_kills_its_decoder_is_refused_and_the_next_is_decoded(decoder: DecoderProcess) -> None:
     decoder.decode(photograph())
-    [child] = children()
+    [child] = decoders()
     data = hostile_images.with_many_scans()
     killer = threading.Timer(0.3, os.kill, (child, signal.SIGSEGV))
     killer.start()
@@ -111,7 +111,7 @@ def test_decoding_ends_when_nobody_waits_any_more() -> None:
         timer.start()
         with pytest.raises(Abandoned):
             decoder.decode(slow)
-        assert children() == []
+        assert decoders() == []
         timer.join()
 
 
@@ -130,7 +130,7 @@ def test_an_upload_may_take_only_so_much_time(
     with pytest.raises(ArchiveTooLarge, match="far more than their size deserves"):
         datasets.add_archive("slow", tmp_path / "upload")
     assert list(datasets.store.root.rglob("*.png")) == []
-    until(lambda: children() == [], 5, "the decoder has ended")
+    until(lambda: decoders() == [], 5, "the decoder has ended")
 
 
 def test_an_upload_may_have_only_so_many_pixels(datasets: Datasets, tmp_path: Path) -> None:
