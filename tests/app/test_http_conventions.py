@@ -46,7 +46,7 @@ def test_head_of_a_stream_without_end_ends(api: TestClient, job: str) -> None:
 
 
 def test_head_is_counted_under_its_route(api: TestClient) -> None:
-    client = TestClient(instrumented(api.app))  # type: ignore[arg-type]
+    client = TestClient(instrumented(api.app), base_url=api.base_url)  # type: ignore[arg-type]
     labels = {"method": "HEAD", "route": "/healthz", "status": "200"}
     before = REGISTRY.get_sample_value("flawsmith_http_requests_total", labels) or 0
     assert client.head("/healthz").headers["x-request-id"]
