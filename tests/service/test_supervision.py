@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import torch
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
@@ -153,6 +154,24 @@ def test_readyz_names_the_missing_parts(killable: Service) -> None:
     finally:
         os.kill(pid, signal.SIGCONT)
     until(killable.ready, 15, "the worker has registered again")
+
+
+def test_a_worker_is_ready_only_while_its_heartbeats_reach_redis(killable: Service) -> None:
+    until(killable.ready, 15, "the service is ready")
+    workers = [f"http://{each['targets'][0]}" for each in killable.client.get("/metrics/targets").json()]
+    assert len(workers) == 2
+    assert [httpx2.get(f"{each}/readyz").status_code for each in workers] == [200, 200]
+    pid = until(lambda: killable.pid("redis"), 10, "Redis runs")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for each in workers:
+            until(lambda url=each: httpx2.get(f"{url}/readyz").status_code == 503, 20, "the worker is not ready")
+            assert httpx2.get(f"{each}/healthz").status_code == 200
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    for each in workers:
+        until(lambda url=each: httpx2.get(f"{url}/readyz").status_code == 200, 20, "the worker is ready again")
+    until(killable.ready, 30, "the service is ready again")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
