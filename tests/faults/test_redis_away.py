@@ -99,6 +99,7 @@ def test_the_service_recovers_from_a_redis_that_hangs_or_resets_connections(
     job = cluster.submit("behind-the-proxy")
     for blockage in Blockage:
         redis_proxy.block(blockage)
+        until(lambda: not cluster.service.ready(), 5, "/readyz, which remembers its answer for a second, says so")
         slowest = _assert_unready_for(60.0 if full_length else 5.0, cluster)
         redis_proxy.unblock()
         begun = time.monotonic()
