@@ -67,7 +67,13 @@ def peer_server(name: str, version: Path, data_dir: Path, log: Path, peers_pytho
         peers_python: interpreter of the peers' environment.
     """
     port = free_port()
-    environment = {**os.environ, FOLDER: str(version), "FLAWSMITH_DATA_DIR": str(data_dir)}
+    source = Path(__file__).parents[2] / "src"  # the peers' environment has no Flawsmith installed
+    environment = {
+        **os.environ,
+        FOLDER: str(version),
+        "FLAWSMITH_DATA_DIR": str(data_dir),
+        "PYTHONPATH": str(source),
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             command(name, port, peers_python),
