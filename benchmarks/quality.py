@@ -106,12 +106,12 @@ def _load(given: argparse.Namespace) -> Photographs:
             dataset, _ = datasets.add_images(path.name, [(each.name, each) for each in sorted(path.iterdir())])
         else:
             dataset, _ = datasets.add_archive("photographs", path)
-        pixels, type_index, classes = datasets.load(dataset.id, given.resolution)
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        squares = datasets.load(dataset.id, given.resolution)
+    images = torch.from_numpy(squares.pixels).permute(0, 3, 1, 2).contiguous()
     random = torch.Generator().manual_seed(given.seed)
     training, holdout = {}, {}
-    for name in given.types or classes:
-        members = images[torch.from_numpy(type_index) == classes.index(name)]
+    for name in given.types or squares.classes:
+        members = images[torch.from_numpy(squares.type_index) == squares.classes.index(name)]
         members = members[torch.randperm(len(members), generator=random)]
         holdout[name], others = members[: given.holdout], members[given.holdout :]
         training[name] = others[: given.training]

@@ -35,13 +35,13 @@ def load_or_resume(job: TrainingJob, services: Services, device: torch.device, t
     """
     choose_kernels(job.config.get("deterministic", False))  # building the networks computes as well
     torch.set_num_threads(threads)
-    images, type_index, classes = services.datasets.load(job.dataset, job.config["resolution"], crop_of(job.config))
+    squares = services.datasets.load(job.dataset, job.config["resolution"], crop_of(job.config))
     trainer = build_trainer(
         job.preset,
         trainer_config(job.preset, job.config),
-        torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
-        torch.from_numpy(type_index),
-        len(classes),
+        torch.from_numpy(squares.pixels).permute(0, 3, 1, 2).contiguous(),
+        torch.from_numpy(squares.type_index),
+        len(squares.classes),
         device,
     )
     dataset = services.datasets.get(job.dataset)

@@ -138,11 +138,28 @@ class Health(Record):
     reasons: list[str] = Field(default_factory=list)
 
 
+class VerdictState(StrEnum):
+    """Whether a model version's images can be used."""
+
+    GOOD = "good"
+    WARNING = "warning"  # a person should look
+    FAILING = "failing"  # served by its number only
+
+
+class Verdict(Record):
+    """What the images of a model version are worth, said before it is published."""
+
+    state: VerdictState
+    sentence: str
+    reasons: list[str] = Field(default_factory=list)
+
+
 class ModelVersion(Record):
     """A published generator: what GET /models/{name}/versions/{v} shows, and its card in the store.
 
     ``step`` is the training step that the weights come from, ``distance`` their distance to the photographs, ``health``
-    the health of the training, ``analysis`` what the training found out about the photographs and used.
+    the health of the training, ``verdict`` what the images are worth (versions of earlier releases have none),
+    ``analysis`` what the training found out about the photographs and used.
     The generator samples in ``precision`` on the kind of device that it was ``qualified_on`` (such as
     ``cpu:avx512_bf16``), and in float32 on every other kind. To qualify, 256 images in both precisions must differ by
     at most one gray level.
@@ -163,6 +180,7 @@ class ModelVersion(Record):
     step: int | None = None
     distance: float | None = None
     health: Health | None = None
+    verdict: Verdict | None = None
     analysis: dict[str, Any] = Field(default_factory=dict, validation_alias=AliasChoices("analysis", "findings"))
     precision: Literal["float32", "bfloat16"] = "float32"
     qualified_on: str = "cpu"

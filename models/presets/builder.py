@@ -11,6 +11,10 @@ from flawsmith.models.presets.generator import PresetGenerator
 from flawsmith.models.training.trainer import Trainer
 
 
+def _none_held_out(_config: Mapping[str, Any], images: Tensor, _type_index: Tensor, _types: int) -> Tensor:
+    return torch.zeros(len(images), dtype=torch.bool)
+
+
 @dataclass(frozen=True)
 class PresetBuilder:
     """Builds the trainer and the generator of one preset. Its module exposes it as ``BUILDER``.
@@ -25,8 +29,11 @@ class PresetBuilder:
             the CPU; the defect type of each image, (N,) int64; the number of types; the device for the networks.
         build_generator: makes a generator of random weights. Arguments: a configuration with at least ``resolution``,
             ``channels`` and the overrides that shape the generator; the number of types.
+        held_out: which photographs its trainer never trains on, (N,) bool. Arguments: as the first three and the
+            number of types of ``build_trainer``.
     """
 
     name: str
     build_trainer: Callable[[Mapping[str, Any], Tensor, Tensor, int, torch.device], Trainer]
     build_generator: Callable[[Mapping[str, Any], int], PresetGenerator]
+    held_out: Callable[[Mapping[str, Any], Tensor, Tensor, int], Tensor] = _none_held_out

@@ -83,3 +83,12 @@ def build_generator(preset: str, config: Mapping[str, Any], types: int) -> Prese
         LookupError: the preset is unknown, or a field that shapes the generator is missing.
     """
     return BUILDERS[preset].build_generator(config, types)
+
+
+def held_out(preset: str, config: Mapping[str, Any], images: Tensor, type_index: Tensor, types: int) -> Tensor:
+    """Which photographs a run of the preset never trains on, (N,) bool; see `PresetBuilder`.
+
+    Raises:
+        LookupError: the preset is unknown.
+    """
+    return BUILDERS[preset].held_out(config, images, type_index, types)

@@ -1,7 +1,7 @@
 """Datasets: uploads become photographs of defect types, published in the artifact store."""
 
 from flawsmith.core.store.datasets.ingestion import TooFewImages
-from flawsmith.core.store.datasets.repository import Datasets, NameTaken, UnknownDataset, UploadOptions
+from flawsmith.core.store.datasets.repository import Datasets, NameTaken, Squares, UnknownDataset, UploadOptions
 from flawsmith.core.store.datasets.selection import UnknownSplit
 
-__all__ = ["Datasets", "NameTaken", "TooFewImages", "UnknownDataset", "UnknownSplit", "UploadOptions"]
+__all__ = ["Datasets", "NameTaken", "Squares", "TooFewImages", "UnknownDataset", "UnknownSplit", "UploadOptions"]

@@ -12,13 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from flawsmith.core.domain.crops import Around
 from flawsmith.core.domain.records import Dataset
-from flawsmith.core.store.datasets.crops import cut
+from flawsmith.core.store.datasets.crops import cut, squares
 from flawsmith.core.store.datasets.ingestion import Photograph, Upload
-from flawsmith.core.store.datasets.masks import Rectangle
+from flawsmith.core.store.datasets.masks import Rectangle, marked
 from flawsmith.core.store.datasets.preview import preview
 from flawsmith.core.store.images import encode_png
 
@@ -85,7 +86,8 @@ class StoredPhotograph:
     """A photograph of a dataset. ``entry`` is what the index says of it."""
 
     def __init__(self, path: Path, entry: dict[str, Any]) -> None:
-        self.path, self.defect_type = path, str(entry["defect_type"])
+        self.path, self.defect_type, self.file = path, str(entry["defect_type"]), str(entry["file"])
+        self.masks = [path.parent.parent / name for name in entry.get("masks", ())]
         self.defects: list[Rectangle] = [tuple(each) for each in entry.get("defects", ())]
 
     def squares(self, around: Around) -> list[Image.Image]:
@@ -93,3 +95,16 @@ class StoredPhotograph:
         with Image.open(self.path) as image:
             image.load()
             return cut(image, around, self.defects)
+
+    def mask_squares(self, around: Around) -> list[Image.Image | None]:
+        """For each of the `squares`, a gray picture that is white where any mask marks the photograph.
+
+        None without a mask, and where no mask has the photograph's size.
+        """
+        with Image.open(self.path) as image:
+            size = image.size
+        marks = [marked(each) for each in map(Image.open, self.masks) if each.size == size]
+        if not marks:
+            return [None] * len(squares(size, around, self.defects))
+        together = Image.fromarray(np.logical_or.reduce(marks).astype(np.uint8) * 255)
+        return list(cut(together, around, self.defects))

@@ -20,6 +20,8 @@ from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, Ingestion, s
 from flawsmith.core.store.datasets.summary import summarise
 from flawsmith.core.store.images import Abandoned, to_pixels
 
+LEAST_MARKED = 32  # of 255, in a scaled mask: a pixel of which an eighth is marked
+
 
 class UnknownDataset(Exception):
     """There is no dataset with that id or name."""
@@ -50,6 +52,23 @@ class UploadOptions:
     split: str | None = None
     replace: Callable[[Dataset], None] | None = None
     abandoned: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class Squares:
+    """A dataset, cut and scaled: an entry for each square.
+
+    Attributes:
+        pixels: (N, resolution, resolution, channels) uint8.
+        type_index: (N,) int64, the position of each square's defect type in ``classes``.
+        classes: the defect types.
+        files: the names of the photographs as they were uploaded.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    type_index: npt.NDArray[np.int64]
+    classes: list[str]
+    files: list[str]
 
 
 class Datasets:
@@ -112,22 +131,38 @@ class Datasets:
         """The contact sheet, a PNG."""
         return (self._folder(dataset_id) / "preview.png").read_bytes()
 
-    def load(
-        self, dataset_id: str, resolution: int, around: Around = Around.MIDDLE
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], builtins.list[str]]:
-        """The photographs for training: (N, resolution, resolution, channels) uint8, (N,) type indices, type names.
+    def load(self, dataset_id: str, resolution: int, around: Around = Around.MIDDLE) -> "Squares":
+        """The photographs for training, cut into squares that are scaled with an antialiasing filter.
 
-        Each photograph is cut into squares, which are scaled with an antialiasing filter. The order is that of the
-        dataset, which depends on contents only.
+        The order is that of the dataset, which depends on contents only. Raises UnknownDataset.
         """
         dataset = self.get(dataset_id)
         classes = sorted(dataset.classes)
-        pixels, type_index = [], []
+        pixels, type_index, files = [], [], []
         for each in DatasetFolder(self._folder(dataset.id)).photographs():
             for square in each.squares(around):
                 pixels.append(to_pixels(square, dataset.mode, resolution))
                 type_index.append(classes.index(each.defect_type))
-        return np.stack(pixels), np.array(type_index, np.int64), classes
+                files.append(each.file)
+        return Squares(np.stack(pixels), np.array(type_index, np.int64), classes, files)
+
+    def load_masks(
+        self, dataset_id: str, resolution: int, around: Around = Around.MIDDLE
+    ) -> builtins.list[npt.NDArray[np.bool_] | None]:
+        """For each square of `load`, the pixels that its masks mark, (resolution, resolution); None without a mask."""
+        photographs = DatasetFolder(self._folder(self.get(dataset_id).id)).photographs()
+        return [
+            None if square is None else to_pixels(square, "L", resolution)[..., 0] >= LEAST_MARKED
+            for each in photographs
+            for square in each.mask_squares(around)
+        ]
+
+    def of_digest(self, digest: str) -> Dataset:
+        """The newest dataset with this content. Raises UnknownDataset."""
+        for dataset in self.list():
+            if dataset.digest == digest:
+                return dataset
+        raise UnknownDataset("the photographs were deleted; upload them again")
 
     def _add(
         self, name: str, members: Iterable[Member], sent_bytes: int, options: UploadOptions

@@ -9,6 +9,7 @@ from torch import Tensor
 from flawsmith.models.presets.builder import PresetBuilder
 from flawsmith.models.presets.fewshot.networks import Generator
 from flawsmith.models.presets.fewshot.trainer import FewshotConfig, FewshotTrainer
+from flawsmith.models.training.holdout import holdout
 
 
 def build_trainer(
@@ -22,4 +23,8 @@ def build_generator(config: Mapping[str, Any], types: int) -> Generator:
     return Generator(config["resolution"], config["channels"], config["latent_size"], config["generator_width"], types)
 
 
-BUILDER = PresetBuilder("fewshot", build_trainer, build_generator)
+def held_out(config: Mapping[str, Any], images: Tensor, type_index: Tensor, types: int) -> Tensor:
+    return holdout(images, type_index, types, config["seed"])
+
+
+BUILDER = PresetBuilder("fewshot", build_trainer, build_generator, held_out)

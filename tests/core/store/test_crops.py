@@ -68,7 +68,7 @@ def test_padding_keeps_the_whole_photograph_and_mirrors_its_edge() -> None:
 def test_every_crop_leaves_square_photographs_as_they_are(datasets: Datasets) -> None:
     dataset = add(datasets, {f"{i}.png": photograph(i, side=50) for i in range(3)})
     assert dataset.crop is Around.MIDDLE
-    pixels = [datasets.load(dataset.id, 32, around)[0] for around in Around]
+    pixels = [datasets.load(dataset.id, 32, around).pixels for around in Around]
     assert all(np.array_equal(each, pixels[0]) for each in pixels)
 
 
@@ -79,8 +79,9 @@ def test_the_grid_is_the_default_for_long_photographs(
     dataset = add(datasets, {f"{i}.png": long(i, width, 40) for i in range(3)})
     assert dataset.crop == default
     assert dataset.crops[dataset.crop].images == images
-    pixels, types, _ = datasets.load(dataset.id, 32, dataset.crop)
-    assert len(pixels) == len(types) == images
+    loaded = datasets.load(dataset.id, 32, dataset.crop)
+    assert len(loaded.pixels) == len(loaded.type_index) == len(loaded.files) == images
+    assert set(loaded.files) == {f"{i}.png" for i in range(3)}
 
 
 def test_the_preview_shows_the_squares_that_are_trained_on(datasets: Datasets) -> None:

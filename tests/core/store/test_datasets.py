@@ -60,8 +60,8 @@ def test_the_same_content_under_another_name_is_a_dataset_of_its_own_that_is_sto
     files = [path.stat().st_ino for path in on_disk(datasets) if path.parent.name == "images"]
     assert (len(files), len(set(files))) == (4, 2)
     datasets.delete(first.id)
-    pixels, _, classes = datasets.load("b", 32)
-    assert (len(pixels), classes) == (2, ["t"])
+    loaded = datasets.load("b", 32)
+    assert (len(loaded.pixels), loaded.classes) == (2, ["t"])
     with pytest.raises(UnknownDataset):
         datasets.get("a")
 
@@ -200,6 +200,7 @@ def test_training_gets_squares_of_one_mode_in_an_order_independent_of_file_names
 ) -> None:
     files = {"b/1.png": photograph(1), "b/2.png": photograph(2, mode="RGB"), "a/3.png": photograph(3, side=90)}
     datasets.add_archive("a", archive(tmp_path, files))
-    pixels, types, classes = datasets.load("a", 32)
-    assert (pixels.shape, pixels.dtype) == ((3, 32, 32, 3), np.uint8)
-    assert (types.tolist(), classes) == ([0, 1, 1], ["a", "b"])
+    loaded = datasets.load("a", 32)
+    assert (loaded.pixels.shape, loaded.pixels.dtype) == ((3, 32, 32, 3), np.uint8)
+    assert (loaded.type_index.tolist(), loaded.classes) == ([0, 1, 1], ["a", "b"])
+    assert loaded.files[0] == "a/3.png"

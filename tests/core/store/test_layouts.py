@@ -72,8 +72,11 @@ def test_a_layout_is_recognised(
     assert understood.splits == splits
     assert len(stored(datasets, dataset, "images")) == dataset.image_count
     assert (len(stored(datasets, dataset, "masks")), len(stored(datasets, dataset, "clean"))) == (masks, clean)
-    pixels, _, classes = datasets.load(dataset.id, 32)
-    assert (len(pixels), classes) == (dataset.image_count, sorted(types))
+    loaded = datasets.load(dataset.id, 32)
+    assert (len(loaded.pixels), loaded.classes) == (dataset.image_count, sorted(types))
+    marked = [each for each in datasets.load_masks(dataset.id, 32) if each is not None]
+    assert bool(marked) == bool(masks)
+    assert all(each.shape == (32, 32) for each in marked)
     if masks or boxes:
         assert understood.size_of_defects is not None
         assert (understood.size_of_defects.median, understood.size_of_defects.min) == (4, 4)
