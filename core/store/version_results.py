@@ -1,4 +1,4 @@
-"""What was found out about a version after it was published: evaluations and reports, in a folder beside it.
+"""What was found out about a version after it was published: evaluations, reports, overrides, in a folder beside it.
 
 A version's own folder never changes, so its results are in ``models/NAME/results/VERSION``. They go with the version.
 """
@@ -9,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from flawsmith.core.domain.jobs import new_identity
+from flawsmith.core.domain.production_gate import Override
 from flawsmith.core.domain.records import valid_name
 from flawsmith.core.store.artifacts import OutsideStore
 
 EVALUATIONS = "evaluations"
+_OVERRIDES = "overrides"
 Write = Callable[[Path, bytes], None]
 """Replaces a file atomically: `Claim.write_bytes` of a job, or `ArtifactStore.write_bytes`."""
 
@@ -54,10 +57,25 @@ def save_result(folder: Path, kind: str, name: str, result: dict[str, Any], writ
 
 def load_results(folder: Path, kind: str) -> list[dict[str, Any]]:
     """All results of one kind of a version, in the order of their names. Takes a listing and a read for each."""
+    return list(results_by_name(folder, kind).values())
+
+
+def results_by_name(folder: Path, kind: str) -> dict[str, dict[str, Any]]:
+    """All results of one kind of a version, by their names."""
     paths = sorted((results_folder(folder) / kind).glob("[!.]*.json"))
-    return [json.loads(path.read_bytes()) for path in paths]
+    return {path.stem: json.loads(path.read_bytes()) for path in paths}
 
 
 def evaluations_of(folder: Path) -> list[dict[str, Any]]:
     """The results of a version's evaluations, as GET /evaluations/{id} shows them."""
     return load_results(folder, EVALUATIONS)
+
+
+def save_override(folder: Path, override: Override, write: Write) -> None:
+    """Keeps an override of what speaks against a version. Raises what `save_result` raises."""
+    save_result(folder, _OVERRIDES, new_identity(), override.model_dump(mode="json"), write)
+
+
+def overrides_of(folder: Path) -> list[Override]:
+    """The overrides of a version, the oldest first."""
+    return [Override.model_validate(each) for each in load_results(folder, _OVERRIDES)]
