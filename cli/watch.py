@@ -47,9 +47,8 @@ def watch_job(client: httpx2.Client, job_id: str) -> dict[str, Any]:
             else:
                 answered = time.monotonic()
                 _show(bar, task, job)
-    console.print(f"{job['state']}: {_outcome(job)}", markup=False)
-    for line in _verdict(job):
-        console.print(line, markup=False)
+    for line in (f"{job['state']}: {_outcome(job)}", *_verdict(job)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return job
 
 

@@ -82,14 +82,19 @@ def test_the_alias_production_is_served_though_its_version_is_failing(api: TestC
 def test_training_starts_from_a_failing_version_only_by_its_number(
     api: TestClient, services: Services, dataset: str
 ) -> None:
-    body = {"dataset": dataset, "model": "longer", **SMALL_JOB}
-    first = api.post("/training-jobs", json=body).json()
-    publish(services.registry, first["id"], classes=["pits"], config=first["config"], verdict=FAILING)
-    refused = api.post("/training-jobs", json={**body, "init_from": "scratches"})
+    def submit(**changes: Any) -> Any:
+        return api.post("/training-jobs", json={"dataset": dataset, "model": "longer", **SMALL_JOB, **changes})
+
+    first = submit().json()
+    networks = {"classes": ["pits"], "config": first["config"]}
+    publish(services.registry, first["id"], **networks, verdict=FAILING)
+    refused = submit(init_from="scratches")
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:flawsmith:only-failing")
-    by_number = api.post("/training-jobs", json={**body, "init_from": "scratches@1"})
-    assert (by_number.status_code, by_number.json()["config"]["init_from"]) == (202, "scratches@1")
-    assert len(api.get("/training-jobs").json()["items"]) == 2
+    assert len(api.get("/training-jobs").json()["items"]) == 1
+    assert submit(init_from="scratches@1").json()["config"]["init_from"] == "scratches@1"
+    publish(services.registry, "job-2", **networks, verdict=GOOD)
+    publish(services.registry, "job-3", **networks, verdict=FAILING)
+    assert submit(init_from="scratches").json()["config"]["init_from"] == "scratches@2"
 
 
 @pytest.mark.parametrize(("verdict", "served"), [(FAILING, False), (GOOD, True), (None, True)])
