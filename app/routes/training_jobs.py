@@ -113,11 +113,7 @@ def _with_service(job: TrainingJob, services: Services) -> TrainingJob:
     """The record with whether the bare model name means the job's version now."""
     if job.produced is None:
         return job
-    try:
-        model = services.registry.model(job.model)
-    except UnknownModel:
-        return job.changed(served_by_name=False)
-    return job.changed(served_by_name=job.produced == f"{model.name}@{model.serves}")
+    return job.changed(served_by_name=job.produced == f"{job.model}@{services.registry.serves(job.model)}")
 
 
 add_job_routes(router, KIND, _with_service)

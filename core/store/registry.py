@@ -118,6 +118,11 @@ class Registry:
             raise UnknownModel(f"there is no model '{name}'; models: {known}")
         return found
 
+    def serves(self, name: str) -> int | None:
+        """The version that a bare name means; None where it means none, or there is no such model."""
+        found = self._model(name) if re.fullmatch(NAME_PATTERN, name) else None
+        return found.serves if found else None
+
     def models(self) -> list[Model]:
         """Newest first."""
         folder = self.store.path("models")
