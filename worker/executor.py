@@ -2,6 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,14 @@ class Work(ABC):
     @abstractmethod
     def finish(self, segment: Segment) -> Result:
         """Publishes what the job produced, under the segment's claim. It may run twice."""
+
+    def before_finish(self) -> Iterator[None]:
+        """Does what is left once the job is over and saved, in steps of about a second: between two a worker can stop.
+
+        It is not bounded by the segment's end, so that it comes to an end however short segments are. A worker that
+        stopped, or was lost, leaves it to the next segment, which begins it again.
+        """
+        return iter(())
 
     @abstractmethod
     def save(self, segment: Segment) -> None:

@@ -46,6 +46,20 @@ def advance_until(end: float, stopping: threading.Event, work: Work, segment: Se
     return wanted and reports.send()
 
 
+def ready_to_finish(stopping: threading.Event, work: Work, segment: Segment, history: JobHistory) -> bool:
+    """Does what is left before a job that is over can finish.
+
+    Returns:
+        False where the worker stops before the end, or the job was cancelled meanwhile.
+    """
+    reports = Reports(work, segment, history)
+    for _ in work.before_finish():
+        wanted = not reports.due or reports.send()
+        if not wanted or stopping.is_set():
+            return False
+    return True
+
+
 class Reports:
     """Shows how far the job is. Work continues while Redis is away: what must last is in the artifact store."""
 

@@ -1,0 +1,207 @@
+"""Judges a generator by the photographs that it was trained on, in words."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from flawsmith.models.quality.classifier_test import wilson_interval
+from flawsmith.models.quality.controls import REMOVED
+from flawsmith.models.quality.judged_photographs import (
+    JudgedPhotographs,
+)
+from flawsmith.models.quality.judging import Calibration, TypeFigures, calibrating, measured, told_apart
+from flawsmith.models.quality.space_registry import SPACES
+from flawsmith.models.quality.verdict_words import STATES, Finding, State, TypeVerdict, counts, verdict_of
+
+__all__ = ["Judged", "JudgedPhotographs", "Judgement", "Sampler", "State", "calibrate", "judge", "judge_by", "judging"]
+
+Found = TypeVar("Found")
+
+Sampler = Callable[[int, int, int], Tensor]
+"""Type, first seed and count -> the samples at these addresses, (count, C, side, side) uint8."""
+
+SAMPLES, LEAST_SAMPLES = 150, 40  # of all types together, but at least of each
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One measure of the samples; see core's `MeasureResult`."""
+
+    name: str
+    type: str | None
+    value: float
+    photographs: float
+    controls: dict[str, float]
+    interval: tuple[float, float] | None
+    better: Literal["lower", "higher"]
+    n: int
+    counts: bool = True
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the samples are worth.
+
+    Attributes:
+        state: of the worst of the types.
+        sentence: the verdict in one sentence.
+        reasons: why, the worst first.
+        leading: name of the measure that leads.
+        measures: all of them, for each type.
+        two_sample: accuracy of a classifier that tells held-out photographs from samples, its 95 % interval, and how
+            many images it was asked about; None where the photographs are too few.
+    """
+
+    state: State
+    sentence: str
+    reasons: list[str] = field(default_factory=list)
+    leading: str = ""
+    measures: list[Judged] = field(default_factory=list)
+    two_sample: tuple[float, tuple[float, float], int] | None = None
+
+
+def judge(photographs: JudgedPhotographs, sample: Sampler) -> Judgement:
+    """Judges the samples; the same photographs and samples give the same judgement.
+
+    The global random state stays as it is.
+    """
+    return judge_by(calibrate(photographs), sample)
+
+
+def calibrate(photographs: JudgedPhotographs) -> Calibration:
+    """What `judge` finds out about the photographs; several generators can be judged by it."""
+    return _result(calibrating(photographs, SPACES))
+
+
+def judge_by(calibration: Calibration, sample: Sampler) -> Judgement:
+    """`judge`, by photographs that were calibrated before."""
+    return _result(judging_by(calibration, sample))
+
+
+def judging(photographs: JudgedPhotographs, sample: Sampler) -> Generator[None, None, Judgement]:
+    """`judge` in steps of about a second, so that the caller can stop between two of them."""
+    calibration = yield from calibrating(photographs, SPACES)
+    return (yield from judging_by(calibration, sample))
+
+
+def judging_by(calibration: Calibration, sample: Sampler) -> Generator[None, None, Judgement]:
+    """`judge_by` in steps."""
+    types = calibration.types
+    count = max(LEAST_SAMPLES, SAMPLES // len(types))
+    samples = yield from _sampled(sample, len(types), 0, count)
+    figures = yield from measured(calibration, samples)
+    asked = [len(each.images) - each.known if each.has_holdout else each.known // 2 + 1 for each in types]
+    fresh = yield from _sampled(sample, len(types), count, max(asked))
+    two_sample = yield from _two_sample(calibration, samples, fresh)
+    verdicts = [verdict_of(each, SPACES, calibration.photographs.classes) for each in figures]
+    return _judgement(figures, verdicts, two_sample)
+
+
+def _result(steps: Generator[None, None, Found]) -> Found:
+    """Makes all steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Found = end.value
+            return found
+
+
+def _sampled(sample: Sampler, types: int, first: int, count: int) -> Generator[None, None, list[Tensor]]:
+    found = []
+    for each in range(types):
+        batches = []
+        for start in range(first, first + count, BATCH):
+            batches.append(sample(each, start, min(BATCH, first + count - start)))
+            yield
+        found.append(torch.cat(batches))
+    return found
+
+
+def _two_sample(
+    calibration: Calibration, samples: Sequence[Tensor], fresh: Sequence[Tensor]
+) -> Generator[None, None, tuple[float, tuple[float, float], int] | None]:
+    right = asked = 0
+    if all(each.calibrates for each in calibration.types):
+        for told, of in told_apart(calibration, samples, fresh):
+            right, asked = right + told, asked + of
+            yield
+    return (right / asked, wilson_interval(right, asked), asked) if asked else None
+
+
+def _judgement(
+    figures: Sequence[TypeFigures],
+    verdicts: Sequence[TypeVerdict],
+    two_sample: tuple[float, tuple[float, float], int] | None,
+) -> Judgement:
+    findings = [finding for each in verdicts for finding in each.findings]
+    findings.sort(key=lambda each: (-STATES.index(each.state), each.rank))
+    worst = max(verdicts, key=lambda each: STATES.index(each.state))
+    reasons = list(dict.fromkeys(each.words for each in findings)) or [each.good for each in verdicts]
+    if two_sample:
+        accuracy, (low, high), n = two_sample
+        reasons.append(
+            f"a classifier tells photographs from samples in {accuracy:.0%} of {n} cases "
+            f"({low:.0%} to {high:.0%}; 50% is chance)"
+        )
+    return Judgement(
+        state=worst.state,
+        sentence=_sentence(findings, verdicts),
+        reasons=reasons,
+        leading=worst.leading,
+        measures=[judged for each in figures for judged in _judged(each)],
+        two_sample=two_sample,
+    )
+
+
+def _sentence(findings: Sequence[Finding], verdicts: Sequence[TypeVerdict]) -> str:
+    words = findings[0].words if findings else verdicts[0].good
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _judged(figures: TypeFigures) -> list[Judged]:
+    found = []
+    for space in (each for each in SPACES if each.name in figures.spaces):
+        of = figures.spaces[space.name]
+        reach = 2 * of.scale.spread
+        found.append(
+            Judged(
+                name=space.name,
+                type=figures.name,
+                value=of.value,
+                photographs=of.scale.usual,
+                controls={name: each.mean().item() for name, each in of.scale.controls.items()},
+                interval=(of.value - reach, of.value + reach),
+                better="lower",
+                n=figures.compared,
+                counts=figures.photographs.calibrates and counts(space, of),
+            )
+        )
+    first = next(iter(figures.spaces.values()))
+    repeated = {"one image repeated": 0.0}
+    found.append(Judged("diversity", figures.name, first.diversity, 1.0, repeated, None, "higher", figures.compared))
+    if (shown := figures.shown) is not None:
+        usual, removed = shown.photographs.mean().item(), {REMOVED: shown.removed.mean().item()}
+        found.append(
+            Judged(
+                "defect_shown",
+                figures.name,
+                shown.samples,
+                usual,
+                removed,
+                None,
+                "higher",
+                figures.compared,
+                shown.sees,
+            )
+        )
+    if figures.copies is not None:
+        returned = {"photographs trained on": 1.0}
+        found.append(
+            Judged("memorization_rate", figures.name, figures.copies, 0.0, returned, None, "lower", figures.compared)
+        )
+    return found

@@ -1,0 +1,254 @@
+"""Measures samples in every feature space, beside photographs and their controls: what a verdict is made of."""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from flawsmith.models.quality.calibration import Scale, distances_of, scale_of
+from flawsmith.models.quality.classifier_test import classifier_test
+from flawsmith.models.quality.controls import REMOVED
+from flawsmith.models.quality.defect_score import DefectScore
+from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs, folds, prepared
+from flawsmith.models.quality.memorization import memorization_rate, min_nn_ratio
+from flawsmith.models.quality.random_features import Features
+from flawsmith.models.quality.space import Space
+from flawsmith.models.quality.two_sample import energy_distance, mean_distance
+
+SHOWN_BY = ("max_pooled",)  # the spaces that tell whether an image shows a defect
+SEARCHED = 1000  # photographs at most among which copies are looked for
+CONFIDENT = 3.0  # of n that were no copies, the next is one with a chance of at most 3 / n (rule of three)
+
+
+@dataclass
+class SpaceFigures:
+    """One type in one feature space.
+
+    Attributes:
+        scale: photographs and controls.
+        distances: of the samples, one for each split.
+        likeness: energy distance of the samples to each control, and to photographs of other types.
+        diversity: mean distance of two samples, as a share of that of two photographs.
+    """
+
+    scale: Scale
+    distances: Tensor
+    likeness: dict[str, float]
+    diversity: float
+
+    @property
+    def value(self) -> float:
+        return self.distances.mean().item()
+
+
+@dataclass
+class Shown:
+    """The share of images that show a defect, for one type: over the splits."""
+
+    photographs: Tensor
+    removed: Tensor
+    samples: float
+
+    @property
+    def sees(self) -> bool:
+        """Whether photographs show it more often than photographs without their defects, beyond chance."""
+        gap = self.photographs.mean() - self.removed.mean()
+        return bool((self.photographs > self.removed).all()) and gap.item() > 2 * (
+            self.spread + self.removed.std().item()
+        )
+
+    @property
+    def spread(self) -> float:
+        return self.photographs.std().item()
+
+    @property
+    def half_way(self) -> float:
+        return (self.photographs.mean() + self.removed.mean()).item() / 2
+
+
+@dataclass
+class TypeFigures:
+    """Everything measured of one type."""
+
+    name: str
+    photographs: TypePhotographs
+    compared: int
+    spaces: dict[str, SpaceFigures] = field(default_factory=dict)
+    shown: Shown | None = None
+    copies: float | None = None
+    copies_by_chance: float = 0.0
+
+
+@dataclass(frozen=True)
+class CalibratedSpace:
+    """One space learned in one fold; the lists have an entry for each type.
+
+    Attributes:
+        features: the space.
+        photographs: features of the pools, (P, D).
+        controls: features of the pools made worse, (P, D) each.
+        scales: what distances mean.
+    """
+
+    features: Features
+    photographs: list[Tensor]
+    controls: list[dict[str, Tensor]]
+    scales: list[Scale]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All that is known of the photographs before the first sample.
+
+    Attributes:
+        photographs: what was given.
+        types, folds: what was made of them.
+        spaces: by name, an entry for each fold.
+        scores: whether an image shows a defect, for each fold.
+    """
+
+    photographs: JudgedPhotographs
+    types: list[TypePhotographs]
+    folds: list[Fold]
+    spaces: dict[str, list[CalibratedSpace]]
+    scores: list[DefectScore]
+
+
+def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Generator[None, None, Calibration]:
+    """Prepares photographs, controls and spaces, in steps of about a second."""
+    types = []
+    for each in prepared(photographs):
+        types.append(each)
+        yield
+    parts = folds(types)
+    if not any(each.calibrates for each in types):
+        spaces = [each for each in spaces if each.cheap][:1]  # enough to see that samples are all alike
+    calibrated: dict[str, list[CalibratedSpace]] = {}
+    for space in spaces:
+        calibrated[space.name] = []
+        for fold in parts:
+            features = space.prepare(fold.lesson)
+            yield
+            calibrated[space.name].append((yield from _calibrated(features, fold, types)))
+    scores = []
+    for number, fold in enumerate(parts):
+        by = [calibrated[name][number].features for name in SHOWN_BY if name in calibrated]
+        scores.append(DefectScore(fold.lesson, _side_by_side(by)))
+        yield
+    return Calibration(photographs, types, parts, calibrated, scores)
+
+
+def measured(calibration: Calibration, samples: Sequence[Tensor]) -> Generator[None, None, list[TypeFigures]]:
+    """Measures the samples, (M, C, side, side) uint8 for each type, in steps."""
+    of, types = calibration, calibration.types
+    figures = [
+        TypeFigures(name, each, min(len(each.images) - each.known if each.has_holdout else len(each.images), len(ours)))
+        for name, each, ours in zip(of.photographs.classes, types, samples, strict=True)
+    ]
+    for name, calibrated in of.spaces.items():
+        found = []
+        for space, fold in zip(calibrated, of.folds, strict=True):
+            found.append(_in_space(space, fold, samples))
+            yield
+        for figure, *parts in zip(figures, *found, strict=True):
+            figure.spaces[name] = _together(parts)
+    for score, fold in zip(of.scores, of.folds, strict=True):
+        for figure, pool, ours in zip(figures, fold.pools, samples, strict=True):
+            figure.shown = _shown(figure.shown, score, figure.photographs, pool, ours)
+            yield
+    for index, figure in enumerate(figures):
+        _search_copies(figure, of.photographs.training[index], of.photographs.holdout[index], samples[index])
+        yield
+    return figures
+
+
+def told_apart(
+    calibration: Calibration, samples: Sequence[Tensor], fresh: Sequence[Tensor]
+) -> Iterator[tuple[int, int]]:
+    """For each fold, how many photographs and fresh samples a classifier told rightly, of how many; see the module.
+
+    It learns from the photographs trained on and is asked about those held out. Of a type without a holdout, it learns
+    from one half and is asked about the other.
+    """
+    types = calibration.types
+    for parity in range(len(calibration.folds)):
+        known, asked = [], []
+        for each in types:
+            trained_on = each.images[: each.known]
+            known.append(trained_on if each.has_holdout else trained_on[parity::2])
+            asked.append(each.images[each.known :] if each.has_holdout else trained_on[1 - parity :: 2])
+        fakes = [of[: len(reals)] for of, reals in zip(fresh, asked, strict=True)]
+        yield classifier_test([torch.cat(known), torch.cat(list(samples))], [torch.cat(asked), torch.cat(fakes)])
+
+
+def _calibrated(
+    features: Features, fold: Fold, types: Sequence[TypePhotographs]
+) -> Generator[None, None, CalibratedSpace]:
+    found = CalibratedSpace(features, [], [], [])
+    for each, pool in zip(types, fold.pools, strict=True):
+        photographs, controls = features(each.images[pool.members]), {}
+        yield
+        for name, worse in each.controls.items():
+            controls[name] = features(worse[pool.members])
+            yield
+        found.photographs.append(photographs)
+        found.controls.append(controls)
+        found.scales.append(scale_of(photographs, controls, pool.splits, pool.kept))
+    return found
+
+
+def _in_space(space: CalibratedSpace, fold: Fold, samples: Sequence[Tensor]) -> list[SpaceFigures]:
+    found = []
+    for index, (pool, of) in enumerate(zip(fold.pools, samples, strict=True)):
+        theirs, ours = space.features(of), space.photographs
+        likeness = {name: energy_distance(worse, theirs) for name, worse in space.controls[index].items()}
+        likeness |= {f"type {at}": energy_distance(them, theirs) for at, them in enumerate(ours) if at != index}
+        found.append(
+            SpaceFigures(
+                scale=space.scales[index],
+                distances=distances_of(ours[index], theirs, pool.references),
+                likeness=likeness,
+                diversity=mean_distance([theirs]) / max(mean_distance([ours[index]]), 1e-9),
+            )
+        )
+    return found
+
+
+def _together(parts: Sequence[SpaceFigures]) -> SpaceFigures:
+    """The figures of all folds as one."""
+    names = parts[0].scale.controls
+    photographs = torch.cat([each.scale.photographs for each in parts])
+    controls = {name: torch.cat([each.scale.controls[name] for each in parts]) for name in names}
+    likeness = {name: sum(each.likeness[name] for each in parts) / len(parts) for name in parts[0].likeness}
+    diversity = sum(each.diversity for each in parts) / len(parts)
+    return SpaceFigures(
+        Scale(photographs, controls), torch.cat([each.distances for each in parts]), likeness, diversity
+    )
+
+
+def _shown(
+    before: Shown | None, score: DefectScore, photographs: TypePhotographs, pool: Pool, samples: Tensor
+) -> Shown:
+    own = (score(photographs.images[pool.members]) > 0).float()
+    wiped = (score(photographs.controls[REMOVED][pool.members]) > 0).float()
+    usual, removed = (torch.stack([of[part].mean() for _, part in pool.splits]) for of in (own, wiped))
+    share = (score(samples) > 0).float().mean().item()
+    if before is None:
+        return Shown(usual, removed, share)
+    return Shown(
+        torch.cat([before.photographs, usual]), torch.cat([before.removed, removed]), (before.samples + share) / 2
+    )
+
+
+def _search_copies(figure: TypeFigures, training: Tensor, holdout: Tensor, samples: Tensor) -> None:
+    """Counts near-copies among the samples; nothing where the photographs are too few to say what is near."""
+    training = training[:SEARCHED]
+    allowed = min_nn_ratio(training, holdout) if len(training) > 2 else 0.0
+    if allowed > 0:
+        figure.copies = memorization_rate(samples, training, allowed)
+        figure.copies_by_chance = min(1.0, CONFIDENT / len(holdout if len(holdout) else training))
+
+
+def _side_by_side(features: Sequence[Features]) -> Features:
+    return lambda images: torch.cat([each(images) for each in features], 1)
