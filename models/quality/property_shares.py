@@ -1,0 +1,91 @@
+"""How often a property of images lies in each of several ranges, among photographs and among samples."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flawsmith.models.quality.orientation import dominant_directions
+
+DIRECTION_WIDTH = 30.0  # degrees; the first range is about level
+MOST_RANGES = 10  # of brightness
+COMMON = 0.03  # share of photographs from which on it matters that samples lack a range
+Z = 1.96  # of a 95 % interval
+
+
+@dataclass(frozen=True)
+class RangeShare:
+    """How many of ``photographs_n`` photographs and of ``samples_n`` samples lie in the range low … high.
+
+    A direction's range may wrap: 165 … 15 is about level.
+    """
+
+    low: float
+    high: float
+    photographs: float
+    samples: float
+    photographs_n: int
+    samples_n: int
+
+    @property
+    def lacking(self) -> bool:
+        """Whether samples have less than half of the photographs' share, beyond the uncertainty of both."""
+        if self.photographs < COMMON or self.samples >= self.photographs / 2:
+            return False
+        least, _ = wilson_interval(self.photographs, self.photographs_n)
+        _, most = wilson_interval(self.samples, self.samples_n)
+        return most < least
+
+
+def direction_shares(photographs: Tensor, samples: Tensor) -> list[RangeShare]:
+    """Shares of the dominant directions, degrees counter-clockwise from level, in ranges about level, 30, 60 ….
+
+    Images without a direction are in no range, so the shares of a side sum to less than 1.
+
+    Args:
+        photographs, samples: (N, C, side, side), (M, C, side, side) uint8.
+    """
+    width, count = DIRECTION_WIDTH, int(180 / DIRECTION_WIDTH)
+    ranges = [((each - 0.5) * width % 180, (each + 0.5) * width) for each in range(count)]
+    shares = []
+    for images in (photographs, samples):
+        directions, directed = dominant_directions(images)
+        index = ((directions + width / 2) % 180 / width).long()
+        shares.append(torch.bincount(index[directed], minlength=count) / len(images))
+    return _paired(ranges, shares, photographs, samples)
+
+
+def brightness_shares(photographs: Tensor, samples: Tensor) -> list[RangeShare]:
+    """Shares of the mean gray values, 0 … 255, in at most `MOST_RANGES` ranges of equal width.
+
+    Args:
+        photographs, samples: (N, C, side, side), (M, C, side, side) uint8.
+    """
+    means = [images.float().flatten(1).mean(1) for images in (photographs, samples)]
+    least, most = (min(each.min().item() for each in means), max(each.max().item() for each in means))
+    width = next(each for each in (2, 4, 8, 16, 32) if _ranges(least, most, each) <= MOST_RANGES)
+    first, count = math.floor(least / width), _ranges(least, most, width)
+    ranges = [(float(first + each) * width, float(first + each + 1) * width) for each in range(count)]
+    shares = [torch.bincount((each / width).long() - first, minlength=count) / len(each) for each in means]
+    return _paired(ranges, shares, photographs, samples)
+
+
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share of n (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
+    centre, spread = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    scale = 1 + Z**2 / n
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def _ranges(least: float, most: float, width: int) -> int:
+    return math.floor(most / width) - math.floor(least / width) + 1
+
+
+def _paired(
+    ranges: Sequence[tuple[float, float]], shares: Sequence[Tensor], photographs: Tensor, samples: Tensor
+) -> list[RangeShare]:
+    ours, theirs = (each.tolist() for each in shares)
+    counts = len(photographs), len(samples)
+    return [RangeShare(*each, mine, other, *counts) for each, mine, other in zip(ranges, ours, theirs, strict=True)]
