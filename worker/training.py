@@ -28,6 +28,7 @@ from flawsmith.worker.checkpoints import NewerFormat, save_checkpoint
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import save_generator
 from flawsmith.worker.qualification import qualify
+from flawsmith.worker.report import enqueue_report
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.training_run import Run
@@ -111,6 +112,7 @@ class TrainingWork(Work):
 
     def finish(self, segment: Segment) -> Result:
         version = _publish(self.run, segment.claim)
+        enqueue_report(version, self.job.priority)
         reason = f"published {version.ref}, of step {version.step}"
         kept = self.saved_step if services().settings.keep_checkpoints else None
         stopped = self.run.stop_reason

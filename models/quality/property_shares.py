@@ -57,6 +57,14 @@ def direction_shares(photographs: Tensor, samples: Tensor) -> list[RangeShare]:
     return _paired(ranges, shares, photographs, samples)
 
 
+def lacking_directions(shares: Sequence[RangeShare]) -> list[tuple[str, RangeShare]]:
+    """Which of level, upright and slanted the samples lack, of the ranges of `direction_shares`."""
+    upright = len(shares) // 2
+    named = {"level": [0], "upright": [upright], "slanted": [each for each in range(1, len(shares)) if each != upright]}
+    groups = [(name, _together([shares[each] for each in which])) for name, which in named.items()]
+    return [(name, group) for name, group in groups if group.lacking]
+
+
 def brightness_shares(photographs: Tensor, samples: Tensor) -> list[RangeShare]:
     """Shares of the mean gray values, 0 … 255, in at most `MOST_RANGES` ranges of equal width.
 
@@ -77,6 +85,13 @@ def wilson_interval(share: float, n: int) -> tuple[float, float]:
     centre, spread = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
     scale = 1 + Z**2 / n
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def _together(shares: Sequence[RangeShare]) -> RangeShare:
+    """The share of several ranges, from the first to the last of them."""
+    first, last = shares[0], shares[-1]
+    sums = sum(each.photographs for each in shares), sum(each.samples for each in shares)
+    return RangeShare(first.low, last.high, *sums, first.photographs_n, first.samples_n)
 
 
 def _ranges(least: float, most: float, width: int) -> int:
