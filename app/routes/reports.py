@@ -29,8 +29,8 @@ PAGE_HEADERS = REVALIDATED | {
     "X-Content-Type-Options": "nosniff",
 }
 
-jobs = job_router(KIND)
-add_job_routes(jobs, KIND)
+router = job_router(KIND)
+add_job_routes(router, KIND)
 
 of_version = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
 
@@ -112,7 +112,3 @@ def _newest_job(services: Services, version: ModelVersion) -> Job | None:
     except (FileNotFoundError, UnknownJob):
         return None
 
-
-router = APIRouter()
-router.include_router(jobs)
-router.include_router(of_version)
