@@ -162,8 +162,8 @@ def _sample(material: Material) -> Stage:
 
 
 def _judge(material: Material) -> Stage:
-    yield
-    return {"judged": verdict_stage(material)}
+    judged = yield from verdict_stage(material)
+    return {"judged": judged}
 
 
 def _look_for_copies(material: Material) -> Stage:

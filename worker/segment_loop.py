@@ -46,6 +46,21 @@ def advance_until(end: float, stopping: threading.Event, work: Work, segment: Se
     return wanted and reports.send()
 
 
+def ready_to_finish(end: float, stopping: threading.Event, work: Work, segment: Segment, history: JobHistory) -> bool:
+    """Does what is left before the job that is over can finish, as long as the segment lasts and the worker goes on.
+
+    Returns:
+        Whether nothing is left; also False where the job was cancelled meanwhile.
+    """
+    reports = Reports(work, segment, history)
+    for _ in work.left:
+        if reports.due and not reports.send():
+            return False
+        if stopping.is_set() or time.monotonic() >= end:
+            return False
+    return True
+
+
 class Reports:
     """Shows how far the job is. Work continues while Redis is away: what must last is in the artifact store."""
 

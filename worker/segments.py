@@ -19,7 +19,7 @@ from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.worker.celery import app, device, quick_services, services, stopping
 from flawsmith.worker.executor import Executor, Segment, Work
 from flawsmith.worker.failures import reason_for
-from flawsmith.worker.segment_loop import advance_until
+from flawsmith.worker.segment_loop import advance_until, ready_to_finish
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +83,11 @@ def _advance(job: Job, lease: Lease) -> None:
     work = _open_work(job)
     log.info("job %s: claim %s, from step %d", job.id, segment.claim.folder.name, work.step)
     end = time.monotonic() + services().settings.segment_seconds
+    history = quick_services().history
     with work.active():
-        wanted = advance_until(end, stopping, work, segment, quick_services().history)
+        wanted = advance_until(end, stopping, work, segment, history)
     _keep_open(work)
-    if not (work.over and wanted):
+    if not (work.over and wanted and ready_to_finish(end, stopping, work, segment, history)):
         SEGMENTS.labels("passed_on").inc()
         return
     result = work.finish(segment)

@@ -8,12 +8,13 @@ from typing import Any, cast
 
 from prometheus_client import Counter, Gauge
 from safetensors.torch import save_file
+from torch import Tensor
 
 from flawsmith.core.domain.image_modes import mode_of
 from flawsmith.core.domain.job_kinds.training import TrainingJob, TrainingProgress
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.domain.presets.registry import UnknownPreset
-from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.domain.records import Health, ModelVersion, Verdict
 from flawsmith.core.domain.training_config import WrongConfig
 from flawsmith.core.store.claims import Claim
 from flawsmith.core.store.datasets import UnknownDataset
@@ -27,11 +28,13 @@ from flawsmith.worker.celery import device, quick_services, services, threads
 from flawsmith.worker.checkpoints import NewerFormat, save_checkpoint
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import save_generator
+from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.qualification import qualify
 from flawsmith.worker.report import enqueue_report
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.training_run import Run
+from flawsmith.worker.verdict import health_with, verdict_in_steps
 
 STEPS = Counter("flawsmith_training_steps_total", "Training steps done by this worker")
 IMAGES = Counter("flawsmith_images_trained_total", "Real images shown to a discriminator by this worker")
@@ -60,6 +63,7 @@ class TrainingWork(Work):
     def __init__(self, job: TrainingJob, run: Run) -> None:
         super().__init__(job, run.saved_step)
         self.run = run
+        self._published: tuple[dict[str, Any], Verdict]  # what `before_finish` found out
         self._reported_at, self._reported_step = time.monotonic(), run.step
 
     @property
@@ -110,13 +114,37 @@ class TrainingWork(Work):
     def save(self, segment: Segment) -> None:
         save_checkpoint(services().store, segment.claim, self.job.id, to_checkpoint(self.run))
 
+    def before_finish(self) -> Iterator[None]:
+        """Judges the generator that is about to be published, as it will be published."""
+        run, essentials = self.run, _essentials(self.run)
+        yield
+        generator = PublishedGenerator(
+            _generator_weights(run),
+            device=run.device,
+            **{name: essentials[name] for name in ("preset", "config", "classes", "precision", "qualified_on")},
+        )
+        self._published = (
+            essentials,
+            (
+                yield from verdict_in_steps(
+                    generator,
+                    preset=run.job.preset,
+                    config=run.job.config,
+                    dataset_digest=run.dataset_digest,
+                    services=services(),
+                )
+            ),
+        )
+
     def finish(self, segment: Segment) -> Result:
-        version = _publish(self.run, segment.claim)
+        run, (essentials, verdict) = self.run, self._published
+        health = health_with(run.health, verdict)
+        version = _publish(run, segment.claim, essentials, verdict, health)
         enqueue_report(version, self.job.priority)
         reason = f"published {version.ref}, of step {version.step}"
         kept = self.saved_step if services().settings.keep_checkpoints else None
-        stopped = self.run.stop_reason
-        return Result(reason, {"produced": version.ref, "stop_reason": stopped, "checkpoint_step": kept})
+        fields = {"produced": version.ref, "stop_reason": run.stop_reason, "checkpoint_step": kept, "health": health}
+        return Result(reason, fields)
 
     def _progress(self) -> TrainingProgress:
         run, batch_size = self.run, self.run.trainer.batch_size
@@ -147,24 +175,34 @@ class TrainingWork(Work):
         segment.emit("samples", {"step": self.step, "distance": signals[LEADING]})
 
 
-def _publish(run: Run, claim: Claim) -> ModelVersion:
+def _generator_weights(run: Run) -> dict[str, Tensor]:
+    """Of the best step."""
+    assert run.best is not None
+    return run.best.networks["generator"]
+
+
+def _essentials(run: Run) -> dict[str, Any]:
+    """The fields of `ModelVersion` that a generator's file carries."""
+    config = run.job.config
+    return {
+        "preset": run.job.preset,
+        "classes": config["classes"],
+        "resolution": config["resolution"],
+        "mode": mode_of(config["channels"]),
+        "config": config,
+        "precision": qualify(run.job.preset, config, _generator_weights(run), run.device),
+        "qualified_on": device_kind(run.device),
+    }
+
+
+def _publish(run: Run, claim: Claim, essentials: dict[str, Any], verdict: Verdict, health: Health) -> ModelVersion:
     """Publishes the networks of the best step as the next version of the job's model."""
     assert run.best is not None
-    config = run.job.config
     with claim.staged() as staged:
         for name, weights in run.best.networks.items():
             if name != "generator":
                 save_file(weights, staged / f"{name}.safetensors")
-        essentials = {
-            "preset": run.job.preset,
-            "classes": config["classes"],
-            "resolution": config["resolution"],
-            "mode": mode_of(config["channels"]),
-            "config": config,
-            "precision": qualify(run.job.preset, config, run.best.networks["generator"], run.device),
-            "qualified_on": device_kind(run.device),
-        }
-        digest = save_generator(run.best.networks["generator"], staged / "generator.safetensors", essentials)
+        digest = save_generator(_generator_weights(run), staged / "generator.safetensors", essentials)
         return services().registry.publish(
             run.job.model,
             staged,
@@ -174,6 +212,7 @@ def _publish(run: Run, claim: Claim) -> ModelVersion:
             dataset_digest=run.dataset_digest,
             step=run.best.step,
             distance=run.best.distance,
-            health=run.health,
+            health=health,
+            verdict=verdict,
             analysis=run.analysis(),
         )

@@ -111,4 +111,3 @@ def _newest_job(services: Services, version: ModelVersion) -> Job | None:
         return services.jobs.get(job_id, KIND)
     except (FileNotFoundError, UnknownJob):
         return None
-

@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from flawsmith.models.quality.defect_scale import DefectScale
 from flawsmith.models.quality.memorization import min_nn_ratio
 from flawsmith.models.quality.random_features import CombinedFeatures, Features
 from flawsmith.models.quality.two_sample import mean_distance
@@ -41,6 +42,7 @@ class Photographs:
         self.training_scored, self.holdout_scored = ([evenly_chosen(each) for each in of] for of in (training, holdout))
         training, holdout = ([_subset(each, COMPARED // len(of)) for each in of] for of in (training, holdout))
         self.training, self.holdout = torch.cat(training), torch.cat(holdout)
+        self._by_type = training, holdout
         self.features: Features = CombinedFeatures(self.training)
         self.training_features = [self.features(each) for each in training]
         self.reference_features = [
@@ -52,6 +54,11 @@ class Photographs:
     def mean_distance(self) -> float:
         """Mean distance of two training photographs in feature space; the unit of distances to samples."""
         return max(mean_distance(self.training_features), 1e-9)
+
+    @cached_property
+    def defects(self) -> DefectScale:
+        """The photographs beside the same ones without their defects."""
+        return DefectScale(*self._by_type)
 
     @cached_property
     def min_nn_ratio(self) -> float:

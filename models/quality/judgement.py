@@ -1,39 +1,34 @@
 """Judges a generator by the photographs that it was trained on, in words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from flawsmith.models.quality.random_features import CombinedFeatures
-from flawsmith.models.quality.two_sample import energy_distance
+from flawsmith.models.quality.classifier_test import wilson_interval
+from flawsmith.models.quality.controls import REMOVED
+from flawsmith.models.quality.judged_photographs import (
+    FEWEST,
+    Fold,
+    JudgedPhotographs,
+    TypePhotographs,
+    folds,
+    prepared,
+)
+from flawsmith.models.quality.judging import TypeFigures, measured, told_apart
+from flawsmith.models.quality.space import Space
+from flawsmith.models.quality.space_registry import SPACES
+from flawsmith.models.quality.verdict_words import STATES, Finding, State, TypeVerdict, counts, verdict_of
+
+__all__ = ["Judged", "JudgedPhotographs", "Judgement", "Sampler", "State", "judge", "judging"]
 
 Sampler = Callable[[int, int, int], Tensor]
 """Type, first seed and count -> the samples at these addresses, (count, C, side, side) uint8."""
 
-State = Literal["good", "warning", "failing"]
-
-SAMPLES = 200  # of all types together
-
-
-@dataclass(frozen=True)
-class JudgedPhotographs:
-    """The photographs that a generator is judged by.
-
-    Attributes:
-        classes: the defect types.
-        training: for each type, photographs trained on, (N, C, side, side) uint8.
-        holdout: for each type, photographs never trained on, (K, C, side, side) uint8; K may be 0.
-        training_masks, holdout_masks: for each of them, the pixels that show a defect, (side, side) bool, or None.
-    """
-
-    classes: list[str]
-    training: list[Tensor]
-    holdout: list[Tensor]
-    training_masks: list[list[Tensor | None]]
-    holdout_masks: list[list[Tensor | None]]
+SAMPLES, LEAST_SAMPLES = 150, 40  # of all types together, but at least of each
+BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -68,30 +63,141 @@ class Judgement:
     state: State
     sentence: str
     reasons: list[str] = field(default_factory=list)
-    leading: str = "distance"
+    leading: str = ""
     measures: list[Judged] = field(default_factory=list)
     two_sample: tuple[float, tuple[float, float], int] | None = None
 
 
-def judge(photographs: JudgedPhotographs, sample: Sampler) -> Judgement:
+def judge(photographs: JudgedPhotographs, sample: Sampler, spaces: Sequence[Space] = SPACES) -> Judgement:
     """Judges the samples; the same photographs and samples give the same judgement.
 
     The global random state stays as it is.
+
+    Args:
+        photographs: what the generator was trained on, and what was held out.
+        sample: the generator.
+        spaces: the measures.
     """
-    measures = []
-    for index, name in enumerate(photographs.classes):
-        known, held_out = photographs.training[index], photographs.holdout[index]
-        reference = held_out if len(held_out) > 1 else known
-        features = CombinedFeatures(known)
-        samples = sample(index, 0, SAMPLES // len(photographs.classes))
-        value = energy_distance(features(reference), features(samples))
-        own = energy_distance(*(features(known[start::2]) for start in range(2)))
-        measures.append(
-            Judged("distance", name, value, own, {}, None, "lower", min(len(reference), len(samples)), counts=False)
+    steps = judging(photographs, sample, spaces)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            judgement: Judgement = end.value
+            return judgement
+
+
+def judging(
+    photographs: JudgedPhotographs, sample: Sampler, spaces: Sequence[Space] = SPACES
+) -> Generator[None, None, Judgement]:
+    """`judge` in steps, so that the caller can stop between two of them."""
+    types = []
+    for each in prepared(photographs):
+        types.append(each)
+        yield
+    count = max(LEAST_SAMPLES, SAMPLES // len(types))
+    samples = yield from _sampled(sample, len(types), 0, count)
+    parts = folds(types)
+    figures = yield from measured(photographs, types, parts, samples, spaces)
+    asked = [len(each.images) - each.known if each.has_holdout else len(each.images) // 2 + 1 for each in types]
+    fresh = yield from _sampled(sample, len(types), count, max(asked))
+    two_sample = yield from _two_sample(parts, types, samples, fresh)
+    verdicts = [verdict_of(each, spaces, photographs.classes) for each in figures]
+    return _judgement(figures, verdicts, spaces, two_sample)
+
+
+def _sampled(sample: Sampler, types: int, first: int, count: int) -> Generator[None, None, list[Tensor]]:
+    found = []
+    for each in range(types):
+        batches = []
+        for start in range(first, first + count, BATCH):
+            batches.append(sample(each, start, min(BATCH, first + count - start)))
+            yield
+        found.append(torch.cat(batches))
+    return found
+
+
+def _two_sample(
+    parts: Sequence[Fold], types: Sequence[TypePhotographs], samples: Sequence[Tensor], fresh: Sequence[Tensor]
+) -> Generator[None, None, tuple[float, tuple[float, float], int] | None]:
+    right = asked = 0
+    if all(len(each.images) >= FEWEST for each in types):
+        for told, of in told_apart(parts, types, samples, fresh):
+            right, asked = right + told, asked + of
+            yield
+    return (right / asked, wilson_interval(right, asked), asked) if asked else None
+
+
+def _judgement(
+    figures: Sequence[TypeFigures],
+    verdicts: Sequence[TypeVerdict],
+    spaces: Sequence[Space],
+    two_sample: tuple[float, tuple[float, float], int] | None,
+) -> Judgement:
+    findings = [finding for each in verdicts for finding in each.findings]
+    findings.sort(key=lambda each: (-STATES.index(each.state), each.rank))
+    worst = max(verdicts, key=lambda each: STATES.index(each.state))
+    reasons = list(dict.fromkeys(each.words for each in findings)) or [each.good for each in verdicts]
+    if two_sample:
+        accuracy, (low, high), n = two_sample
+        reasons.append(
+            f"a classifier tells photographs from samples in {accuracy:.0%} of {n} cases "
+            f"({low:.0%} to {high:.0%}; 50% is chance)"
         )
-    worst = max(measures, key=lambda each: each.value)
-    state: State = "warning" if torch.isfinite(torch.tensor(worst.value)) else "failing"
-    sentence = (
-        f"samples of '{worst.type}' are {worst.value:.3g} from photographs, and photographs {worst.photographs:.3g}"
+    return Judgement(
+        state=worst.state,
+        sentence=_sentence(findings, verdicts),
+        reasons=reasons,
+        leading=worst.leading,
+        measures=[judged for each in figures for judged in _judged(each, spaces)],
+        two_sample=two_sample,
     )
-    return Judgement(state, sentence, [sentence], "distance", measures)
+
+
+def _sentence(findings: Sequence[Finding], verdicts: Sequence[TypeVerdict]) -> str:
+    words = findings[0].words if findings else verdicts[0].good
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _judged(figures: TypeFigures, spaces: Sequence[Space]) -> list[Judged]:
+    found = []
+    for space in spaces:
+        of = figures.spaces[space.name]
+        reach = 2 * of.scale.spread
+        found.append(
+            Judged(
+                name=space.name,
+                type=figures.name,
+                value=of.value,
+                photographs=of.scale.usual,
+                controls={name: each.mean().item() for name, each in of.scale.controls.items()},
+                interval=(of.value - reach, of.value + reach),
+                better="lower",
+                n=figures.compared,
+                counts=figures.photographs.calibrates and counts(space, of),
+            )
+        )
+    first = figures.spaces[spaces[0].name]
+    repeated = {"one image repeated": 0.0}
+    found.append(Judged("diversity", figures.name, first.diversity, 1.0, repeated, None, "higher", figures.compared))
+    if (shown := figures.shown) is not None:
+        usual, removed = shown.photographs.mean().item(), {REMOVED: shown.removed.mean().item()}
+        found.append(
+            Judged(
+                "defect_shown",
+                figures.name,
+                shown.samples,
+                usual,
+                removed,
+                None,
+                "higher",
+                figures.compared,
+                shown.sees,
+            )
+        )
+    if figures.copies is not None:
+        returned = {"photographs trained on": 1.0}
+        found.append(
+            Judged("memorization_rate", figures.name, figures.copies, 0.0, returned, None, "lower", figures.compared)
+        )
+    return found

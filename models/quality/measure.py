@@ -15,6 +15,7 @@ class Need(Enum):
 
     HOLDOUT = "holdout photographs"
     NEIGHBOURS = "three different photographs"
+    DEFECTS = "defects that can be told from the same photographs without them"
     DISCRIMINATOR = "a discriminator that scores single images"
 
     def met_by(self, photographs: Photographs) -> bool:
@@ -23,6 +24,8 @@ class Need(Enum):
             return any(map(len, photographs.holdout_scored))
         if self is Need.NEIGHBOURS:
             return photographs.min_nn_ratio > 0
+        if self is Need.DEFECTS:
+            return photographs.defects.seen > 0
         return photographs.score is not None
 
 

@@ -37,8 +37,9 @@ def _votes(images: Tensor) -> Tensor:
     gray = F.conv2d(F.conv2d(gray, smooth.view(1, 1, 1, -1)), smooth.view(1, 1, -1, 1))
     across, down = gray[..., 1:-1, 2:] - gray[..., 1:-1, :-2], gray[..., 2:, 1:-1] - gray[..., :-2, 1:-1]
     anisotropy = torch.cat([across.square() - down.square(), 2 * across * down], 1)
-    cells: Tensor = F.adaptive_avg_pool2d(anisotropy, CELLS).flatten(2).transpose(1, 2)
-    return cells
+    cells: Tensor = F.adaptive_avg_pool2d(anisotropy, CELLS)
+    votes: Tensor = cells.flatten(2).transpose(1, 2)
+    return votes
 
 
 def _p_values(votes: Tensor) -> Tensor:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from flawsmith.models.quality.classifier_test import wilson_interval
 from flawsmith.models.quality.orientation import dominant_directions
 
 DIRECTION_WIDTH = 30.0  # degrees; the first range is about level
 MOST_RANGES = 10  # of brightness
 COMMON = 0.03  # share of photographs from which on it matters that samples lack a range
-Z = 1.96  # of a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class RangeShare:
         """Whether samples have less than half of the photographs' share, beyond the uncertainty of both."""
         if self.photographs < COMMON or self.samples >= self.photographs / 2:
             return False
-        least, _ = wilson_interval(self.photographs, self.photographs_n)
-        _, most = wilson_interval(self.samples, self.samples_n)
+        least, _ = wilson_interval(round(self.photographs * self.photographs_n), self.photographs_n)
+        _, most = wilson_interval(round(self.samples * self.samples_n), self.samples_n)
         return most < least
 
 
@@ -78,13 +78,6 @@ def brightness_shares(photographs: Tensor, samples: Tensor) -> list[RangeShare]:
     ranges = [(float(first + each) * width, float(first + each + 1) * width) for each in range(count)]
     shares = [torch.bincount((each / width).long() - first, minlength=count) / len(each) for each in means]
     return _paired(ranges, shares, photographs, samples)
-
-
-def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of n (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
-    centre, spread = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    scale = 1 + Z**2 / n
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
 def _together(shares: Sequence[RangeShare]) -> RangeShare:

@@ -84,6 +84,17 @@ class CombinedFeatures:
         return torch.cat([each / each.shape[1] ** 0.5 for each in found], 1)
 
 
+def random_responses(channels: int, seed: int) -> Callable[[Tensor], list[Tensor]]:
+    """The responses of the random filters at each of the three scales: (N, width, H, W) float32 each."""
+    filters = _filters(channels, torch.Generator().manual_seed(seed))
+    return lambda images: _responses(images, filters)
+
+
+def weighted(features: Tensor, real: Tensor) -> Tensor:
+    """`standardised`, and divided so that spaces of any number of dimensions have equal weight."""
+    return standardised(features, real) / math.sqrt(features.shape[1])
+
+
 def standardised(features: Tensor, real: Tensor) -> Tensor:
     """Standardises (N, D) features by mean and standard deviation of the real ones, (M, D), in each dimension.
 

@@ -7,10 +7,18 @@ LOWEST_POWER = 1e-12  # of a band, on values 0 … 1: below the power of any 8-b
 
 
 def radial_power_spectrum(images: Tensor) -> Tensor:
-    """log10 of the power at each integer spatial frequency, from 1 cycle a side to Nyquist: (side // 2,) float32.
+    """The mean of the images' `radial_power_spectra`, so a few bright images do not dominate: (side // 2,) float32.
 
-    The mean is over each image's logarithm, so a few bright images do not dominate. Power is that of the brightness,
-    averaged over directions, under a Hann window because images are not periodic.
+    Args:
+        images: (N, C, side, side) uint8.
+    """
+    return radial_power_spectra(images).mean(0)
+
+
+def radial_power_spectra(images: Tensor) -> Tensor:
+    """log10 of the power at each integer spatial frequency, from 1 cycle a side to Nyquist: (N, side // 2) float32.
+
+    Power is that of the brightness, averaged over directions, under a Hann window because images are not periodic.
 
     Args:
         images: (N, C, side, side) uint8.
@@ -25,7 +33,7 @@ def radial_power_spectrum(images: Tensor) -> Tensor:
     inside = (band >= 1) & (band <= side // 2)
     sums = torch.zeros(len(images), side // 2 + 1).index_add_(1, band[inside], power.flatten(1)[:, inside])
     counts = torch.bincount(band[inside], minlength=side // 2 + 1)
-    return (sums[:, 1:] / counts[1:]).clamp_min(LOWEST_POWER).log10().mean(0)
+    return (sums[:, 1:] / counts[1:]).clamp_min(LOWEST_POWER).log10()
 
 
 def spectrum_distance(real: Tensor, fake: Tensor) -> float:

@@ -1,5 +1,7 @@
 """What each measure means, in plain words."""
 
+from flawsmith.models.quality.space_registry import SPACES
+
 MEANINGS = {
     "density": (
         "How densely samples lie where photographs lie, in features of untrained convolutions. 1 is expected of"
@@ -16,8 +18,22 @@ MEANINGS = {
 }
 
 
+_OF_JUDGEMENT = {
+    "diversity": (
+        "How different samples are from one another: 1 is as different as photographs are, 0 is one image repeated."
+    ),
+    "defect_shown": (
+        "The share of samples that show a defect. A network says so that learned to tell these photographs from the"
+        " same ones without their defects."
+    ),
+    "memorization_rate": "The share of samples that copy one training photograph.",
+}
+
+
 def meaning_of(name: str) -> str:
-    """The meaning of a measure; what can be said of any measure for one that has none here."""
-    return MEANINGS.get(
-        name, "A distance between samples and photographs; photographs against photographs set its zero."
-    )
+    """The meaning of a measure."""
+    if name in (known := MEANINGS | _OF_JUDGEMENT):
+        return known[name]
+    spaces = [each.meaning for each in SPACES if each.name == name]
+    features = f" in {spaces[0]}" if spaces else ""
+    return f"The distance between samples and photographs{features}."

@@ -48,8 +48,7 @@ def render_page(version: ModelVersion, report: QualityReport, findings: Findings
         report=report,
         findings=findings,
         style=Markup((_FOLDER / "page.css").read_text()),
-        leading=[each for each in report.measures if each.name == report.leading],
-        others=[each for each in report.measures if each.name != report.leading],
+        measures=_by_name(report),
         meaning_of=meaning_of,
         measure_chart=measure_chart,
         placed=placed,
@@ -65,12 +64,11 @@ def render_page(version: ModelVersion, report: QualityReport, findings: Findings
 
 def placed(measure: MeasureResult) -> str:
     """Where the samples are on the scale of photographs made worse, in words."""
-    if not measure.counts:
-        return (
-            "Does not count: this measure does not rank the photographs of this data set before every control that it"
-            " should see."
-        )
     sign = 1 if measure.better == "lower" else -1
+    if not measure.counts:
+        missed = [name for name, value in measure.controls.items() if sign * value <= sign * measure.photographs]
+        blind = f", such as {' and '.join(missed[:3])}" if missed else ""
+        return f"Does not count here: on these photographs it misses what it should see{blind}."
     if sign * measure.value <= sign * measure.photographs:
         return "Samples are as good as photographs by this measure."
     controls = sorted(measure.controls.items(), key=lambda each: sign * each[1])
@@ -83,6 +81,14 @@ def placed(measure: MeasureResult) -> str:
     if not better:
         return f"Between photographs and photographs with {worse[0]}."
     return f"Between photographs with {better[-1]} and with {worse[0]}."
+
+
+def _by_name(report: QualityReport) -> dict[str, list[MeasureResult]]:
+    """The measures of each name: first that which leads, last those that do not count."""
+    names = list(dict.fromkeys(each.name for each in report.measures))
+    groups = {name: [each for each in report.measures if each.name == name] for name in names}
+    order = sorted(names, key=lambda name: (name != report.leading, not any(each.counts for each in groups[name])))
+    return {name: groups[name] for name in order}
 
 
 def property_chart(found: PropertyFindings) -> Markup:

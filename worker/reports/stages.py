@@ -1,14 +1,13 @@
 """The stages of a report that measure. Each yields what it found out about one defect type, in a second or a few."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 from torch import Tensor
 
 from flawsmith.core.domain.quality_report import MeasureResult, Share, TwoSample
-from flawsmith.core.domain.records import Verdict, VerdictState
-from flawsmith.models.quality.controls import controls
-from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, judge
+from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, controls
+from flawsmith.models.quality.judgement import judging
 from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
 from flawsmith.models.quality.property_shares import (
     RangeShare,
@@ -17,40 +16,40 @@ from flawsmith.models.quality.property_shares import (
     lacking_directions,
 )
 from flawsmith.models.quality.spectrum import histogram_distance, radial_power_spectrum, spectrum_distance
+from flawsmith.models.quality.wiping import masks_of
 from flawsmith.worker.reports.findings import Curve, Judged, Lacking, PropertyFindings
 from flawsmith.worker.reports.material import Material
-from flawsmith.worker.version_photographs import VersionPhotographs
+from flawsmith.worker.verdict import judged_photographs, to_verdict
 
-MOST_CONTROLLED = 300  # photographs that are made worse
+MOST_CONTROLLED = 100  # photographs of a type that are made worse, unless more are held out
 LEVELS_A_BIN = 4  # gray levels
+CLAIMS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
+"""What density, coverage and kernel distance must see to count: controls that show no defect that could be used."""
 
 
-def verdict_stage(material: Material) -> Judged:
+def verdict_stage(material: Material) -> Generator[None, None, Judged]:
     """What the judge says. A version's own verdict, made before it was published, stays what it is."""
-    photographs = material.photographs
-    types = range(len(material.classes))
-    judged = JudgedPhotographs(
-        classes=material.classes,
-        training=[material.training(index) for index in types],
-        holdout=[material.holdout(index) for index in types],
-        training_masks=[_masks(photographs, photographs.training(index)) for index in types],
-        holdout_masks=[_masks(photographs, photographs.holdout(index)) for index in types],
+    judgement = yield from judging(judged_photographs(material.photographs), material.sample)
+    accuracy = judgement.two_sample
+    return Judged(
+        verdict=material.version.verdict or to_verdict(judgement),
+        leading=judgement.leading,
+        measures=[MeasureResult(**vars(each)) for each in judgement.measures],
+        two_sample=TwoSample(accuracy=accuracy[0], interval=accuracy[1], n=accuracy[2]) if accuracy else None,
     )
-    return _recorded(judge(judged, material.sample), material.version.verdict)
 
 
 def neighbourhood_stage(material: Material) -> Iterator[MeasureResult]:
     """Density, coverage and kernel distance of each type."""
     for index, name in enumerate(material.classes):
-        chosen = _subset(material.photographs.training(index))
-        worse = controls(material.photographs.images[chosen], _masks(material.photographs, chosen))
+        worse = _made_worse(material, index)
         figures = neighbourhood_figures(
             material.samples(index), material.training(index), material.holdout(index), worse
         )
         for figure in figures:
             better = BETTER[figure.name]
             sign = -1 if better == "lower" else 1
-            seen = all(sign * figure.photographs > sign * each for each in figure.controls.values())
+            seen = all(sign * figure.photographs > sign * figure.controls[each] for each in CLAIMS if each in worse)
             yield MeasureResult(type=name, better=better, counts=seen, **vars(figure))
 
 
@@ -96,24 +95,14 @@ def curve_stage(material: Material) -> Iterator[tuple[Curve, Curve]]:
         )
 
 
-def _recorded(judgement: Judgement, verdict: Verdict | None) -> Judged:
-    made = Verdict(state=VerdictState(judgement.state), sentence=judgement.sentence, reasons=judgement.reasons)
-    accuracy = judgement.two_sample
-    return Judged(
-        verdict=verdict or made,
-        leading=judgement.leading,
-        measures=[MeasureResult(**vars(each)) for each in judgement.measures],
-        two_sample=TwoSample(accuracy=accuracy[0], interval=accuracy[1], n=accuracy[2]) if accuracy else None,
-    )
-
-
-def _subset(positions: Tensor) -> Tensor:
-    """At most `MOST_CONTROLLED` of the positions, evenly spaced."""
-    return positions[:: max(1, -(-len(positions) // MOST_CONTROLLED))]
-
-
-def _masks(photographs: VersionPhotographs, positions: Tensor) -> list[Tensor | None]:
-    return [photographs.masks[each] for each in positions.tolist()]
+def _made_worse(material: Material, index: int) -> dict[str, Tensor]:
+    """Photographs of a type made worse, by what was done; more of them than the type has held out."""
+    photographs = material.photographs
+    positions = photographs.training(index)
+    count = min(len(positions), max(MOST_CONTROLLED, 2 * len(photographs.holdout(index))))
+    chosen = positions[torch.linspace(0, len(positions) - 1, count).round().long()]
+    images = photographs.images[chosen]
+    return controls(images, masks_of(images, [photographs.masks[each] for each in chosen.tolist()]))
 
 
 def _property(

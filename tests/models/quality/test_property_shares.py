@@ -8,7 +8,6 @@ from flawsmith.models.quality.property_shares import (
     brightness_shares,
     direction_shares,
     lacking_directions,
-    wilson_interval,
 )
 
 
@@ -45,9 +44,3 @@ def test_brightness_ranges_cover_both_sides() -> None:
 def test_few_samples_cannot_show_that_something_is_lacking() -> None:
     both = torch.cat([streaks(seed=0, count=5), streaks(seed=1, count=5).transpose(2, 3)])
     assert lacking_directions(direction_shares(both, streaks(seed=2, count=5))) == []
-
-
-def test_wilson_interval() -> None:
-    low, high = wilson_interval(0.1, 100)  # R: prop.test(10, 100, correct = FALSE)
-    assert (low, high) == (pytest.approx(0.05523, abs=1e-4), pytest.approx(0.17437, abs=1e-4))
-    assert wilson_interval(0.0, 10)[0] == 0

@@ -1,0 +1,100 @@
+"""Negative controls: photographs made worse, each in one known way. A measure that misses one is blind to it.
+
+All of them are made from the user's own photographs, and their strength from the photographs' own contrast.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from flawsmith.models.quality.random_features import CombinedFeatures
+from flawsmith.models.quality.wiping import blurred, filled, median_filtered
+
+REMOVED = "defects removed"
+SMOOTHED = "defects smoothed away"
+BLURS = {"blurred 1 px": 1.0, "blurred 2 px": 2.0, "blurred 4 px": 4.0}
+NOISY = "noise added"
+SHUFFLED = "patches shuffled"
+SHIFTED = "gray values shifted"
+HALF = "half of the modes missing"
+STATIC = "nothing but noise"
+
+CELLS = 4  # a side, of the patches that are shuffled
+NOISE = 0.5  # standard deviation of added noise, as a share of that of an image's pixels
+
+
+def controls(images: Tensor, masks: Tensor, seed: int = 0) -> dict[str, Tensor]:
+    """The photographs made worse, by what was done: row i of each is made from photograph i.
+
+    `HALF` is no picture made worse but a choice of pictures, see `modes`.
+
+    Args:
+        images: (N, C, side, side) uint8.
+        masks: the pixels that show a defect, (N, side, side) bool; see `wiping.masks_of`.
+        seed: of noise and shuffling.
+
+    Returns:
+        (N, C, side, side) uint8 each.
+    """
+    random = torch.Generator().manual_seed(seed)
+    made: Mapping[str, Callable[[], Tensor]] = {
+        REMOVED: lambda: filled(images, masks, seed),
+        SMOOTHED: lambda: median_filtered(images),
+        **{name: _blurred(images, pixels) for name, pixels in BLURS.items()},
+        NOISY: lambda: noise_added(images, random),
+        SHUFFLED: lambda: patches_shuffled(images, random),
+        SHIFTED: lambda: _rounded(images.float() + max(1.0, images.float().std().item())),
+        STATIC: lambda: static(images, random),
+    }
+    return {name: make() for name, make in made.items()}
+
+
+def contrast(images: Tensor) -> float:
+    """The mean standard deviation of an image's pixels, in gray levels; at least 1."""
+    return max(1.0, images.float().flatten(1).std(1).mean().item())
+
+
+def noise_added(images: Tensor, random: torch.Generator) -> Tensor:
+    """Images with Gaussian noise of `NOISE` of their contrast."""
+    return _rounded(images.float() + NOISE * contrast(images) * torch.randn(images.shape, generator=random))
+
+
+def patches_shuffled(images: Tensor, random: torch.Generator) -> Tensor:
+    """Images cut into `CELLS` x `CELLS` patches, put together in another order; each in its own."""
+    count, channels, side, _ = images.shape
+    cell = side // CELLS
+    patches = images.unfold(2, cell, cell).unfold(3, cell, cell)  # (N, C, cells, cells, cell, cell)
+    rows = patches.shape[2]
+    flat = patches.permute(0, 2, 3, 1, 4, 5).reshape(count, rows * rows, channels, cell, cell)
+    orders = torch.stack([torch.randperm(rows * rows, generator=random) for _ in range(count)])
+    mixed = flat[torch.arange(count)[:, None], orders].reshape(count, rows, rows, channels, cell, cell)
+    shuffled = images.clone()
+    shuffled[:, :, : rows * cell, : rows * cell] = mixed.permute(0, 3, 1, 4, 2, 5).reshape(
+        count, channels, rows * cell, rows * cell
+    )
+    return shuffled
+
+
+def static(images: Tensor, random: torch.Generator) -> Tensor:
+    """Noise with the photographs' own gray values: every pixel comes from another place of another photograph."""
+    flat = images.transpose(0, 1).flatten(1)
+    order = torch.randint(flat.shape[1], (images[:, 0].numel(),), generator=random)
+    return flat[:, order].reshape(images.transpose(0, 1).shape).transpose(0, 1).contiguous()
+
+
+def modes(images: Tensor) -> Tensor:
+    """On which side of the photographs' main direction of variation each one is, half of them each: (N,) bool."""
+    features = CombinedFeatures(images)(images)
+    centred = features - features.mean(0)
+    _, _, directions = torch.linalg.svd(centred, full_matrices=False)
+    along: Tensor = centred @ directions[0]
+    return along.gt(along.median())
+
+
+def _blurred(images: Tensor, pixels: float) -> Callable[[], Tensor]:
+    return lambda: _rounded(blurred(images.float(), pixels))
+
+
+def _rounded(values: Tensor) -> Tensor:
+    return values.round().clamp(0, 255).byte()

@@ -1,0 +1,192 @@
+"""What the figures of one type mean, in words: a state, and reasons on the scale of photographs made worse."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from flawsmith.models.quality.controls import BLURS, HALF, NOISY, REMOVED, SHIFTED, SHUFFLED, SMOOTHED, STATIC
+from flawsmith.models.quality.judged_photographs import FEWEST
+from flawsmith.models.quality.judging import SpaceFigures, TypeFigures
+from flawsmith.models.quality.space import Space
+
+State = Literal["good", "warning", "failing"]
+STATES: tuple[State, ...] = ("good", "warning", "failing")
+
+LEADING = ("ridges", "max_pooled", "learned")
+"""Spaces by how well they rank as people do. The first that counts on the data set leads."""
+
+USELESS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", SHUFFLED, STATIC)
+"""Controls that show no defect, or none that could be used: samples as far as these are failing."""
+
+MOST = 0.5  # of the samples; and half way from photographs to a control
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One reason of the verdict. The lower the rank, the earlier it is said."""
+
+    state: State
+    rank: int
+    words: str
+
+
+@dataclass(frozen=True)
+class TypeVerdict:
+    """What is said of one type: findings, the worst first, and the name of the space that leads."""
+
+    findings: list[Finding]
+    leading: str
+    good: str
+
+    @property
+    def state(self) -> State:
+        return max((each.state for each in self.findings), key=STATES.index, default="good")
+
+
+def counts(space: Space, figures: SpaceFigures) -> bool:
+    """Whether the space ranks photographs before every control that it claims to see."""
+    return all(figures.scale.sees(name) for name in space.claims if name in figures.scale.controls)
+
+
+def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[str]) -> TypeVerdict:
+    """Says what the samples of one type are."""
+    counting = (
+        [each for each in spaces if counts(each, figures.spaces[each.name])] if figures.photographs.calibrates else []
+    )
+    seeing = {each.name for each in counting if REMOVED in each.claims}
+    order = [name for name in LEADING if name in seeing] or [each.name for each in counting]
+    leading = order[0] if order else spaces[0].name
+    findings = [
+        *_limits(figures, seeing),
+        *_collapse(figures, leading),
+        *_copies(figures),
+        *_not_shown(figures, seeing),
+    ]
+    if counting:
+        findings += _distance(figures, leading, classes)
+        for each in counting:
+            if each.name != leading:
+                findings += _other_distance(figures, each)
+    findings.sort(key=lambda each: (-STATES.index(each.state), each.rank))
+    good = _good(figures, leading, [each.name for each in counting])
+    return TypeVerdict(findings, leading, good)
+
+
+def described(control: str, name: str, classes: Sequence[str]) -> str:
+    """A control of the type `name`, such as "photographs blurred by 2 px"."""
+    if control.startswith("type "):
+        return f"photographs of '{classes[int(control.removeprefix('type '))]}'"
+    return {
+        REMOVED: f"photographs whose {name} were wiped out",
+        SMOOTHED: f"photographs whose {name} were wiped out by a median filter",
+        **{blur: f"photographs blurred by {pixels:g} px" for blur, pixels in BLURS.items()},
+        NOISY: "photographs with noise added",
+        SHUFFLED: "photographs cut into patches and shuffled",
+        SHIFTED: "photographs whose gray values were shifted",
+        STATIC: "pure noise",
+        HALF: "photographs of which half of the kinds are missing",
+    }[control]
+
+
+def _limits(figures: TypeFigures, seeing: set[str]) -> Iterator[Finding]:
+    """What the verdict cannot know."""
+    name, count = figures.name, len(figures.photographs.images)
+    if not figures.photographs.calibrates:
+        words = f"{count} photographs of '{name}' are too few to calibrate a measure: that takes {FEWEST}"
+        yield Finding("warning", 8, words)
+    elif not seeing:
+        words = (
+            f"no measure tells photographs of '{name}' from photographs whose {name} were wiped out: "
+            "the verdict cannot see this set's defects"
+        )
+        yield Finding("warning", 7, words)
+
+
+def _collapse(figures: TypeFigures, leading: str) -> Iterator[Finding]:
+    diversity = figures.spaces[leading].diversity
+    if diversity < MOST:
+        words = (
+            f"samples of '{figures.name}' collapsed into nearly one image: they differ {diversity:.0%} as much as "
+            "photographs do"
+        )
+        yield Finding("failing", 2, words)
+
+
+def _copies(figures: TypeFigures) -> Iterator[Finding]:
+    if figures.copies is not None and figures.copies > figures.copies_by_chance:
+        state: State = "failing" if figures.copies > MOST else "warning"
+        yield Finding(
+            state, 3, f"{figures.copies:.0%} of the samples of '{figures.name}' are copies of photographs trained on"
+        )
+
+
+def _not_shown(figures: TypeFigures, seeing: set[str]) -> Iterator[Finding]:
+    shown = figures.shown
+    if shown is None or not shown.sees or not seeing:
+        return
+    usual, removed = shown.photographs.mean().item(), shown.removed.mean().item()
+    if shown.samples >= usual - 2 * shown.spread:
+        return
+    beside = f"where {usual:.0%} of the photographs do, and {removed:.0%} of those whose {figures.name} were wiped out"
+    if shown.samples < shown.half_way:
+        words = f"samples do not show the {figures.name}: {shown.samples:.0%} of them do, {beside}"
+        yield Finding("failing", 4, words)
+    else:
+        yield Finding("warning", 4, f"{shown.samples:.0%} of the samples show the {figures.name}, {beside}")
+
+
+def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Iterator[Finding]:
+    """What the leading measure says."""
+    of = figures.spaces[leading]
+    reached = _reached(of, tuple(of.scale.controls))
+    if not reached:
+        return
+    state: State = "failing" if any(name in USELESS for name in reached) else "warning"
+    likest = min(of.likeness, key=lambda name: of.likeness[name])
+    what = described(likest, figures.name, classes)
+    if of.likeness[likest] <= of.scale.most:
+        yield Finding(state, 1, f"samples of '{figures.name}' cannot be told from {what}")
+    elif of.likeness[likest] < MOST * of.value:
+        yield Finding(state, 5, f"samples of '{figures.name}' are most like {what}, and {_as_far_as(of)}")
+    else:
+        yield Finding(state, 5, f"samples of '{figures.name}' are {_as_far_as(of)}")
+
+
+def _other_distance(figures: TypeFigures, space: Space) -> Iterator[Finding]:
+    """What a measure that does not lead says, where it is as far as a control that it is made to see."""
+    of = figures.spaces[space.name]
+    if reached := _reached(of, tuple(space.claims)):
+        farthest = max(reached, key=lambda name: of.scale.controls[name].mean().item())
+        what = described(farthest, figures.name, ())
+        words = f"by {space.name.replace('_', ' ')}, samples of '{figures.name}' are as far from photographs as {what}"
+        yield Finding("warning", 6, words)
+
+
+def _reached(figures: SpaceFigures, controls: Sequence[str]) -> list[str]:
+    """The controls that the space sees and that are no farther from photographs than the samples are."""
+    seen = [name for name in controls if name in figures.scale.controls and figures.scale.sees(name)]
+    return [name for name in seen if figures.value >= figures.scale.controls[name].mean().item()]
+
+
+def _as_far_as(figures: SpaceFigures) -> str:
+    """The samples' distance as that of photographs blurred by so many pixels."""
+    known = [(0.0, figures.scale.usual)]
+    known += [(pixels, figures.scale.controls[name].mean().item()) for name, pixels in BLURS.items()]
+    for (less, nearer), (more, farther) in pairwise(known):
+        if nearer <= figures.value < farther:
+            pixels = less + (more - less) * (figures.value - nearer) / (farther - nearer)
+            return f"as far from photographs as photographs blurred by {pixels:.1f} px"
+    if figures.value < known[0][1]:
+        return "as near to photographs as photographs are to one another"
+    return f"farther from photographs than photographs blurred by {known[-1][0]:g} px"
+
+
+def _good(figures: TypeFigures, leading: str, counting: Sequence[str]) -> str:
+    name = figures.name
+    if all(figures.spaces[each].value <= figures.spaces[each].scale.most for each in counting):
+        return f"samples of '{name}' cannot be told from photographs by any measure"
+    of = figures.spaces[leading]
+    if of.value <= of.scale.most:
+        return f"samples of '{name}' cannot be told from photographs by the leading measure"
+    return f"samples of '{name}' are {_as_far_as(of)}"

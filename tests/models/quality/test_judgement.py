@@ -1,0 +1,122 @@
+"""Known truths: samplers that return photographs, or photographs made worse, are called what they are."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from flawsmith.cli.demo_set import render_picture
+from flawsmith.models.quality.controls import noise_added
+from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sampler, judge
+from flawsmith.models.quality.wiping import blurred, defect_masks, filled, median_filtered
+
+SIDE, COUNT, HELD_OUT = 48, 80, 20
+
+
+def pictures(defect_type: str, count: int, seed: int) -> Tensor:
+    """Of the demo's set: (count, 1, SIDE, SIDE) uint8."""
+    random = np.random.default_rng(seed)
+    return torch.stack(
+        [torch.from_numpy(np.array(render_picture(defect_type, random, SIDE)))[None] for _ in range(count)]
+    )
+
+
+PHOTOGRAPHS = pictures("scratches", COUNT, 0)
+FRESH = pictures("scratches", 120, 1)
+
+
+def judged(samples: Tensor, photographs: Tensor = PHOTOGRAPHS, held_out: int = HELD_OUT) -> Judgement:
+    holdout, training = photographs[:held_out], photographs[held_out:]
+    masks: list[list[Tensor | None]] = [[None] * len(each) for each in (training, holdout)]
+    return judge(JudgedPhotographs(["scratches"], [training], [holdout], masks[:1], masks[1:]), returning(samples))
+
+
+def returning(samples: Tensor) -> Sampler:
+    """A generator that returns these in turn."""
+    return lambda each_type, seed, count: samples[torch.arange(seed, seed + count) % len(samples)]
+
+
+def test_fresh_photographs_are_good() -> None:
+    judgement = judged(FRESH)
+    assert judgement.state == "good", judgement.reasons
+    assert judgement.two_sample is not None
+    _, (low, high), n = judgement.two_sample
+    assert low < 0.5 < high and n == 2 * HELD_OUT
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_photographs_trained_on_are_called_copies(flipped: bool) -> None:
+    training = PHOTOGRAPHS[HELD_OUT:]
+    judgement = judged(training.flip(3) if flipped else training)
+    assert judgement.state == "failing"
+    assert "100% of the samples of 'scratches' are copies of photographs trained on" in judgement.sentence
+
+
+def test_one_image_repeated_is_called_collapsed() -> None:
+    judgement = judged(FRESH[:1])
+    assert judgement.state == "failing"
+    assert any("collapsed into nearly one image" in each for each in judgement.reasons)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (
+            lambda: filled(FRESH, defect_masks(FRESH), 3),
+            "cannot be told from photographs whose scratches were wiped out",
+        ),
+        (lambda: median_filtered(FRESH), "photographs whose scratches were wiped out by a median filter"),
+        (lambda: blurred(FRESH.float(), 2).round().byte(), "photographs blurred by 2 px"),
+        (lambda: noise_added(FRESH, torch.Generator().manual_seed(8)), "photographs with noise added"),
+        (lambda: torch.randint(0, 256, FRESH.shape).byte(), "pure noise"),
+    ],
+    ids=["wiped", "median", "blurred", "noisy", "noise"],
+)
+def test_photographs_made_worse_are_called_what_they_are(made, words: str) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)
+    judgement = judged(made())
+    assert judgement.state != "good"
+    assert words in judgement.sentence
+    assert judgement.state == ("warning" if "noise added" in words else "failing")
+
+
+def test_another_type_is_called_by_its_name() -> None:
+    pits = pictures("pits", COUNT, 2)
+    halves = [PHOTOGRAPHS, pits]
+    nothing: list[list[Tensor | None]] = [[None] * (COUNT - HELD_OUT)] * 2
+    photographs = JudgedPhotographs(
+        ["scratches", "pits"],
+        [each[HELD_OUT:] for each in halves],
+        [each[:HELD_OUT] for each in halves],
+        nothing,
+        [[None] * HELD_OUT] * 2,
+    )
+    judgement = judge(photographs, returning(pictures("pits", 120, 3)))
+    assert judgement.state == "failing"
+    assert "samples of 'scratches' cannot be told from photographs of 'pits'" in judgement.sentence.lower()
+
+
+def test_few_photographs_are_never_good() -> None:
+    judgement = judged(FRESH, PHOTOGRAPHS[:12], held_out=0)
+    assert judgement.state == "warning"
+    assert "12 photographs of 'scratches' are too few to calibrate a measure" in judgement.sentence
+
+
+def test_without_a_holdout_fresh_photographs_are_good_and_wiped_ones_failing() -> None:
+    assert judged(FRESH, PHOTOGRAPHS[:48], held_out=0).state == "good"
+    assert judged(filled(FRESH, defect_masks(FRESH), 3), PHOTOGRAPHS[:48], held_out=0).state == "failing"
+
+
+def test_defects_that_no_measure_sees_are_said_so() -> None:
+    plain = (128 + 6 * torch.randn(COUNT, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))).byte()
+    judgement = judged(plain[HELD_OUT:].flip(2), plain)
+    assert judgement.state != "good"
+    assert any("cannot see this set's defects" in each for each in judgement.reasons)
+
+
+def test_the_same_samples_are_judged_alike_and_global_random_numbers_stay() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first, second = judged(FRESH, PHOTOGRAPHS[:40]), judged(FRESH, PHOTOGRAPHS[:40])
+    assert first == second
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,68 @@
+"""The verdict on the generator that a run is about to publish, by the photographs that it was trained on."""
+
+from collections.abc import Generator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.records import Health, HealthState, Verdict, VerdictState
+from flawsmith.core.services import Services
+from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sampler, judging
+from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.version_photographs import VersionPhotographs, load_photographs
+
+
+def verdict_in_steps(
+    generator: PublishedGenerator, *, preset: str, config: dict[str, Any], dataset_digest: str, services: Services
+) -> Generator[None, None, Verdict]:
+    """Judges the generator, in steps of about a second between which the worker can stop.
+
+    Raises:
+        UnknownDataset: the photographs were deleted.
+    """
+    photographs = load_photographs(dataset_digest, preset, config, services)
+    yield
+    return to_verdict((yield from judging(judged_photographs(photographs), sampler(generator))))
+
+
+def judged_photographs(photographs: VersionPhotographs) -> JudgedPhotographs:
+    """The photographs by type, for a judgement."""
+    types = range(len(photographs.classes))
+    training = [photographs.training(each) for each in types]
+    holdout = [photographs.holdout(each) for each in types]
+
+    def masks(positions: Tensor) -> list[Tensor | None]:
+        return [photographs.masks[each] for each in positions.tolist()]
+
+    return JudgedPhotographs(
+        classes=photographs.classes,
+        training=[photographs.images[of] for of in training],
+        holdout=[photographs.images[of] for of in holdout],
+        training_masks=[masks(of) for of in training],
+        holdout_masks=[masks(of) for of in holdout],
+    )
+
+
+def sampler(generator: PublishedGenerator) -> Sampler:
+    """Samples by their addresses, as the service serves them."""
+
+    def sample(each_type: int, seed: int, count: int) -> Tensor:
+        name = generator.classes[each_type]
+        pixels = generator.sample_batch([Address(name, each) for each in range(seed, seed + count)])
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+
+    return sample
+
+
+def to_verdict(judgement: Judgement) -> Verdict:
+    """The record of a judgement."""
+    return Verdict(state=VerdictState(judgement.state), sentence=judgement.sentence, reasons=judgement.reasons)
+
+
+def health_with(health: Health, verdict: Verdict) -> Health:
+    """The run's health: failing where what it published is."""
+    if verdict.state is not VerdictState.FAILING:
+        return health
+    return Health(state=HealthState.FAILING, reasons=[verdict.sentence, *health.reasons])
