@@ -30,9 +30,14 @@ def required_scope(method: str, path: str) -> Scope:
         return "metrics"
     if method == "DELETE" or (method == "PUT" and "/aliases/" in path):
         return "admin"
-    if path.startswith(("/datasets", *(kind.path for kind in job_kinds()))):
+    if path.startswith(("/datasets", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
         return "train"
     return "generate"
+
+
+def _shows_photographs(path: str) -> bool:
+    """Whether a path is that of a version's quality report or its page."""
+    return path.startswith("/models/") and path.rpartition("/")[2] in ("report", "report.html")
 
 
 class Authentication:

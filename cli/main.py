@@ -97,6 +97,24 @@ def watch(job: str, url: Service = "") -> None:
 
 
 @app.command()
+def report(
+    version: Annotated[str, typer.Argument(help="such as scratches@2; a bare name means what the service serves")],
+    out: Annotated[Path | None, typer.Option(help="file for the page; default: NAME-VERSION-report.html")] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="open the page in the browser")] = False,
+    url: Service = "",
+) -> None:
+    """Write the page of a version's quality report, and open it if asked to."""
+    from flawsmith.cli.client import connect, explained
+    from flawsmith.cli.report import open_page, write_report
+
+    with explained(), connect(url) as client:
+        path = write_report(client, version, out)
+    print(f"the report is in {path}")
+    if open_it and not open_page(path):
+        print("there is no browser on this machine to open it with", file=sys.stderr)
+
+
+@app.command()
 def demo(
     data: Annotated[Path | None, typer.Option(help="your own archive of photographs; default: the demo set")] = None,
     out: Annotated[Path, typer.Option(help="folder for the images")] = Path("out"),

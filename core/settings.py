@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     keep_checkpoints: bool = Field(
         False, description="whether jobs that succeeded keep their checkpoints; nothing continues from them"
     )
+    reports: bool = Field(True, description="whether the quality report of each trained version is made by itself")
     device: str = Field("auto", description="`auto` (CUDA if there is a GPU), `cpu` or `cuda:N`")
     preset_packages: str = Field(
         "",

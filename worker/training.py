@@ -30,6 +30,7 @@ from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import save_generator
 from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.qualification import qualify
+from flawsmith.worker.report import enqueue_report
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.training_run import Run
@@ -139,6 +140,7 @@ class TrainingWork(Work):
         run, (essentials, verdict) = self.run, self._published
         health = health_with(run.health, verdict)
         version = _publish(run, segment.claim, essentials, verdict, health)
+        enqueue_report(version, self.job.priority)
         reason = f"published {version.ref}, of step {version.step}"
         if version.verdict:
             reason += f"; its verdict is {version.verdict.state}"

@@ -56,11 +56,12 @@ class Copies(Record):
     """Whether samples are copies of training photographs.
 
     ``memorization_rate`` is the share nearer to one photograph than genuine photographs are, ``authenticity`` the share
-    farther from its nearest photograph than that is from its own nearest; ``worst`` holds the nearest pairs.
+    farther from its nearest photograph than that is from its own nearest; None where the photographs are too few to be
+    compared. ``worst`` holds the nearest pairs.
     """
 
     memorization_rate: float | None
-    authenticity: float
+    authenticity: float | None
     worst: list[NearPair]
 
 

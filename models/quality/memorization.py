@@ -121,7 +121,7 @@ def _distances_to_all(images: Tensor, start: int) -> Tensor:
     if len(images) <= MOST_TURNED:
         distances = _symmetric_distances(some, images)
     else:
-        distances = torch.cdist(_normalised(some), _normalised(images))
+        distances = torch.cdist(normalised(some), normalised(images))
     rows = torch.arange(len(some))
     distances[rows, rows + start] = math.inf
     return distances
@@ -133,11 +133,12 @@ def _ratio(distances: Tensor) -> Tensor:
 
 def _symmetric_distances(images: Tensor, training: Tensor) -> Tensor:
     """(N, M) float32, the minimum over the eight flips and quarter turns of each training photograph."""
-    ours = _normalised(images)
+    ours = normalised(images)
     turned = [torch.rot90(each, quarters, (2, 3)) for each in (training, training.flip(3)) for quarters in range(4)]
-    return torch.stack([torch.cdist(ours, _normalised(each)) for each in turned]).amin(0)
+    return torch.stack([torch.cdist(ours, normalised(each)) for each in turned]).amin(0)
 
 
-def _normalised(images: Tensor) -> Tensor:
+def normalised(images: Tensor) -> Tensor:
+    """(N, C, side, side) uint8 images as vectors of mean 0 and norm 1, (N, C * side**2) float32."""
     values = images.flatten(1).float()
     return F.normalize(values - values.mean(1, keepdim=True), dim=1)

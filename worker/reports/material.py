@@ -1,0 +1,90 @@
+"""What a report looks at: a version's photographs, and samples at addresses of their own."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.micro_batch import MICRO_BATCH
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.services import Services
+from flawsmith.worker.generator_file import load_generator
+from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.version_photographs import VersionPhotographs, load_version_photographs
+
+FIRST_SEED = 1_000_000  # far from the seeds that the verdict looked at: a report's samples are fresh
+FEWEST_SAMPLES = 100  # of a type
+MOST_SAMPLES = 2000  # of all types together
+
+
+class Material:
+    """The images of a report, loaded and sampled when they are needed first.
+
+    Args:
+        version: a published version.
+        services: of this process.
+        device: where it samples.
+    """
+
+    def __init__(self, version: ModelVersion, services: Services, device: torch.device) -> None:
+        self.version, self._services, self._device = version, services, device
+        self._photographs: VersionPhotographs | None = None
+        self._generator: PublishedGenerator | None = None
+        self._samples: list[list[Tensor]] = [[] for _ in version.classes]
+
+    @property
+    def classes(self) -> list[str]:
+        return self.version.classes
+
+    @property
+    def photographs(self) -> VersionPhotographs:
+        """Raises UnknownDataset."""
+        if self._photographs is None:
+            self._photographs = load_version_photographs(self.version, self._services)
+        return self._photographs
+
+    @property
+    def generator(self) -> PublishedGenerator:
+        if self._generator is None:
+            weights = self._services.registry.weights(self.version.model, self.version.version)
+            self._generator = load_generator(weights, self.version.model_dump(), self._device)
+        return self._generator
+
+    def training(self, each_type: int) -> Tensor:
+        """Photographs of a type that were trained on, (N, C, side, side) uint8."""
+        return self.photographs.images[self.photographs.training(each_type)]
+
+    def holdout(self, each_type: int) -> Tensor:
+        """Photographs of a type that were held out, (K, C, side, side) uint8."""
+        return self.photographs.images[self.photographs.holdout(each_type)]
+
+    def of_type(self, each_type: int) -> Tensor:
+        """All photographs of a type, (N, C, side, side) uint8."""
+        return self.photographs.images[self.photographs.type_index == each_type]
+
+    def sample_count(self, each_type: int) -> int:
+        """As many samples as there are photographs of the type, within bounds."""
+        photographs = int((self.photographs.type_index == each_type).sum())
+        return max(FEWEST_SAMPLES, min(photographs, MOST_SAMPLES // len(self.classes)))
+
+    def samples(self, each_type: int) -> Tensor:
+        """The samples of a type, of the seeds from `FIRST_SEED` on, (M, C, side, side) uint8."""
+        for _ in self.sampling(each_type):
+            pass
+        return torch.cat(self._samples[each_type])
+
+    def sampling(self, each_type: int) -> Iterator[None]:
+        """Samples what `samples` still lacks of a type; yields after each micro-batch."""
+        made, count = self._samples[each_type], self.sample_count(each_type)
+        while (done := len(made) * MICRO_BATCH) < count:
+            made.append(self.sample(each_type, FIRST_SEED + done, min(MICRO_BATCH, count - done)))
+            yield
+
+    def sample(self, each_type: int, first_seed: int, count: int) -> Tensor:
+        """Samples at addresses of a type, (count, C, side, side) uint8: the judge's `Sampler`."""
+        name = self.classes[each_type]
+        seeds = range(first_seed, first_seed + count)
+        batches = [seeds[start : start + MICRO_BATCH] for start in range(0, count, MICRO_BATCH)]
+        pixels = [self.generator.sample_batch([Address(name, seed) for seed in each]) for each in batches]
+        return torch.cat([torch.from_numpy(each) for each in pixels]).permute(0, 3, 1, 2).contiguous()

@@ -1,0 +1,39 @@
+"""What each measure means, in plain words."""
+
+from flawsmith.models.quality.space_registry import SPACES
+
+MEANINGS = {
+    "density": (
+        "How densely samples lie where photographs lie, in features of untrained convolutions. 1 is expected of"
+        " photographs; 0 means that samples are like no photograph; over 1, they crowd at the most ordinary ones."
+    ),
+    "coverage": (
+        "The share of photographs that have a sample among their nearest neighbours, in features of untrained"
+        " convolutions. A low value means that kinds of photographs are missing among the samples."
+    ),
+    "mmd_poly": (
+        "The kernel distance between samples and photographs, in features of untrained convolutions. It is the"
+        " estimator of KID. Photographs against photographs are about 0, and it can be slightly negative."
+    ),
+}
+
+
+_OF_JUDGEMENT = {
+    "diversity": (
+        "How different samples are from one another: 1 is as different as photographs are, 0 is one image repeated."
+    ),
+    "defect_shown": (
+        "The share of samples that show a defect. A network says so that learned to tell these photographs from the"
+        " same ones without their defects."
+    ),
+    "memorization_rate": "The share of samples that copy one training photograph.",
+}
+
+
+def meaning_of(name: str) -> str:
+    """The meaning of a measure."""
+    if name in (known := MEANINGS | _OF_JUDGEMENT):
+        return known[name]
+    spaces = [each.meaning for each in SPACES if each.name == name]
+    features = f" in {spaces[0]}" if spaces else ""
+    return f"The distance between samples and photographs{features}."

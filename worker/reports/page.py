@@ -1,0 +1,151 @@
+"""The page of a report: one HTML file with everything in it, no script, nothing loaded from elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from flawsmith.core.domain.quality_report import MeasureResult, QualityReport, Share
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.live.job_history import Point
+from flawsmith.worker.reports.charts import curve_chart, measure_chart, percent, share_chart, short
+from flawsmith.worker.reports.findings import Curve, Findings, PropertyFindings
+from flawsmith.worker.reports.meanings import meaning_of
+
+_FOLDER = Path(__file__).parent
+_TRAINING_CHARTS = {
+    "Losses": ("_loss",),
+    "Distance to photographs": ("distance",),
+    "Share of copies": ("memorization_rate",),
+    "Diversity of samples": ("diversity",),
+}
+_COLOURS = ("samples", "photographs", "control")
+
+
+@dataclass(frozen=True)
+class TrainingChart:
+    """Recorded values of a run over its steps."""
+
+    title: str
+    names: list[str]
+    svg: Markup
+
+
+def render_page(version: ModelVersion, report: QualityReport, findings: Findings, history: Sequence[Point]) -> str:
+    """The page of a report, as HTML.
+
+    Args:
+        history: the recorded steps of the training job; empty where they are gone.
+    """
+    pages = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    pages.filters.update(percent=percent, short=short)
+    overall = {each.property: each for each in reversed(findings.coverage)}
+    by_type = [each for each in findings.coverage if each.type is not None] if len(version.classes) > 1 else []
+    return pages.get_template("page.html.jinja").render(
+        version=version,
+        report=report,
+        findings=findings,
+        style=Markup((_FOLDER / "page.css").read_text()),
+        measures=_by_name(report),
+        meaning_of=meaning_of,
+        measure_chart=measure_chart,
+        placed=placed,
+        overall=list(overall.values()),
+        by_type=by_type,
+        property_chart=property_chart,
+        lacking=[sentence for each in findings.coverage for sentence in lacking_sentences(each, version.classes)],
+        spectrum_chart=spectrum_chart,
+        histogram_chart=histogram_chart,
+        training=training_charts(history, version.step),
+    )
+
+
+def placed(measure: MeasureResult) -> str:
+    """Where the samples are on the scale of photographs made worse, in words."""
+    sign = 1 if measure.better == "lower" else -1
+    if not measure.counts:
+        missed = [name for name, value in measure.controls.items() if sign * value <= sign * measure.photographs]
+        blind = f", such as {' and '.join(missed[:3])}" if missed else ""
+        return f"Does not count here: on these photographs it misses what it should see{blind}."
+    if sign * measure.value <= sign * measure.photographs:
+        return "Samples are as good as photographs by this measure."
+    controls = sorted(measure.controls.items(), key=lambda each: sign * each[1])
+    worse = [name for name, value in controls if sign * value >= sign * measure.value]
+    better = [name for name, value in controls if sign * value < sign * measure.value]
+    if not controls:
+        return "There are no photographs made worse to compare with."
+    if not worse:
+        return f"Worse than every control, the worst of which is photographs with {better[-1]}."
+    if not better:
+        return f"Between photographs and photographs with {worse[0]}."
+    return f"Between photographs with {better[-1]} and with {worse[0]}."
+
+
+def _by_name(report: QualityReport) -> dict[str, list[MeasureResult]]:
+    """The measures of each name: first that which leads, last those that do not count."""
+    names = list(dict.fromkeys(each.name for each in report.measures))
+    groups = {name: [each for each in report.measures if each.name == name] for name in names}
+    order = sorted(names, key=lambda name: (name != report.leading, not any(each.counts for each in groups[name])))
+    return {name: groups[name] for name in order}
+
+
+def property_chart(found: PropertyFindings) -> Markup:
+    """The shares of each range of a property."""
+    rows = [(_range_label(found.property, each), each.photographs, each.samples) for each in found.ranges]
+    return share_chart(f"{found.property} of photographs and samples", rows)
+
+
+def lacking_sentences(found: PropertyFindings, classes: Sequence[str]) -> list[str]:
+    """What is missing, such as "no slanted scratches: 9 % of photographs, 0.3 % of samples"."""
+    if found.type is None:  # each type says it for itself
+        return []
+    sentences = []
+    for each in found.lacking:
+        amount = "No" if each.samples < each.photographs / 10 else "Few"
+        what = (
+            f"{each.what} {found.type}" if found.property == "direction" else f"{found.type} of gray level {each.what}"
+        )
+        shares = f"{percent(each.photographs)} of photographs, {percent(each.samples)} of samples"
+        sentences.append(f"{amount} {what}: {shares}.")
+    return sentences
+
+
+def spectrum_chart(curve: Curve) -> Markup:
+    """Power over frequency."""
+    return curve_chart(f"power spectrum of {curve.type}", _lines(curve), "cycles a picture", log_x=True)
+
+
+def histogram_chart(curve: Curve) -> Markup:
+    """Shares of gray levels."""
+    return curve_chart(f"gray levels of {curve.type}", _lines(curve), "gray level, 0 black to 255 white")
+
+
+def training_charts(history: Sequence[Point], step: int | None) -> list[TrainingChart]:
+    """What the run recorded, with the published step marked."""
+    charts = []
+    names = list(dict.fromkeys(name for point in history for name in point if name != "step"))
+    for title, endings in _TRAINING_CHARTS.items():
+        chosen = [name for name in names if name.endswith(endings)][: len(_COLOURS)]
+        lines = [
+            (colour, [(point["step"], point[name]) for point in history if name in point])
+            for colour, name in zip(_COLOURS, chosen, strict=False)
+        ]
+        if chosen:
+            charts.append(TrainingChart(title, chosen, curve_chart(title, lines, "training step", mark=step)))
+    return charts
+
+
+def _lines(curve: Curve) -> list[tuple[str, list[tuple[float, float]]]]:
+    sides = (("photographs", curve.photographs), ("samples", curve.samples))
+    return [(name, list(zip(curve.x, values, strict=True))) for name, values in sides]
+
+
+def _range_label(name: str, share: Share) -> str:
+    if name != "direction":
+        return f"{share.from_:.0f} to {share.to:.0f}"
+    angles = f"{share.from_:.0f}° to {share.to:.0f}°"
+    if share.from_ > share.to:
+        return f"level, {angles}"
+    return f"upright, {angles}" if share.from_ < 90 < share.to else f"slanted, {angles}"

@@ -1,0 +1,127 @@
+"""The stages of a report that measure. Each yields what it found out about one defect type, in a second or a few."""
+
+from collections.abc import Generator, Iterator
+
+import torch
+from torch import Tensor
+
+from flawsmith.core.domain.quality_report import MeasureResult, Share, TwoSample
+from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, controls
+from flawsmith.models.quality.judgement import judging
+from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
+from flawsmith.models.quality.property_shares import (
+    RangeShare,
+    brightness_shares,
+    direction_shares,
+    lacking_directions,
+)
+from flawsmith.models.quality.spectrum import histogram_distance, radial_power_spectrum, spectrum_distance
+from flawsmith.models.quality.wiping import masks_of
+from flawsmith.worker.reports.findings import Curve, Judged, Lacking, PropertyFindings
+from flawsmith.worker.reports.material import Material
+from flawsmith.worker.verdict import judged_photographs, to_verdict
+
+MOST_CONTROLLED = 100  # photographs of a type that are made worse, unless more are held out
+LEVELS_A_BIN = 4  # gray levels
+CLAIMS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
+"""What density, coverage and kernel distance must see to count: controls that show no defect that could be used."""
+
+
+def verdict_stage(material: Material) -> Generator[None, None, Judged]:
+    """What the judge says. A version's own verdict, made before it was published, stays what it is."""
+    judgement = yield from judging(judged_photographs(material.photographs), material.sample)
+    accuracy = judgement.two_sample
+    return Judged(
+        verdict=material.version.verdict or to_verdict(judgement),
+        leading=judgement.leading,
+        measures=[MeasureResult(**vars(each)) for each in judgement.measures],
+        two_sample=TwoSample(accuracy=accuracy[0], interval=accuracy[1], n=accuracy[2]) if accuracy else None,
+    )
+
+
+def neighbourhood_stage(material: Material) -> Iterator[MeasureResult]:
+    """Density, coverage and kernel distance of each type."""
+    for index, name in enumerate(material.classes):
+        worse = _made_worse(material, index)
+        figures = neighbourhood_figures(
+            material.samples(index), material.training(index), material.holdout(index), worse
+        )
+        for figure in figures:
+            better = BETTER[figure.name]
+            sign = -1 if better == "lower" else 1
+            seen = all(sign * figure.photographs > sign * figure.controls[each] for each in CLAIMS if each in worse)
+            yield MeasureResult(type=name, better=better, counts=seen, **vars(figure))
+
+
+def coverage_stage(material: Material) -> Iterator[PropertyFindings]:
+    """Directions and brightness of each type, and before them of all types where there are several."""
+    types = range(len(material.classes))
+    photographs = [material.of_type(index) for index in types]
+    samples = [material.samples(index) for index in types]
+    sides: list[tuple[str | None, Tensor, Tensor]] = list(zip(material.classes, photographs, samples, strict=True))
+    if len(sides) > 1:
+        sides.insert(0, (None, torch.cat(photographs), torch.cat(samples)))
+    for name, real, fake in sides:
+        directions = direction_shares(real, fake)
+        yield _property("direction", name, directions, lacking_directions(directions))
+        brightness = brightness_shares(real, fake)
+        lacking = [(f"{each.low:.0f} to {each.high:.0f}", each) for each in brightness if each.lacking]
+        yield _property("brightness", name, brightness, lacking)
+
+
+def curve_stage(material: Material) -> Iterator[tuple[Curve, Curve]]:
+    """Power spectrum and gray values of each type."""
+    for index, name in enumerate(material.classes):
+        real, fake = material.of_type(index), material.samples(index)
+        halves = real[::2], real[1::2]
+        spectra = [radial_power_spectrum(each).tolist() for each in (real, fake)]
+        yield (
+            Curve(
+                type=name,
+                x=[float(each + 1) for each in range(len(spectra[0]))],
+                photographs=spectra[0],
+                samples=spectra[1],
+                difference=spectrum_distance(real, fake),
+                ordinary=spectrum_distance(*halves),
+            ),
+            Curve(
+                type=name,
+                x=[float(each) for each in range(0, 256, LEVELS_A_BIN)],
+                photographs=_histogram(real),
+                samples=_histogram(fake),
+                difference=histogram_distance(real, fake),
+                ordinary=histogram_distance(*halves),
+            ),
+        )
+
+
+def _made_worse(material: Material, index: int) -> dict[str, Tensor]:
+    """Photographs of a type made worse, by what was done; more of them than the type has held out."""
+    photographs = material.photographs
+    positions = photographs.training(index)
+    count = min(len(positions), max(MOST_CONTROLLED, 2 * len(photographs.holdout(index))))
+    chosen = positions[torch.linspace(0, len(positions) - 1, count).round().long()]
+    images = photographs.images[chosen]
+    return controls(images, masks_of(images, [photographs.masks[each] for each in chosen.tolist()]))
+
+
+def _property(
+    name: str, defect_type: str | None, ranges: list[RangeShare], lacking: list[tuple[str, RangeShare]]
+) -> PropertyFindings:
+    return PropertyFindings(
+        property=name,
+        type=defect_type,
+        ranges=[
+            Share(from_=each.low, to=each.high, photographs=each.photographs, samples=each.samples) for each in ranges
+        ],
+        lacking=[Lacking(what=what, photographs=each.photographs, samples=each.samples) for what, each in lacking],
+        photographs_n=ranges[0].photographs_n,
+        samples_n=ranges[0].samples_n,
+    )
+
+
+def _histogram(images: Tensor) -> list[float]:
+    """The share of pixels in each bin of `LEVELS_A_BIN` gray levels."""
+    counts = torch.bincount(images.flatten().long() // LEVELS_A_BIN, minlength=256 // LEVELS_A_BIN)
+    shares: list[float] = (counts / images.numel()).tolist()
+    return shares
