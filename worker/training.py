@@ -3,7 +3,8 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, cast
 
 from prometheus_client import Counter, Gauge
@@ -28,9 +29,11 @@ from flawsmith.worker.checkpoints import NewerFormat, save_checkpoint
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import save_generator
 from flawsmith.worker.qualification import qualify
+from flawsmith.worker.references import save_references
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.training_run import Run
+from flawsmith.worker.version_photographs import load_photographs
 
 STEPS = Counter("flawsmith_training_steps_total", "Training steps done by this worker")
 IMAGES = Counter("flawsmith_images_trained_total", "Real images shown to a discriminator by this worker")
@@ -162,6 +165,7 @@ def _publish(run: Run, claim: Claim) -> ModelVersion:
             "precision": qualify(run.job.preset, config, run.best.networks["generator"], run.device),
             "qualified_on": device_kind(run.device),
         }
+        _save_references(run, staged)
         digest = save_generator(run.best.networks["generator"], staged / "generator.safetensors", essentials)
         return services().registry.publish(
             run.job.model,
@@ -175,3 +179,10 @@ def _publish(run: Run, claim: Claim) -> ModelVersion:
             health=run.health,
             analysis=run.analysis(),
         )
+
+
+def _save_references(run: Run, folder: Path) -> None:
+    """Writes what the version's images can be compared with; nothing where the photographs were deleted meanwhile."""
+    with suppress(UnknownDataset):
+        photographs = load_photographs(run.dataset_digest, run.job.preset, run.job.config, services())
+        save_references(photographs, folder)

@@ -1,6 +1,7 @@
 """The photographs that a model version was trained on, and those that were held out of its training."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,7 +51,16 @@ def load_version_photographs(version: ModelVersion, services: Services) -> Versi
     Raises:
         UnknownDataset: they were deleted.
     """
-    dataset, config = services.datasets.of_digest(version.dataset_digest), version.config
+    return load_photographs(version.dataset_digest, version.preset, version.config, services)
+
+
+def load_photographs(digest: str, preset: str, config: dict[str, Any], services: Services) -> VersionPhotographs:
+    """Loads the photographs of a data set with this digest, as a job with this configuration trains on them.
+
+    Raises:
+        UnknownDataset: they were deleted.
+    """
+    dataset = services.datasets.of_digest(digest)
     squares = services.datasets.load(dataset.id, config["resolution"], crop_of(config))
     masks = services.datasets.load_masks(dataset.id, config["resolution"], crop_of(config))
     images = torch.from_numpy(squares.pixels).permute(0, 3, 1, 2).contiguous()
@@ -59,7 +69,7 @@ def load_version_photographs(version: ModelVersion, services: Services) -> Versi
         classes=squares.classes,
         images=images,
         type_index=type_index,
-        held_out=held_out(version.preset, config, images, type_index, len(squares.classes)),
+        held_out=held_out(preset, config, images, type_index, len(squares.classes)),
         files=squares.files,
         masks=[None if each is None else torch.from_numpy(each) for each in masks],
     )
