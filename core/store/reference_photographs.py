@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from flawsmith.core.store.durable_files import sync_folder
 
 FILE = "references.npz"
-SIDE = 32  # pixels of a reference picture; that of `near_duplicate_groups` in models/quality/memorization.py
+SIDE = 64  # pixels of a reference picture; the report compares at the same size
 NORM = 4000.0  # of a picture's vector. Products of two of them are exact in float32: below 2**24, in any order
 LEAST_SCALE = 0.01  # of the median below; up to this distance, two pictures count as the same
 UNKNOWN_SCALE = 1.0  # of a version that was trained on a single photograph
@@ -70,7 +70,8 @@ class ReferencePhotographs:
         pictures: NDArray[np.int16],
         own_distances: dict[str, NDArray[np.float32]],
     ) -> None:
-        self.classes, self.files, self.pictures, self.own_distances = classes, files, pictures, own_distances
+        self.classes, self.files, self.own_distances = classes, files, own_distances
+        self._shape = pictures.shape
         self._vectors: Vectors = pictures.reshape(len(pictures), -1).astype(np.float32)
         self._norms = _norms(self._vectors)
 
@@ -119,12 +120,12 @@ class ReferencePhotographs:
         nearest = []
         for start in range(0, len(chosen), AT_ONCE):
             some = chosen[start : start + AT_ONCE]
-            cosines = self._cosines(self.pictures[some])
+            cosines = self._cosines(self._vectors[some].reshape(-1, *self._shape[1:]))
             cosines[some, range(len(some))] = -1.0
             nearest.append(_distances(cosines.max(0)))
         return np.sort(np.concatenate(nearest)).astype(np.float32)
 
-    def _cosines(self, pictures: NDArray[np.int16]) -> NDArray[np.float64]:
+    def _cosines(self, pictures: NDArray[np.int16] | Vectors) -> NDArray[np.float64]:
         """Between each photograph and (B, SIDE, SIDE, C) pictures, (N, B): the highest over a picture's symmetries."""
         both = (pictures, pictures[:, :, ::-1])
         turned = np.stack([np.rot90(each, quarters, (1, 2)) for each in both for quarters in range(4)])
@@ -137,7 +138,8 @@ class ReferencePhotographs:
     def save(self, path: Path) -> None:
         """Writes the file."""
         arrays: dict[str, Any] = {f"own_{index}": self.own_distances[name] for index, name in enumerate(self.classes)}
-        arrays |= {"classes": np.array(self.classes), "files": np.array(self.files), "pictures": self.pictures}
+        pictures = self._vectors.astype(np.int16).reshape(self._shape)
+        arrays |= {"classes": np.array(self.classes), "files": np.array(self.files), "pictures": pictures}
         np.savez(path, **arrays)
 
     @classmethod

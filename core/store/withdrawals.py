@@ -15,10 +15,7 @@ _NONE: Withdrawn = {}
 
 
 class Withdrawals:
-    """The withdrawn addresses of all versions: ``models/NAME/withdrawn/VERSION.json``, a list that only grows.
-
-    It lies outside the version's folder, whose contents never change.
-    """
+    """The withdrawn addresses of all versions: ``models/NAME/results/VERSION/withdrawn.json``, a growing list."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self.store = store
@@ -27,7 +24,7 @@ class Withdrawals:
 
     def withdraw(self, version: ModelVersion, address: Address, reason: str) -> None:
         """Withdraws an address for ever. The first reason counts."""
-        path = self.store.path("models", version.model, "withdrawn", f"{version.version}.json")
+        path = self.store.path("models", version.model, "results", str(version.version), "withdrawn.json")
         with self.store.locked(path.parent):
             entries = self.store.read_json(path) if path.exists() else []
             if address not in _addresses(entries):
@@ -37,7 +34,7 @@ class Withdrawals:
     def of(self, version: ModelVersion) -> Withdrawn:
         """The version's withdrawn addresses. Reads the file only if it changed."""
         # Every look of the API at a version comes here, and most versions have none: no Path, as in `Registry._stamp`.
-        path = f"{self.store.root}/models/{version.model}/withdrawn/{version.version}.json"
+        path = f"{self.store.root}/models/{version.model}/results/{version.version}/withdrawn.json"
         try:
             status = os.stat(path)  # noqa: PTH116
         except FileNotFoundError:

@@ -63,16 +63,16 @@ def test_a_brighter_copy_is_nearly_identical_and_noise_is_not() -> None:
     assert other.percentile == 100
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_distances_are_those_of_the_measure_of_copies_in_training(channels: int) -> None:
-    photographs, images = textures(20, channels=channels), textures(10, channels=channels, seed=1)
+@pytest.mark.parametrize(("side", "channels"), [(64, 1), (64, 3), (128, 1), (32, 1)])
+def test_distances_are_those_of_the_measure_of_copies_in_training(side: int, channels: int) -> None:
+    photographs, images = textures(20, side, channels), textures(10, side, channels, seed=1)
 
     def small(pixels: Pixels) -> torch.Tensor:
-        return F.adaptive_avg_pool2d(torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), 32)
+        return F.adaptive_avg_pool2d(torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), min(side, 64))
 
     expected = nearest_distances(small(images), small(photographs))[:, 0]
     found = references(photographs).nearest(list(images), ["pits"] * 10)
-    assert torch.allclose(torch.tensor([each.distance for each in found]), expected, atol=0.002)
+    assert torch.allclose(torch.tensor([each.distance for each in found]), expected, atol=0.003)
 
 
 def test_the_median_distance_between_photographs_of_a_type_is_a_similarity_of_a_half() -> None:
