@@ -55,7 +55,7 @@ class SamplingClient:
         self._inbox = Inbox(services.settings)
         self._resubmitter = Resubmitter(self._inbox, self._producer, self._workers)
         self._refusals = RefusalCache()
-        self._filter = ImageFilter(self._unchecked, PhotographComparison(services.registry))
+        self._filter = ImageFilter(self._unchecked, self._redrawn, PhotographComparison(services.registry))
         self._tasks = [asyncio.create_task(self._inbox.read()), asyncio.create_task(self._maintain())]
 
     async def close(self) -> None:
@@ -97,6 +97,11 @@ class SamplingClient:
         if wanted.addresses is None:
             return await self._new_images(request, wanted)
         return await self._images_at(request, wanted, wanted.addresses)
+
+    async def _redrawn(self, request: Request, wanted: ImageRequest) -> Images:
+        """Images in place of refused ones. They are charged as well, also where the call is refused in the end."""
+        await self._caller_rate.charge_later(caller_of(request), wanted.count)
+        return await self._unchecked(request, wanted)
 
     async def _addresses(self, wanted: ImageRequest) -> Sequence[Address]:
         """Addresses alone, new ones unless they were given."""

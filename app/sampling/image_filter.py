@@ -34,10 +34,15 @@ class ImageFilter:
     """Gives requests only images that pass.
 
     An image that was taken from the pool and refused is not put back: it would be the next one to be taken.
+
+    Args:
+        sample: gives the images that a request asks for.
+        sample_again: the same, for new images in place of refused ones.
+        comparison: compares images with photographs.
     """
 
-    def __init__(self, sample: Sample, comparison: PhotographComparison) -> None:
-        self._sample, self._comparison = sample, comparison
+    def __init__(self, sample: Sample, sample_again: Sample, comparison: PhotographComparison) -> None:
+        self._sample, self._sample_again, self._comparison = sample, sample_again, comparison
 
     async def images(self, request: Request, wanted: ImageRequest) -> Images:
         """The images that were asked for; new ones are drawn again until they pass.
@@ -50,8 +55,8 @@ class ImageFilter:
             check_withdrawn(wanted.withdrawn, wanted.addresses)
         references = await self._comparison.references(wanted.version) if wanted.is_measured else None
         sampled = replace(wanted, with_pixels=wanted.with_pixels or wanted.is_measured)
-        draws = _Draws(self._sample, request, sampled)
-        await draws.begin()
+        draws = _Draws(self._sample_again, request, sampled)
+        await draws.begin(self._sample)
         images, nearest = draws.images, list[Nearest]()
         if references is not None:
             nearest, refused = await self._redraw_copies(draws, references)
@@ -88,7 +93,7 @@ class ImageFilter:
 class _Draws:
     """The images of one request, each of which can be drawn again; none has a withdrawn address."""
 
-    sample: Sample
+    sample_again: Sample
     request: Request
     wanted: ImageRequest
     pairs: list[tuple[Address, bytes]] = field(default_factory=list)
@@ -103,9 +108,9 @@ class _Draws:
         pngs = [png for _, png in self.pairs] if self.wanted.with_pixels else []
         return Images(self.wanted.version, [address for address, _ in self.pairs], pngs, availability)
 
-    async def begin(self) -> None:
+    async def begin(self, sample: Sample) -> None:
         """Draws every image."""
-        self.pairs = await self._draw(self.wanted)
+        self.pairs = await self._draw(sample, self.wanted)
         await self._replace_withdrawn(range(len(self.pairs)))
 
     async def redraw(self, positions: Sequence[int]) -> None:
@@ -129,11 +134,11 @@ class _Draws:
                 seconds = self.wanted.deadline_seconds
                 raise Problem(504, "deadline-passed", f"no {self.wanted.count} images passed within {seconds:g} s")
             more = replace(self.wanted, count=len(places), defect_type=defect_type, deadline_seconds=left)
-            for place, pair in zip(places, await self._draw(more), strict=True):
+            for place, pair in zip(places, await self._draw(self.sample_again, more), strict=True):
                 self.pairs[place] = pair
 
-    async def _draw(self, wanted: ImageRequest) -> list[tuple[Address, bytes]]:
-        images = await self.sample(self.request, wanted)
+    async def _draw(self, sample: Sample, wanted: ImageRequest) -> list[tuple[Address, bytes]]:
+        images = await sample(self.request, wanted)
         self.availabilities.add(images.availability)
         return list(zip(images.addresses, images.pngs or repeat(b""), strict=False))
 
