@@ -1,7 +1,8 @@
 """The calls of every kind of job: list, get, cancel, resume, delete and events. A kind's own router adds the others."""
 
 import logging
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
@@ -23,9 +24,15 @@ log = logging.getLogger(__name__)
 
 FULL_QUEUE_SECONDS = 60  # after which a job may have begun, and left the queue
 
+Completed = Callable[[Any, Services], Job]
+
 JobId = Annotated[str, Path(max_length=64)]
 
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx passes on each event at once
+
+
+def _as_stored(job: Any, services: Services) -> Job:
+    return cast(Job, job)
 
 
 def job_router(kind: JobKind) -> APIRouter:
@@ -58,13 +65,19 @@ def submit(services: Services, kind: JobKind, job: Job, response: Response) -> J
     return job
 
 
-def add_job_routes(router: APIRouter, kind: JobKind) -> None:
-    """Adds the calls of every kind, after the router's own: a path such as `/schema` must not be taken for an id."""
-    _add_reading(router, kind)
+def add_job_routes(router: APIRouter, kind: JobKind, completed: Completed = _as_stored) -> None:
+    """Adds the calls of every kind, after the router's own: a path such as `/schema` must not be taken for an id.
+
+    Args:
+        router: of `job_router`.
+        kind: of the jobs.
+        completed: adds to a record what is true only at the moment at which it is read.
+    """
+    _add_reading(router, kind, completed)
     _add_control(router, kind)
 
 
-def _add_reading(router: APIRouter, kind: JobKind) -> None:
+def _add_reading(router: APIRouter, kind: JobKind, completed: Completed) -> None:
     page: Any = Page[kind.record]  # type: ignore[name-defined]
 
     def list_jobs(
@@ -73,11 +86,12 @@ def _add_reading(router: APIRouter, kind: JobKind) -> None:
         """Newest first."""
         jobs = services.jobs.page(kind, state, limit + 1, decode(cursor))
         more = len(jobs) > limit
-        return page(items=jobs[:limit], next_cursor=encode(jobs[limit - 1].id) if more else None)
+        shown = [completed(job, services) for job in jobs[:limit]]
+        return page(items=shown, next_cursor=encode(jobs[limit - 1].id) if more else None)
 
     def get_job(job_id: JobId, services: ServicesDep) -> Any:
         """One job."""
-        return services.jobs.get(job_id, kind)
+        return completed(services.jobs.get(job_id, kind), services)
 
     def follow_events(job_id: JobId, request: Request, services: ServicesDep) -> Response:
         """Server-sent events: `progress`, `state` and the kind's own. Ends with the job; `Last-Event-ID` resumes.

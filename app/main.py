@@ -29,7 +29,7 @@ from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.query_parameters import refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
-from flawsmith.app.routes import datasets, generate, models, operations
+from flawsmith.app.routes import aliases, datasets, generate, models, operations
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.jobs import load_object
@@ -74,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         datasets.repeatable,
         *(load_object(kind.router) for kind in job_kinds()),
         models.router,
+        aliases.router,
         operations.router,
     ):
         app.include_router(router)

@@ -15,6 +15,8 @@
 | too-similar              | 409    | images are nearer to a training photograph than `max_similarity`      |
 | no-references            | 409    | the version has no photographs to compare images with                 |
 | in-flight                | 409    | the first call with this Idempotency-Key is still running             |
+| only-failing             | 409    | a bare model name, where every version is failing; `versions`         |
+| not-for-production       | 409    | the alias `production`, for a version that `reasons` speak against    |
 | withdrawn                | 410    | an operator withdrew the address of an image                          |
 | too-large                | 413    | too many bytes, entries or unpacked bytes; 431 for headers            |
 | not-an-archive           | 415    | the archive is neither zip, tar nor tar.gz                            |
@@ -56,7 +58,7 @@ from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
 from flawsmith.core.store.datasets import NameTaken, TooFewImages, UnknownDataset, UnknownSplit
-from flawsmith.core.store.registry import UnknownModel, VersionInUse
+from flawsmith.core.store.registry import OnlyFailing, UnknownModel, VersionInUse
 
 log = logging.getLogger(__name__)
 
@@ -248,6 +250,11 @@ def _from_redis(error: Exception) -> Problem:
     return unavailable("Redis cannot be reached; try again shortly")
 
 
+def _from_only_failing(error: OnlyFailing) -> Problem:
+    reasons = error.newest.verdict.reasons if error.newest.verdict else []
+    return Problem(409, "only-failing", str(error), reasons=reasons, versions=error.model.versions)
+
+
 def _internal(error: Exception) -> Problem:
     log.error("unexpected error", exc_info=error)
     return Problem(500, "internal", "a bug in the service; its log has the details under this X-Request-ID")
@@ -260,6 +267,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     UnknownJob: lambda error: Problem(404, "not-found", str(error)),
     UnknownModel: lambda error: Problem(404, "not-found", str(error)),
     VersionInUse: lambda error: Problem(409, "conflict", str(error)),
+    OnlyFailing: _from_only_failing,
     NameTaken: lambda error: Problem(409, "conflict", str(error)),
     JobEnded: lambda error: Problem(409, "conflict", str(error)),
     CannotTrain: lambda error: invalid(error.pointer, error.detail),

@@ -144,7 +144,7 @@ def _client(url: str) -> Iterator[list[float]]:
     def ask() -> None:
         with httpx2.Client(base_url=url, timeout=120) as client:
             while not stop.is_set():
-                begun, body = time.monotonic(), {"model": "noise", "count": ASKED, "seed": ASKED * len(received)}
+                begun, body = time.monotonic(), {"model": "noise@1", "count": ASKED, "seed": ASKED * len(received)}
                 client.post("/generate", json=body).raise_for_status()
                 received.append(time.monotonic() - begun)
 

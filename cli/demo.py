@@ -45,9 +45,10 @@ def run_demo(data: Path | None, out: Path, keep: bool, seconds: float) -> int:
     try:
         service = _start_service(client)
         dataset = _upload(client, data)
-        if not _train(client, dataset, seconds):
+        version = _train(client, dataset, seconds)
+        if version is None:
             return 1
-        _make_images(client, dataset, out)
+        _make_images(client, version, dataset, out)
     except (Refused, httpx2.TransportError, OSError) as error:
         print(f"the demo ends here: {error}", file=sys.stderr)
         return 1
@@ -55,7 +56,7 @@ def run_demo(data: Path | None, out: Path, keep: bool, seconds: float) -> int:
         if service and not keep:
             service.terminate()
             service.wait()
-    _print_next_steps(client, service, out, keep)
+    _print_next_steps(client, service, version, out, keep)
     return 0
 
 
@@ -115,18 +116,22 @@ def _post(client: httpx2.Client, name: str, archive: Path) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def _train(client: httpx2.Client, dataset: dict[str, Any], seconds: float) -> bool:
-    """Trains a version; returns whether the job succeeded."""
+def _train(client: httpx2.Client, dataset: dict[str, Any], seconds: float) -> str | None:
+    """Trains a version, such as ``demo@1``; returns None if the job did not succeed."""
     body = {"dataset": dataset["id"], "max_seconds": seconds, **JOB}
     job = client.post("/training-jobs", json=body).json()
     print(f"training job {job['id']}: {seconds:g} s of training")
-    return bool(watch_job(client, job["id"])["state"] == "succeeded")
+    job = watch_job(client, job["id"])
+    return str(job["produced"]) if job["state"] == "succeeded" else None
 
 
-def _make_images(client: httpx2.Client, dataset: dict[str, Any], out: Path) -> None:
-    """Fills ``out`` with new images, a folder for each defect type, and a sheet with real beside synthetic images."""
+def _make_images(client: httpx2.Client, version: str, dataset: dict[str, Any], out: Path) -> None:
+    """Fills ``out`` with new images, a folder for each defect type, and a sheet with real beside synthetic images.
+
+    By the version's number: so short a training may have made one that is failing, which no name serves.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    answer = client.post("/generate", json={"model": MODEL, "count": IMAGES}, headers={"Accept": "application/zip"})
+    answer = client.post("/generate", json={"model": version, "count": IMAGES}, headers={"Accept": "application/zip"})
     rows: dict[str, list[Image.Image]] = {}
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         archive.extractall(out)
@@ -148,12 +153,14 @@ def _side_by_side(real: Image.Image, synthetic: Image.Image) -> Image.Image:
     return sheet
 
 
-def _print_next_steps(client: httpx2.Client, service: subprocess.Popen[bytes] | None, out: Path, keep: bool) -> None:
+def _print_next_steps(
+    client: httpx2.Client, service: subprocess.Popen[bytes] | None, version: str, out: Path, keep: bool
+) -> None:
     print(f"\n{IMAGES} synthetic images in {out}/; real beside synthetic: {out}/sheet.png")
     if not keep:
         return
     print("The service runs on. Make more:\n")
     print(f"  curl -X POST {client.base_url}/generate -H 'Content-Type: application/json' \\")
-    print(f'       -d \'{{"model": "{MODEL}", "count": 16}}\' -o more.zip\n')
+    print(f'       -d \'{{"model": "{version}", "count": 16}}\' -o more.zip\n')
     if service:
         print(f"Look at it: {client.base_url}   Stop it: kill {service.pid}")

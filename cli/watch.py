@@ -47,7 +47,8 @@ def watch_job(client: httpx2.Client, job_id: str) -> dict[str, Any]:
             else:
                 answered = time.monotonic()
                 _show(bar, task, job)
-    console.print(f"{job['state']}: {_outcome(job)}")
+    for line in (f"{job['state']}: {_outcome(job)}", *_verdict(job)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return job
 
 
@@ -77,6 +78,17 @@ def _outcome(job: dict[str, Any]) -> str:
         early = {"max_seconds": "; stopped after max_seconds", "patience": "; stopped, as it no longer improved"}
         return str(job["produced"]) + early.get(job["stop_reason"], "")
     return str(job["error"] or job["id"])
+
+
+def _verdict(job: dict[str, Any]) -> list[str]:
+    """What the version is worth, and the name that serves it; nothing for a job without a version."""
+    if not job["produced"]:
+        return []
+    verdict, name = job["verdict"], job["model"]
+    said = [f"verdict: {verdict['state']}. {verdict['sentence']}", *verdict["reasons"]] if verdict else []
+    if job["served_by_name"]:
+        return [*said, f"'{name}' means {job['produced']} now"]
+    return [*said, f"'{name}' does not mean {job['produced']}; ask for it by its number"]
 
 
 def _rate(progress: dict[str, Any]) -> str:

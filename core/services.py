@@ -11,6 +11,7 @@ from flawsmith.core.live.reaper import JobReaper, SamplingReaper, start_reaper
 from flawsmith.core.live.task_queues import Queues
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.audit_log import AuditLog
 from flawsmith.core.store.datasets import Datasets
 from flawsmith.core.store.registry import Registry
 
@@ -26,6 +27,7 @@ class Services:
         self.store = ArtifactStore(settings.data_dir / "artifacts")
         self.datasets = Datasets(self.store, settings)
         self.registry = Registry(self.store)
+        self.audit = AuditLog(self.store)
         self.jobs = JobRepository(self.redis, self.store, job_kinds())
         self.history = JobHistory(self.redis, self.store)
         self.queues = Queues(settings, self.redis, job_kinds())

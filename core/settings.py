@@ -4,13 +4,16 @@ from collections.abc import Iterable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from flawsmith.core.domain.production_gate import Demand
+
 Scope = Literal["generate", "train", "admin", "metrics"]
 MIB = 1024 * 1024
+_DEMANDS: tuple[Demand, ...] = get_args(Demand)
 SECRETS = ("api_keys", "redis_url")  # never printed; each may be read from a file that NAME_file names
 
 
@@ -97,6 +100,11 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         0, ge=0, le=65535, description="port of the /metrics of a worker; 0: a free port, which its log names"
     )
+    production_demands: str = Field(
+        "verdict,uplift",
+        description="comma-separated: what PUT …/aliases/production demands of a version without an `override`:"
+        " `verdict` (not failing), `uplift` (no evaluation says that its images hurt a classifier); `none`: nothing",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
 
     @model_validator(mode="before")
@@ -131,6 +139,14 @@ class Settings(BaseSettings):
         _check_modules(_listed(value))
         return value
 
+    @field_validator("production_demands")
+    @classmethod
+    def _known_demands(cls, value: str) -> str:
+        named = _listed(value)
+        if not named or not set(named) <= {"none", *_DEMANDS} or ("none" in named and len(named) > 1):
+            raise ValueError(f"name one or several of {', '.join(_DEMANDS)}, separated by commas, or none")
+        return value
+
     @model_validator(mode="after")
     def _room_for_a_request(self) -> "Settings":
         if self.max_waiting_images < self.max_images_per_request:
@@ -141,6 +157,11 @@ class Settings(BaseSettings):
     def keys(self) -> dict[str, Scope]:
         """Maps each API key to its scope; empty if no keys are set."""
         return parse_api_keys(self.api_keys)
+
+    @property
+    def demands(self) -> frozenset[Demand]:
+        """What is demanded of a version in production."""
+        return frozenset(each for each in _DEMANDS if each in _listed(self.production_demands))
 
     @property
     def extra_preset_packages(self) -> list[str]:

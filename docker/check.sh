@@ -116,7 +116,7 @@ check_main_job() {
   retry 120 job_ended "$job" || fail "the job is $(job_state "$job")"
   [ "$(job_state "$job")" = succeeded ] || fail "the job is $(job_state "$job")"
   ok "trained"
-  call -f -o "$work/four.zip" -H 'Content-Type: application/json' -d '{"model": "steel", "count": 4}' "$url/generate" || fail generate
+  call -f -o "$work/four.zip" -H 'Content-Type: application/json' -d '{"model": "steel@1", "count": 4}' "$url/generate" || fail generate
   python3 -m zipfile --test "$work/four.zip" >/dev/null
   picture "$work/before.png" || fail "image by address"
   ok "made images"

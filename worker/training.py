@@ -115,9 +115,12 @@ class TrainingWork(Work):
     def finish(self, segment: Segment) -> Result:
         version = _publish(self.run, segment.claim)
         reason = f"published {version.ref}, of step {version.step}"
+        if version.verdict:
+            reason += f"; its verdict is {version.verdict.state}"
         kept = self.saved_step if services().settings.keep_checkpoints else None
         stopped = self.run.stop_reason
-        return Result(reason, {"produced": version.ref, "stop_reason": stopped, "checkpoint_step": kept})
+        fields = {"produced": version.ref, "verdict": version.verdict, "stop_reason": stopped}
+        return Result(reason, {**fields, "checkpoint_step": kept})
 
     def _progress(self) -> TrainingProgress:
         run, batch_size = self.run, self.run.trainer.batch_size

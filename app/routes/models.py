@@ -5,21 +5,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
-from pydantic import Field
 
+from flawsmith.app.caller import caller_of
 from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of, is_current, not_modified
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.image_request import ImageRequest, check_defect_type
 from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.paging import Cursor, Limit, Page, page
-from flawsmith.app.problems import documented, invalid
+from flawsmith.app.problems import documented
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.app.sampling.image_filter import check_withdrawn
 from flawsmith.core.domain.addresses import SEEDS, seeded
-from flawsmith.core.domain.records import Model, ModelVersion, valid_name
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.production_gate import Override
+from flawsmith.core.domain.records import Model, ModelVersion
 from flawsmith.core.live.image_pool import PoolReplenisher
+from flawsmith.core.store.version_results import overrides_of
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
 
@@ -28,15 +29,14 @@ Number = Annotated[str, Path(max_length=16)]
 IMAGE_SECONDS = 30.0  # deadline of a GET of one image
 DEFAULT_REASON = "no reason was given"
 
-Alias = Annotated[str, Path(max_length=64)]
 Seed = Annotated[int, Path(ge=0, lt=SEEDS)]
 DefectType = Annotated[str | None, Query(max_length=64)]
 
 
-class AliasTarget(RequestBody):
-    """The body of PUT /models/{name}/aliases/{alias}."""
+class PublishedVersion(ModelVersion):
+    """A version's card, and what people decided about it later."""
 
-    version: int = Field(ge=1, le=999_999_999)
+    overrides: list[Override]
 
 
 @router.get("", responses=documented())
@@ -52,34 +52,21 @@ def get_model(name: ModelName, services: ServicesDep) -> Model:
 
 
 @router.get("/{name}/versions/{version}", responses=documented(404))
-def get_model_version(name: ModelName, version: Number, services: ServicesDep) -> ModelVersion:
-    """One version: classes, resolution, mode, preset and origin."""
-    return services.registry.version(name, version)
+def get_model_version(name: ModelName, version: Number, services: ServicesDep) -> PublishedVersion:
+    """One version: classes, resolution, mode, preset, origin, verdict, and overrides of the verdict."""
+    card = services.registry.version(name, version)
+    overrides = overrides_of(services.registry.folder(card))
+    return PublishedVersion.model_validate({**dict(card), "overrides": overrides})
 
 
 @router.delete("/{name}/versions/{version}", status_code=204, responses=documented(404, 409))
-def delete_model_version(name: ModelName, version: Number, services: ServicesDep) -> Response:
-    """Deletes a version that no alias points at. Its number is never used again."""
+def delete_model_version(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
+    """Deletes a version that no alias points at, and its results. Its number is never used again."""
+    card = services.registry.version(name, version)
+    if card.version not in services.registry.aliases(name).values():
+        services.audit.record("version_deleted", version=card.ref, caller=caller_of(request))
     services.registry.delete_version(name, version)
     PoolReplenisher(services.redis, services.settings).drop(f"{name}@{version}")
-    return Response(status_code=204)
-
-
-@router.put("/{name}/aliases/{alias}", responses=documented(404, 409, 415))
-def set_alias(name: ModelName, alias: Alias, body: AliasTarget, services: ServicesDep) -> Model:
-    """Points an alias at a version. The bare model name means `production` where that alias is set."""
-    if not valid_name(alias) or alias.isdecimal():
-        raise invalid(
-            "/alias",
-            "an alias has 1 to 64 letters, digits, '_', '.' and '-', starts with a letter or digit, and is no number",
-        )
-    return services.registry.set_alias(name, alias, body.version)
-
-
-@router.delete("/{name}/aliases/{alias}", status_code=204, responses=documented(404, 409))
-def delete_alias(name: ModelName, alias: Alias, services: ServicesDep) -> Response:
-    """Deletes an alias; the version stays."""
-    services.registry.delete_alias(name, alias)
     return Response(status_code=204)
 
 
@@ -137,6 +124,7 @@ async def image(
 
 @router.delete("/{name}/versions/{version}/images/{seed}.png", status_code=204, responses=documented(404))
 def withdraw_image(
+    request: Request,
     name: ModelName,
     version: Number,
     seed: Seed,
@@ -148,5 +136,8 @@ def withdraw_image(
     card = services.registry.version(name, version)
     check_defect_type(card, defect_type)
     [address] = seeded(card.classes, defect_type, seed, 1)
+    services.audit.record(
+        "image_withdrawn", version=card.ref, **vars(address), reason=reason, caller=caller_of(request)
+    )
     services.registry.withdraw(card, address, reason or DEFAULT_REASON)
     return Response(status_code=204)

@@ -109,4 +109,11 @@ def _folder(job_id: str, services: Services) -> JobFolder:
     return JobFolder(services.store, services.jobs.get(job_id, KIND).id)
 
 
-add_job_routes(router, KIND)
+def _with_service(job: TrainingJob, services: Services) -> TrainingJob:
+    """The record with whether the bare model name means the job's version now."""
+    if job.produced is None:
+        return job
+    return job.changed(served_by_name=job.produced == f"{job.model}@{services.registry.serves(job.model)}")
+
+
+add_job_routes(router, KIND, _with_service)

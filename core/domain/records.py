@@ -190,13 +190,23 @@ class ModelVersion(Record):
     def ref(self) -> str:
         return f"{self.model}@{self.version}"
 
+    @property
+    def failing(self) -> bool:
+        """Whether it is served by its number only. Versions of earlier releases, without a verdict, are not."""
+        return self.verdict is not None and self.verdict.state is VerdictState.FAILING
+
 
 class Model(Record):
-    """A model: its versions, newest first, and the aliases that point to them."""
+    """A model: its versions, newest first, and the aliases that point to them.
+
+    ``serves`` is the version that the bare name means: that of the alias `production`, else the newest version whose
+    verdict is not `failing`; null where there is none.
+    """
 
     name: str
     versions: list[int]
     aliases: dict[str, int]
+    serves: int | None = None
     created_at: Moment
 
 

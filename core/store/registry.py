@@ -10,9 +10,11 @@ from typing import Any
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import NAME_PATTERN, Model, ModelVersion, now
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
+from flawsmith.core.store.version_results import results_folder
 from flawsmith.core.store.withdrawals import Withdrawals, Withdrawn
 
 CARDS_KEPT = 1000
+VERSIONS_LISTED = 20  # in the message of an error
 # File systems keep times coarsely: a folder that changed within this time may change again without a new time stamp.
 SETTLED_NANOSECONDS = 50_000_000
 PRODUCTION = "production"  # if this alias is set, a model's bare name stands for it
@@ -22,6 +24,21 @@ _REFERENCE = re.compile(NAME_PATTERN[:-1] + r"(?:@([A-Za-z0-9_.-]{1,64}))?$")
 
 class UnknownModel(Exception):
     """There is no model, version or alias of that name."""
+
+
+class OnlyFailing(Exception):
+    """A bare name means no version: all versions of the model are failing, and no alias `production` is set."""
+
+    def __init__(self, model: Model, newest: ModelVersion) -> None:
+        reason = newest.verdict.sentence.rstrip(".") if newest.verdict else ""
+        listed = ", ".join(map(str, model.versions[:VERSIONS_LISTED]))
+        more = len(model.versions) - VERSIONS_LISTED
+        super().__init__(
+            f"every version of '{model.name}' is failing, and a failing version is served by its number only. "
+            f"{newest.ref}: {reason}. Its versions: {listed}{f' and {more} earlier ones' if more > 0 else ''}. "
+            f"Ask for {newest.ref}, set the alias '{PRODUCTION}' with an 'override' that says why, or train longer"
+        )
+        self.model, self.newest = model, newest
 
 
 class VersionInUse(Exception):
@@ -61,7 +78,12 @@ class Registry:
             return published
 
     def resolve(self, reference: str) -> ModelVersion:
-        """Finds the version for ``scratches``, ``scratches@2`` or ``scratches@production``. Raises UnknownModel."""
+        """Finds the version for ``scratches``, ``scratches@2`` or ``scratches@production``.
+
+        Raises:
+            UnknownModel: there is none.
+            OnlyFailing: of a bare name; it means no version.
+        """
         match = _REFERENCE.match(reference)
         if not match:
             raise UnknownModel(f"'{reference}' is not a reference to a model; use NAME, NAME@VERSION or NAME@ALIAS")
@@ -72,7 +94,11 @@ class Registry:
         if label and label not in model.aliases:
             known = ", ".join(sorted(model.aliases)) or "none"
             raise UnknownModel(f"model '{name}' has no alias '{label}'; its aliases: {known}")
-        return self._version(model, str(model.aliases.get(label or PRODUCTION, model.versions[0])))
+        if label:
+            return self._version(model, str(model.aliases[label]))
+        if model.serves is None:
+            raise OnlyFailing(model, self._card(name, model.versions[0]))
+        return self._version(model, str(model.serves))
 
     def version(self, model: str, number: str) -> ModelVersion:
         """Raises UnknownModel."""
@@ -95,6 +121,11 @@ class Registry:
             known = ", ".join(model.name for model in self.models()[:20]) or "none yet"
             raise UnknownModel(f"there is no model '{name}'; models: {known}")
         return found
+
+    def serves(self, name: str) -> int | None:
+        """The version that a bare name means; None where it means none, or there is no such model."""
+        found = self._model(name) if re.fullmatch(NAME_PATTERN, name) else None
+        return found.serves if found else None
 
     def models(self) -> list[Model]:
         """Newest first."""
@@ -157,7 +188,7 @@ class Registry:
         self.changes += 1
 
     def delete_version(self, model: str, number: str) -> None:
-        """Raises UnknownModel, or VersionInUse while an alias points at it."""
+        """Deletes a version and its results. Raises UnknownModel, or VersionInUse while an alias points at it."""
         version = self.version(model, number).version
         with self.store.locked(self._folder(model)):
             pointing = sorted(alias for alias, target in self.aliases(model).items() if target == version)
@@ -166,6 +197,7 @@ class Registry:
             folder = self._version_folder(model, version)
             self.store.write_bytes(folder.with_name(f"{version}.deleted"), b"")
             self.store.delete(folder)
+            self.store.delete(results_folder(folder))
         self.changes += 1
 
     def _model(self, name: str) -> Model | None:
@@ -179,7 +211,9 @@ class Registry:
             self._models.pop(name, None)
             return None
         created_at = self._card(name, numbers[-1]).created_at
-        model = Model(name=name, versions=numbers, aliases=self.aliases(name), created_at=created_at)
+        aliases = self.aliases(name)
+        serves = aliases.get(PRODUCTION) or next((each for each in numbers if not self._card(name, each).failing), None)
+        model = Model(name=name, versions=numbers, aliases=aliases, serves=serves, created_at=created_at)
         if begun - max(stamp[0], stamp[3]) > SETTLED_NANOSECONDS:
             self._models[name] = (stamp, model)
         return model

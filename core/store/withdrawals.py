@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion, now
 from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.version_results import results_folder
 
 Withdrawn = Mapping[Address, str]
 """Withdrawn addresses of a version, each with the reason in words."""
@@ -24,7 +25,8 @@ class Withdrawals:
 
     def withdraw(self, version: ModelVersion, address: Address, reason: str) -> None:
         """Withdraws an address for ever. The first reason counts."""
-        path = self.store.path("models", version.model, "results", str(version.version), "withdrawn.json")
+        folder = self.store.path("models", version.model, "versions", str(version.version))
+        path = results_folder(folder) / "withdrawn.json"
         with self.store.locked(path.parent):
             entries = self.store.read_json(path) if path.exists() else []
             if address not in _addresses(entries):

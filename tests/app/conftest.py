@@ -1,7 +1,9 @@
 """Fixtures for tests of the API's parts on small applications, without a running service."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -21,13 +23,24 @@ def redis_settings(redis_server: Path, empty_redis: redis.Redis) -> Settings:
 
 
 @pytest.fixture
-def api(redis_settings: Settings, tmp_path: Path) -> Iterator[TestClient]:
-    """A client of the whole API without workers, on an empty artifact store."""
+def make_api(redis_settings: Settings, tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
+    """Makes a client of the whole API without workers, on an empty artifact store, with settings of the test."""
     # The socket of the server is in its data folder; the artifacts are in a folder of this test.
     socket = redis_settings.data_dir / "redis" / "redis.sock"
-    settings = Settings(data_dir=tmp_path, redis_url=f"unix://{socket}")
-    with TestClient(create_app(settings), base_url="http://localhost") as client:  # an uncaught error fails the test
-        yield client
+    with ExitStack() as stack:
+
+        def make(**changes: Any) -> TestClient:
+            settings = Settings(data_dir=tmp_path, redis_url=f"unix://{socket}", **changes)
+            # an uncaught error fails the test
+            return stack.enter_context(TestClient(create_app(settings), base_url="http://localhost"))
+
+        yield make
+
+
+@pytest.fixture
+def api(make_api: Callable[..., TestClient]) -> TestClient:
+    """A client of the whole API without workers, on an empty artifact store."""
+    return make_api()
 
 
 @pytest.fixture

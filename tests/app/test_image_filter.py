@@ -1,9 +1,9 @@
 """max_similarity, nearest and withdrawn addresses over HTTP. Pool and cache hold the images, so that no worker runs."""
 
 import io
+import json
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -22,7 +22,6 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.live.image_cache import store_in_cache
 from flawsmith.core.live.image_pool import PoolReplenisher
 from flawsmith.core.services import Services
-from flawsmith.core.settings import Settings
 from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.reference_photographs import FILE, ReferencePhotographs
 
@@ -243,16 +242,14 @@ class TestNearest:
         assert "'Accept: application/json'" in refusal(answer, 422, "invalid")["detail"]
 
 
-def test_nearest_needs_the_scope_train(redis_settings: Settings, tmp_path: Path) -> None:
-    socket = redis_settings.data_dir / "redis" / "redis.sock"
-    settings = Settings(data_dir=tmp_path, redis_url=f"unix://{socket}", api_keys="G:generate,T:train")
-    with TestClient(create_app(settings), base_url="http://localhost") as client:
-        ask = {
-            key: client.post(
-                "/generate?nearest=true", json={"model": "steel"}, headers={**JSON, "Authorization": f"Bearer {key}"}
-            )
-            for key in "GT"
-        }
+def test_nearest_needs_the_scope_train(make_api: Callable[..., TestClient]) -> None:
+    api = make_api(api_keys="G:generate,T:train")
+    ask = {
+        key: api.post(
+            "/generate?nearest=true", json={"model": "steel"}, headers={**JSON, "Authorization": f"Bearer {key}"}
+        )
+        for key in "GT"
+    }
     problem = refusal(ask["G"], 403, "out-of-scope")
     assert problem["detail"].endswith("needs a key of scope 'train'; yours is 'generate'")
     assert ask["T"].status_code == 404  # there is no such model, which is all that is wrong
@@ -321,6 +318,15 @@ class TestWithdrawal:
             assert another.delete(self.path.format(12)).status_code == 204
         with TestClient(create_app(settings), base_url="http://localhost") as third:
             assert third.get(self.path.format(12)).status_code == 410
+
+    @pytest.mark.usefixtures("version")
+    def test_it_is_in_the_audit_log_and_goes_with_the_version(self, api: TestClient, services: Services) -> None:
+        api.delete(self.path.format(11), params={"reason": "a part", "defect_type": "scratches"})
+        [line] = services.audit.path.read_text().splitlines()
+        event = json.loads(line)
+        assert event | {"event": "image_withdrawn", "version": "steel@1", "seed": 11, "reason": "a part"} == event
+        assert api.delete("/models/steel/versions/1").status_code == 204
+        assert not list(services.store.root.rglob("withdrawn.json"))
 
     @pytest.mark.usefixtures("version")
     def test_what_is_unknown_is_refused(self, api: TestClient) -> None:

@@ -1,5 +1,6 @@
-"""`flawsmith watch` where there is nothing to watch: one line, and a status that says so."""
+"""`flawsmith watch` of a job that has ended, and where there is nothing to watch: one line and a status say so."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,16 +10,38 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from tests.conftest import free_port
+from tests.published_versions import FAILING, GOOD
+
+from flawsmith.core.domain.records import Verdict
+
+VERDICTS = {"job-failing": FAILING, "job-good": GOOD, "job-earlier": None}
+
+
+def ended_job(verdict: Verdict | None) -> bytes:
+    """What the service shows of a job that succeeded; the bare name means only versions that are not failing."""
+    job = {
+        "state": "succeeded",
+        "model": "scratches",
+        "produced": "scratches@3",
+        "verdict": verdict.model_dump(mode="json") if verdict else None,
+        "served_by_name": verdict is not FAILING,
+        "stop_reason": "completed",
+        "progress": {"step": 6, "total_steps": 6, "images_per_second": None, "eta_seconds": None},
+        "losses": {},
+    }
+    return json.dumps(job).encode()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Stands in for a service: knows no job, or is another kind of server below /other."""
+    """Stands in for a service: knows three jobs, or is another kind of server below /other."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/other"):
             self._send(200, "text/html", b"<html>")
         elif self.path.startswith("/moved"):
             self._send(307, "text/html", b"")
+        elif (name := self.path.rpartition("/")[2]) in VERDICTS:
+            self._send(200, "application/json", ended_job(VERDICTS[name]))
         else:
             self._send(404, "application/problem+json", b'{"detail": "there is no training job of that id"}')
 
@@ -40,11 +63,15 @@ def url() -> Iterator[str]:
         server.shutdown()
 
 
-def watch(*arguments: str) -> str:
-    """The one line that the command ends with."""
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("FLAWSMITH_")}
     command = [sys.executable, "-m", "flawsmith.cli.main", "watch", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+
+
+def watch(*arguments: str) -> str:
+    """The one line that the command ends with."""
+    done = run(*arguments)
     assert done.returncode == 1
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
@@ -70,3 +97,25 @@ def test_a_url_that_leads_nowhere_is_one_line(wrong: str) -> None:
 @pytest.mark.parametrize("path", ["/other", "/moved"])
 def test_another_server_is_one_line(url: str, path: str) -> None:
     assert "is no training job of Flawsmith" in watch("job-1", "--url", url + path)
+
+
+@pytest.mark.parametrize(
+    ("job", "lines"),
+    [
+        (
+            "job-failing",
+            [
+                f"verdict: failing. {FAILING.sentence}",
+                *FAILING.reasons,
+                "'scratches' does not mean scratches@3; ask for it by its number",
+            ],
+        ),
+        ("job-good", [f"verdict: good. {GOOD.sentence}", "'scratches' means scratches@3 now"]),
+        ("job-earlier", ["'scratches' means scratches@3 now"]),
+    ],
+)
+def test_it_says_the_verdict_and_whether_the_name_means_the_version(url: str, job: str, lines: list[str]) -> None:
+    done = run(job, "--url", url)
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout.splitlines()
+    assert shown[shown.index("succeeded: scratches@3") + 1 :] == lines

@@ -30,6 +30,20 @@ def test_a_key_that_comes_twice_is_rejected_without_showing_it(text: str) -> Non
     assert "sesame" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "demands"),
+    [("verdict,uplift", {"verdict", "uplift"}), (" uplift ", {"uplift"}), ("verdict", {"verdict"}), ("none", set())],
+)
+def test_what_is_demanded_of_a_version_in_production(text: str, demands: set[str]) -> None:
+    assert Settings(production_demands=text).demands == demands
+
+
+@pytest.mark.parametrize("text", ["", ",", "verdicts", "verdict,none"])
+def test_an_unknown_demand_is_rejected_with_those_that_there_are(text: str) -> None:
+    with pytest.raises(ValueError, match="verdict, uplift, separated by commas, or none"):
+        Settings(production_demands=text)
+
+
 def test_secrets_are_read_from_files(tmp_path: Path) -> None:
     keys, url = tmp_path / "keys", tmp_path / "url"
     keys.write_text("a:train\nb\n")

@@ -39,7 +39,7 @@ def stopped_worker(service: Service) -> Iterator[int]:
 
 def ask(service: Service, caller: ThreadPoolExecutor, seed: int) -> "Future[httpx2.Response]":
     """A call that waits for the worker."""
-    body = {"model": "model", "seed": seed, "deadline_seconds": 60}
+    body = {"model": "model@1", "seed": seed, "deadline_seconds": 60}
     asked = caller.submit(service.client.post, "/generate", json=body, timeout=60)
     until(lambda: waiting_images(service.redis), 10, "the request waits")
     return asked
@@ -55,7 +55,7 @@ def test_the_api_says_that_it_drains_and_answers_what_it_accepted(service: Servi
         asked = ask(service, caller, 7_000_000)
         os.kill(api, signal.SIGTERM)
         until(lambda: state(service) == "draining", 2, "/readyz says so")
-        refused = service.client.post("/generate", json={"model": "model"})
+        refused = service.client.post("/generate", json={"model": "model@1"})
         assert (refused.status_code, refused.json()["type"]) == (503, "urn:flawsmith:unavailable")
         assert service.client.get("/healthz").status_code == 200
         os.kill(worker, signal.SIGCONT)

@@ -20,7 +20,7 @@ from flawsmith.core.live import keys
 
 
 def generate(service: Service, accept: str = "*/*", **body: Any) -> httpx2.Response:
-    answer = service.client.post("/generate", json={"model": "two-types", **body}, headers={"Accept": accept})
+    answer = service.client.post("/generate", json={"model": "two-types@1", **body}, headers={"Accept": accept})
     assert answer.status_code == 200, answer.text
     return answer
 
@@ -88,6 +88,9 @@ def test_a_model_has_versions_a_card_and_weights(service: Service, trained: dict
     card = service.client.get("/models/two-types/versions/1").json()
     assert card["classes"] == ["dents", "scratches"]
     assert (card["resolution"], card["mode"], card["training_job"]) == (32, "L", trained["id"])
+    assert (card["verdict"], card["overrides"]) == (trained["verdict"], [])
+    job = service.client.get(f"/training-jobs/{trained['id']}").json()
+    assert job["served_by_name"] is (model["serves"] == 1)
     weights = service.client.get("/models/two-types/versions/1/weights.safetensors").content
     header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
     assert "layers.0.weight" in header
@@ -159,7 +162,7 @@ def test_json_has_addresses_and_data(service: Service, trained: dict[str, Any]) 
     for each in body["images"]:
         assert service.client.get(each["url"]).content == base64.b64decode(each["data"])
     bare = service.client.post(
-        "/generate?data=false", json={"model": "two-types", "count": 2}, headers={"Accept": "application/json"}
+        "/generate?data=false", json={"model": "two-types@1", "count": 2}, headers={"Accept": "application/json"}
     )
     assert [each.keys() for each in bare.json()["images"]] == [{"seed", "defect_type", "url"}] * 2
 
@@ -194,9 +197,9 @@ def test_images_without_a_seed_are_new_and_can_be_requested_again_by_their_seed(
 def test_a_new_version_is_served_without_a_restart(service: Service) -> None:
     service.upload("growing", zipped({f"{i}.png": photograph(700 + i) for i in range(4)}))
     assert service.train("growing", "growing", seed=1)["produced"] == "growing@1"
-    first = generate(service, "image/png", model="growing", seed=1)
+    first = generate(service, "image/png", model="growing@1", seed=1)
     assert service.train("growing", "growing", seed=2)["produced"] == "growing@2"
-    second = generate(service, "image/png", model="growing", seed=1)
+    second = generate(service, "image/png", model="growing@2", seed=1)
     assert (first.headers["x-model"], second.headers["x-model"]) == ("growing@1", "growing@2")
     assert generate(service, "image/png", model="growing@1", seed=1).content == first.content != second.content
 
@@ -218,7 +221,7 @@ def test_a_job_that_succeeded_keeps_its_history_and_samples_without_checkpoints_
         assert service.client.get(gone).status_code == 404
     assert service.client.delete(path).status_code == 404
     assert not folder.exists()
-    assert generate(service, model="short-lived", seed=1).status_code == 200
+    assert generate(service, model="short-lived@1", seed=1).status_code == 200
 
 
 def test_an_unfinished_job_is_not_deleted(service: Service) -> None:
@@ -317,6 +320,6 @@ def test_calls_with_the_same_idempotency_key_run_once(service: Service, trained:
     assert (other.status_code, other.json()["type"]) == (422, "urn:flawsmith:key-reused")
     service.client.post(f"{first.headers['location']}/cancel")
     key = {"Idempotency-Key": "image-key", "Accept": "image/png"}
-    one, same = (service.client.post("/generate", json={"model": "two-types"}, headers=key) for _ in range(2))
+    one, same = (service.client.post("/generate", json={"model": "two-types@1"}, headers=key) for _ in range(2))
     assert same.headers["x-seed"] == one.headers["x-seed"]
     assert same.content == one.content

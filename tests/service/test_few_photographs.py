@@ -78,7 +78,7 @@ def test_the_card_has_health_and_the_symmetries_used(site: Service, trained: dic
 
 def test_images_of_every_type_have_addresses(site: Service, trained: dict[str, Any]) -> None:
     for defect_type in ("dents", "scratches"):
-        body = {"model": "both", "defect_type": defect_type, "seed": 7}
+        body = {"model": "both@1", "defect_type": defect_type, "seed": 7}
         first, again = (site.client.post("/generate", json=body, headers={"Accept": "image/png"}) for _ in range(2))
         assert first.status_code == 200, first.text
         assert first.content == again.content

@@ -70,7 +70,7 @@ def test_it_trains_and_samples(with_toy: Service) -> None:
     job = with_toy.ended(answer.json()["id"])
     assert job["state"] == "succeeded", job
     assert (job["preset"], job["config"]["latent_size"], job["config"]["batch_size"]) == ("toy", 8, 4)
-    body = {"model": "toy", "defect_type": "a", "seed": 7}
+    body = {"model": "toy@1", "defect_type": "a", "seed": 7}
     first, again = (with_toy.client.post("/generate", json=body, headers={"Accept": "image/png"}) for _ in range(2))
     assert first.status_code == 200, first.text
     assert first.content == again.content

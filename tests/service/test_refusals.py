@@ -31,17 +31,17 @@ def refused(answer: httpx2.Response, status: int, *words: str) -> dict[str, Any]
     ("body", "pointer", "words"),
     [
         ({}, "/model", "required"),
-        ({"model": "two-types", "cuont": 1}, "/cuont", "unknown key; the known keys are model, count"),
-        ({"model": "two-types", "count": "1"}, "/count", "integer"),
-        ({"model": "two-types", "count": True}, "/count", "integer"),
-        ({"model": "two-types", "count": 0}, "/count", "greater than or equal to 1"),
-        ({"model": "two-types", "count": 257}, "/count", "at most 256"),
-        ({"model": "two-types", "seed": 2**53}, "/seed", "less than"),
-        ({"model": "two-types", "seed": 2**53 - 1, "count": 2}, "/seed", "at most"),
-        ({"model": "two-types", "seed": -1}, "/seed", "greater than or equal to 0"),
-        ({"model": "two-types", "defect_type": "rust"}, "/defect_type", "this model knows: dents, scratches"),
-        ({"model": "two-types", "format": "gif"}, "/format", "'png', 'jpeg', 'webp', 'npy' or 'npz'"),
-        ({"model": "two-types", "deadline_seconds": 0}, "/deadline_seconds", "greater than 0"),
+        ({"model": "two-types@1", "cuont": 1}, "/cuont", "unknown key; the known keys are model, count"),
+        ({"model": "two-types@1", "count": "1"}, "/count", "integer"),
+        ({"model": "two-types@1", "count": True}, "/count", "integer"),
+        ({"model": "two-types@1", "count": 0}, "/count", "greater than or equal to 1"),
+        ({"model": "two-types@1", "count": 257}, "/count", "at most 256"),
+        ({"model": "two-types@1", "seed": 2**53}, "/seed", "less than"),
+        ({"model": "two-types@1", "seed": 2**53 - 1, "count": 2}, "/seed", "at most"),
+        ({"model": "two-types@1", "seed": -1}, "/seed", "greater than or equal to 0"),
+        ({"model": "two-types@1", "defect_type": "rust"}, "/defect_type", "this model knows: dents, scratches"),
+        ({"model": "two-types@1", "format": "gif"}, "/format", "'png', 'jpeg', 'webp', 'npy' or 'npz'"),
+        ({"model": "two-types@1", "deadline_seconds": 0}, "/deadline_seconds", "greater than 0"),
     ],
 )
 def test_an_invalid_value_of_a_generate_body_is_422_with_its_json_pointer(
@@ -142,7 +142,7 @@ def test_406_lists_what_can_be_served(service: Service, trained: dict[str, Any])
         ("image/png", 2, "application/zip"),
         ("image/png;q=0", 1, "image/png"),
     ):
-        body = {"model": "two-types", "count": count}
+        body = {"model": "two-types@1", "count": count}
         refused(service.client.post("/generate", json=body, headers={"Accept": accept}), 406, words)
 
 

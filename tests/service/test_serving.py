@@ -37,7 +37,7 @@ def two_apis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def generate(service: Service, **body: Any) -> httpx2.Response:
-    return service.client.post("/generate", json={"model": "model", **body}, headers=PNG)
+    return service.client.post("/generate", json={"model": "model@1", **body}, headers=PNG)
 
 
 def wait_for_pool(service: Service) -> None:
@@ -58,7 +58,7 @@ def wait_for_steady_pools(service: Service) -> None:
         time.sleep(1)
         return before == images() >= LEAST
 
-    service.client.post("/generate", json={"model": "model", "count": 2})
+    service.client.post("/generate", json={"model": "model@1", "count": 2})
     until(are_steady, 30, "the pools are at rest")
 
 
@@ -88,7 +88,9 @@ def test_the_second_image_comes_from_the_pool_and_is_the_same_by_its_seed(two_ap
 def test_an_address_is_the_same_bytes_in_requests_of_any_size(two_apis: Service) -> None:
     digests: list[dict[str, str]] = []
     for count in (1, 7, 64, 256):
-        answer = two_apis.client.post("/generate", json={"model": "model", "count": count, "seed": 10_000}, timeout=60)
+        answer = two_apis.client.post(
+            "/generate", json={"model": "model@1", "count": count, "seed": 10_000}, timeout=60
+        )
         if count == 1:
             digests.append({"dents/10000.png": hashlib.sha256(answer.content).hexdigest()})
             continue
@@ -105,7 +107,7 @@ def test_an_address_is_the_same_bytes_in_requests_of_any_size(two_apis: Service)
 def test_concurrent_callers_are_given_different_images_ready_ones_first(two_apis: Service) -> None:
     def ask(_: int) -> tuple[int, str, str]:
         with httpx2.Client(base_url=two_apis.client.base_url, timeout=60) as client:
-            answer = client.post("/generate", json={"model": "model"}, headers=PNG)
+            answer = client.post("/generate", json={"model": "model@1"}, headers=PNG)
         assert answer.status_code == 200
         return int(answer.headers["x-seed"]), answer.headers["x-defect-type"], answer.headers["x-stock"]
 
@@ -125,7 +127,7 @@ def test_callers_of_one_address_wait_for_one_computation(two_apis: Service) -> N
 
     def ask(_: int) -> bytes:
         with httpx2.Client(base_url=two_apis.client.base_url, timeout=60) as client:
-            return client.post("/generate", json={"model": "model", "count": 64, "seed": 77_000}).content
+            return client.post("/generate", json={"model": "model@1", "count": 64, "seed": 77_000}).content
 
     before = made()
     with ThreadPoolExecutor(8) as callers:
@@ -147,7 +149,7 @@ def test_images_that_cannot_be_ready_in_time_are_refused_at_once_with_when_to_tr
     os.kill(pid, signal.SIGSTOP)
     try:
         with ThreadPoolExecutor(4) as callers:
-            body = {"model": "model", "count": 200, "deadline_seconds": 4}
+            body = {"model": "model@1", "count": 200, "deadline_seconds": 4}
             waiting = [
                 callers.submit(two_apis.client.post, "/generate", json={**body, "seed": n * 1000}) for n in range(4)
             ]
@@ -196,7 +198,7 @@ def test_images_of_a_client_that_went_away_are_not_made(two_apis: Service) -> No
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(httpx2.ReadTimeout):
-            two_apis.client.post("/generate", json={"model": "model", "count": 100, "seed": 6_000_000}, timeout=1)
+            two_apis.client.post("/generate", json={"model": "model@1", "count": 100, "seed": 6_000_000}, timeout=1)
         until(lambda: not waiting_images(two_apis.redis), 5, "its work is gone")
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -212,7 +214,7 @@ def test_metrics_are_those_of_all_processes(two_apis: Service) -> None:
         with httpx2.Client(
             base_url=two_apis.client.base_url
         ) as client:  # a new connection: now one process, now the other
-            assert client.post("/generate", json={"model": "model"}, headers=PNG).status_code == 200
+            assert client.post("/generate", json={"model": "model@1"}, headers=PNG).status_code == 200
     assert served() - before == 40
 
 
@@ -243,7 +245,7 @@ def test_a_downloaded_generator_samples_the_same_pixels(
     generator = load_generator(path, device="cpu")
     for kind in generator.classes:
         for seed in (0, 7, 2**53 - 1):
-            body = {"model": model, "seed": seed, "defect_type": kind}
+            body = {"model": f"{model}@1", "seed": seed, "defect_type": kind}
             png = client.post("/generate", json=body, headers=PNG).content
             pixels = generator.sample(seed, kind)
             assert pixels.shape == shape

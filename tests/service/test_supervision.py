@@ -39,13 +39,13 @@ def finished_work(service: Service) -> list[object]:
 def test_a_killed_part_is_back_within_15_seconds_and_nothing_is_lost(killable: Service, part: tuple[str, ...]) -> None:
     before, image = (
         finished_work(killable),
-        killable.client.post("/generate", json={"model": "model", "seed": 1}).content,
+        killable.client.post("/generate", json={"model": "model@1", "seed": 1}).content,
     )
     pid = until(lambda: killable.pid(*part), 10, f"{part} runs")
     os.kill(pid, signal.SIGKILL)
     until(lambda: killable.pid(*part) not in (None, pid) and killable.ready(), 15, "the service is ready again")
     until(
-        lambda: killable.client.post("/generate", json={"model": "model", "seed": 1}).content == image,
+        lambda: killable.client.post("/generate", json={"model": "model@1", "seed": 1}).content == image,
         15,
         "it generates the same image",
     )
@@ -55,11 +55,11 @@ def test_a_killed_part_is_back_within_15_seconds_and_nothing_is_lost(killable: S
 
 def test_a_wiped_redis_loses_no_finished_work_and_repeats_no_seed(killable: Service) -> None:
     before = finished_work(killable)
-    seeds = {int(killable.client.post("/generate", json={"model": "model"}).headers["x-seed"]) for _ in range(3)}
+    seeds = {int(killable.client.post("/generate", json={"model": "model@1"}).headers["x-seed"]) for _ in range(3)}
     killable.redis.flushall()
     until(killable.ready, 15, "the workers have registered again")
     assert finished_work(killable) == before
-    assert int(killable.client.post("/generate", json={"model": "model"}).headers["x-seed"]) > max(seeds)
+    assert int(killable.client.post("/generate", json={"model": "model@1"}).headers["x-seed"]) > max(seeds)
 
 
 DIVERGING = {
@@ -147,7 +147,7 @@ def test_readyz_names_the_missing_parts(killable: Service) -> None:
         missing = until(lambda: killable.client.get("/readyz").json()["missing"], 15, "the stopped worker is missing")
         assert missing == ["no live worker for queue 'sample'"]
         answer = killable.client.post(
-            "/generate", json={"model": "model", "seed": 4711}
+            "/generate", json={"model": "model@1", "seed": 4711}
         )  # no worker, no image outside the pool
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:flawsmith:unavailable")
         assert int(answer.headers["retry-after"]) > 0

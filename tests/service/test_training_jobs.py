@@ -72,7 +72,7 @@ def test_a_job_starts_from_a_published_version(short_segments: Service) -> None:
     assert short_segments.train("set", "origin", steps=40)["state"] == "succeeded"
     rates = {"generator_learning_rate": 1e-12, "discriminator_learning_rate": 1e-12}
     job = short_segments.ended(
-        submit(short_segments, "heir", init_from="origin", overrides={"batch_size": 4, **rates}, steps=1)
+        submit(short_segments, "heir", init_from="origin@1", overrides={"batch_size": 4, **rates}, steps=1)
     )
     assert job["state"] == "succeeded", job
     assert job["config"]["init_from"] == "origin@1"

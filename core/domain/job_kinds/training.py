@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from flawsmith.core.domain.jobs import Job, JobKind, Progress
-from flawsmith.core.domain.records import Health, Name
+from flawsmith.core.domain.records import Health, Name, Verdict
 
 
 class StopReason(StrEnum):
@@ -25,7 +25,11 @@ class TrainingProgress(Progress):
 
 
 class TrainingJob(Job):
-    """A training job, as GET /training-jobs/{id} shows it."""
+    """A training job, as GET /training-jobs/{id} shows it.
+
+    ``verdict`` is that of the version that it ``produced``. ``served_by_name`` says whether the bare model name means
+    this version when the record is read; what is stored is null.
+    """
 
     progress_event: ClassVar[set[str]] = {"progress", "losses"}
 
@@ -38,6 +42,8 @@ class TrainingJob(Job):
     health: Health = Field(default_factory=Health)
     checkpoint_step: int | None = None
     produced: str | None = None
+    verdict: Verdict | None = None
+    served_by_name: bool | None = None
     stop_reason: StopReason | None = None
 
     @property

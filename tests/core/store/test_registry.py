@@ -4,32 +4,15 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.published_versions import FAILING, GOOD, publish
 
-from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.artifacts import ArtifactStore
-from flawsmith.core.store.registry import SETTLED_NANOSECONDS, Registry, UnknownModel, VersionInUse
+from flawsmith.core.store.registry import SETTLED_NANOSECONDS, OnlyFailing, Registry, UnknownModel, VersionInUse
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     return Registry(ArtifactStore(tmp_path))
-
-
-def publish(registry: Registry, job: str, model: str = "scratches") -> ModelVersion:
-    with registry.store.staged() as staged:
-        (staged / "generator.safetensors").write_bytes(job.encode())
-        return registry.publish(
-            model,
-            staged,
-            classes=["scratches"],
-            resolution=32,
-            mode="L",
-            preset="dcgan",
-            config={},
-            training_job=job,
-            dataset_digest="d",
-            weights_sha256="w",
-        )
 
 
 def test_versions_count_up_and_the_bare_name_stands_for_the_newest(registry: Registry) -> None:
@@ -53,6 +36,26 @@ def test_the_bare_name_stands_for_the_alias_production_if_it_is_set(registry: Re
         registry.delete_version("scratches", "1")
     registry.delete_alias("scratches", "production")
     assert registry.resolve("scratches").version == 2
+
+
+def test_the_bare_name_passes_over_failing_versions(registry: Registry) -> None:
+    for number, verdict in enumerate([GOOD, FAILING, FAILING], 1):
+        publish(registry, f"job-{number}", verdict=verdict)
+    assert (registry.resolve("scratches").version, registry.model("scratches").serves) == (1, 1)
+    assert registry.resolve("scratches@3").version == 3
+    registry.set_alias("scratches", "production", 3)
+    assert (registry.resolve("scratches").version, registry.model("scratches").serves) == (3, 3)
+    registry.delete_alias("scratches", "production")
+    registry.delete_version("scratches", "1")
+    with pytest.raises(OnlyFailing, match="Its versions: 3, 2"):
+        registry.resolve("scratches")
+
+
+def test_a_model_of_many_failing_versions_lists_the_newest(registry: Registry) -> None:
+    for number in range(25):
+        publish(registry, f"job-{number}", verdict=FAILING)
+    with pytest.raises(OnlyFailing, match=r"Its versions: 25, .*, 6 and 5 earlier ones\. Ask for scratches@25,"):
+        registry.resolve("scratches")
 
 
 def test_the_number_of_a_deleted_version_is_not_reused(registry: Registry) -> None:
