@@ -13,6 +13,7 @@ from flawsmith.core.store.reference_photographs import (
     ReferenceCache,
     ReferencePhotographs,
     delete_references,
+    small_picture,
 )
 from flawsmith.models.quality.memorization import nearest_distances
 
@@ -99,6 +100,18 @@ def test_an_image_has_the_same_figures_alone_and_among_others_and_after_a_save(t
     assert [found.nearest([each], ["scratches"])[0] for each in images] == together
     found.save(tmp_path / FILE)
     assert ReferencePhotographs.load(tmp_path / FILE).nearest(images, ["scratches"] * 50) == together
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_products_are_exact_in_float32_whatever_an_image_shows(channels: int) -> None:
+    """Else the order of a sum, which differs among machines and batches, would decide the last digit."""
+    spot = np.zeros((64, 64, channels), np.uint8)
+    spot[3, 5, 0] = 255
+    checks = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(channels, 2)
+    extreme = [spot, 255 - spot, checks, *textures(5, channels=channels), *textures(5, channels=channels, seed=4)]
+    squares = [int((small_picture(each).astype(np.int64) ** 2).sum()) for each in extreme]
+    assert max(squares) < 2**24  # by Cauchy and Schwarz, so is every product of two, and every part of its sum
+    assert min(squares) > 0.9 * 4000**2
 
 
 def test_photographs_without_content_are_compared_without_a_warning() -> None:
