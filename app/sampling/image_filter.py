@@ -16,7 +16,6 @@ from flawsmith.app.problems import Problem
 from flawsmith.app.sampling.images import Availability, Images
 from flawsmith.app.sampling.photograph_comparison import PhotographComparison
 from flawsmith.core.domain.addresses import Address
-from flawsmith.core.domain.request_body import MAX_ERRORS
 from flawsmith.core.store.reference_photographs import Nearest, ReferencePhotographs
 from flawsmith.core.store.withdrawals import Withdrawn
 
@@ -148,7 +147,7 @@ def check_withdrawn(withdrawn: Withdrawn, addresses: Sequence[Address]) -> None:
     gone = [each for each in addresses if each in withdrawn]
     if gone:
         described = "; ".join(f"seed {each.seed} of '{each.defect_type}': {withdrawn[each]}" for each in gone[:5])
-        listed = [vars(each) | {"reason": withdrawn[each]} for each in gone[:MAX_ERRORS]]
+        listed = [vars(each) | {"reason": withdrawn[each]} for each in gone]
         detail = f"an operator withdrew {described}; ask for other seeds"
         raise Problem(410, "withdrawn", detail, withdrawn=listed)
 
@@ -160,14 +159,14 @@ def _addresses_too_similar(most: float, refused: list[tuple[Address, Nearest]]) 
         f"{len(refused)} of these images are nearer to a training photograph than 'max_similarity': {most:g} allows "
         f"(seeds {seeds}); leave them out, ask for new images without 'seed', or allow {highest:g}"
     )
-    listed = [vars(address) | {"similarity": each.similarity} for address, each in refused[:MAX_ERRORS]]
+    listed = [vars(address) | {"similarity": each.similarity} for address, each in refused]
     return Problem(409, "too-similar", detail, {"X-Refused": str(len(refused))}, refused=listed)
 
 
 def _all_too_similar(most: float, left: int, count: int, lowest: float, refused: int) -> Problem:
     detail = (
         f"{left} of {count} images were nearer to a training photograph than 'max_similarity': {most:g} allows, each "
-        f"time of {1 + REDRAWS}; the lowest similarity of them all was {lowest:g}: allow more than that, or train with "
+        f"time of {1 + REDRAWS}; the lowest similarity of them all was {lowest:g}: allow at least that, or train with "
         "more photographs"
     )
     return Problem(409, "too-similar", detail, {"X-Refused": str(refused)})

@@ -27,7 +27,7 @@ from flawsmith.core.store.reference_photographs import FILE, ReferencePhotograph
 from flawsmith.core.store.registry import Registry
 
 LEAST = 0.5  # of the rate without the key
-PROBED = 100  # images whose similarities choose the threshold; no answer lists more
+PROBED = 256  # images whose similarities choose the threshold
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion, now
@@ -37,15 +38,14 @@ class Withdrawals:
         """The version's withdrawn addresses. Reads the file only if it changed."""
         # Every look of the API at a version comes here, and most versions have none: no Path, as in `Registry._stamp`.
         path = f"{self.store.root}/models/{version.model}/results/{version.version}/withdrawn.json"
-        try:
-            status = os.stat(path)  # noqa: PTH116
-        except FileNotFoundError:
-            return _NONE
-        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
         with self._lock:
-            if path not in self._read or self._read[path][0] != stamp:
-                entries = self.store.read_json(self.store.root / path)
-                self._read[path] = (stamp, _addresses(entries))
+            try:
+                status = os.stat(path)  # noqa: PTH116
+                stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+                if path not in self._read or self._read[path][0] != stamp:
+                    self._read[path] = (stamp, _addresses(self.store.read_json(Path(path))))
+            except FileNotFoundError:
+                return _NONE
             return self._read[path][1]
 
 
