@@ -1,12 +1,25 @@
 """A version's references are the photographs that it was trained on, without those that were held out."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+import redis
 import torch
+from tests.conftest import SMALL_JOB, photograph, zipped
 
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.job_kinds.training import KIND, TrainingProgress
+from flawsmith.core.domain.training_config import resolve
+from flawsmith.core.domain.training_request import TrainingRequest
+from flawsmith.core.services import Services
+from flawsmith.core.settings import Settings
 from flawsmith.core.store.reference_photographs import FILE, ReferencePhotographs
+from flawsmith.worker import training
+from flawsmith.worker.engine import Engine
 from flawsmith.worker.references import save_references
+from flawsmith.worker.run_checkpoint import load_or_resume
 from flawsmith.worker.version_photographs import VersionPhotographs
 
 
@@ -30,3 +43,36 @@ def test_held_out_photographs_are_no_references(tmp_path: Path) -> None:
     assert min(each.distance for each in found[6:]) > 1
     assert {name: len(own) for name, own in references.own_distances.items()} == {"dents": 3, "pits": 3}
     assert np.isfinite(references.own_distances["pits"]).all()
+
+
+@pytest.fixture
+def services(redis_server: Path, empty_redis: redis.Redis, tmp_path: Path) -> Services:
+    return Services(Settings(data_dir=tmp_path, redis_url=f"unix://{redis_server}/redis/redis.sock"))
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["with its dataset", "without its dataset"])
+def test_a_published_version_ships_its_references(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deleted: bool
+) -> None:
+    files = {f"{kind}/{i}.png": photograph(10 * i + len(kind)) for kind in ("dents", "pits") for i in range(4)}
+    (tmp_path / "upload").write_bytes(zipped(files))
+    dataset, _ = services.datasets.add_archive("steel", tmp_path / "upload")
+    config = resolve(TrainingRequest(dataset="steel", model="steel", **SMALL_JOB), dataset)
+    progress = TrainingProgress(total_steps=6)
+    job: Any = KIND.new_job(config=config, progress=progress, model="steel", dataset=dataset.id, preset="dcgan")
+    run = load_or_resume(job, services, torch.device("cpu"), threads=1)
+    run.advance()
+    run.evaluate()
+    monkeypatch.setattr(training, "services", lambda: services)
+    if deleted:
+        services.datasets.delete(dataset.id)
+    version = training._publish(run, services.store.claim(services.store.path("jobs", job.id, "claims")))
+    path = services.registry.folder(version) / FILE
+    assert path.exists() is not deleted
+    if not deleted:
+        references = ReferencePhotographs.load(path)
+        assert sorted(references.files) == sorted(files)
+        [sample] = Engine(services.registry, 1, torch.device("cpu")).sample("steel@1", [Address("pits", 3)])
+        [nearest] = references.nearest([sample], ["pits"])
+        assert 0 < nearest.similarity < 1
+        assert nearest.file in files
