@@ -54,13 +54,15 @@ def load_version_photographs(version: ModelVersion, services: Services) -> Versi
     return load_photographs(version.dataset_digest, version.preset, version.config, services)
 
 
-def load_photographs(digest: str, preset: str, config: dict[str, Any], services: Services) -> VersionPhotographs:
-    """Loads the photographs of a data set with this digest, as a job with this configuration trains on them.
+def load_photographs(
+    dataset_digest: str, preset: str, config: dict[str, Any], services: Services
+) -> VersionPhotographs:
+    """Loads the photographs of a run with this preset and configuration.
 
     Raises:
         UnknownDataset: they were deleted.
     """
-    dataset = services.datasets.of_digest(digest)
+    dataset = services.datasets.of_digest(dataset_digest)
     squares = services.datasets.load(dataset.id, config["resolution"], crop_of(config))
     masks = services.datasets.load_masks(dataset.id, config["resolution"], crop_of(config))
     images = torch.from_numpy(squares.pixels).permute(0, 3, 1, 2).contiguous()
