@@ -40,6 +40,13 @@ def _shows_photographs(path: str) -> bool:
     return path.startswith("/models/") and path.rpartition("/")[2] in ("report", "report.html")
 
 
+def check_scope(request: Request, required: Scope, what: str) -> None:
+    """Raises Problem 403 for a part of a call, such as a query parameter, that the caller's key does not permit."""
+    given: Scope | None = request.scope.get("flawsmith_scope")  # none without keys
+    if given is not None and required not in _GRANTS[given]:
+        raise Problem(403, "out-of-scope", f"{what} needs a key of scope '{required}'; yours is '{given}'")
+
+
 class Authentication:
     """ASGI middleware that checks the API key of every call, on unknown paths too. Without keys every call passes."""
 
@@ -50,15 +57,15 @@ class Authentication:
         if scope["type"] == "http" and self.keys and scope["path"] not in PUBLIC_PATHS:
             request = Request(scope)
             try:
-                scope["flawsmith_caller"] = self._authenticate(request)
+                scope["flawsmith_caller"], scope["flawsmith_scope"] = self._authenticate(request)
             except Problem as problem:
                 await problem_response(request, problem)(scope, receive, send)
                 return
             send = _private(send)
         await self.app(scope, receive, send)
 
-    def _authenticate(self, request: Request) -> str:
-        """Returns the caller's name, a hash of its key.
+    def _authenticate(self, request: Request) -> tuple[str, Scope]:
+        """Returns the caller's name, a hash of its key, and the key's scope.
 
         Raises:
             Problem: 401 without a known key, 403 where the key's scope does not reach.
@@ -77,7 +84,7 @@ class Authentication:
         required = required_scope(request.method, request.url.path)
         if required not in _GRANTS[scopes[0]]:
             raise Problem(403, "out-of-scope", f"this call needs a key of scope '{required}'; yours is '{scopes[0]}'")
-        return hashlib.sha256(offered).hexdigest()[:16]
+        return hashlib.sha256(offered).hexdigest()[:16], scopes[0]
 
 
 def _private(send: Send) -> Send:

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from flawsmith.app.media import MediaType, choose
+from flawsmith.app.model_references import Served
 from flawsmith.app.problems import invalid
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
+from flawsmith.core.store.withdrawals import Withdrawn
 
 
 class GenerateRequest(BaseModel):
@@ -27,6 +29,13 @@ class GenerateRequest(BaseModel):
     seed: int | None = Field(None, ge=0, lt=SEEDS, description="the images seed … seed + count - 1; null: new ones")
     format: Literal["png", "jpeg", "webp", "npy", "npz"] | None = Field(None, description="wins over the header Accept")
     deadline_seconds: float = Field(30.0, gt=0, le=600, description="how long the answer may take")
+    max_similarity: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="to a training photograph, at most: 1 is identical, .5 as near as photographs are to one another "
+        "(median). Nearer images are redrawn, at most 20 times each; with a seed, one of them refuses the call",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,9 @@ class ImageRequest:
         media_type: of the answer.
         with_pixels: False: the answer holds addresses only.
         deadline_seconds: how long the answer may take.
+        withdrawn: addresses of the version that must not be given out.
+        max_similarity: to a training photograph; None: any.
+        with_nearest: True: the answer names the nearest training photograph of each image.
     """
 
     version: ModelVersion
@@ -50,25 +62,53 @@ class ImageRequest:
     media_type: MediaType
     with_pixels: bool
     deadline_seconds: float
+    withdrawn: Withdrawn | None = None
+    max_similarity: float | None = None
+    with_nearest: bool = False
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the images must be compared with the training photographs."""
+        return self.max_similarity is not None or self.with_nearest
+
+
+class Flags(NamedTuple):
+    """The query parameters of POST /generate: ``data`` and ``nearest``."""
+
+    data: bool
+    nearest: bool
 
 
 def resolve(
-    body: GenerateRequest, version: ModelVersion, with_data: bool, accept: str | None, services: Services
+    body: GenerateRequest, served: Served, flags: Flags, accept: str | None, services: Services
 ) -> ImageRequest:
-    """The image request of a body whose model is this version, the query parameter ``data`` and the header Accept.
+    """The image request of a body whose model is this version, the query parameters and the header Accept.
 
     Raises:
-        Problem: 422 for an unknown defect type, too many images or a seed beyond the last; 406 for the header Accept.
+        Problem: 422 for an unknown defect type, too many images, a seed beyond the last or ``nearest`` without JSON;
+            406 for the header Accept.
     """
+    version = served.version
     check_defect_type(version, body.defect_type)
     _check_range(body, services.settings.max_images_per_request)
     media_type = choose(accept, body.format, body.count)
     addresses = None
     if body.seed is not None:
         addresses = seeded(version.classes, body.defect_type, body.seed, body.count)
-    with_pixels = with_data or media_type != "application/json"
+    is_json = media_type == "application/json"
+    if flags.nearest and not is_json:
+        raise invalid("/query/nearest", f"{media_type} cannot hold this; send the header 'Accept: application/json'")
     return ImageRequest(
-        version, addresses, body.count, body.defect_type, media_type, with_pixels, body.deadline_seconds
+        version=version,
+        addresses=addresses,
+        count=body.count,
+        defect_type=body.defect_type,
+        media_type=media_type,
+        with_pixels=flags.data or not is_json,
+        deadline_seconds=body.deadline_seconds,
+        withdrawn=served.withdrawn or None,
+        max_similarity=body.max_similarity,
+        with_nearest=flags.nearest,
     )
 
 

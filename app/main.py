@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
+from threadpoolctl import threadpool_limits
 
 from flawsmith.app import problems
 from flawsmith.app.auth import Authentication
@@ -84,6 +85,9 @@ def create_app(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     """Connects the services that the routes use, and runs the reaper beside them."""
+    threadpool_limits(
+        1, "blas"
+    )  # the products of `PhotographComparison` are small, and the cores belong to the workers
     app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
     await run_in_threadpool(drop_keys_of_earlier_releases, app.state.services.redis)
     app.state.references = ModelReferences(app.state.services.registry)

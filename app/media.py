@@ -126,9 +126,16 @@ def _ranges(seeds: Sequence[int]) -> str:
 def _json(version: ModelVersion, images: Images) -> Iterator[bytes]:
     yield b'{"model": %s, "images": [' % json.dumps(version.ref).encode()
     for number, address in enumerate(images.addresses):
-        entry = {"seed": address.seed, "defect_type": address.defect_type, "url": _url(version, address)}
+        entry: dict[str, Any] = {
+            "seed": address.seed,
+            "defect_type": address.defect_type,
+            "url": _url(version, address),
+        }
         if images.pngs:
             entry["data"] = base64.b64encode(images.pngs[number]).decode()
+        if images.nearest:
+            near = images.nearest[number]
+            entry["nearest"] = {"file": near.file, "distance": near.distance, "percentile": near.percentile}
         yield (b", " if number else b"") + json.dumps(entry).encode()
     yield b"]}"
 

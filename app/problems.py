@@ -12,9 +12,12 @@
 | not-acceptable           | 406    | none of the media types that the caller accepts can be served         |
 | too-slow                 | 408    | headers, a body or an upload that stalled                             |
 | conflict                 | 409    | a dataset in use, a version with an alias, a job in the wrong state   |
+| too-similar              | 409    | images are nearer to a training photograph than `max_similarity`      |
+| no-references            | 409    | the version has no photographs to compare images with                 |
 | in-flight                | 409    | the first call with this Idempotency-Key is still running             |
 | only-failing             | 409    | a bare model name, where every version is failing; `versions`         |
 | not-for-production       | 409    | the alias `production`, for a version that `reasons` speak against    |
+| withdrawn                | 410    | an operator withdrew the address of an image                          |
 | too-large                | 413    | too many bytes, entries or unpacked bytes; 431 for headers            |
 | not-an-archive           | 415    | the archive is neither zip, tar nor tar.gz                            |
 | unsupported-media-type   | 415    | the body must be JSON, or multipart, and is not                       |

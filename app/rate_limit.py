@@ -13,6 +13,7 @@ from flawsmith.core.live.scripts import script
 from flawsmith.core.settings import Settings
 
 BURST_MILLISECONDS = 1000  # of debt up to which a call passes
+ANY_DEBT = 2**40  # milliseconds
 
 
 class CallerRateLimit:
@@ -53,6 +54,11 @@ class CallerRateLimit:
             seconds = math.ceil(milliseconds / 1000)
             detail = f"you may request {self.rate:g} images a second on average; try again in {seconds} s"
             raise Problem(429, "busy", detail, {"Retry-After": str(seconds)})
+
+    async def charge_later(self, caller: str, count: int) -> None:
+        """Charges ``count`` images more to a call that passed. It refuses nothing; the caller's next call may wait."""
+        if self.rate:
+            await self._charge([keys.caller_rate(caller)], [self._cost(count), ANY_DEBT])
 
     def _cost(self, count: int) -> float:
         """In milliseconds at the permitted rate."""

@@ -3,7 +3,8 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, cast
 
 from prometheus_client import Counter, Gauge
@@ -30,11 +31,13 @@ from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import save_generator
 from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.qualification import qualify
+from flawsmith.worker.references import save_references
 from flawsmith.worker.report import enqueue_report
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.training_run import Run
 from flawsmith.worker.verdict import health_with, verdict_in_steps
+from flawsmith.worker.version_photographs import load_photographs
 
 STEPS = Counter("flawsmith_training_steps_total", "Training steps done by this worker")
 IMAGES = Counter("flawsmith_images_trained_total", "Real images shown to a discriminator by this worker")
@@ -204,6 +207,7 @@ def _publish(run: Run, claim: Claim, essentials: dict[str, Any], verdict: Verdic
         for name, weights in run.best.networks.items():
             if name != "generator":
                 save_file(weights, staged / f"{name}.safetensors")
+        _save_references(run, staged)
         digest = save_generator(_generator_weights(run), staged / "generator.safetensors", essentials)
         return services().registry.publish(
             run.job.model,
@@ -218,3 +222,10 @@ def _publish(run: Run, claim: Claim, essentials: dict[str, Any], verdict: Verdic
             verdict=verdict,
             analysis=run.analysis(),
         )
+
+
+def _save_references(run: Run, folder: Path) -> None:
+    """Writes what the version's images can be compared with; nothing where the photographs were deleted meanwhile."""
+    with suppress(UnknownDataset):
+        photographs = load_photographs(run.dataset_digest, run.job.preset, run.job.config, services())
+        save_references(photographs, folder)

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -17,15 +16,17 @@ from flawsmith.app.idempotency import Idempotency, IdempotentRoute
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import PNG, Problem, documented, invalid
 from flawsmith.app.uploads import Upload, receive
-from flawsmith.core.domain.records import Dataset, valid_name
+from flawsmith.core.domain.records import Dataset, ModelVersion, valid_name
 from flawsmith.core.services import Services
 from flawsmith.core.store.datasets import UploadOptions
 from flawsmith.core.store.images import Abandoned
+from flawsmith.core.store.reference_photographs import delete_references
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 repeatable = APIRouter(prefix="/datasets", tags=["datasets"], route_class=IdempotentRoute)
 
 CONNECTION_CHECK_SECONDS = 0.25
+MOST_NAMED = 2048  # characters of a header
 
 DatasetId = Annotated[str, Path(max_length=64)]
 
@@ -97,13 +98,35 @@ def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
     return services.datasets.get(dataset_id)
 
 
+@router.get("/{dataset_id}/versions", responses=documented(404))
+def list_trained_versions(
+    dataset_id: DatasetId, services: ServicesDep, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ModelVersion]:
+    """The model versions that were trained on this content, newest first.
+
+    Deleting the last dataset with it deletes their reference photographs: see DELETE.
+    """
+    found = services.registry.trained_on(services.datasets.get(dataset_id).digest)
+    found.sort(key=_age, reverse=True)
+    return page(found, _age, limit, cursor)
+
+
+def _age(version: ModelVersion) -> str:
+    return f"{version.created_at.isoformat()} {version.ref}"
+
+
 @repeatable.delete("/{dataset_id}", status_code=204, responses=documented(404, 409))
 def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> Response:
-    """Deletes a dataset that no unfinished job uses."""
+    """Deletes a dataset that no unfinished job uses, and the reference photographs of the versions trained on it.
+
+    `X-Affected-Versions` names these versions: `max_similarity` and `nearest` answer 409 for them from then on. They
+    keep the photographs while another dataset has the same content.
+    """
     dataset = services.datasets.get(dataset_id)
     _check_unused(services, dataset)
+    headers = _delete_references(services, dataset)  # first: no picture may stay behind where this process dies
     services.datasets.delete(dataset.id)
-    return Response(status_code=204)
+    return Response(status_code=204, headers=headers)
 
 
 @router.get(
@@ -144,8 +167,20 @@ def _add(services: Services, upload: Upload, abandoned: Callable[[], bool]) -> t
         raise invalid(f"/{unknown[0]}", "unknown part; send 'name' and 'archive', or 'name' and several 'images'")
     if (replace := upload.fields.get("replace", "false")) not in ("true", "false"):
         raise invalid("/replace", "send 'true' or 'false'")
-    check = partial(_check_unused, services) if replace == "true" else None
-    options = UploadOptions(upload.fields.get("split") or None, check, abandoned)
+    replaced: list[Dataset] = []
+
+    def release(earlier: Dataset) -> None:
+        _check_unused(services, earlier)
+        replaced.append(earlier)
+
+    options = UploadOptions(upload.fields.get("split") or None, release if replace == "true" else None, abandoned)
+    stored = _store(services, name, upload, options)
+    for each in replaced:
+        _delete_references(services, each)
+    return stored
+
+
+def _store(services: Services, name: str, upload: Upload, options: UploadOptions) -> tuple[Dataset, bool]:
     archives = [path for field, _, path in upload.files if field == "archive"]
     images = [(file_name, path) for field, file_name, path in upload.files if field == "images"]
     if len(archives) + bool(images) != 1:
@@ -164,6 +199,21 @@ def _check_unused(services: Services, dataset: Dataset) -> None:
             "conflict",
             f"'{dataset.name}' is used by training job {', '.join(users[:5])}; cancel it or wait until it ends",
         )
+
+
+def _delete_references(services: Services, dataset: Dataset) -> dict[str, str]:
+    """Deletes the reference photographs of versions trained on a dataset, unless another one has the same content.
+
+    Returns the header that names these versions.
+    """
+    if any(each.digest == dataset.digest and each.id != dataset.id for each in services.datasets.list()):
+        return {}
+    versions = services.registry.trained_on(dataset.digest)
+    affected = [each.ref for each in versions if delete_references(services.registry.folder(each))]
+    named = ", ".join(affected)
+    if len(named) > MOST_NAMED:
+        named = f"{len(affected)} versions"
+    return {"X-Affected-Versions": named} if affected else {}
 
 
 def _answer(dataset: Dataset, created: bool) -> JSONResponse:

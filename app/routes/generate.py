@@ -7,9 +7,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from flawsmith.app.auth import check_scope
 from flawsmith.app.direct_body_route import DirectBodyRoute
 from flawsmith.app.idempotency import Idempotency
-from flawsmith.app.image_request import GenerateRequest, ImageRequest, resolve
+from flawsmith.app.image_request import Flags, GenerateRequest, ImageRequest, resolve
 from flawsmith.app.media import MEDIA_TYPES, answer
 from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.problems import documented
@@ -30,12 +31,14 @@ _ENCODED_HERE = ("image/jpeg", "image/webp")  # encoding takes milliseconds; PNG
         404,
         406,
         409,
+        410,
         415,
         429,
         504,
         also={
             200: {
-                "description": "The images; the headers X-Model, X-Seed, X-Defect-Type and X-Stock say which.",
+                "description": "The images; the headers X-Model, X-Seed, X-Defect-Type and X-Stock say which, and "
+                "X-Refused how many max_similarity refused.",
                 "content": {media_type: {} for media_type in MEDIA_TYPES},
             }
         },
@@ -45,25 +48,32 @@ async def generate(
     request: Request,
     body: GenerateRequest,
     data: Annotated[bool, Query(description="false: application/json without the images' bytes")] = True,
+    nearest: Annotated[
+        bool, Query(description="true: application/json with each image's nearest training photograph; scope train")
+    ] = False,
 ) -> Response:
     """Synthetic images as one picture, a zip, JSON or an array, as `Accept` or `format` asks."""
+    if nearest:
+        check_scope(request, "train", "'nearest' shows names of photographs and")
     services: Services = request.app.state.services
     references: ModelReferences = request.app.state.references
     accept = ", ".join(request.headers.getlist("accept"))  # several lines are one list
-    wanted = resolve(body, await references.resolve(body.model), data, accept, services)
+    wanted = resolve(body, await references.served(body.model), Flags(data, nearest), accept, services)
     call = Idempotency(request.app.state.redis, request)
     sampling: SamplingClient = request.app.state.sampling
     if call.given is None:
         images = await sampling.charged_images(request, wanted)
     elif first := await call.begin(body.model_dump_json().encode()):
         images = await sampling.charged_images(request, await _repeated(wanted, first, references))
+        images = images._replace(refused=first.get("refused"))
     else:
         try:
             images = await sampling.charged_images(request, wanted)
         except BaseException:
             await call.forget()
             raise
-        await call.keep({"model": images.version.ref, "addresses": [vars(each) for each in images.addresses]})
+        addresses = [vars(each) for each in images.addresses]
+        await call.keep({"model": images.version.ref, "addresses": addresses, "refused": images.refused})
     if wanted.media_type in _ENCODED_HERE:
         return await run_in_threadpool(answer, wanted.media_type, images, image_headers(images))
     return answer(wanted.media_type, images, image_headers(images))
@@ -72,15 +82,24 @@ async def generate(
 def image_headers(images: Images) -> dict[str, str]:
     """The headers that say which images an answer of any media type holds, and whether they were ready."""
     first = images.addresses[0]
-    return {
+    headers = {
         "X-Model": images.version.ref,
         "X-Seed": str(first.seed),
         "X-Defect-Type": quote(first.defect_type),
         "X-Stock": images.availability,
     }
+    if images.refused is not None:
+        headers["X-Refused"] = str(images.refused)
+    return headers
 
 
 async def _repeated(wanted: ImageRequest, first: dict[str, Any], references: ModelReferences) -> ImageRequest:
     """The request with the version and the addresses of the first call with its Idempotency-Key, so its bytes."""
-    addresses = [Address(**each) for each in first["addresses"]]
-    return replace(wanted, version=await references.resolve(first["model"]), addresses=addresses)
+    addresses, served = [Address(**each) for each in first["addresses"]], await references.served(first["model"])
+    return replace(
+        wanted,
+        version=served.version,
+        withdrawn=served.withdrawn or None,
+        addresses=addresses,
+        max_similarity=None,  # the first call's images have passed
+    )

@@ -15,6 +15,7 @@ from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import documented
 from flawsmith.app.sampling.client import SamplingClient
+from flawsmith.app.sampling.image_filter import check_withdrawn
 from flawsmith.core.domain.addresses import SEEDS, seeded
 from flawsmith.core.domain.production_gate import Override
 from flawsmith.core.domain.records import Model, ModelVersion
@@ -26,6 +27,10 @@ router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRout
 ModelName = Annotated[str, Path(max_length=64)]
 Number = Annotated[str, Path(max_length=16)]
 IMAGE_SECONDS = 30.0  # deadline of a GET of one image
+DEFAULT_REASON = "no reason was given"
+
+Seed = Annotated[int, Path(ge=0, lt=SEEDS)]
+DefectType = Annotated[str | None, Query(max_length=64)]
 
 
 class PublishedVersion(ModelVersion):
@@ -88,6 +93,7 @@ def weights(request: Request, name: ModelName, version: Number, services: Servic
     response_class=Response,
     responses=documented(
         404,
+        410,
         429,
         504,
         also={200: {"content": {"image/png": {}}}, **NOT_MODIFIED},
@@ -97,14 +103,15 @@ async def image(
     request: Request,
     name: ModelName,
     version: Number,
-    seed: Annotated[int, Path(ge=0, lt=SEEDS)],
-    defect_type: Annotated[str | None, Query(max_length=64)] = None,
+    seed: Seed,
+    defect_type: DefectType = None,
 ) -> Response:
     """The image at an address (version, defect type, seed). Its bytes never change."""
     references: ModelReferences = request.app.state.references
-    card = await references.version(name, version)
+    card, withdrawn = await references.version(name, version)
     check_defect_type(card, defect_type)
     [address] = seeded(card.classes, defect_type, seed, 1)
+    check_withdrawn(withdrawn, [address])
     etag = etag_of(card.ref, card.weights_sha256, str(address))
     headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
     if is_current(request, etag):
@@ -113,3 +120,24 @@ async def image(
     wanted = ImageRequest(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS)
     images = await sampling.charged_images(request, wanted)
     return Response(images.pngs[0], media_type="image/png", headers=headers)
+
+
+@router.delete("/{name}/versions/{version}/images/{seed}.png", status_code=204, responses=documented(404))
+def withdraw_image(
+    request: Request,
+    name: ModelName,
+    version: Number,
+    seed: Seed,
+    services: ServicesDep,
+    defect_type: DefectType = None,
+    reason: Annotated[str, Query(max_length=200, description="shown to who asks for the image")] = DEFAULT_REASON,
+) -> Response:
+    """Withdraws an address for ever: 410 from then on. Copies that callers and caches hold already stay with them."""
+    card = services.registry.version(name, version)
+    check_defect_type(card, defect_type)
+    [address] = seeded(card.classes, defect_type, seed, 1)
+    services.audit.record(
+        "image_withdrawn", version=card.ref, **vars(address), reason=reason, caller=caller_of(request)
+    )
+    services.registry.withdraw(card, address, reason or DEFAULT_REASON)
+    return Response(status_code=204)

@@ -16,8 +16,10 @@ from flawsmith.app.caller import caller_of
 from flawsmith.app.image_request import ImageRequest
 from flawsmith.app.problems import Problem, unavailable
 from flawsmith.app.rate_limit import CallerRateLimit
+from flawsmith.app.sampling.image_filter import ImageFilter
 from flawsmith.app.sampling.images import Availability, Images
 from flawsmith.app.sampling.inbox import Inbox, PendingRequest
+from flawsmith.app.sampling.photograph_comparison import PhotographComparison
 from flawsmith.app.sampling.refusal_cache import RefusalCache, busy_problem
 from flawsmith.app.sampling.resubmission import SILENCE_SECONDS, Resubmitter
 from flawsmith.app.sampling.workers import SamplingWorkers
@@ -53,6 +55,7 @@ class SamplingClient:
         self._inbox = Inbox(services.settings)
         self._resubmitter = Resubmitter(self._inbox, self._producer, self._workers)
         self._refusals = RefusalCache()
+        self._filter = ImageFilter(self._unchecked, self._redrawn, PhotographComparison(services.registry))
         self._tasks = [asyncio.create_task(self._inbox.read()), asyncio.create_task(self._maintain())]
 
     async def close(self) -> None:
@@ -76,14 +79,29 @@ class SamplingClient:
 
         Raises:
             Problem: 429 when they could not be ready in time or there is no room for them, 503 when no worker is live,
-                504 when they were not ready in time, 500 when the worker could not make them.
+                504 when they were not ready in time, 500 when the worker could not make them; those of `ImageFilter`.
             ClientDisconnect: the client went away; what was not made yet is not made for this request.
         """
+        if wanted.withdrawn or wanted.is_measured:
+            images = await self._filter.images(request, wanted)
+        else:
+            images = await self._unchecked(request, wanted)
+        if images.pngs:
+            SERVED.labels(wanted.version.model, images.availability).inc(len(images.addresses))
+        return images
+
+    async def _unchecked(self, request: Request, wanted: ImageRequest) -> Images:
+        """The images, whatever they show. Raises as `images`."""
         if not wanted.with_pixels:
             return Images(wanted.version, await self._addresses(wanted), [], "miss")
         if wanted.addresses is None:
             return await self._new_images(request, wanted)
         return await self._images_at(request, wanted, wanted.addresses)
+
+    async def _redrawn(self, request: Request, wanted: ImageRequest) -> Images:
+        """Images in place of refused ones. They are charged as well, also where the call is refused in the end."""
+        await self._caller_rate.charge_later(caller_of(request), wanted.count)
+        return await self._unchecked(request, wanted)
 
     async def _addresses(self, wanted: ImageRequest) -> Sequence[Address]:
         """Addresses alone, new ones unless they were given."""
@@ -131,7 +149,6 @@ class SamplingClient:
             self._refusals.remove(version.ref, caller_of(request))
         made = await self._make(request, version, missing, deadline, by_address) if missing else {}
         availability: Availability = "miss" if not ready else "partial" if missing else "hit"
-        SERVED.labels(version.model, availability).inc(len(addresses))
         return Images(version, addresses, [ready.get(each) or made[each] for each in addresses], availability)
 
     async def _make(

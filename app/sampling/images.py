@@ -5,15 +5,24 @@ from typing import Literal, NamedTuple
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.store.reference_photographs import Nearest
 
 Availability = Literal["hit", "partial", "miss"]
 """Whether all, some or none of the images were ready in the image pool or the cache."""
 
 
 class Images(NamedTuple):
-    """Images of one version. Without pixels (the request asked for addresses only), ``pngs`` is empty."""
+    """Images of one version.
+
+    Attributes:
+        pngs: empty where the request asked for addresses only.
+        refused: how many images were too near to a training photograph and were redrawn; None: none was compared.
+        nearest: the nearest training photograph of each image; empty where the request did not ask for it.
+    """
 
     version: ModelVersion
     addresses: Sequence[Address]
     pngs: list[bytes]
     availability: Availability
+    refused: int | None = None
+    nearest: Sequence[Nearest] = ()

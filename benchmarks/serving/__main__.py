@@ -16,6 +16,7 @@ OTHERS = {
     "Ten times the capacity": "overload",
     "Long lists": "catalogue",
     "Two sampling workers": "workers",
+    "Copies kept out": "copy_control",
     "What one image costs each part": "costs",
     "100,000 images and three kills": "soak",
 }

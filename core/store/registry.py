@@ -7,9 +7,11 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import NAME_PATTERN, Model, ModelVersion, now
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 from flawsmith.core.store.version_results import results_folder
+from flawsmith.core.store.withdrawals import Withdrawals, Withdrawn
 
 CARDS_KEPT = 1000
 VERSIONS_LISTED = 20  # in the message of an error
@@ -50,7 +52,9 @@ class Registry:
         self.store = store
         self._models: dict[str, tuple[_Stamp, Model]] = {}
         self._cards: OrderedDict[tuple[str, int], ModelVersion] = OrderedDict()
-        self.changes = 0  # of versions and aliases that were made through this object
+        self._digests: dict[tuple[str, int], str] = {}  # of the data sets that versions were trained on
+        self._withdrawals = Withdrawals(store)
+        self.changes = 0  # of versions, aliases and withdrawals that were made through this object
 
     def publish(self, model: str, staged: Path, **card: Any) -> ModelVersion:
         """Publishes a staged folder as the model's next version. A job publishes once: later calls return that version.
@@ -137,6 +141,27 @@ class Registry:
     def folder(self, version: ModelVersion) -> Path:
         """The folder with the version's files: card, generator, and discriminator (to train on from it)."""
         return self._version_folder(version.model, version.version)
+
+    def trained_on(self, dataset_digest: str) -> list[ModelVersion]:
+        """The versions that were trained on photographs with this digest, newest first by model."""
+        found = []
+        for model in self.models():
+            for number in model.versions:
+                key = (model.name, number)
+                if key not in self._digests:
+                    self._digests[key] = self._card(*key).dataset_digest
+                if self._digests[key] == dataset_digest:
+                    found.append(self._card(*key))
+        return found
+
+    def withdrawn(self, version: ModelVersion) -> Withdrawn:
+        """The addresses of the version whose images must not be given out."""
+        return self._withdrawals.of(version)
+
+    def withdraw(self, version: ModelVersion, address: Address, reason: str) -> None:
+        """Withdraws an address for ever: see `Withdrawals`."""
+        self._withdrawals.withdraw(version, address, reason)
+        self.changes += 1
 
     def aliases(self, model: str) -> dict[str, int]:
         path = self._folder(model) / "aliases.json"

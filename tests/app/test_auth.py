@@ -31,6 +31,8 @@ CALLS = {
     ("DELETE", "/models/steel/versions/1"): "admin",
     ("PUT", "/models/steel/aliases/production"): "admin",
     ("DELETE", "/models/steel/aliases/production"): "admin",
+    ("DELETE", "/models/steel/versions/1/images/5.png"): "admin",
+    ("GET", "/datasets/x/versions"): "train",
     ("GET", "/metrics"): "metrics",
     ("GET", "/metrics/targets"): "metrics",
 }

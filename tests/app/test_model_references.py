@@ -27,6 +27,9 @@ class StallingRegistry:
             raise UnknownModel("there is no model 'unknown'")
         return self.newest
 
+    def withdrawn(self, version: Any) -> dict[str, str]:
+        return {}
+
     def version(self, model: str, number: str) -> Any:
         raise UnknownModel(f"{model} has no version {number}")
 

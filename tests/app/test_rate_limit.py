@@ -51,6 +51,20 @@ def test_a_caller_within_its_rate_and_other_callers_pass(redis_settings: Setting
     run(redis_settings, 10, scenario)
 
 
+def test_what_is_charged_later_is_refused_to_nobody_and_delays_the_next_call(redis_settings: Settings) -> None:
+    async def scenario(limit: CallerRateLimit) -> None:
+        with pytest.raises(Problem):
+            async with limit.charged("a", 10):
+                await limit.charge_later("a", 50)
+                await limit.charge_later("a", 50)
+                raise Problem(409, "too-similar", "the call is refused, but images were made for it")
+        with pytest.raises(Problem) as refused:
+            await limit.charge("a", 1)
+        assert refused.value.headers == {"Retry-After": "9"}
+
+    run(redis_settings, 10, scenario)
+
+
 def test_the_debt_falls_with_time(redis_settings: Settings) -> None:
     async def scenario(limit: CallerRateLimit) -> None:
         await limit.charge("a", 150)  # 1.5 seconds' worth
