@@ -9,6 +9,7 @@ from typing import Any
 
 from flawsmith.core.domain.records import NAME_PATTERN, Model, ModelVersion, now
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
+from flawsmith.core.store.version_results import results_folder
 
 CARDS_KEPT = 1000
 # File systems keep times coarsely: a folder that changed within this time may change again without a new time stamp.
@@ -132,7 +133,7 @@ class Registry:
         self.changes += 1
 
     def delete_version(self, model: str, number: str) -> None:
-        """Raises UnknownModel, or VersionInUse while an alias points at it."""
+        """Deletes a version and its results. Raises UnknownModel, or VersionInUse while an alias points at it."""
         version = self.version(model, number).version
         with self.store.locked(self._folder(model)):
             pointing = sorted(alias for alias, target in self.aliases(model).items() if target == version)
@@ -141,6 +142,7 @@ class Registry:
             folder = self._version_folder(model, version)
             self.store.write_bytes(folder.with_name(f"{version}.deleted"), b"")
             self.store.delete(folder)
+            self.store.delete(results_folder(folder))
         self.changes += 1
 
     def _model(self, name: str) -> Model | None:

@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.published_versions import publish
 
-from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.registry import SETTLED_NANOSECONDS, Registry, UnknownModel, VersionInUse
 
@@ -13,23 +13,6 @@ from flawsmith.core.store.registry import SETTLED_NANOSECONDS, Registry, Unknown
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     return Registry(ArtifactStore(tmp_path))
-
-
-def publish(registry: Registry, job: str, model: str = "scratches") -> ModelVersion:
-    with registry.store.staged() as staged:
-        (staged / "generator.safetensors").write_bytes(job.encode())
-        return registry.publish(
-            model,
-            staged,
-            classes=["scratches"],
-            resolution=32,
-            mode="L",
-            preset="dcgan",
-            config={},
-            training_job=job,
-            dataset_digest="d",
-            weights_sha256="w",
-        )
 
 
 def test_versions_count_up_and_the_bare_name_stands_for_the_newest(registry: Registry) -> None:
