@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
@@ -13,6 +14,7 @@ from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.settings import Scope
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+_EVALUATIONS = re.compile(r"/models/[^/]+/versions/[^/]+/evaluations/?")
 _GRANTS: dict[Scope, set[Scope]] = {
     "generate": {"generate"},
     "train": {"generate", "train"},
@@ -31,6 +33,8 @@ def required_scope(method: str, path: str) -> Scope:
     if method == "DELETE" or (method == "PUT" and "/aliases/" in path):
         return "admin"
     if path.startswith(("/datasets", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
+        return "train"
+    if _EVALUATIONS.fullmatch(path):
         return "train"
     return "generate"
 

@@ -30,11 +30,11 @@ def holdout(images: Tensor, type_index: Tensor, types: int, seed: int) -> Tensor
         if len(members) >= FEWEST:
             count = max(LEAST, int(SHARE * len(members)))
             order = torch.randperm(len(members), generator=random)
-            held_out[members[_whole_groups(order, near_duplicate_groups(images[members]), count)]] = True
+            held_out[members[whole_groups(order, near_duplicate_groups(images[members]), count)]] = True
     return held_out
 
 
-def _whole_groups(order: Tensor, groups: Tensor, count: int) -> Tensor:
+def whole_groups(order: Tensor, groups: Tensor, count: int) -> Tensor:
     """The first members in this order, with the others of their groups, until there are ``count``.
 
     A group that would make them more than ``count`` stays in training, so that as many are held out as ever.

@@ -24,6 +24,7 @@ from flawsmith.core.store.datasets.preview import preview
 from flawsmith.core.store.images import encode_png
 
 NEW = "new"  # the folder of the decoded pictures of an upload
+CLEAN = "good"  # what stands for the defect type of clean photographs
 
 
 class DatasetFolder:
@@ -50,6 +51,15 @@ class DatasetFolder:
         index = json.loads((self.path / "index.json").read_bytes())
         return [StoredPhotograph(self._image(position), each) for position, each in enumerate(index)]
 
+    def clean(self) -> list["StoredPhotograph"]:
+        """The clean photographs, in their order; none in datasets of earlier releases."""
+        path = self.path / "clean.json"
+        index = json.loads(path.read_bytes()) if path.exists() else []
+        return [
+            StoredPhotograph(self._clean(position), {**each, "defect_type": CLEAN})
+            for position, each in enumerate(index)
+        ]
+
     def pictures(self) -> Iterator[Path]:
         """The files of all pictures."""
         return self.path.glob("*/*.png")
@@ -72,11 +82,14 @@ class DatasetFolder:
         return entry
 
     def _placed_clean(self, position: int, photograph: Photograph) -> dict[str, Any]:
-        self._move(photograph.staged_as, self.path / "clean" / f"{position:06d}.png")
+        self._move(photograph.staged_as, self._clean(position))
         return {"file": photograph.file, "split": photograph.split}
 
     def _image(self, position: int) -> Path:
         return self.path / "images" / f"{position:06d}.png"
+
+    def _clean(self, position: int) -> Path:
+        return self.path / "clean" / f"{position:06d}.png"
 
     def _move(self, staged_as: str, destination: Path) -> None:
         (self.path / NEW / staged_as).rename(destination)

@@ -2,7 +2,7 @@
 
 import builtins
 import filecmp
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from flawsmith.core.domain.crops import Around
+from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Bounds, Member, printable, read_archive
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
-from flawsmith.core.store.datasets.dataset_folder import NEW, DatasetFolder
+from flawsmith.core.store.datasets.dataset_folder import CLEAN, NEW, DatasetFolder, StoredPhotograph
 from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, Ingestion, single_file
 from flawsmith.core.store.datasets.summary import summarise
 from flawsmith.core.store.images import Abandoned, to_pixels
@@ -63,12 +64,14 @@ class Squares:
         type_index: (N,) int64, the position of each square's defect type in ``classes``.
         classes: the defect types.
         files: the names of the photographs as they were uploaded.
+        photograph: (N,) int64, the number of the photograph that each was cut from.
     """
 
     pixels: npt.NDArray[np.uint8]
     type_index: npt.NDArray[np.int64]
     classes: list[str]
     files: list[str]
+    photograph: npt.NDArray[np.int64]
 
 
 class Datasets:
@@ -137,14 +140,19 @@ class Datasets:
         The order is that of the dataset, which depends on contents only. Raises UnknownDataset.
         """
         dataset = self.get(dataset_id)
-        classes = sorted(dataset.classes)
-        pixels, type_index, files = [], [], []
-        for each in DatasetFolder(self._folder(dataset.id)).photographs():
-            for square in each.squares(around):
-                pixels.append(to_pixels(square, dataset.mode, resolution))
-                type_index.append(classes.index(each.defect_type))
-                files.append(each.file)
-        return Squares(np.stack(pixels), np.array(type_index, np.int64), classes, files)
+        photographs = DatasetFolder(self._folder(dataset.id)).photographs()
+        return _squares(photographs, sorted(dataset.classes), dataset.mode, resolution, around)
+
+    def load_clean(self, dataset_id: str, resolution: int, around: Around = Around.MIDDLE) -> "Squares":
+        """The clean photographs, cut and scaled like those of `load`; all of the type `CLEAN`.
+
+        Raises:
+            UnknownDataset: there is no such dataset.
+            ValueError: it has no clean photographs.
+        """
+        dataset = self.get(dataset_id)
+        clean = DatasetFolder(self._folder(dataset.id)).clean()
+        return _squares(clean, [CLEAN], dataset.mode, resolution, around)
 
     def load_masks(
         self, dataset_id: str, resolution: int, around: Around = Around.MIDDLE
@@ -232,3 +240,20 @@ class Datasets:
 
     def _folder(self, dataset_id: str) -> Path:
         return self.store.path("datasets", dataset_id)
+
+
+def _squares(
+    photographs: Sequence[StoredPhotograph],
+    classes: builtins.list[str],
+    mode: ImageMode,
+    resolution: int,
+    around: Around,
+) -> Squares:
+    pixels, type_index, files, numbers = [], [], [], []
+    for number, each in enumerate(photographs):
+        for square in each.squares(around):
+            pixels.append(to_pixels(square, mode, resolution))
+            type_index.append(classes.index(each.defect_type))
+            files.append(each.file)
+            numbers.append(number)
+    return Squares(np.stack(pixels), np.array(type_index, np.int64), classes, files, np.array(numbers, np.int64))

@@ -1,0 +1,80 @@
+"""Photographs with their types, and their split into those held out and those that classifiers may see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flawsmith.models.quality.memorization import near_duplicate_groups
+from flawsmith.models.training.holdout import whole_groups
+
+
+@dataclass(frozen=True)
+class LabelledPhotographs:
+    """Photographs cut into squares: an entry for each square.
+
+    Attributes:
+        types: what a classifier tells apart.
+        images: (N, C, side, side) uint8.
+        type_index: (N,) int64, positions in ``types``.
+        photograph: (N,) int64, the number of the photograph that the square was cut from.
+        masks: for each, the pixels that show a defect, (side, side) bool; None where there is no mask.
+    """
+
+    types: list[str]
+    images: Tensor
+    type_index: Tensor
+    photograph: Tensor
+    masks: list[Tensor | None]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which squares are held out, and for each type the squares of each photograph that is left.
+
+    Attributes:
+        held_out: (H,) int64, positions in the photographs.
+        left: by type, for each photograph the positions of its squares, (S,) int64 each.
+    """
+
+    held_out: Tensor
+    left: list[list[Tensor]]
+
+    @property
+    def fewest_left(self) -> int:
+        """Photographs of the type that has the fewest left."""
+        return min(map(len, self.left))
+
+
+def split(photographs: LabelledPhotographs, counts: Sequence[int], seed: int) -> Split:
+    """Holds photographs out at random, so that no near-duplicate of one is left, and no other square of it.
+
+    Args:
+        photographs: all of them.
+        counts: by type, how many photographs to hold out; fewer are where only larger groups of near-duplicates are
+            left.
+        seed: decides the choice.
+    """
+    random = torch.Generator().manual_seed(seed)
+    held_out: list[Tensor] = []
+    left: list[list[Tensor]] = []
+    for each, count in enumerate(counts):
+        squares = (photographs.type_index == each).nonzero().squeeze(1)
+        numbers, of_square = photographs.photograph[squares].unique(return_inverse=True)
+        groups = _groups(photographs.images[squares], of_square, len(numbers))
+        chosen = set(whole_groups(torch.randperm(len(numbers), generator=random), groups, count).tolist())
+        by_photograph = [squares[of_square == number] for number in range(len(numbers))]
+        held_out += [by_photograph[number] for number in sorted(chosen)]
+        left.append([each for number, each in enumerate(by_photograph) if number not in chosen])
+    return Split(torch.cat(held_out) if held_out else torch.zeros(0, dtype=torch.int64), left)
+
+
+def _groups(images: Tensor, photograph: Tensor, count: int) -> Tensor:
+    """The group of near-duplicates of each photograph, (count,) int64: one square that resembles another joins both."""
+    groups = torch.arange(count)
+    alike = near_duplicate_groups(images)
+    for each in alike.unique():
+        joined = groups[photograph[alike == each]].unique()
+        groups[torch.isin(groups, joined)] = joined.min()
+    return groups
