@@ -236,7 +236,7 @@ def test_one_caller_may_have_half_of_the_queued_jobs(api: Api, empty_redis: redi
 
 def test_a_repeated_upload_keeps_an_id_and_not_its_answer(api: Api, empty_redis: redis.Redis) -> None:
     files: dict[str, bytes] = {f"pits/{number}.png": photograph(number) for number in range(3)}
-    files |= {f"{'long' * 50}-{number}.txt": b"" for number in range(300)}
+    files |= {f"{'long' * 50}-{number}.png": b"no picture" for number in range(300)}
     archive = zipped(files)
     with api() as client:
         key = {"Idempotency-Key": "upload"}
