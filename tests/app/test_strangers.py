@@ -186,6 +186,15 @@ def test_readiness_is_looked_at_once_a_second(api: Api, monkeypatch: pytest.Monk
         assert looks[-1] > looks[-2] > looks[0], "it looks again once the moment is over"
 
 
+def test_calls_of_readyz_do_not_write_to_the_disk_each(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes = []
+    monkeypatch.setattr(ArtifactStore, "writable", lambda store: writes.append(time.monotonic()) or True)
+    with api() as client:
+        begun = time.monotonic()
+        assert {client.get("/readyz").json()["status"] for _ in range(50)} == {"not ready"}  # there are no workers
+        assert 1 <= len(writes) <= 1 + (time.monotonic() - begun)
+
+
 def test_a_megabyte_of_unknown_keys_gets_a_short_answer(api: Api) -> None:
     with api() as client:
         for path, pointer in (("/generate", ""), ("/training-jobs", ""), ("/training-jobs", "overrides")):
