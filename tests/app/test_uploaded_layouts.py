@@ -33,6 +33,10 @@ def upload(api: TestClient, name: str, files: Files) -> dict:
         (trees.coco, {"scratch": 2, "pit": 1}, True),
         (trees.yolo, {"scratch": 3}, True),
         (trees.voc, {"pit": 3}, True),
+        (trees.deep_crack, {"DeepCrack": 3}, True),
+        (trees.inputs_and_targets, {"steel": 3}, True),
+        (trees.casting, {"def_front": 3}, True),
+        (trees.aitex, {"Defect_images": 3}, False),
     ],
 )
 def test_only_photographs_of_defects_are_of_a_type(
