@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from flawsmith.app.caller import caller_of
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute, reserved_identity, takes_over
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
@@ -26,6 +28,9 @@ FULL_QUEUE_SECONDS = 60  # after which a job may have begun, and left the queue
 
 Completed = Callable[[Any, Services], Job]
 
+_caller: ContextVar[str] = ContextVar("caller")
+"""Who makes this call."""
+
 JobId = Annotated[str, Path(max_length=64)]
 
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx passes on each event at once
@@ -37,15 +42,30 @@ def _as_stored(job: Any, services: Services) -> Job:
 
 def job_router(kind: JobKind) -> APIRouter:
     """An empty router for the kind's own calls; `add_job_routes` then adds those of every kind."""
-    return APIRouter(prefix=kind.path, tags=[f"{kind.name} jobs"], route_class=IdempotentRoute)
+    return APIRouter(
+        prefix=kind.path,
+        tags=[f"{kind.name} jobs"],
+        route_class=IdempotentRoute,
+        dependencies=[Depends(_remember_caller)],
+    )
+
+
+async def _remember_caller(request: Request) -> None:
+    _caller.set(caller_of(request))
 
 
 def check_room(services: Services) -> None:
-    """Raises Problem 429 where as many jobs are queued as may be."""
+    """Raises Problem 429 where as many jobs are queued as may be: by all callers, or by this one."""
     bound = services.settings.max_queued_jobs
+    own_bound = max(1, bound // 2)
     if services.jobs.counts()[JobState.QUEUED] >= bound:
-        detail = f"{bound} jobs are queued already; wait until some of them have begun, or cancel some"
-        raise Problem(429, "busy", detail, {"Retry-After": str(FULL_QUEUE_SECONDS)})
+        found = f"{bound} jobs are queued already"
+    elif services.jobs.has_queued(_caller.get(), own_bound):
+        found = f"{own_bound} jobs of yours are queued already"
+    else:
+        return
+    detail = f"{found}; wait until some of them have begun, or cancel some"
+    raise Problem(429, "busy", detail, {"Retry-After": str(FULL_QUEUE_SECONDS)})
 
 
 def submit(services: Services, kind: JobKind, job: Job, response: Response) -> Job:
@@ -169,6 +189,7 @@ def _find(services: Services, job_id: str) -> Job | None:
 def _enqueue(services: Services, job: Job) -> None:
     """Enqueues the job's next segment. If that fails, the job is there all the same, and the reaper enqueues it."""
     try:
+        services.jobs.count_for(_caller.get(), job)
         services.queues.send_segment(job, request_id.get())
     except (RedisError, OperationalError) as error:
         log.warning("cannot enqueue a segment of job %s yet: %s", job.id, error)

@@ -27,7 +27,7 @@ from flawsmith.app.head_requests import HeadRequests
 from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.model_references import ModelReferences
-from flawsmith.app.query_parameters import refuse_unknown_parameters
+from flawsmith.app.query_parameters import refuse_on_pages, refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
 from flawsmith.app.routes import aliases, datasets, generate, models, operations, reports
 from flawsmith.app.sampling.client import SamplingClient
@@ -59,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(refuse_unknown_parameters)],
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Instrumentation` does this
     )
+    refuse_on_pages(app)
     app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
     if settings.keys:
         app.add_middleware(Authentication, keys=settings.keys)

@@ -1,7 +1,9 @@
 """Refuses unknown query parameters, as unknown keys of a body are refused: a mistyped one would go unnoticed."""
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flawsmith.app.endpoint_signature import query_parameters
 from flawsmith.app.problems import unknown_parameters
@@ -12,6 +14,21 @@ async def refuse_unknown_parameters(request: Request) -> None:
     if request.scope["query_string"]:
         route: APIRoute = request.scope["route"]
         check_parameters(request, query_parameters(route.endpoint, route.path_format))
+
+
+def refuse_on_pages(app: FastAPI) -> None:
+    """The same for the routes of a new application, FastAPI's own pages, which run no dependencies."""
+    for route in app.router.routes:
+        if isinstance(route, Route):
+            route.app = _without_parameters(route.app)
+
+
+def _without_parameters(page: ASGIApp) -> ASGIApp:
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        check_parameters(Request(scope), ())
+        await page(scope, receive, send)
+
+    return checked
 
 
 def check_parameters(request: Request, known: tuple[str, ...]) -> None:

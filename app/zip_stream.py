@@ -5,18 +5,26 @@ another archive each time, and it ends stored entries with data descriptors, whi
 ZipInputStream refuse.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from stream_zip import NO_COMPRESSION_32, stream_zip
 
+PIECE_BYTES = 256 * 1024  # sending a piece costs the event loop as much as writing several files
 _DATE = datetime(1980, 1, 1)  # the earliest that the format can express
 _MODE = 0o100644  # a regular file that everyone may read
 
 
-def zip_pieces(files: Iterable[tuple[str, bytes]]) -> Iterable[bytes]:
-    """The bytes of a zip archive of (name, content) pairs, in pieces of at most 64 KiB.
+def zip_pieces(files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
+    """The bytes of a zip archive of (name, content) pairs, in pieces of about `PIECE_BYTES`.
 
     Entries are stored, not compressed: a PNG hardly shrinks. The same files give the same bytes.
     """
-    return stream_zip((name, _DATE, _MODE, NO_COMPRESSION_32, (content,)) for name, content in files)
+    piece = bytearray()
+    for part in stream_zip((name, _DATE, _MODE, NO_COMPRESSION_32, (content,)) for name, content in files):
+        piece += part
+        if len(piece) >= PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)

@@ -30,7 +30,7 @@ from benchmarks.serving.machine import machine
 CHOICES: dict[str, dict[str, str]] = {
     "default": {},
     "spinning": {"OMP_WAIT_POLICY": "active"},
-    "spinning for a moment": {"GOMP_SPINCOUNT": "10000"},
+    "spinning for a moment": {"GOMP_SPINCOUNT": "1000"},
     "one thread": {"FLAWSMITH_THREADS": "1"},
     "niceness 0": {"FLAWSMITH_TRAIN_NICENESS": "0"},
     "spinning, niceness 0": {"OMP_WAIT_POLICY": "active", "FLAWSMITH_TRAIN_NICENESS": "0"},

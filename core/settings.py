@@ -53,7 +53,9 @@ class Settings(BaseSettings):
         description="most open connections of one API process; at most half of its file descriptors. A new one takes"
         " the place of the one that has been idle for longest; without an idle one it gets 503",
     )
-    max_queued_jobs: int = Field(10_000, ge=1, description="most jobs that may be queued at a time")
+    max_queued_jobs: int = Field(
+        10_000, ge=1, description="most jobs that may be queued at a time; one caller may have half of them"
+    )
     segment_seconds: float = Field(60.0, gt=0, description="longest time that one training task runs, in seconds")
     threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: one per CPU that it may use")
     train_niceness: int = Field(

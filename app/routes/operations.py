@@ -22,13 +22,15 @@ from flawsmith.core.services import Services
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/healthz")
+@router.get("/healthz", responses=documented())
 async def healthz() -> dict[str, str]:
     """200 while the process runs. It uses no thread and no other part: a hanging Redis or disk must not fail it."""
     return {"status": "alive"}
 
 
-@router.get("/readyz", responses={503: {"description": "Not ready; `missing` names the parts that are down"}})
+@router.get(
+    "/readyz", responses={**documented(), 503: {"description": "Not ready; `missing` names the parts that are down"}}
+)
 def readyz(request: Request, services: ServicesDep) -> JSONResponse:
     """200 when every part is up, else 503 with the missing parts. Parts that fail while others work are warnings."""
     state = request.app.state.readiness.state(services)

@@ -25,6 +25,7 @@ from flawsmith.core.store.job_folder import JobFolder
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 DELETED_SECONDS = 600  # far longer than a worker takes to notice that its job has ended
+CALLER_SECONDS = 30 * 24 * 3600  # that a job may be queued and still count as its caller's
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,24 @@ class JobRepository:
                 pipe.zcard(keys.jobs_in(kind.index, state))
         answers = iter(pipe.execute())
         return {str(state): sum(next(answers) for _ in self.kinds) for state in JobState}
+
+    def count_for(self, caller: str, job: Job) -> None:
+        """Notes that a caller queued a job; see `has_queued`."""
+        key = keys.jobs_of_caller(caller, self.kinds[job.kind].index)
+        with self.redis.pipeline() as pipe:
+            pipe.zadd(key, {job.id: 0})
+            pipe.expire(key, CALLER_SECONDS)
+            pipe.execute()
+
+    def has_queued(self, caller: str, count: int) -> bool:
+        """Whether so many jobs of a caller, or more, are queued."""
+        noted = {keys.jobs_of_caller(caller, kind.index): kind for kind in self.kinds.values()}
+        if sum(self.redis.zcard(key) for key in noted) < count:
+            return False
+        with self.redis.pipeline() as pipe:  # forgets those that have begun or ended
+            for key, kind in noted.items():
+                pipe.zinterstore(key, [key, keys.jobs_in(kind.index, JobState.QUEUED)])
+            return bool(sum(pipe.execute()) >= count)
 
     def unfinished_with(self, dataset_id: str) -> list[str]:
         """Ids of the unfinished jobs that read a dataset."""

@@ -19,6 +19,11 @@ def jobs_in(index: str, state: str) -> str:
     return f"{PREFIX}:{index}:{state}"
 
 
+def jobs_of_caller(caller: str, index: str) -> str:
+    """sorted set, core.live.job_repository: a kind's jobs that a caller queued; some may have begun; a month."""
+    return f"{PREFIX}:{index}:of:{caller}"
+
+
 def job_events(job_id: str) -> str:
     """stream, core.live.job_events: `state`, `progress` and others; trimmed; expires a day after the last."""
     return f"{PREFIX}:job:{job_id}:events"

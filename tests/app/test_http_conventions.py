@@ -105,6 +105,19 @@ def test_an_unknown_query_parameter_is_refused_on_every_route(
     assert api.get(f"/training-jobs/{job}").json()["state"] == "queued"  # nothing was done
 
 
+def test_every_route_documents_its_refusal_of_unknown_query_parameters(api: TestClient) -> None:
+    for path, operations in api.get("/openapi.json").json()["paths"].items():
+        for method, operation in operations.items():
+            assert "422" in operation["responses"], f"{method} {path}"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/", "/healthz", "/readyz"])
+def test_a_page_refuses_query_parameters_too(api: TestClient, path: str) -> None:
+    answer = api.get(f"{path}?limti=5")
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert [each["pointer"] for each in answer.json()["errors"]] == ["/query/limti"]
+
+
 @pytest.mark.parametrize(
     ("path", "query", "pointers"),
     [

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import redis
 from fastapi import Request
@@ -185,6 +186,15 @@ def test_readiness_is_looked_at_once_a_second(api: Api, monkeypatch: pytest.Monk
         assert looks[-1] > looks[-2] > looks[0], "it looks again once the moment is over"
 
 
+def test_calls_of_readyz_do_not_write_to_the_disk_each(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes = []
+    monkeypatch.setattr(ArtifactStore, "writable", lambda store: writes.append(time.monotonic()) or True)
+    with api() as client:
+        begun = time.monotonic()
+        assert {client.get("/readyz").json()["status"] for _ in range(50)} == {"not ready"}  # there are no workers
+        assert 1 <= len(writes) <= 1 + (time.monotonic() - begun)
+
+
 def test_a_megabyte_of_unknown_keys_gets_a_short_answer(api: Api) -> None:
     with api() as client:
         for path, pointer in (("/generate", ""), ("/training-jobs", ""), ("/training-jobs", "overrides")):
@@ -197,7 +207,7 @@ def test_a_megabyte_of_unknown_keys_gets_a_short_answer(api: Api) -> None:
 
 
 def test_jobs_without_end_are_429(api: Api, empty_redis: redis.Redis) -> None:
-    with api(max_queued_jobs=3) as client:
+    with api(max_queued_jobs=6) as client:
         files = {f"pits/{number}.png": photograph(number) for number in range(3)}
         uploaded = client.post("/datasets", data={"name": "set"}, files={"archive": zipped(files)})
         assert uploaded.status_code == 201
@@ -212,9 +222,30 @@ def test_jobs_without_end_are_429(api: Api, empty_redis: redis.Redis) -> None:
         assert client.post(f"{first}/resume").status_code == 429
 
 
+def test_one_caller_may_have_half_of_the_queued_jobs(api: Api, empty_redis: redis.Redis) -> None:
+    with api(max_queued_jobs=4, api_keys="one:train,two:train,three:train") as client:
+        files = {f"pits/{number}.png": photograph(number) for number in range(3)}
+        one, two, three = ({"Authorization": f"Bearer {key}"} for key in ("one", "two", "three"))
+        client.post("/datasets", data={"name": "set"}, files={"archive": zipped(files)}, headers=one)
+
+        def submit(caller: dict[str, str]) -> httpx2.Response:
+            return client.post("/training-jobs", json={"dataset": "set", "model": "m"}, headers=caller)
+
+        jobs = [submit(one).json()["id"] for _ in range(2)]
+        refused = submit(one)
+        assert (refused.status_code, refused.json()["type"]) == (429, "urn:flawsmith:busy")
+        assert "2 jobs of yours are queued" in refused.json()["detail"]
+        assert submit(two).status_code == 202
+        assert client.post(f"/training-jobs/{jobs[0]}/cancel", headers=one).status_code == 202
+        assert submit(one).status_code == 202  # room again
+        assert submit(one).status_code == 429
+        assert submit(two).status_code == 202
+        assert "4 jobs are queued" in submit(three).json()["detail"]
+
+
 def test_a_repeated_upload_keeps_an_id_and_not_its_answer(api: Api, empty_redis: redis.Redis) -> None:
     files: dict[str, bytes] = {f"pits/{number}.png": photograph(number) for number in range(3)}
-    files |= {f"{'long' * 50}-{number}.txt": b"" for number in range(300)}
+    files |= {f"{'long' * 50}-{number}.png": b"no picture" for number in range(300)}
     archive = zipped(files)
     with api() as client:
         key = {"Idempotency-Key": "upload"}

@@ -12,9 +12,9 @@ import httpx2
 import numpy as np
 import pytest
 import redis
+from benchmarks import hostile_images
 from PIL import Image
 from starlette.testclient import TestClient
-from tests import hostile_images
 from tests.conftest import photograph, zipped
 from tests.core.store.test_archive_names import flagless
 from tests.core.store.test_archives import v7

@@ -1,6 +1,8 @@
 """The whole API process without workers: which version a call is about, and what readiness says of the workers."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from flawsmith.core.live.sampling_queue import Consumer
 from flawsmith.core.live.task_queues import SAMPLE, TRAIN, announce, withdraw
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
-from flawsmith.core.store.registry import Registry
+from flawsmith.core.store.registry import Registry, UnknownModel
 
 CARD: dict[str, Any] = {
     "classes": ["pits"],
@@ -62,6 +64,28 @@ def test_a_call_is_about_the_version_that_its_reference_stands_for_now(client: T
     assert generate(client, "m")["model"] == "m@2"
     assert client.delete("/models/m/versions/2").status_code == 204
     assert generate(client, "m@2")["status"] == 404
+
+
+def test_a_file_system_that_stalls_holds_up_nobody_else(
+    client: TestClient, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalled, go_on = threading.Event(), threading.Event()
+
+    def stall(self: Registry, reference: str) -> None:
+        stalled.set()
+        go_on.wait(20)
+        raise UnknownModel(reference)
+
+    monkeypatch.setattr(Registry, "resolve", stall)
+    with ThreadPoolExecutor(2) as callers:
+        waiting = callers.submit(generate, client, "m")
+        assert stalled.wait(10)
+        alive = callers.submit(client.get, "/healthz")
+        try:
+            assert alive.result(5).status_code == 200
+        finally:
+            go_on.set()
+        assert waiting.result(10)["status"] == 404
 
 
 def test_an_image_has_an_address_by_number_only(client: TestClient, registry: Registry) -> None:

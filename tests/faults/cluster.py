@@ -106,7 +106,7 @@ class Cluster:
         found = until(lambda: len(each := self.checkpoints(job)) >= count and each, 60, f"{job}: {count} checkpoints")
         return list(found)
 
-    def wait_for_end(self, job: str, seconds: float = 180) -> dict[str, Any]:
+    def wait_for_end(self, job: str, seconds: float = 600) -> dict[str, Any]:
         """Waits until the job ends in any state; returns its record."""
         return dict(until(lambda: (now := self.job(job))["state"] in ENDED and now, seconds, f"{job} ends"))
 

@@ -15,15 +15,22 @@ GROUND_TRUTH = {"groundtruth", "gt"}  # nothing but masks stands in such a folde
 _IMAGE_WORDS = {
     "image", "images", "img", "imgs", "jpegimages", "jpeg", "jpg", "png", "bmp", "photo", "photos", "photographs",
     "picture", "pictures", "pic", "pics", "data", "rgb", "original", "originals", "input", "inputs",
+    "set", "dataset", "datasets",
 }  # fmt: skip
 _MASK_WORDS = GROUND_TRUTH | {
     "mask", "masks", "label", "labels", "annotation", "annotations", "anno", "annos", "annot", "annots",
     "seg", "segmentation", "segmentations", "segmentationclass", "segmentationobject",
+    "lab", "labs", "msk", "msks", "gts", "target", "targets",
 }  # fmt: skip
 _CLEAN_WORDS = {
     "good", "ok", "normal", "clean", "defectfree", "nodefect", "nodefects", "nondefect", "nondefective",
     "withoutdefect", "faultless", "flawless", "negative", "negatives",
 }  # fmt: skip
+_PLACES = {
+    "front", "back", "top", "bottom", "left", "right", "side", "part", "parts", "sample", "samples",
+}  # fmt: skip
+"""Words that may stand beside one of `_CLEAN_WORDS`."""
+
 _MASK_SUFFIX = re.compile(r"(?i)^(.+?)[_\-. ]+(?:masks?|labels?|gt|ground[_-]?truth|seg|segmentation|anno)\d{0,3}$")
 _MASK_PREFIX = re.compile(r"(?i)^(?:mask|label|gt)[_\-]+(.+)$")
 
@@ -76,17 +83,31 @@ def place_of(path: str) -> Place:
 
 
 def is_clean(name: str) -> bool:
-    """Whether the name of a folder says that nothing in it has a defect."""
-    return _joined(name) in _CLEAN_WORDS or re.search(r"(?i)[a-z][\s_.-]free$", name) is not None
+    """Whether the name of a folder, such as ``good`` or ``ok_front``, says that nothing in it has a defect."""
+    telling = "".join(word for word in _split(name) if word not in _IMAGE_WORDS | _PLACES)
+    return {_joined(name), telling} & _CLEAN_WORDS != set() or re.search(r"(?i)[a-z][\s_.-]free$", name) is not None
+
+
+def is_number(name: str) -> bool:
+    """Whether the name of a folder is the number of a part, such as ``2306881-210020u``, and names nothing."""
+    return re.search(r"\d", name) is not None and re.search(r"[^\W\d_]{3}", name) is None
 
 
 def _words(name: str) -> set[str] | None:
     """The words for splits, images and masks that a folder's name consists of; None if it says anything else."""
     known = _IMAGE_WORDS | _MASK_WORDS | SPLITS.keys()
-    if _joined(name) in known:
-        return {_joined(name)}
-    words = {re.sub(r"(?:19|20)\d\d$", "", word) for word in re.split(r"[\s_.-]+", name.lower())} - {""}
+    joined = _joined(name)
+    if joined in known:
+        return {joined}
+    for split in SPLITS:  # "trainset", "TestImages"
+        if joined.startswith(split) and joined.removeprefix(split) in known:
+            return {split, joined.removeprefix(split)}
+    words = {re.sub(r"(?:19|20)\d\d$", "", word) for word in _split(name)} - {""}
     return words if words and words <= known else None
+
+
+def _split(name: str) -> list[str]:
+    return re.split(r"[\s_.-]+", name.lower())
 
 
 def _joined(name: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from flawsmith.core.domain.image_modes import ImageMode
-from flawsmith.core.store.datasets.folder_words import Place, is_clean, place_of
+from flawsmith.core.store.datasets.folder_words import Place, is_clean, is_number, place_of
 from flawsmith.core.store.datasets.label_files import Box, Labels, read_labels
 
 _LARGEST_AREA = 1e12  # of a box that is believed
@@ -89,9 +89,8 @@ def _role(
 ) -> Role:
     masks, boxes = masks_of.get(picture.path, []), labels.boxes.get(picture.path)
     marked = [each for each in masks if not each.empty]
-    clean = bool(place.folders and is_clean(place.folders[-1])) or (
-        not marked and not boxes and (bool(masks) or boxes is not None)
-    )
+    telling = [folder for folder in place.folders if not is_number(folder)]
+    clean = bool(telling and is_clean(telling[-1])) or (not marked and not boxes and (bool(masks) or boxes is not None))
     if not masks and str(PurePosixPath(picture.path).parent) in label_folders:
         clean = True  # DAGM has masks for defects only
     return Role(

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 PNG_SIGNATURE, JPEG_SIGNATURE = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 PNG_DEPTH_AT = 24  # the byte with the bits of a channel
-_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT"}
+_END_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
 _HINT_CHUNKS = {b"eXIf", b"sBIT"}  # orientation and significant bits: used if sound
 _MAX_HINT_BYTES = 64 * 1024  # as much as a segment of JPEG holds
 _CHUNK = struct.Struct(">I4s")
@@ -71,6 +72,7 @@ def _needed_chunks(data: bytes) -> Iterator[bytes]:
             elif kind in _PIXEL_CHUNKS:
                 raise BrokenFile(f"the chunk {kind.decode()} of the PNG has a wrong checksum")
         if kind == b"IEND":
+            yield _END_CHUNK  # whatever stands in its place; it says nothing about the pixels
             return
         position = end
 

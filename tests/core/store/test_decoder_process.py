@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks import hostile_images
 from PIL import Image
-from tests import hostile_images
 from tests.conftest import photograph, until, zipped
 
 from flawsmith.core.settings import Settings

@@ -50,6 +50,10 @@ CASES = [
     (trees.coco, "coco", {"scratch": 2, "pit": 1}, 0, 3, 1, {"train": 4, "val": 4}),
     (trees.yolo, "yolo", {"scratch": 3}, 0, 3, 1, {"train": 4, "val": 4}),
     (trees.voc, "voc", {"pit": 3}, 0, 3, 0, {"train": 3, "val": 2}),
+    (trees.deep_crack, "pairs", {"DeepCrack": 3}, 3, 0, 0, {"train": 3, "test": 3}),
+    (trees.inputs_and_targets, "pairs", {"steel": 3}, 3, 0, 0, {"train": 3, "test": 3}),
+    (trees.casting, "imagefolder", {"def_front": 3}, 0, 0, 3, {"train": 6, "test": 6}),
+    (trees.aitex, "pairs", {"Defect_images": 3}, 3, 0, 3, {}),
 ]
 
 
@@ -148,7 +152,9 @@ def test_several_objects_keep_their_types_apart(datasets: Datasets) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["good", "OK", "Normal", "defect_free", "no-defect", "MT_Free"])
+@pytest.mark.parametrize(
+    "name", ["good", "OK", "Normal", "defect_free", "no-defect", "MT_Free", "ok_front", "Good parts"]
+)
 def test_clean_photographs_are_no_type(datasets: Datasets, name: str) -> None:
     files = {f"{name}/{i}.png": photograph(i) for i in range(3)} | {f"dents/{i}.png": photograph(9 + i) for i in (0, 1)}
     dataset = add(datasets, files)
@@ -166,7 +172,13 @@ def test_folders_of_images_are_no_types(datasets: Datasets, folder: str) -> None
     assert add(datasets, {f"{folder}/{i}.png": photograph(i) for i in range(3)}).classes == {"steel": 3}
 
 
-@pytest.mark.parametrize("folder", ["labels", "masks", "mask"])
+@pytest.mark.parametrize("name", ["not_ok", "no_good", "normal_wear", "ok_scratched", "front"])
+def test_a_name_with_a_word_of_clean_ones_may_be_a_type(datasets: Datasets, name: str) -> None:
+    files = {f"{name}/{i}.png": photograph(i) for i in range(3)} | {f"dents/{i}.png": photograph(9 + i) for i in (0, 1)}
+    assert add(datasets, files).classes == {"dents": 2, name: 3}
+
+
+@pytest.mark.parametrize("folder", ["labels", "masks", "mask", "target", "lab"])
 def test_a_type_may_be_named_as_masks_are(datasets: Datasets, folder: str) -> None:
     files = {f"{kind}/{i}.png": photograph(10 * len(kind) + i) for kind in (folder, "dents") for i in range(3)}
     assert add(datasets, files).classes == {"dents": 3, folder: 3}

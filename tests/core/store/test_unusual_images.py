@@ -273,6 +273,7 @@ LARGE_TEXT = b"Comment\0\0" + zlib.compress(bytes(80_000_000))
         with_chunk(PNG, chunk(b"eXIf", b"MM\0*\0\0\0\x08", wrong=True)),
         PNG[:-12] + chunk(b"tEXt", b"Comment\0at the end", wrong=True) + PNG[-12:],
         PNG + b"junk behind the end",
+        PNG[:-1] + b"\0",
         JPEG[:2] + exif_segment(b"Exif\0\0junk" * 99) + JPEG[2:],
         JPEG[:2] + exif_segment(b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 90) + JPEG[2:],
         JPEG[:2] + exif_segment(b"http://ns.adobe.com/xap/1.0/\0junk") * 2000 + JPEG[2:],
@@ -282,7 +283,8 @@ LARGE_TEXT = b"Comment\0\0" + zlib.compress(bytes(80_000_000))
     ],
     ids=[
         "zTXt", "iTXt", "iCCP", "broken iCCP", "wrong checksum", "short chunks", "PNG EXIF", "EXIF checksum",
-        "last text", "PNG tail", "JPEG EXIF", "EXIF too long", "many APP1", "broken ICC", "broken MPF", "JPEG tail",
+        "last text", "PNG tail", "checksum of the end", "JPEG EXIF", "EXIF too long", "many APP1", "broken ICC",
+        "broken MPF", "JPEG tail",
     ],
 )  # fmt: skip
 def test_metadata_that_is_thrown_away_does_not_matter(data: bytes) -> None:

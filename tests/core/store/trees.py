@@ -128,3 +128,34 @@ def voc() -> dict[str, bytes]:
         files[f"VOC2007/JPEGImages/{i}.jpg"] = photograph(i, format="JPEG")
         files[f"VOC2007/Annotations/{i}.xml"] = f"{label}</annotation>".encode()
     return files
+
+
+def deep_crack() -> dict[str, bytes]:
+    files = {}
+    for number, split in enumerate(("train", "test")):
+        for i in range(3):
+            files[f"DeepCrack/{split}_img/{i}.jpg"] = photograph(10 * number + i, format="JPEG")
+            files[f"DeepCrack/{split}_lab/{i}.png"] = mask(DEFECT)
+    return files
+
+
+def inputs_and_targets() -> dict[str, bytes]:
+    files = {f"trainset/input/{i}.jpg": photograph(i, format="JPEG") for i in range(3)}
+    files |= {f"testset/input/{i}.jpg": photograph(10 + i, format="JPEG") for i in range(3)}
+    return files | {f"{split}/target/{i}.png": mask(DEFECT) for split in ("trainset", "testset") for i in range(3)}
+
+
+def casting() -> dict[str, bytes]:
+    files = {}
+    for number, split in enumerate(("train", "test")):
+        for kind in ("def_front", "ok_front"):
+            for i in range(3):
+                picture = photograph(100 * number + 10 * len(kind) + i, format="JPEG")
+                files[f"casting_data/{split}/{kind}/{i}.jpeg"] = picture
+    return files
+
+
+def aitex() -> dict[str, bytes]:
+    files = {f"Defect_images/{i:04d}_002_00.png": photograph(i) for i in range(3)}
+    files |= {f"Mask_images/{i:04d}_002_00_mask.png": mask(DEFECT) for i in range(3)}
+    return files | {f"NODefect_images/2306881-210020u/{i:04d}_000_00.png": photograph(10 + i) for i in range(3)}
