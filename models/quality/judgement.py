@@ -12,7 +12,7 @@ from flawsmith.models.quality.controls import REMOVED
 from flawsmith.models.quality.judged_photographs import (
     JudgedPhotographs,
 )
-from flawsmith.models.quality.judging import Calibration, TypeFigures, calibrating, measured, told_apart
+from flawsmith.models.quality.judging import VARIETY_IN, Calibration, TypeFigures, calibrating, measured, told_apart
 from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.models.quality.verdict_words import STATES, Finding, State, TypeVerdict, counts, verdict_of
 
@@ -181,7 +181,7 @@ def _judged(figures: TypeFigures) -> list[Judged]:
                 counts=figures.photographs.calibrates and counts(space, of),
             )
         )
-    first = next(iter(figures.spaces.values()))
+    first = figures.spaces[VARIETY_IN]
     repeated = {"one image repeated": 0.0}
     found.append(Judged("diversity", figures.name, first.diversity, 1.0, repeated, None, "higher", figures.compared))
     if (shown := figures.shown) is not None:

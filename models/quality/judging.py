@@ -17,8 +17,11 @@ from flawsmith.models.quality.space import Space
 from flawsmith.models.quality.two_sample import energy_distance, mean_distance
 
 SHOWN_BY = ("max_pooled",)  # the spaces that tell whether an image shows a defect
+VARIETY_IN = "max_pooled"  # the space in which samples are compared with one another
 SEARCHED = 1000  # photographs at most among which copies are looked for
-CONFIDENT = 3.0  # of n that were no copies, the next is one with a chance of at most 3 / n (rule of three)
+# Of n photographs that are no copies, the next one looks like one with a chance of at most 3 / n (rule of three). Of
+# photographs compared with one another, pairs are near to each other: only half of them tells something new.
+CONFIDENT = 3.0
 
 
 @dataclass
@@ -69,13 +72,24 @@ class Shown:
 
 @dataclass
 class TypeFigures:
-    """Everything measured of one type."""
+    """Everything measured of one type.
+
+    Attributes:
+        name, photographs: of the type.
+        compared: how many images on either side.
+        spaces: by the spaces' names.
+        shown: how often images show the defect.
+        correlation: of neighbouring pixels, in photographs and in samples; noise has none.
+        copies: share of samples that are near-copies of photographs trained on; None where that cannot be told.
+        copies_by_chance: the largest share that photographs would have.
+    """
 
     name: str
     photographs: TypePhotographs
     compared: int
     spaces: dict[str, SpaceFigures] = field(default_factory=dict)
     shown: Shown | None = None
+    correlation: tuple[float, float] = (1.0, 1.0)
     copies: float | None = None
     copies_by_chance: float = 0.0
 
@@ -123,7 +137,7 @@ def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Gene
         yield
     parts = folds(types)
     if not any(each.calibrates for each in types):
-        spaces = [each for each in spaces if each.cheap][:1]  # enough to see that samples are all alike
+        spaces = [each for each in spaces if each.name == VARIETY_IN]
     calibrated: dict[str, list[CalibratedSpace]] = {}
     for space in spaces:
         calibrated[space.name] = []
@@ -158,6 +172,10 @@ def measured(calibration: Calibration, samples: Sequence[Tensor]) -> Generator[N
             figure.shown = _shown(figure.shown, score, figure.photographs, pool, ours)
             yield
     for index, figure in enumerate(figures):
+        figure.correlation = (
+            _neighbour_correlation(types[index].images),
+            _neighbour_correlation(samples[index]),
+        )
         _search_copies(figure, of.photographs.training[index], of.photographs.holdout[index], samples[index])
         yield
     return figures
@@ -241,13 +259,22 @@ def _shown(
     )
 
 
+def _neighbour_correlation(images: Tensor) -> float:
+    """Mean correlation of pixels side by side and one above the other, -1 … 1."""
+    values = images.float().mean(1)
+    values = values - values.mean((1, 2), keepdim=True)
+    power = values.square().mean((1, 2)).clamp_min(1e-6)
+    products = [values[:, :, 1:] * values[:, :, :-1], values[:, 1:] * values[:, :-1]]
+    return torch.stack([each.mean((1, 2)) / power for each in products]).mean().item()
+
+
 def _search_copies(figure: TypeFigures, training: Tensor, holdout: Tensor, samples: Tensor) -> None:
     """Counts near-copies among the samples; nothing where the photographs are too few to say what is near."""
     training = training[:SEARCHED]
     allowed = min_nn_ratio(training, holdout) if len(training) > 2 else 0.0
     if allowed > 0:
         figure.copies = memorization_rate(samples, training, allowed)
-        figure.copies_by_chance = min(1.0, CONFIDENT / len(holdout if len(holdout) else training))
+        figure.copies_by_chance = min(1.0, CONFIDENT / (len(holdout) or len(training) / 2))
 
 
 def _side_by_side(features: Sequence[Features]) -> Features:

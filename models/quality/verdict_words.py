@@ -7,7 +7,7 @@ from typing import Literal
 
 from flawsmith.models.quality.controls import BLURS, HALF, NOISY, REMOVED, SHIFTED, SHUFFLED, SMOOTHED, STATIC
 from flawsmith.models.quality.judged_photographs import FEWEST
-from flawsmith.models.quality.judging import SpaceFigures, TypeFigures
+from flawsmith.models.quality.judging import VARIETY_IN, SpaceFigures, TypeFigures
 from flawsmith.models.quality.space import Space
 
 State = Literal["good", "warning", "failing"]
@@ -58,7 +58,8 @@ def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[
     leading = order[0] if order else spaces[0].name
     findings = [
         *_limits(figures, seeing),
-        *_collapse(figures, leading),
+        *_noise(figures),
+        *_collapse(figures),
         *_copies(figures),
         *_not_shown(figures, seeing),
     ]
@@ -102,8 +103,18 @@ def _limits(figures: TypeFigures, seeing: set[str]) -> Iterator[Finding]:
         yield Finding("warning", 7, words)
 
 
-def _collapse(figures: TypeFigures, leading: str) -> Iterator[Finding]:
-    diversity = figures.spaces[leading].diversity
+def _noise(figures: TypeFigures) -> Iterator[Finding]:
+    photographs, samples = figures.correlation
+    if samples < MOST * photographs:
+        words = (
+            f"samples of '{figures.name}' are pure noise: neighbouring pixels are correlated by {samples:.2f}, "
+            f"in photographs by {photographs:.2f}"
+        )
+        yield Finding("failing", 0, words)
+
+
+def _collapse(figures: TypeFigures) -> Iterator[Finding]:
+    diversity = figures.spaces[VARIETY_IN].diversity
     if diversity < MOST:
         words = (
             f"samples of '{figures.name}' collapsed into nearly one image: they differ {diversity:.0%} as much as "
@@ -147,7 +158,12 @@ def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Ite
     if of.likeness[likest] <= of.scale.most:
         yield Finding(state, 1, f"samples of '{figures.name}' cannot be told from {what}")
     elif of.likeness[likest] < MOST * of.value:
-        yield Finding(state, 5, f"samples of '{figures.name}' are most like {what}, and {_as_far_as(of)}")
+        nothing_like_it = likest == STATIC or likest.startswith("type ")
+        yield Finding(
+            state,
+            1 if nothing_like_it else 5,
+            f"samples of '{figures.name}' are most like {what}, and {_as_far_as(of)}",
+        )
     else:
         yield Finding(state, 5, f"samples of '{figures.name}' are {_as_far_as(of)}")
 
