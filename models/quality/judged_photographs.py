@@ -109,8 +109,7 @@ def folds(types: list[TypePhotographs]) -> list[Fold]:
 
 
 def _fold(types: list[TypePhotographs], parity: int) -> Fold:
-    lessons = [torch.arange(each.known) for each in types]
-    lessons = [each[parity::2] if len(each) > 1 else each for each in lessons]
+    lessons = [_part(each.known, parity) for each in types]
     names = types[0].controls
     lesson = Lesson(
         images=torch.cat([each.images[of] for each, of in zip(types, lessons, strict=True)]),
@@ -124,9 +123,13 @@ def _fold(types: list[TypePhotographs], parity: int) -> Fold:
     return Fold(lesson, [_pool(each, parity) for each in types])
 
 
+def _part(count: int, parity: int) -> Tensor:
+    """Every second of so many photographs; all of them where they are too few to calibrate anything."""
+    return torch.arange(parity, count, 2) if count >= FEWEST // 2 else torch.arange(count)
+
+
 def _pool(photographs: TypePhotographs, parity: int) -> Pool:
-    among = torch.arange(photographs.known)
-    taken = among[1 - parity :: 2] if len(among) > 1 else among
+    taken = _part(photographs.known, 1 - parity)
     held_out = torch.arange(photographs.known, len(photographs.images))
     members = torch.cat([taken, held_out])
     if photographs.has_holdout:

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from flawsmith.models.quality.classifier_test import wilson_interval
+from flawsmith.models.quality.combined import COMBINED, combined, counting
 from flawsmith.models.quality.controls import REMOVED
 from flawsmith.models.quality.judged_photographs import (
     JudgedPhotographs,
 )
 from flawsmith.models.quality.judging import VARIETY_IN, Calibration, TypeFigures, calibrating, measured, told_apart
 from flawsmith.models.quality.space_registry import SPACES
-from flawsmith.models.quality.verdict_words import STATES, Finding, State, TypeVerdict, counts, verdict_of
+from flawsmith.models.quality.verdict_words import STATES, Finding, State, TypeVerdict, verdict_of
 
 __all__ = ["Judged", "JudgedPhotographs", "Judgement", "Sampler", "State", "calibrate", "judge", "judge_by", "judging"]
 
@@ -94,6 +95,9 @@ def judging_by(calibration: Calibration, sample: Sampler) -> Generator[None, Non
     count = max(LEAST_SAMPLES, SAMPLES // len(types))
     samples = yield from _sampled(sample, len(types), 0, count)
     figures = yield from measured(calibration, samples)
+    for each in figures:
+        if (leading := combined(each, SPACES)) is not None:
+            each.spaces[COMBINED] = leading
     asked = [len(each.images) - each.known if each.has_holdout else each.known // 2 + 1 for each in types]
     fresh = yield from _sampled(sample, len(types), count, max(asked))
     two_sample = yield from _two_sample(calibration, samples, fresh)
@@ -165,20 +169,20 @@ def _sentence(findings: Sequence[Finding], verdicts: Sequence[TypeVerdict]) -> s
 
 def _judged(figures: TypeFigures) -> list[Judged]:
     found = []
-    for space in (each for each in SPACES if each.name in figures.spaces):
-        of = figures.spaces[space.name]
+    trusted = {COMBINED, *(each.name for each in counting(figures, SPACES))}
+    for name, of in figures.spaces.items():
         reach = 2 * of.scale.spread
         found.append(
             Judged(
-                name=space.name,
+                name=name,
                 type=figures.name,
                 value=of.value,
                 photographs=of.scale.usual,
-                controls={name: each.mean().item() for name, each in of.scale.controls.items()},
+                controls={control: each.mean().item() for control, each in of.scale.controls.items()},
                 interval=(of.value - reach, of.value + reach),
                 better="lower",
                 n=figures.compared,
-                counts=figures.photographs.calibrates and counts(space, of),
+                counts=name in trusted,
             )
         )
     first = figures.spaces[VARIETY_IN]

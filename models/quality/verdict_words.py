@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from flawsmith.models.quality.combined import COMBINED, counting
 from flawsmith.models.quality.controls import BLURS, HALF, NOISY, REMOVED, SHIFTED, SHUFFLED, SMOOTHED, STATIC
 from flawsmith.models.quality.judged_photographs import FEWEST
 from flawsmith.models.quality.judging import VARIETY_IN, SpaceFigures, TypeFigures
@@ -12,9 +13,6 @@ from flawsmith.models.quality.space import Space
 
 State = Literal["good", "warning", "failing"]
 STATES: tuple[State, ...] = ("good", "warning", "failing")
-
-LEADING = ("ridges", "max_pooled", "learned")
-"""Spaces by how well they rank as people do. The first that counts on the data set leads."""
 
 USELESS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", SHUFFLED, STATIC)
 """Controls that show no defect, or none that could be used: samples as far as these are failing."""
@@ -44,18 +42,11 @@ class TypeVerdict:
         return max((each.state for each in self.findings), key=STATES.index, default="good")
 
 
-def counts(space: Space, figures: SpaceFigures) -> bool:
-    """Whether the space ranks photographs before every control that it claims to see."""
-    return all(figures.scale.sees(name) for name in space.claims if name in figures.scale.controls)
-
-
 def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[str]) -> TypeVerdict:
     """Says what the samples of one type are."""
-    spaces = [each for each in spaces if each.name in figures.spaces]
-    counting = [each for each in spaces if figures.photographs.calibrates and counts(each, figures.spaces[each.name])]
-    seeing = {each.name for each in counting if REMOVED in each.claims}
-    order = [name for name in LEADING if name in seeing] or [each.name for each in counting]
-    leading = order[0] if order else spaces[0].name
+    trusted = counting(figures, spaces)
+    seeing = COMBINED in figures.spaces
+    leading = COMBINED if seeing else next((each.name for each in trusted), VARIETY_IN)
     findings = [
         *_limits(figures, seeing),
         *_noise(figures),
@@ -63,13 +54,13 @@ def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[
         *_copies(figures),
         *_not_shown(figures, seeing),
     ]
-    if counting:
+    if trusted:
         findings += _distance(figures, leading, classes)
-        for each in counting:
+        for each in trusted:
             if each.name != leading:
                 findings += _other_distance(figures, each)
     findings.sort(key=lambda each: (-STATES.index(each.state), each.rank))
-    good = _good(figures, leading, [each.name for each in counting])
+    good = _good(figures, leading, [each.name for each in trusted])
     return TypeVerdict(findings, leading, good)
 
 
@@ -89,7 +80,7 @@ def described(control: str, name: str, classes: Sequence[str]) -> str:
     }[control]
 
 
-def _limits(figures: TypeFigures, seeing: set[str]) -> Iterator[Finding]:
+def _limits(figures: TypeFigures, seeing: bool) -> Iterator[Finding]:
     """What the verdict cannot know."""
     name, count = figures.name, len(figures.photographs.images)
     if not figures.photographs.calibrates:
@@ -120,7 +111,7 @@ def _collapse(figures: TypeFigures) -> Iterator[Finding]:
             f"samples of '{figures.name}' collapsed into nearly one image: they differ {diversity:.0%} as much as "
             "photographs do"
         )
-        yield Finding("failing", 2, words)
+        yield Finding("failing", 4, words)
 
 
 def _copies(figures: TypeFigures) -> Iterator[Finding]:
@@ -131,7 +122,7 @@ def _copies(figures: TypeFigures) -> Iterator[Finding]:
         )
 
 
-def _not_shown(figures: TypeFigures, seeing: set[str]) -> Iterator[Finding]:
+def _not_shown(figures: TypeFigures, seeing: bool) -> Iterator[Finding]:
     shown = figures.shown
     if shown is None or not shown.sees or not seeing:
         return
@@ -141,9 +132,9 @@ def _not_shown(figures: TypeFigures, seeing: set[str]) -> Iterator[Finding]:
     beside = f"where {usual:.0%} of the photographs do, and {removed:.0%} of those whose {figures.name} were wiped out"
     if shown.samples < shown.half_way:
         words = f"samples do not show the {figures.name}: {shown.samples:.0%} of them do, {beside}"
-        yield Finding("failing", 4, words)
+        yield Finding("failing", 2, words)
     else:
-        yield Finding("warning", 4, f"{shown.samples:.0%} of the samples show the {figures.name}, {beside}")
+        yield Finding("warning", 2, f"{shown.samples:.0%} of the samples show the {figures.name}, {beside}")
 
 
 def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Iterator[Finding]:
@@ -169,13 +160,17 @@ def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Ite
 
 
 def _other_distance(figures: TypeFigures, space: Space) -> Iterator[Finding]:
-    """What a measure that does not lead says, where it is as far as a control that it is made to see."""
+    """What a measure that does not lead says, where it is as far as a control that it is made to see.
+
+    Farther than all of those that no one could use is failing by any measure.
+    """
     of = figures.spaces[space.name]
     if reached := _reached(of, tuple(space.claims)):
         farthest = max(reached, key=lambda name: of.scale.controls[name].mean().item())
         what = described(farthest, figures.name, ())
         words = f"by {space.name.replace('_', ' ')}, samples of '{figures.name}' are as far from photographs as {what}"
-        yield Finding("warning", 6, words)
+        useless = [name for name in space.claims if name in USELESS]
+        yield Finding("failing" if useless and set(useless) <= set(reached) else "warning", 6, words)
 
 
 def _reached(figures: SpaceFigures, controls: Sequence[str]) -> list[str]:
@@ -197,9 +192,9 @@ def _as_far_as(figures: SpaceFigures) -> str:
     return f"farther from photographs than photographs blurred by {known[-1][0]:g} px"
 
 
-def _good(figures: TypeFigures, leading: str, counting: Sequence[str]) -> str:
+def _good(figures: TypeFigures, leading: str, trusted: Sequence[str]) -> str:
     name = figures.name
-    if all(figures.spaces[each].value <= figures.spaces[each].scale.most for each in counting):
+    if all(figures.spaces[each].value <= figures.spaces[each].scale.most for each in trusted):
         return f"samples of '{name}' cannot be told from photographs by any measure"
     of = figures.spaces[leading]
     if of.value <= of.scale.most:

@@ -133,3 +133,20 @@ def test_the_same_samples_are_judged_alike_and_global_random_numbers_stay() -> N
     first, second = (judge(one_type(PHOTOGRAPHS[:24], 0), returning(FRESH)) for _ in range(2))
     assert first == second
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_type_of_two_photographs_beside_a_larger_one_is_a_warning() -> None:
+    pits = pictures("pits", 24, 2)
+    photographs = JudgedPhotographs(
+        ["scratches", "pits"],
+        [PHOTOGRAPHS[:2], pits],
+        [PHOTOGRAPHS[:0], pits[:0]],
+        [[None] * 2, [None] * 24],
+        [[], []],
+    )
+    fresh = [FRESH, pictures("pits", 40, 3)]
+    judgement = judge(
+        photographs, lambda each_type, seed, count: fresh[each_type][torch.arange(seed, seed + count) % 40]
+    )
+    assert judgement.state != "good"
+    assert "2 photographs of 'scratches' are too few to calibrate a measure: that takes 20" in judgement.reasons
