@@ -36,7 +36,7 @@ def main() -> None:
     given = options.parse_args()
     torch.set_num_threads(1)
     if given.photographs:
-        images = _load(given.photographs, given.type)
+        images = load(given.photographs, given.type)
         masks: list[Tensor | None] = [None] * len(images)
         print(f"{len(images)} photographs of '{given.type}', {SIDE} px, masks guessed")
     else:
@@ -75,7 +75,8 @@ def with_spots(count: int, size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return images.round().clamp(0, 255).byte(), masks
 
 
-def _load(path: Path, name: str) -> Tensor:
+def load(path: Path, name: str) -> Tensor:
+    """The photographs of one type in an archive: (N, C, SIDE, SIDE) uint8."""
     with tempfile.TemporaryDirectory() as folder:
         datasets = Datasets(ArtifactStore(Path(folder)), Settings())
         dataset, _ = datasets.add_archive("photographs", path)

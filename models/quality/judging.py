@@ -1,5 +1,6 @@
 """Measures samples in every feature space, beside photographs and their controls: what a verdict is made of."""
 
+import math
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -47,11 +48,18 @@ class SpaceFigures:
 
 @dataclass
 class Shown:
-    """The share of images that show a defect, for one type: over the splits."""
+    """The share of images that show a defect, for one type.
+
+    Attributes:
+        photographs, removed: of photographs, and of the same ones without their defects, over the splits.
+        samples: of the samples.
+        compared: how many photographs and how many samples there are.
+    """
 
     photographs: Tensor
     removed: Tensor
     samples: float
+    compared: tuple[int, int]
 
     @property
     def sees(self) -> bool:
@@ -63,7 +71,11 @@ class Shown:
 
     @property
     def spread(self) -> float:
-        return self.photographs.std().item()
+        """Standard deviation of the difference that photographs and as many samples would have by chance."""
+        share = self.photographs.mean().item()
+        photographs, samples = self.compared
+        share = min(share, 1 - 1 / (photographs + 2))  # as if one more had failed
+        return math.sqrt(share * (1 - share) * (1 / photographs + 1 / samples))
 
     @property
     def half_way(self) -> float:
@@ -253,9 +265,12 @@ def _shown(
     usual, removed = (torch.stack([of[part].mean() for _, part in pool.splits]) for of in (own, wiped))
     share = (score(samples) > 0).float().mean().item()
     if before is None:
-        return Shown(usual, removed, share)
+        return Shown(usual, removed, share, (len(own), len(samples)))
     return Shown(
-        torch.cat([before.photographs, usual]), torch.cat([before.removed, removed]), (before.samples + share) / 2
+        torch.cat([before.photographs, usual]),
+        torch.cat([before.removed, removed]),
+        (before.samples + share) / 2,
+        (before.compared[0] + len(own), len(samples)),
     )
 
 
