@@ -15,7 +15,7 @@ from flawsmith.models.quality.judged_photographs import (
 )
 from flawsmith.models.quality.judging import VARIETY_IN, Calibration, TypeFigures, calibrating, measured, told_apart
 from flawsmith.models.quality.space_registry import SPACES
-from flawsmith.models.quality.verdict_words import STATES, Finding, State, TypeVerdict, verdict_of
+from flawsmith.models.quality.verdict_words import STATES, State, TypeVerdict, verdict_of
 
 __all__ = ["Judged", "JudgedPhotographs", "Judgement", "Sampler", "State", "calibrate", "judge", "judge_by", "judging"]
 
@@ -144,7 +144,9 @@ def _judgement(
 ) -> Judgement:
     findings = [finding for each in verdicts for finding in each.findings]
     findings.sort(key=lambda each: (-STATES.index(each.state), each.rank))
-    worst = max(verdicts, key=lambda each: STATES.index(each.state))
+    worst = max(
+        verdicts, key=lambda each: (STATES.index(each.state), -min((of.rank for of in each.findings), default=9))
+    )
     reasons = list(dict.fromkeys(each.words for each in findings)) or [each.good for each in verdicts]
     if two_sample:
         accuracy, (low, high), n = two_sample
@@ -154,7 +156,7 @@ def _judgement(
         )
     return Judgement(
         state=worst.state,
-        sentence=_sentence(findings, verdicts),
+        sentence=_sentence(worst),
         reasons=reasons,
         leading=worst.leading,
         measures=[judged for each in figures for judged in _judged(each)],
@@ -162,8 +164,10 @@ def _judgement(
     )
 
 
-def _sentence(findings: Sequence[Finding], verdicts: Sequence[TypeVerdict]) -> str:
-    words = findings[0].words if findings else verdicts[0].good
+def _sentence(worst: TypeVerdict) -> str:
+    """The worst that is to be said of a type, and how far its samples are."""
+    said = worst.findings[:1] + [each for each in worst.findings[1:] if each.of_distance]
+    words = "; ".join(each.words for each in said) or worst.good
     return f"{words[0].upper()}{words[1:]}."
 
 

@@ -18,15 +18,17 @@ USELESS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", SHUFFLED, STATIC)
 """Controls that show no defect, or none that could be used: samples as far as these are failing."""
 
 MOST = 0.5  # of the samples; and half way from photographs to a control
+ONE_IMAGE = 0.1  # of the photographs' variety: below, nothing else needs to be said first
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One reason of the verdict. The lower the rank, the earlier it is said."""
+    """One reason of the verdict. The lower the rank, the earlier it is said; the distance is part of the sentence."""
 
     state: State
     rank: int
     words: str
+    of_distance: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,14 @@ def _collapse(figures: TypeFigures) -> Iterator[Finding]:
             f"samples of '{figures.name}' collapsed into nearly one image: they differ {diversity:.0%} as much as "
             "photographs do"
         )
-        yield Finding("failing", 4, words)
+        yield Finding("failing", 1 if diversity < ONE_IMAGE else 3, words)
 
 
 def _copies(figures: TypeFigures) -> Iterator[Finding]:
     if figures.copies is not None and figures.copies > figures.copies_by_chance:
         state: State = "failing" if figures.copies > MOST else "warning"
         yield Finding(
-            state, 3, f"{figures.copies:.0%} of the samples of '{figures.name}' are copies of photographs trained on"
+            state, 4, f"{figures.copies:.0%} of the samples of '{figures.name}' are copies of photographs trained on"
         )
 
 
@@ -141,22 +143,21 @@ def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Ite
     """What the leading measure says."""
     of = figures.spaces[leading]
     reached = _reached(of, tuple(of.scale.controls))
-    if not reached:
-        return
-    state: State = "failing" if any(name in USELESS for name in reached) else "warning"
     likest = min(of.likeness, key=lambda name: of.likeness[name])
-    what = described(likest, figures.name, classes)
-    if of.likeness[likest] <= of.scale.most:
-        yield Finding(state, 1, f"samples of '{figures.name}' cannot be told from {what}")
+    same = of.likeness[likest] <= of.scale.most < of.value and of.likeness[likest] < of.value
+    if not reached and not same:
+        return
+    other_type = likest.startswith("type ")
+    useless = [*reached, likest] if same else reached
+    state: State = "failing" if any(name in USELESS for name in useless) or (same and other_type) else "warning"
+    what, name = described(likest, figures.name, classes), figures.name
+    if same:
+        yield Finding(state, 1, f"samples of '{name}' cannot be told from {what}", of_distance=True)
     elif of.likeness[likest] < MOST * of.value:
-        nothing_like_it = likest == STATIC or likest.startswith("type ")
-        yield Finding(
-            state,
-            1 if nothing_like_it else 5,
-            f"samples of '{figures.name}' are most like {what}, and {_as_far_as(of)}",
-        )
+        rank = 1 if other_type or likest == STATIC else 5
+        yield Finding(state, rank, f"samples of '{name}' are most like {what}, and {_as_far_as(of)}", of_distance=True)
     else:
-        yield Finding(state, 5, f"samples of '{figures.name}' are {_as_far_as(of)}")
+        yield Finding(state, 5, f"samples of '{name}' are {_as_far_as(of)}", of_distance=True)
 
 
 def _other_distance(figures: TypeFigures, space: Space) -> Iterator[Finding]:
