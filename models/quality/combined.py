@@ -1,4 +1,4 @@
-"""The leading measure: all spaces that see the defects, each on its own scale from photographs to defects removed."""
+"""The leading measure: spaces that see the defects, each on its own scale from photographs to defects removed."""
 
 from collections.abc import Sequence
 
@@ -26,13 +26,14 @@ def counting(figures: TypeFigures, spaces: Sequence[Space]) -> list[Space]:
 
 
 def combined(figures: TypeFigures, spaces: Sequence[Space]) -> SpaceFigures | None:
-    """The mean over the counting spaces that see defects removed; None where there is none.
+    """The mean over the counting spaces that see defects removed: those that lead, else all. None where there is none.
 
     In each space, 0 is the mean distance of photographs and 1 that of photographs whose defects were removed.
     """
-    parts = [figures.spaces[each.name] for each in counting(figures, spaces) if REMOVED in each.claims]
-    if not parts:
+    seeing = [each for each in counting(figures, spaces) if REMOVED in each.claims]
+    if not seeing:
         return None
+    parts = [figures.spaces[each.name] for each in [each for each in seeing if each.leads] or seeing]
     units = [each.scale.controls[REMOVED].mean().item() - each.scale.usual for each in parts]
     usual = [each.scale.usual for each in parts]
 
