@@ -11,8 +11,9 @@ from flawsmith.models.quality.controls import HALF, controls, modes
 from flawsmith.models.quality.space import Lesson
 from flawsmith.models.quality.wiping import filled, masks_of
 
-COMPARED = 200  # photographs of all types together; but at least:
+COMPARED = 200  # photographs of all types together, of 64 pixels a side; of larger ones fewer, but at least:
 LEAST_COMPARED = 40  # of a type
+SIDE = 64
 FEWEST = 20  # photographs of a type, from which on a measure can be calibrated
 FEWEST_HELD_OUT = 10  # photographs of a type, from which on they are the reference; below, parts of the others are
 
@@ -90,7 +91,8 @@ class Fold:
 
 def prepared(photographs: JudgedPhotographs) -> Iterator[TypePhotographs]:
     """Each type's photographs with their controls, chosen at random where they are many; the same for the same ones."""
-    most = max(LEAST_COMPARED, COMPARED // len(photographs.classes))
+    side = photographs.training[0].shape[-1]
+    most = max(LEAST_COMPARED, COMPARED * SIDE // max(SIDE, side) // len(photographs.classes))
     parts = (photographs.training, photographs.holdout, photographs.training_masks, photographs.holdout_masks)
     for training, holdout, training_masks, holdout_masks in zip(*parts, strict=True):
         random = torch.Generator().manual_seed(0)

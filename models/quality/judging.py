@@ -1,7 +1,7 @@
 """Measures samples in every feature space, beside photographs and their controls: what a verdict is made of."""
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,14 +10,14 @@ from torch import Tensor
 from flawsmith.models.quality.calibration import Scale, distances_of, scale_of
 from flawsmith.models.quality.classifier_test import classifier_test
 from flawsmith.models.quality.controls import REMOVED
-from flawsmith.models.quality.defect_score import DefectScore
+from flawsmith.models.quality.defect_score import score_of
 from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs, folds, prepared
 from flawsmith.models.quality.memorization import memorization_rate, min_nn_ratio
 from flawsmith.models.quality.random_features import Features
-from flawsmith.models.quality.space import Space
+from flawsmith.models.quality.space import Lesson, Space
 from flawsmith.models.quality.two_sample import energy_distance, mean_distance
 
-SHOWN_BY = ("max_pooled",)  # the spaces that tell whether an image shows a defect
+SHOWN_BY = ("learned", "max_pooled")  # the spaces that tell whether an image shows a defect
 VARIETY_IN = "max_pooled"  # the space in which samples are compared with one another
 SEARCHED = 1000  # photographs at most among which copies are looked for
 # Of n photographs that are no copies, the next one looks like one with a chance of at most 3 / n (rule of three). Of
@@ -138,7 +138,7 @@ class Calibration:
     types: list[TypePhotographs]
     folds: list[Fold]
     spaces: dict[str, list[CalibratedSpace]]
-    scores: list[DefectScore]
+    scores: list[Callable[[Tensor], Tensor]]
 
 
 def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Generator[None, None, Calibration]:
@@ -160,7 +160,7 @@ def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Gene
     scores = []
     for number, fold in enumerate(parts):
         by = [calibrated[name][number].features for name in SHOWN_BY if name in calibrated]
-        scores.append(DefectScore(fold.lesson, _side_by_side(by)))
+        scores.append(_scored(fold.lesson, _side_by_side(by)))
         yield
     return Calibration(photographs, types, parts, calibrated, scores)
 
@@ -258,7 +258,7 @@ def _together(parts: Sequence[SpaceFigures]) -> SpaceFigures:
 
 
 def _shown(
-    before: Shown | None, score: DefectScore, photographs: TypePhotographs, pool: Pool, samples: Tensor
+    before: Shown | None, score: Callable[[Tensor], Tensor], photographs: TypePhotographs, pool: Pool, samples: Tensor
 ) -> Shown:
     own = (score(photographs.images[pool.members]) > 0).float()
     wiped = (score(photographs.controls[REMOVED][pool.members]) > 0).float()
@@ -290,6 +290,12 @@ def _search_copies(figure: TypeFigures, training: Tensor, holdout: Tensor, sampl
     if allowed > 0:
         figure.copies = memorization_rate(samples, training, allowed)
         figure.copies_by_chance = min(1.0, CONFIDENT / (len(holdout) or len(training) / 2))
+
+
+def _scored(lesson: Lesson, features: Features) -> Callable[[Tensor], Tensor]:
+    """Images to their scores, see `DefectScore`."""
+    score = score_of(lesson, features)
+    return lambda images: score(features(images))
 
 
 def _side_by_side(features: Sequence[Features]) -> Features:

@@ -109,10 +109,8 @@ def _noise(figures: TypeFigures) -> Iterator[Finding]:
 def _collapse(figures: TypeFigures) -> Iterator[Finding]:
     diversity = figures.spaces[VARIETY_IN].diversity
     if diversity < MOST:
-        words = (
-            f"samples of '{figures.name}' collapsed into nearly one image: they differ {diversity:.0%} as much as "
-            "photographs do"
-        )
+        what = "collapsed into nearly one image" if diversity < ONE_IMAGE else "are too much alike"
+        words = f"samples of '{figures.name}' {what}: they differ {diversity:.0%} as much as photographs do"
         yield Finding("failing", 1 if diversity < ONE_IMAGE else 3, words)
 
 
