@@ -1,13 +1,13 @@
 """A generator's photographs, prepared for a verdict: what spaces learn from, and what samples are compared with."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from flawsmith.models.quality.calibration import Split, random_splits
-from flawsmith.models.quality.controls import HALF, controls, modes
+from flawsmith.models.quality.controls import HALF, made_one_by_one, modes
 from flawsmith.models.quality.space import Lesson
 from flawsmith.models.quality.wiping import filled, masks_of
 
@@ -89,20 +89,37 @@ class Fold:
     pools: list[Pool]
 
 
-def prepared(photographs: JudgedPhotographs) -> Iterator[TypePhotographs]:
-    """Each type's photographs with their controls, chosen at random where they are many; the same for the same ones."""
+def preparing(photographs: JudgedPhotographs) -> Generator[None, None, list[TypePhotographs]]:
+    """Each type's photographs with their controls, chosen at random where they are many, in steps of about a second.
+
+    The same photographs give the same.
+    """
     side = photographs.training[0].shape[-1]
     most = max(LEAST_COMPARED, COMPARED * SIDE // max(SIDE, side) // len(photographs.classes))
     parts = (photographs.training, photographs.holdout, photographs.training_masks, photographs.holdout_masks)
+    found = []
     for training, holdout, training_masks, holdout_masks in zip(*parts, strict=True):
         random = torch.Generator().manual_seed(0)
         held_out = torch.randperm(len(holdout), generator=random)[: most // 2]
         chosen = torch.randperm(len(training), generator=random)[: most - len(held_out)]
         images = torch.cat([training[chosen], holdout[held_out]])
         known = [training_masks[each] for each in chosen] + [holdout_masks[each] for each in held_out]
-        masks = masks_of(images, known)
-        elsewhere = filled(images, masks.roll(len(images) // 3 or 1, 0) & ~masks, 1)
-        yield TypePhotographs(images, controls(images, masks), elsewhere, masks, len(chosen))
+        found.append((yield from _preparing_type(images, known, len(chosen))))
+    return found
+
+
+def _preparing_type(
+    images: Tensor, known: Sequence[Tensor | None], trained_on: int
+) -> Generator[None, None, TypePhotographs]:
+    masks = masks_of(images, known)
+    yield
+    elsewhere = filled(images, masks.roll(len(images) // 3 or 1, 0) & ~masks, 1)
+    yield
+    made = {}
+    for name, worse in made_one_by_one(images, masks):
+        made[name] = worse
+        yield
+    return TypePhotographs(images, made, elsewhere, masks, trained_on)
 
 
 def folds(types: list[TypePhotographs]) -> list[Fold]:

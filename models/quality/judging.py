@@ -11,7 +11,7 @@ from flawsmith.models.quality.calibration import Scale, distances_of, scale_of
 from flawsmith.models.quality.classifier_test import classifier_test
 from flawsmith.models.quality.controls import REMOVED
 from flawsmith.models.quality.defect_score import score_of
-from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs, folds, prepared
+from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs, folds, preparing
 from flawsmith.models.quality.memorization import memorization_rate, min_nn_ratio
 from flawsmith.models.quality.random_features import Features
 from flawsmith.models.quality.space import Lesson, Space
@@ -143,10 +143,7 @@ class Calibration:
 
 def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Generator[None, None, Calibration]:
     """Prepares photographs, controls and spaces, in steps of about a second."""
-    types = []
-    for each in prepared(photographs):
-        types.append(each)
-        yield
+    types = yield from preparing(photographs)
     parts = folds(types)
     if not any(each.calibrates for each in types):
         spaces = [each for each in spaces if each.name == VARIETY_IN]
