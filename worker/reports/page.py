@@ -41,8 +41,8 @@ def render_page(version: ModelVersion, report: QualityReport, findings: Findings
     """
     pages = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     pages.filters.update(percent=percent, short=short)
-    overall = {each.property: each for each in reversed(findings.coverage)}
-    by_type = [each for each in findings.coverage if each.type is not None] if len(version.classes) > 1 else []
+    several = len(version.classes) > 1
+    by_type = [each for each in findings.coverage if each.type is not None] if several else []
     return pages.get_template("page.html.jinja").render(
         version=version,
         report=report,
@@ -53,7 +53,7 @@ def render_page(version: ModelVersion, report: QualityReport, findings: Findings
         meaning_of=meaning_of,
         measure_chart=measure_chart,
         placed=placed,
-        overall=list(overall.values()),
+        overall=[each for each in findings.coverage if each.type is None or not several],
         by_type=by_type,
         property_chart=property_chart,
         lacking=[sentence for each in findings.coverage for sentence in lacking_sentences(each, version.classes)],
