@@ -53,7 +53,6 @@ class Work(ABC):
         self.saved_step = saved_step  # of the newest checkpoint
         self.checkpoint_seconds = 0.0  # that the newest checkpoint took
         self.unrecorded: list[Point] = []  # steps for the job's history, until they are recorded
-        self._left: Iterator[None] | None = None  # of `before_finish`
 
     @property
     @abstractmethod
@@ -76,20 +75,14 @@ class Work(ABC):
     def before_finish(self) -> Iterator[None]:
         """Does what is left once the job is over and saved, in steps of about a second: between two a worker can stop.
 
-        The next segment goes on with the same iterator where it runs in the same process, else from the beginning.
+        It is not bounded by the segment's end, so that it comes to an end however short segments are. A worker that
+        stopped, or was lost, leaves it to the next segment, which begins it again.
         """
         return iter(())
 
     @abstractmethod
     def save(self, segment: Segment) -> None:
         """Publishes a checkpoint of the step, under the segment's claim; see `JobFolder`."""
-
-    @property
-    def left(self) -> Iterator[None]:
-        """What is left of `before_finish`."""
-        if self._left is None:
-            self._left = self.before_finish()
-        return self._left
 
     def conclude(self, segment: Segment) -> None:  # noqa: B027
         """Called once the job is over, before its last checkpoint."""

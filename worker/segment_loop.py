@@ -46,17 +46,16 @@ def advance_until(end: float, stopping: threading.Event, work: Work, segment: Se
     return wanted and reports.send()
 
 
-def ready_to_finish(end: float, stopping: threading.Event, work: Work, segment: Segment, history: JobHistory) -> bool:
-    """Does what is left before the job that is over can finish, as long as the segment lasts and the worker goes on.
+def ready_to_finish(stopping: threading.Event, work: Work, segment: Segment, history: JobHistory) -> bool:
+    """Does what is left before a job that is over can finish.
 
     Returns:
-        Whether nothing is left; also False where the job was cancelled meanwhile.
+        False where the worker stops before the end, or the job was cancelled meanwhile.
     """
     reports = Reports(work, segment, history)
-    for _ in work.left:
-        if reports.due and not reports.send():
-            return False
-        if stopping.is_set() or time.monotonic() >= end:
+    for _ in work.before_finish():
+        wanted = not reports.due or reports.send()
+        if not wanted or stopping.is_set():
             return False
     return True
 

@@ -87,7 +87,7 @@ def _advance(job: Job, lease: Lease) -> None:
     with work.active():
         wanted = advance_until(end, stopping, work, segment, history)
     _keep_open(work)
-    if not (work.over and wanted and ready_to_finish(end, stopping, work, segment, history)):
+    if not (work.over and wanted and ready_to_finish(stopping, work, segment, history)):
         SEGMENTS.labels("passed_on").inc()
         return
     result = work.finish(segment)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,19 +10,15 @@ from torch import Tensor
 from flawsmith.models.quality.classifier_test import wilson_interval
 from flawsmith.models.quality.controls import REMOVED
 from flawsmith.models.quality.judged_photographs import (
-    FEWEST,
-    Fold,
     JudgedPhotographs,
-    TypePhotographs,
-    folds,
-    prepared,
 )
-from flawsmith.models.quality.judging import TypeFigures, measured, told_apart
-from flawsmith.models.quality.space import Space
+from flawsmith.models.quality.judging import Calibration, TypeFigures, calibrating, measured, told_apart
 from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.models.quality.verdict_words import STATES, Finding, State, TypeVerdict, counts, verdict_of
 
-__all__ = ["Judged", "JudgedPhotographs", "Judgement", "Sampler", "State", "judge", "judging"]
+__all__ = ["Judged", "JudgedPhotographs", "Judgement", "Sampler", "State", "calibrate", "judge", "judge_by", "judging"]
+
+Found = TypeVar("Found")
 
 Sampler = Callable[[int, int, int], Tensor]
 """Type, first seed and count -> the samples at these addresses, (count, C, side, side) uint8."""
@@ -68,42 +64,51 @@ class Judgement:
     two_sample: tuple[float, tuple[float, float], int] | None = None
 
 
-def judge(photographs: JudgedPhotographs, sample: Sampler, spaces: Sequence[Space] = SPACES) -> Judgement:
+def judge(photographs: JudgedPhotographs, sample: Sampler) -> Judgement:
     """Judges the samples; the same photographs and samples give the same judgement.
 
     The global random state stays as it is.
-
-    Args:
-        photographs: what the generator was trained on, and what was held out.
-        sample: the generator.
-        spaces: the measures.
     """
-    steps = judging(photographs, sample, spaces)
+    return judge_by(calibrate(photographs), sample)
+
+
+def calibrate(photographs: JudgedPhotographs) -> Calibration:
+    """What `judge` finds out about the photographs; several generators can be judged by it."""
+    return _result(calibrating(photographs, SPACES))
+
+
+def judge_by(calibration: Calibration, sample: Sampler) -> Judgement:
+    """`judge`, by photographs that were calibrated before."""
+    return _result(judging_by(calibration, sample))
+
+
+def judging(photographs: JudgedPhotographs, sample: Sampler) -> Generator[None, None, Judgement]:
+    """`judge` in steps of about a second, so that the caller can stop between two of them."""
+    calibration = yield from calibrating(photographs, SPACES)
+    return (yield from judging_by(calibration, sample))
+
+
+def judging_by(calibration: Calibration, sample: Sampler) -> Generator[None, None, Judgement]:
+    """`judge_by` in steps."""
+    types = calibration.types
+    count = max(LEAST_SAMPLES, SAMPLES // len(types))
+    samples = yield from _sampled(sample, len(types), 0, count)
+    figures = yield from measured(calibration, samples)
+    asked = [len(each.images) - each.known if each.has_holdout else each.known // 2 + 1 for each in types]
+    fresh = yield from _sampled(sample, len(types), count, max(asked))
+    two_sample = yield from _two_sample(calibration, samples, fresh)
+    verdicts = [verdict_of(each, SPACES, calibration.photographs.classes) for each in figures]
+    return _judgement(figures, verdicts, two_sample)
+
+
+def _result(steps: Generator[None, None, Found]) -> Found:
+    """Makes all steps."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            judgement: Judgement = end.value
-            return judgement
-
-
-def judging(
-    photographs: JudgedPhotographs, sample: Sampler, spaces: Sequence[Space] = SPACES
-) -> Generator[None, None, Judgement]:
-    """`judge` in steps, so that the caller can stop between two of them."""
-    types = []
-    for each in prepared(photographs):
-        types.append(each)
-        yield
-    count = max(LEAST_SAMPLES, SAMPLES // len(types))
-    samples = yield from _sampled(sample, len(types), 0, count)
-    parts = folds(types)
-    figures = yield from measured(photographs, types, parts, samples, spaces)
-    asked = [len(each.images) - each.known if each.has_holdout else len(each.images) // 2 + 1 for each in types]
-    fresh = yield from _sampled(sample, len(types), count, max(asked))
-    two_sample = yield from _two_sample(parts, types, samples, fresh)
-    verdicts = [verdict_of(each, spaces, photographs.classes) for each in figures]
-    return _judgement(figures, verdicts, spaces, two_sample)
+            found: Found = end.value
+            return found
 
 
 def _sampled(sample: Sampler, types: int, first: int, count: int) -> Generator[None, None, list[Tensor]]:
@@ -118,11 +123,11 @@ def _sampled(sample: Sampler, types: int, first: int, count: int) -> Generator[N
 
 
 def _two_sample(
-    parts: Sequence[Fold], types: Sequence[TypePhotographs], samples: Sequence[Tensor], fresh: Sequence[Tensor]
+    calibration: Calibration, samples: Sequence[Tensor], fresh: Sequence[Tensor]
 ) -> Generator[None, None, tuple[float, tuple[float, float], int] | None]:
     right = asked = 0
-    if all(len(each.images) >= FEWEST for each in types):
-        for told, of in told_apart(parts, types, samples, fresh):
+    if all(each.calibrates for each in calibration.types):
+        for told, of in told_apart(calibration, samples, fresh):
             right, asked = right + told, asked + of
             yield
     return (right / asked, wilson_interval(right, asked), asked) if asked else None
@@ -131,7 +136,6 @@ def _two_sample(
 def _judgement(
     figures: Sequence[TypeFigures],
     verdicts: Sequence[TypeVerdict],
-    spaces: Sequence[Space],
     two_sample: tuple[float, tuple[float, float], int] | None,
 ) -> Judgement:
     findings = [finding for each in verdicts for finding in each.findings]
@@ -149,7 +153,7 @@ def _judgement(
         sentence=_sentence(findings, verdicts),
         reasons=reasons,
         leading=worst.leading,
-        measures=[judged for each in figures for judged in _judged(each, spaces)],
+        measures=[judged for each in figures for judged in _judged(each)],
         two_sample=two_sample,
     )
 
@@ -159,9 +163,9 @@ def _sentence(findings: Sequence[Finding], verdicts: Sequence[TypeVerdict]) -> s
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _judged(figures: TypeFigures, spaces: Sequence[Space]) -> list[Judged]:
+def _judged(figures: TypeFigures) -> list[Judged]:
     found = []
-    for space in spaces:
+    for space in (each for each in SPACES if each.name in figures.spaces):
         of = figures.spaces[space.name]
         reach = 2 * of.scale.spread
         found.append(
@@ -177,7 +181,7 @@ def _judged(figures: TypeFigures, spaces: Sequence[Space]) -> list[Judged]:
                 counts=figures.photographs.calibrates and counts(space, of),
             )
         )
-    first = figures.spaces[spaces[0].name]
+    first = next(iter(figures.spaces.values()))
     repeated = {"one image repeated": 0.0}
     found.append(Judged("diversity", figures.name, first.diversity, 1.0, repeated, None, "higher", figures.compared))
     if (shown := figures.shown) is not None:

@@ -10,13 +10,13 @@ from flawsmith.models.quality.calibration import Scale, distances_of, scale_of
 from flawsmith.models.quality.classifier_test import classifier_test
 from flawsmith.models.quality.controls import REMOVED
 from flawsmith.models.quality.defect_score import DefectScore
-from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs
+from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs, folds, prepared
 from flawsmith.models.quality.memorization import memorization_rate, min_nn_ratio
 from flawsmith.models.quality.random_features import Features
 from flawsmith.models.quality.space import Space
 from flawsmith.models.quality.two_sample import energy_distance, mean_distance
 
-SHOWN_BY = ("max_pooled", "ridges")  # the spaces that tell whether an image shows a defect
+SHOWN_BY = ("max_pooled",)  # the spaces that tell whether an image shows a defect
 SEARCHED = 1000  # photographs at most among which copies are looked for
 CONFIDENT = 3.0  # of n that were no copies, the next is one with a chance of at most 3 / n (rule of three)
 
@@ -80,88 +80,138 @@ class TypeFigures:
     copies_by_chance: float = 0.0
 
 
-def measured(
-    photographs: JudgedPhotographs,
-    types: Sequence[TypePhotographs],
-    folds: Sequence[Fold],
-    samples: Sequence[Tensor],
-    spaces: Sequence[Space],
-) -> Generator[None, None, list[TypeFigures]]:
-    """Measures the samples, (M, C, side, side) uint8 for each type, with a pause after each space."""
-    figures = [
-        TypeFigures(name, each, min(len(each.images) - each.known if each.has_holdout else len(each.images), len(of)))
-        for name, each, of in zip(photographs.classes, types, samples, strict=True)
-    ]
-    prepared: list[dict[str, Features]] = [{} for _ in folds]
-    for space in spaces:
-        found: list[list[SpaceFigures]] = []
-        for fold, features in zip(folds, prepared, strict=True):
-            features[space.name] = space.prepare(fold.lesson)
-            yield
-            found.append((yield from _in_space(features[space.name], fold, types, samples)))
-        for figure, *parts in zip(figures, *found, strict=True):
-            figure.spaces[space.name] = _together(parts)
-    for fold, features in zip(folds, prepared, strict=True):
-        score = DefectScore(fold.lesson, _side_by_side([features[name] for name in SHOWN_BY if name in features]))
+@dataclass(frozen=True)
+class CalibratedSpace:
+    """One space learned in one fold; the lists have an entry for each type.
+
+    Attributes:
+        features: the space.
+        photographs: features of the pools, (P, D).
+        controls: features of the pools made worse, (P, D) each.
+        scales: what distances mean.
+    """
+
+    features: Features
+    photographs: list[Tensor]
+    controls: list[dict[str, Tensor]]
+    scales: list[Scale]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All that is known of the photographs before the first sample.
+
+    Attributes:
+        photographs: what was given.
+        types, folds: what was made of them.
+        spaces: by name, an entry for each fold.
+        scores: whether an image shows a defect, for each fold.
+    """
+
+    photographs: JudgedPhotographs
+    types: list[TypePhotographs]
+    folds: list[Fold]
+    spaces: dict[str, list[CalibratedSpace]]
+    scores: list[DefectScore]
+
+
+def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Generator[None, None, Calibration]:
+    """Prepares photographs, controls and spaces, in steps of about a second."""
+    types = []
+    for each in prepared(photographs):
+        types.append(each)
         yield
-        for figure, pool, of in zip(figures, fold.pools, samples, strict=True):
-            figure.shown = _shown(figure.shown, score, figure.photographs, pool, of)
+    parts = folds(types)
+    if not any(each.calibrates for each in types):
+        spaces = [each for each in spaces if each.cheap][:1]  # enough to see that samples are all alike
+    calibrated: dict[str, list[CalibratedSpace]] = {}
+    for space in spaces:
+        calibrated[space.name] = []
+        for fold in parts:
+            features = space.prepare(fold.lesson)
+            yield
+            calibrated[space.name].append((yield from _calibrated(features, fold, types)))
+    scores = []
+    for number, fold in enumerate(parts):
+        by = [calibrated[name][number].features for name in SHOWN_BY if name in calibrated]
+        scores.append(DefectScore(fold.lesson, _side_by_side(by)))
+        yield
+    return Calibration(photographs, types, parts, calibrated, scores)
+
+
+def measured(calibration: Calibration, samples: Sequence[Tensor]) -> Generator[None, None, list[TypeFigures]]:
+    """Measures the samples, (M, C, side, side) uint8 for each type, in steps."""
+    of, types = calibration, calibration.types
+    figures = [
+        TypeFigures(name, each, min(len(each.images) - each.known if each.has_holdout else len(each.images), len(ours)))
+        for name, each, ours in zip(of.photographs.classes, types, samples, strict=True)
+    ]
+    for name, calibrated in of.spaces.items():
+        found = []
+        for space, fold in zip(calibrated, of.folds, strict=True):
+            found.append(_in_space(space, fold, samples))
+            yield
+        for figure, *parts in zip(figures, *found, strict=True):
+            figure.spaces[name] = _together(parts)
+    for score, fold in zip(of.scores, of.folds, strict=True):
+        for figure, pool, ours in zip(figures, fold.pools, samples, strict=True):
+            figure.shown = _shown(figure.shown, score, figure.photographs, pool, ours)
             yield
     for index, figure in enumerate(figures):
-        _search_copies(figure, photographs.training[index], photographs.holdout[index], samples[index])
+        _search_copies(figure, of.photographs.training[index], of.photographs.holdout[index], samples[index])
         yield
     return figures
 
 
 def told_apart(
-    folds: Sequence[Fold], types: Sequence[TypePhotographs], samples: Sequence[Tensor], fresh: Sequence[Tensor]
+    calibration: Calibration, samples: Sequence[Tensor], fresh: Sequence[Tensor]
 ) -> Iterator[tuple[int, int]]:
     """For each fold, how many photographs and fresh samples a classifier told rightly, of how many; see the module.
 
-    Where photographs are held out, it learns from all others; else from the fold's lesson.
+    It learns from the photographs trained on and is asked about those held out. Of a type without a holdout, it learns
+    from one half and is asked about the other.
     """
-    for fold in folds:
+    types = calibration.types
+    for parity in range(len(calibration.folds)):
         known, asked = [], []
-        for each, pool in zip(types, fold.pools, strict=True):
-            if each.has_holdout:
-                known.append(each.images[: each.known])
-                asked.append(each.images[each.known :])
-            else:
-                asked.append(each.images[pool.members])
-        known = [*known, fold.lesson.images] if len(known) < len(types) else known
+        for each in types:
+            trained_on = each.images[: each.known]
+            known.append(trained_on if each.has_holdout else trained_on[parity::2])
+            asked.append(each.images[each.known :] if each.has_holdout else trained_on[1 - parity :: 2])
         fakes = [of[: len(reals)] for of, reals in zip(fresh, asked, strict=True)]
-        if min(map(len, (*known, *asked, *fakes))) < 1:
-            continue
         yield classifier_test([torch.cat(known), torch.cat(list(samples))], [torch.cat(asked), torch.cat(fakes)])
 
 
-def _in_space(
-    features: Features, fold: Fold, types: Sequence[TypePhotographs], samples: Sequence[Tensor]
-) -> Generator[None, None, list[SpaceFigures]]:
-    ours = []
+def _calibrated(
+    features: Features, fold: Fold, types: Sequence[TypePhotographs]
+) -> Generator[None, None, CalibratedSpace]:
+    found = CalibratedSpace(features, [], [], [])
     for each, pool in zip(types, fold.pools, strict=True):
-        ours.append(features(each.images[pool.members]))
+        photographs, controls = features(each.images[pool.members]), {}
         yield
-    found = []
-    for index, (each, pool, of) in enumerate(zip(types, fold.pools, samples, strict=True)):
-        controls = {}
         for name, worse in each.controls.items():
             controls[name] = features(worse[pool.members])
             yield
-        theirs = features(of)
-        likeness = {name: energy_distance(worse, theirs) for name, worse in controls.items()}
-        likeness |= {
-            f"type {other}": energy_distance(them, theirs) for other, them in enumerate(ours) if other != index
-        }
+        found.photographs.append(photographs)
+        found.controls.append(controls)
+        found.scales.append(scale_of(photographs, controls, pool.splits, pool.kept))
+    return found
+
+
+def _in_space(space: CalibratedSpace, fold: Fold, samples: Sequence[Tensor]) -> list[SpaceFigures]:
+    found = []
+    for index, (pool, of) in enumerate(zip(fold.pools, samples, strict=True)):
+        theirs, ours = space.features(of), space.photographs
+        likeness = {name: energy_distance(worse, theirs) for name, worse in space.controls[index].items()}
+        likeness |= {f"type {at}": energy_distance(them, theirs) for at, them in enumerate(ours) if at != index}
         found.append(
             SpaceFigures(
-                scale=scale_of(ours[index], controls, pool.splits, pool.kept),
+                scale=space.scales[index],
                 distances=distances_of(ours[index], theirs, pool.references),
                 likeness=likeness,
                 diversity=mean_distance([theirs]) / max(mean_distance([ours[index]]), 1e-9),
             )
         )
-        yield
     return found
 
 

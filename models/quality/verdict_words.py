@@ -51,9 +51,8 @@ def counts(space: Space, figures: SpaceFigures) -> bool:
 
 def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[str]) -> TypeVerdict:
     """Says what the samples of one type are."""
-    counting = (
-        [each for each in spaces if counts(each, figures.spaces[each.name])] if figures.photographs.calibrates else []
-    )
+    spaces = [each for each in spaces if each.name in figures.spaces]
+    counting = [each for each in spaces if figures.photographs.calibrates and counts(each, figures.spaces[each.name])]
     seeing = {each.name for each in counting if REMOVED in each.claims}
     order = [name for name in LEADING if name in seeing] or [each.name for each in counting]
     leading = order[0] if order else spaces[0].name

@@ -40,3 +40,27 @@ def test_steps_without_an_evaluation_do_not_count() -> None:
     assert evaluations_without_improvement(recorded) == 1
     assert evaluations_without_improvement(recorded[:3]) == 0
     assert evaluations_without_improvement([]) == 0
+
+
+def defects(*steps: tuple[float, float]) -> list[dict[str, float]]:
+    """Evaluations with these distances on the scale of the defects and shares of samples that show them."""
+    return [
+        {"step": step, "distance": 0.01 * step, "defect_distance": distance, "defect_shown": shown}
+        for step, (distance, shown) in enumerate(steps, 1)
+    ]
+
+
+def test_a_step_is_judged_by_the_distance_that_feels_the_defect() -> None:
+    assert is_best(defects((0.5, 1.0), (0.1, 1.0)))  # although `distance` doubled
+    assert is_best(defects((0.10, 1.0), (0.14, 1.0)))  # by chance
+    assert not is_best(defects((0.1, 1.0), (0.3, 1.0)))
+    assert evaluations_without_improvement(defects((0.1, 1.0), (0.3, 1.0), (0.2, 1.0))) == 2
+
+
+def test_a_step_that_does_not_show_the_defect_is_best_only_among_such() -> None:
+    assert not is_best(defects((0.8, 0.9), (0.1, 0.2)))
+    assert is_best(defects((0.8, 0.1), (0.1, 0.2)))
+
+
+def test_a_history_that_an_earlier_release_began_goes_on_by_its_distance() -> None:
+    assert not is_best([*evaluated(0.2), {"step": 2.0, "distance": 0.9, "defect_distance": 0.0, "defect_shown": 1.0}])

@@ -11,7 +11,7 @@ from flawsmith.models.quality.random_features import BATCH, Features, weighted
 from flawsmith.models.quality.space import Lesson, Space
 from flawsmith.models.quality.wiping import blurred
 
-SCALES = (1.0, 2.0, 4.0)  # standard deviations of the filters, in pixels
+SCALES = ((1, 1.0), (2, 1.0), (2, 2.0))  # pixels averaged beforehand, and standard deviations of the filters in such
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 DIRECTIONS = 6  # sectors of 30 degrees
 SPREAD = 64  # growth steps of a connected region
@@ -32,7 +32,7 @@ class RidgeFeatures:
     """
 
     def __init__(self, reference: Tensor) -> None:
-        strengths = torch.cat([_ridges(gray, SCALES[0])[0] for gray in _gray(reference)])
+        strengths = torch.cat([_ridges(gray, *SCALES[0])[0] for gray in _gray(reference)])
         self._threshold = strengths.flatten().kthvalue(int(OUTSTANDING * strengths.numel())).values.item()
         self._reference = self._found(reference)
 
@@ -43,7 +43,7 @@ class RidgeFeatures:
         return torch.cat([self._of(gray) for gray in _gray(images)])
 
     def _of(self, gray: Tensor) -> Tensor:
-        found, ridges = [directions(gray)], [_ridges(gray, scale) for scale in SCALES]
+        found, ridges = [directions(gray)], [_ridges(gray, *scale) for scale in SCALES]
         for each in (strength for _, *strengths in ridges for strength in strengths):
             ordered = each.flatten(1).sort(1).values
             places = [round(share * (ordered.shape[1] - 1)) for share in QUANTILES]
@@ -96,9 +96,9 @@ def _gray(images: Tensor) -> list[Tensor]:
     return [each.float().mean(1, keepdim=True) for each in images.split(BATCH)]
 
 
-def _ridges(gray: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Strength of any ridge, of bright ones, of dark ones and of blobs: (N, 1, side, side) each, in gray levels."""
-    smooth = F.pad(blurred(gray, scale), (1, 1, 1, 1), "replicate")
+def _ridges(gray: Tensor, averaged: int, scale: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Strength of any ridge, of bright ones, of dark ones and of blobs: (N, 1, H, W) each, in gray levels."""
+    smooth = F.pad(blurred(F.avg_pool2d(gray, averaged), scale), (1, 1, 1, 1), "replicate")
     middle = smooth[:, :, 1:-1, 1:-1]
     xx = smooth[:, :, 1:-1, 2:] + smooth[:, :, 1:-1, :-2] - 2 * middle
     yy = smooth[:, :, 2:, 1:-1] + smooth[:, :, :-2, 1:-1] - 2 * middle

@@ -1,5 +1,7 @@
 """Known truths: samplers that return photographs, or photographs made worse, are called what they are."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,11 @@ from torch import Tensor
 
 from flawsmith.cli.demo_set import render_picture
 from flawsmith.models.quality.controls import noise_added
-from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sampler, judge
+from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sampler, calibrate, judge, judge_by
+from flawsmith.models.quality.judging import Calibration
 from flawsmith.models.quality.wiping import blurred, defect_masks, filled, median_filtered
 
-SIDE, COUNT, HELD_OUT = 48, 80, 20
+SIDE, COUNT, HELD_OUT = 48, 60, 15
 
 
 def pictures(defect_type: str, count: int, seed: int) -> Tensor:
@@ -22,13 +25,23 @@ def pictures(defect_type: str, count: int, seed: int) -> Tensor:
 
 
 PHOTOGRAPHS = pictures("scratches", COUNT, 0)
-FRESH = pictures("scratches", 120, 1)
+FRESH = pictures("scratches", 80, 1)
 
 
-def judged(samples: Tensor, photographs: Tensor = PHOTOGRAPHS, held_out: int = HELD_OUT) -> Judgement:
+@cache
+def calibration(count: int = COUNT, held_out: int = HELD_OUT) -> Calibration:
+    """By the first photographs, of which so many are held out."""
+    return calibrate(one_type(PHOTOGRAPHS[:count], held_out))
+
+
+def one_type(photographs: Tensor, held_out: int) -> JudgedPhotographs:
     holdout, training = photographs[:held_out], photographs[held_out:]
     masks: list[list[Tensor | None]] = [[None] * len(each) for each in (training, holdout)]
-    return judge(JudgedPhotographs(["scratches"], [training], [holdout], masks[:1], masks[1:]), returning(samples))
+    return JudgedPhotographs(["scratches"], [training], [holdout], masks[:1], masks[1:])
+
+
+def judged(samples: Tensor, count: int = COUNT, held_out: int = HELD_OUT) -> Judgement:
+    return judge_by(calibration(count, held_out), returning(samples))
 
 
 def returning(samples: Tensor) -> Sampler:
@@ -91,25 +104,25 @@ def test_another_type_is_called_by_its_name() -> None:
         nothing,
         [[None] * HELD_OUT] * 2,
     )
-    judgement = judge(photographs, returning(pictures("pits", 120, 3)))
+    judgement = judge(photographs, returning(pictures("pits", 80, 3)))
     assert judgement.state == "failing"
     assert "samples of 'scratches' cannot be told from photographs of 'pits'" in judgement.sentence.lower()
 
 
 def test_few_photographs_are_never_good() -> None:
-    judgement = judged(FRESH, PHOTOGRAPHS[:12], held_out=0)
+    judgement = judged(FRESH, 12, held_out=0)
     assert judgement.state == "warning"
     assert "12 photographs of 'scratches' are too few to calibrate a measure" in judgement.sentence
 
 
 def test_without_a_holdout_fresh_photographs_are_good_and_wiped_ones_failing() -> None:
-    assert judged(FRESH, PHOTOGRAPHS[:48], held_out=0).state == "good"
-    assert judged(filled(FRESH, defect_masks(FRESH), 3), PHOTOGRAPHS[:48], held_out=0).state == "failing"
+    assert judged(FRESH, 48, held_out=0).state == "good"
+    assert judged(filled(FRESH, defect_masks(FRESH), 3), 48, held_out=0).state == "failing"
 
 
 def test_defects_that_no_measure_sees_are_said_so() -> None:
     plain = (128 + 6 * torch.randn(COUNT, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))).byte()
-    judgement = judged(plain[HELD_OUT:].flip(2), plain)
+    judgement = judge(one_type(plain, HELD_OUT), returning(plain[HELD_OUT:].flip(2)))
     assert judgement.state != "good"
     assert any("cannot see this set's defects" in each for each in judgement.reasons)
 
@@ -117,6 +130,6 @@ def test_defects_that_no_measure_sees_are_said_so() -> None:
 def test_the_same_samples_are_judged_alike_and_global_random_numbers_stay() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    first, second = judged(FRESH, PHOTOGRAPHS[:40]), judged(FRESH, PHOTOGRAPHS[:40])
+    first, second = (judge(one_type(PHOTOGRAPHS[:24], 0), returning(FRESH)) for _ in range(2))
     assert first == second
     assert torch.equal(torch.get_rng_state(), before)
