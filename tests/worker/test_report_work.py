@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import redis
 import torch
-from tests.conftest import photograph
+from tests.conftest import photograph, zipped
 
+from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.domain.job_kinds.report import STAGES, new_report_job
 from flawsmith.core.domain.quality_report import QualityReport
 from flawsmith.core.domain.records import ModelVersion
@@ -36,26 +37,24 @@ def services(redis_server: Path, empty_redis: redis.Redis, tmp_path: Path, monke
     return made
 
 
-@pytest.fixture
-def version(services: Services, tmp_path: Path) -> ModelVersion:
-    """A version of an untrained generator."""
-    files = [(f"{number}.png", tmp_path / f"{number}.png") for number in range(PHOTOGRAPHS)]
-    for number, (_, path) in enumerate(files):
-        path.write_bytes(photograph(number))
-    dataset, _ = services.datasets.add_images("pits", files)
+def publish(services: Services, photographs: dict[str, bytes], mode: ImageMode = "L") -> ModelVersion:
+    """Publishes a version of an untrained generator, of these photographs by their names in an archive."""
+    archive = services.settings.data_dir / "photographs.zip"
+    archive.write_bytes(zipped(photographs))
+    dataset, _ = services.datasets.add_archive("pits", archive)
     request = TrainingRequest(dataset="pits", model="pits", preset="dcgan", resolution=32, steps=1)
     config = resolve(request.model_copy(update={"overrides": {"generator_depth": 4}}), dataset)
     essentials = {
         "preset": "dcgan",
         "classes": config["classes"],
         "resolution": 32,
-        "mode": "L",
+        "mode": mode,
         "config": config,
         "precision": "float32",
         "qualified_on": "cpu",
     }
     torch.manual_seed(0)
-    weights = build_generator("dcgan", config, 1).state_dict()
+    weights = build_generator("dcgan", config, len(config["classes"])).state_dict()
     with services.store.staged() as staged:
         digest = save_generator(weights, staged / "generator.safetensors", essentials)
         return services.registry.publish(
@@ -67,6 +66,12 @@ def version(services: Services, tmp_path: Path) -> ModelVersion:
             dataset_digest=dataset.digest,
             step=1,
         )
+
+
+@pytest.fixture
+def version(services: Services) -> ModelVersion:
+    """A version of `PHOTOGRAPHS` photographs of one type."""
+    return publish(services, {f"{number}.png": photograph(number) for number in range(PHOTOGRAPHS)})
 
 
 @pytest.fixture
@@ -141,3 +146,17 @@ def test_a_version_that_was_deleted_meanwhile_has_none(
     with pytest.raises(UnknownModel, match="was deleted before its report was made"):
         work.finish(held)
     assert not report_file(services.registry.folder(version)).exists()
+
+
+def test_colour_and_a_type_of_two_photographs(services: Services) -> None:
+    names = ["pair/0.png", "pair/1.png", "several/0.png", "several/1.png", "several/2.png"]
+    files = {name: photograph(number, mode="RGB") for number, name in enumerate(names)}
+    version = publish(services, files, "RGB")
+    work = opened(new_report_job(version.ref, services.datasets.of_digest(version.dataset_digest).id))
+    held = segment(services, work)
+    advance_to(work, len(STAGES), held)
+    work.save(held)
+    opened(work.job).finish(held)
+    found = QualityReport.model_validate(published(services, version))
+    assert found.verdict.state != "good"
+    assert {each.defect_type for each in found.copies.worst} == {"several"}  # the others are too few to compare

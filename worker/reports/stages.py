@@ -1,5 +1,6 @@
 """The stages of a report that measure. Each yields what it found out about one defect type, in a second or a few."""
 
+import math
 from collections.abc import Generator, Iterator
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from flawsmith.core.domain.quality_report import MeasureResult, Share, TwoSample
 from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, controls
+from flawsmith.models.quality.judgement import Judged as Measured
 from flawsmith.models.quality.judgement import judging
 from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
 from flawsmith.models.quality.property_shares import (
@@ -34,7 +36,7 @@ def verdict_stage(material: Material) -> Generator[None, None, Judged]:
     return Judged(
         verdict=material.version.verdict or to_verdict(judgement),
         leading=judgement.leading,
-        measures=[MeasureResult(**vars(each)) for each in judgement.measures],
+        measures=[MeasureResult(**vars(each)) for each in judgement.measures if _is_measured(each)],
         two_sample=TwoSample(accuracy=accuracy[0], interval=accuracy[1], n=accuracy[2]) if accuracy else None,
     )
 
@@ -93,6 +95,12 @@ def curve_stage(material: Material) -> Iterator[tuple[Curve, Curve]]:
                 ordinary=histogram_distance(*halves),
             ),
         )
+
+
+def _is_measured(measure: Measured) -> bool:
+    """Whether all its figures are numbers; of two photographs, some are not."""
+    figures = [measure.value, measure.photographs, *measure.controls.values(), *(measure.interval or ())]
+    return all(map(math.isfinite, figures))
 
 
 def _made_worse(material: Material, index: int) -> dict[str, Tensor]:
