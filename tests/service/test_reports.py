@@ -1,12 +1,21 @@
 """A version's quality report: made after its training by the real worker, and again on demand."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.conftest import Service, photograph, until, zipped
+from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
 
 from flawsmith.core.domain.job_kinds.report import STAGES
 from flawsmith.core.domain.quality_report import QualityReport
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that makes reports by itself."""
+    running = start_service(tmp_path_factory.mktemp("reports"), reports="true")
+    yield running
+    stop_service(running)
 
 
 @pytest.fixture(scope="module")
