@@ -20,7 +20,7 @@ from flawsmith.worker.reports.findings import (
     TypeCopies,
     TypePictures,
 )
-from flawsmith.worker.reports.page import placed, render_page
+from flawsmith.worker.reports.page import placed, render_page, training_charts
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
 PNG = base64.b64encode(b"png").decode()
@@ -168,6 +168,13 @@ def test_places_on_the_scale() -> None:
     assert "“blurred 2 px”" in placed(measure(photographs=0.4, counts=False))
     higher = measure(better="higher", value=0.5, photographs=0.9, controls={"blurred 2 px": 0.7, "noise added": 0.2})
     assert placed(higher) == "Worse than “blurred 2 px”, but better than “noise added”."
+
+
+def test_a_run_that_diverged_has_training_curves() -> None:
+    history = [{"step": 1.0, "generator_loss": 2.0}, {"step": 2.0, "generator_loss": float("nan")}, {"step": 3.0}]
+    [chart] = training_charts(history, step=1)
+    assert "nan" not in chart.svg
+    assert training_charts([], step=1) == []
 
 
 def test_shares_in_words() -> None:

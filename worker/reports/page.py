@@ -1,5 +1,6 @@
 """The page of a report: one HTML file with everything in it, no script, nothing loaded from elsewhere."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,7 @@ def training_charts(history: Sequence[Point], step: int | None) -> list[Training
     for title, endings in _TRAINING_CHARTS.items():
         chosen = [name for name in names if name.endswith(endings)][: len(_COLOURS)]
         lines = [
-            (colour, [(point["step"], point[name]) for point in history if name in point])
+            (colour, [(point["step"], point[name]) for point in history if math.isfinite(point.get(name, math.nan))])
             for colour, name in zip(_COLOURS, chosen, strict=False)
         ]
         if chosen:
