@@ -49,7 +49,16 @@ def page(classes: list[str]) -> str:
     """The page of a version whose types have these names."""
     pair = NearPair(seed=7, defect_type=classes[0], file=f"{HOSTILE}.png", distance=0.2)
     shares = CopyShares(authenticity=0.5, memorization_rate=0.01, nearer=0.003)
-    curve = Curve(type=classes[0], x=[1, 2, 4], photographs=[0, 1, 2], samples=[1, 1, 1], difference=1, ordinary=0.1)
+    curve = Curve(
+        type=classes[0],
+        x=[1, 2, 4],
+        photographs=[0, 1, 2],
+        samples=[1, 1, 1],
+        difference=1,
+        ordinary=0.1,
+        photographs_n=300,
+        samples_n=300,
+    )
     ranges = [
         Share(from_=165, to=15, photographs=0.3, samples=0.0),
         Share(from_=75, to=105, photographs=0.7, samples=1),

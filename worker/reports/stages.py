@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,10 +77,11 @@ def curve_stage(material: Material) -> Iterator[tuple[Curve, Curve]]:
     for index, name in enumerate(material.classes):
         real, fake = material.of_type(index), material.samples(index)
         halves = real[::2], real[1::2]
+        compared: dict[str, Any] = {"type": name, "photographs_n": len(real), "samples_n": len(fake)}
         spectra = [radial_power_spectrum(each).tolist() for each in (real, fake)]
         yield (
             Curve(
-                type=name,
+                **compared,
                 x=[float(each + 1) for each in range(len(spectra[0]))],
                 photographs=spectra[0],
                 samples=spectra[1],
@@ -87,7 +89,7 @@ def curve_stage(material: Material) -> Iterator[tuple[Curve, Curve]]:
                 ordinary=spectrum_distance(*halves),
             ),
             Curve(
-                type=name,
+                **compared,
                 x=[float(each) for each in range(0, 256, LEVELS_A_BIN)],
                 photographs=_histogram(real),
                 samples=_histogram(fake),
