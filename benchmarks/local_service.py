@@ -52,7 +52,7 @@ class LocalService:
 def local_service(
     data_dir: Path, variables: Mapping[str, str] | None = None, **settings: str
 ) -> Iterator[LocalService]:
-    """A service that is ready, on a free port and the CPU; it is stopped at the end.
+    """A service that is ready, on a free port and the CPU, without automatic reports; it is stopped at the end.
 
     Args:
         data_dir: its data folder, made if it is missing.
@@ -62,7 +62,8 @@ def local_service(
     data_dir.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), data_dir / "serve.log"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("FLAWSMITH_")}
-    chosen = {"port": str(port), "data_dir": str(data_dir), "device": "cpu", **settings}
+    # A report that follows a training would use the cores while something else is measured.
+    chosen = {"port": str(port), "data_dir": str(data_dir), "device": "cpu", "reports": "false", **settings}
     environment |= {f"FLAWSMITH_{name.upper()}": value for name, value in chosen.items()} | dict(variables or {})
     command = [sys.executable, "-m", "flawsmith.cli.main", "serve"]
     with log.open("ab") as output:

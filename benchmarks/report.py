@@ -37,7 +37,8 @@ def main() -> None:
     options.add_argument("--keep", type=Path, help="folder for report and page")
     given = options.parse_args()
     archive = given.photographs.read_bytes()
-    with tempfile.TemporaryDirectory() as folder, local_service(Path(folder), threads=given.threads) as service:
+    settings = {"threads": given.threads, "reports": "true"}
+    with tempfile.TemporaryDirectory() as folder, local_service(Path(folder), **settings) as service:
         service.upload("photographs", _with_types(archive, given.types) if given.types else archive)
         _train(service, given)
         path = f"/models/{MODEL}/versions/1/report"

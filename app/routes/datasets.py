@@ -197,7 +197,7 @@ def _check_unused(services: Services, dataset: Dataset) -> None:
         raise Problem(
             409,
             "conflict",
-            f"'{dataset.name}' is used by training job {', '.join(users[:5])}; cancel it or wait until it ends",
+            f"'{dataset.name}' is used by job {', '.join(users[:5])}; cancel it or wait until it ends",
         )
 
 

@@ -13,7 +13,7 @@ from flawsmith.core.domain.quality_report import MeasureResult
 
 WIDTH = 360  # units of a chart: about the pixels of a telephone
 ROW = 19
-LABEL_WIDTH, VALUE_WIDTH = 142, 52
+LABEL_WIDTH, VALUE_WIDTH = 156, 52
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 34  # margins of a chart with axes
 HEIGHT = 190
 TICKS = 4
@@ -62,37 +62,48 @@ def curve_chart(
         log_x: whether that axis is logarithmic.
         mark: a place on that axis to mark with a vertical line.
     """
-    points = [point for _, line in lines for point in line]
     svg = _svg(HEIGHT, title)
+    points = [point for _, line in lines for point in line]
     if not points:
         _text(svg, WIDTH / 2, HEIGHT / 2, "nothing was recorded", "middle")
         return _markup(svg)
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    low, high = min(ys), max(ys)
-    spread = (high - low) or max(abs(high), 1.0)
-    low, high = low - 0.04 * spread, high + 0.04 * spread
-
-    def place(x: float, y: float) -> Point:
-        first, last, at = (math.log(each) if log_x else each for each in (min(xs), max(xs), x))
-        along = (at - first) / ((last - first) or 1.0)
-        up = (y - low) / (high - low)
-        return LEFT + along * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
-
-    for tick in ticks(low, high):
-        _, y = place(min(xs), tick)
-        _line(svg, (LEFT, y), (WIDTH - RIGHT, y), "rule")
-        _text(svg, LEFT - 4, y + 4, short(tick), "end")
-    for tick in octaves(min(xs), max(xs)) if log_x else ticks(min(xs), max(xs)):
-        x, _ = place(tick, low)
-        _text(svg, x, HEIGHT - BOTTOM + 14, short(tick), "middle")
+    frame = _Frame(points, log_x)
+    frame.draw(svg)
     _text(svg, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 5, x_label, "middle")
-    if mark is not None and min(xs) <= mark <= max(xs):
-        x, _ = place(mark, low)
+    if mark is not None and frame.first <= mark <= frame.last:
+        x, _ = frame.place((mark, frame.low))
         _line(svg, (x, TOP), (x, HEIGHT - BOTTOM), "mark")
     for kind, line in lines:
-        path = " ".join(f"{_n(x)},{_n(y)}" for x, y in (place(*point) for point in line))
+        path = " ".join(f"{_n(x)},{_n(y)}" for x, y in map(frame.place, line))
         SubElement(svg, "polyline", {"points": path, "class": f"curve {kind}"})
     return _markup(svg)
+
+
+class _Frame:
+    """Where the points of curves lie in a chart, with some room above and below them."""
+
+    def __init__(self, points: Sequence[Point], log_x: bool) -> None:
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        room = 0.04 * ((max(ys) - min(ys)) or max(abs(max(ys)), 1.0))
+        self.first, self.last = min(xs), max(xs)
+        self.low, self.high = min(ys) - room, max(ys) + room
+        self.log_x = log_x
+
+    def place(self, point: Point) -> Point:
+        first, last, at = (math.log(each) if self.log_x else each for each in (self.first, self.last, point[0]))
+        along = (at - first) / ((last - first) or 1.0)
+        up = (point[1] - self.low) / (self.high - self.low)
+        return LEFT + along * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+
+    def draw(self, svg: Element) -> None:
+        """The lines and numbers of both axes."""
+        for tick in ticks(self.low, self.high):
+            _, y = self.place((self.first, tick))
+            _line(svg, (LEFT, y), (WIDTH - RIGHT, y), "rule")
+            _text(svg, LEFT - 4, y + 4, short(tick), "end")
+        for tick in octaves(self.first, self.last) if self.log_x else ticks(self.first, self.last):
+            x, _ = self.place((tick, self.low))
+            _text(svg, x, HEIGHT - BOTTOM + 14, short(tick), "middle")
 
 
 def share_chart(title: str, rows: Sequence[tuple[str, float, float]]) -> Markup:
@@ -120,7 +131,7 @@ def short(value: float) -> str:
 def percent(share: float) -> str:
     """A share in words: ``9 %``, ``0.3 %``."""
     value = 100 * share
-    digits = 1 if 0 < value < 1 or 99 < value < 100 else 0
+    digits = 1 if 0 < value < 0.95 or 99.05 <= value < 99.95 else 0
     return f"{value:.{digits}f} %"
 
 

@@ -81,7 +81,9 @@ class Curve(Record):
     photographs: list[float]
     samples: list[float]
     difference: float
-    ordinary: float  # the same difference between photographs and other photographs
+    ordinary: float  # the same difference between two halves of the photographs
+    photographs_n: int
+    samples_n: int
 
 
 class TypePictures(Record):

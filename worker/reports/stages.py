@@ -1,12 +1,15 @@
 """The stages of a report that measure. Each yields what it found out about one defect type, in a second or a few."""
 
+import math
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from flawsmith.core.domain.quality_report import MeasureResult, Share, TwoSample
 from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, controls
+from flawsmith.models.quality.judgement import Judged as Measured
 from flawsmith.models.quality.judgement import judging
 from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
 from flawsmith.models.quality.property_shares import (
@@ -34,7 +37,7 @@ def verdict_stage(material: Material) -> Generator[None, None, Judged]:
     return Judged(
         verdict=material.version.verdict or to_verdict(judgement),
         leading=judgement.leading,
-        measures=[MeasureResult(**vars(each)) for each in judgement.measures],
+        measures=[MeasureResult(**vars(each)) for each in judgement.measures if _is_measured(each)],
         two_sample=TwoSample(accuracy=accuracy[0], interval=accuracy[1], n=accuracy[2]) if accuracy else None,
     )
 
@@ -74,10 +77,11 @@ def curve_stage(material: Material) -> Iterator[tuple[Curve, Curve]]:
     for index, name in enumerate(material.classes):
         real, fake = material.of_type(index), material.samples(index)
         halves = real[::2], real[1::2]
+        compared: dict[str, Any] = {"type": name, "photographs_n": len(real), "samples_n": len(fake)}
         spectra = [radial_power_spectrum(each).tolist() for each in (real, fake)]
         yield (
             Curve(
-                type=name,
+                **compared,
                 x=[float(each + 1) for each in range(len(spectra[0]))],
                 photographs=spectra[0],
                 samples=spectra[1],
@@ -85,7 +89,7 @@ def curve_stage(material: Material) -> Iterator[tuple[Curve, Curve]]:
                 ordinary=spectrum_distance(*halves),
             ),
             Curve(
-                type=name,
+                **compared,
                 x=[float(each) for each in range(0, 256, LEVELS_A_BIN)],
                 photographs=_histogram(real),
                 samples=_histogram(fake),
@@ -93,6 +97,12 @@ def curve_stage(material: Material) -> Iterator[tuple[Curve, Curve]]:
                 ordinary=histogram_distance(*halves),
             ),
         )
+
+
+def _is_measured(measure: Measured) -> bool:
+    """Whether all its figures are numbers; of two photographs, some are not."""
+    figures = [measure.value, measure.photographs, *measure.controls.values(), *(measure.interval or ())]
+    return all(map(math.isfinite, figures))
 
 
 def _made_worse(material: Material, index: int) -> dict[str, Tensor]:
