@@ -25,7 +25,7 @@ from flawsmith.core.store.version_results import EVALUATIONS, save_result
 from flawsmith.models.evaluation.experiment import Experiment, derived_seed
 from flawsmith.models.evaluation.labelled_photographs import split
 from flawsmith.worker.celery import device, services, threads
-from flawsmith.worker.checkpoints import NewerFormat, newest_checkpoint, save_checkpoint
+from flawsmith.worker.checkpoints import Checkpoint, NewerFormat, newest_checkpoint, save_checkpoint
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.evaluation_photographs import load_evaluation_photographs
 from flawsmith.worker.evaluation_scores import load_scores, save_scores
@@ -173,9 +173,9 @@ class EvaluationWork(_Evaluation):
                 self._subset.enter()
 
     def save(self, segment: Segment) -> None:
-        if self._subset:
-            checkpoint = replace(self._subset.checkpoint(), step=self.step, run=self.identity)
-            save_checkpoint(services().store, segment.claim, self.job.id, checkpoint)
+        checkpoint = self._subset.checkpoint() if self._subset else Checkpoint(self.step, {}, {}, threads=threads())
+        named = replace(checkpoint, step=self.step, run=self.identity)
+        save_checkpoint(services().store, segment.claim, self.job.id, named)
 
     def report(self) -> dict[str, Any]:
         seconds, steps = time.monotonic() - self._opened[0], self.step - self._opened[1]

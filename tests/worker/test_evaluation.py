@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.torch import save_file
 from tests.conftest import SMALL_JOB, photograph, zipped
 
 from flawsmith.core.domain.evaluation_request import EvaluationRequest, resolve_evaluation, total_steps
@@ -18,7 +19,7 @@ from flawsmith.core.domain.evaluation_result import EvaluationResult
 from flawsmith.core.domain.job_kinds.evaluation import KIND, EvaluationJob
 from flawsmith.core.domain.jobs import Progress
 from flawsmith.core.domain.records import Dataset, ModelVersion
-from flawsmith.core.domain.training_config import resolve
+from flawsmith.core.domain.training_config import resolve, trainer_config
 from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
@@ -26,7 +27,7 @@ from flawsmith.core.store.datasets import Datasets
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.registry import Registry, UnknownModel
 from flawsmith.core.store.version_results import evaluations_of
-from flawsmith.models.presets.registry import build_generator
+from flawsmith.models.presets.registry import build_trainer
 from flawsmith.worker import evaluation
 from flawsmith.worker.evaluation import EvaluationExecutor, EvaluationWork, NotMeasurable
 from flawsmith.worker.executor import Segment, Work
@@ -54,8 +55,11 @@ class Place:
     def publish(self, dataset: Dataset, job: str = "job-1", **changes: Any) -> ModelVersion:
         """A version of a generator that was never trained."""
         config = {**resolve(TrainingRequest(dataset=dataset.id, model="m", **SMALL_JOB), dataset), **changes}
-        torch.manual_seed(0)
-        weights = build_generator("dcgan", config, len(config["classes"])).state_dict()
+        squares = self.datasets.load(dataset.id, 32)
+        images, types = torch.from_numpy(squares.pixels).permute(0, 3, 1, 2), torch.from_numpy(squares.type_index)
+        fields = trainer_config("dcgan", config)
+        trainer = build_trainer("dcgan", fields, images, types, len(config["classes"]), torch.device("cpu"))
+        networks = trainer.networks()
         card: dict[str, Any] = {
             "preset": "dcgan",
             "classes": config["classes"],
@@ -66,7 +70,8 @@ class Place:
             "qualified_on": "cpu",
         }
         with self.store.staged() as staged:
-            digest = save_generator(weights, staged / "generator.safetensors", card)
+            save_file(networks["discriminator"], staged / "discriminator.safetensors")
+            digest = save_generator(networks["generator"], staged / "generator.safetensors", card)
             return self.registry.publish(
                 "m", staged, **card, weights_sha256=digest, training_job=job, dataset_digest=dataset.digest
             )
