@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -69,8 +70,9 @@ class _Evaluation(Work):
         super().__init__(job, saved_step)
         self.version = version
 
+    @abstractmethod
     def result(self) -> EvaluationResult:
-        raise NotImplementedError
+        """What the evaluation found out."""
 
     def finish(self, segment: Segment) -> Result:
         """Keeps the result with the version, and in the job's record. Raises UnknownModel."""
