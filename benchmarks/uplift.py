@@ -81,7 +81,6 @@ class Progress:
             if self.end is not None and time.monotonic() > self.end:
                 raise OutOfTime
             self.scored[name] = vars(compute())
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             beside = self.path.with_suffix(".new")
             beside.write_text(json.dumps(self.scored, indent=1))
             beside.replace(self.path)
@@ -112,12 +111,26 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     given = _arguments()
     torch.set_num_threads(given.threads)
+    if given.out:
+        _keep_settings(given)
     photographs, dataset = load(given.photographs, given.resolution)
     print(f"{machine()}; {given.threads} threads")
     try:
         {"classifier": _classifier, "honesty": _honesty, "table": _table}[given.what](given, photographs, dataset)
     except OutOfTime:
         print(f"out of time; the same command goes on from {given.out}")
+
+
+def _keep_settings(given: argparse.Namespace) -> None:
+    """Ends the program where the folder has results of other settings."""
+    names = ("preset", "seconds", "ratios", "resolution", "seed") if given.what == "table" else ("resolution", "seed")
+    settings = {"photographs": given.photographs.name, "classifier_steps": CLASSIFIER_STEPS}
+    settings |= {name: getattr(given, name) for name in names}
+    path = given.out / f"{given.what}-settings.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and (kept := json.loads(path.read_bytes())) != settings:
+        raise SystemExit(f"{given.out} has results of {kept}; choose another folder")
+    path.write_text(json.dumps(settings))
 
 
 def load(archive: Path, resolution: int) -> tuple[LabelledPhotographs, Dataset]:
@@ -302,7 +315,6 @@ def _generated(
         random = torch.Generator().manual_seed(derived_seed(given.seed, "images", subset.per_type, subset.repeat, each))
         latents = torch.randn(count, generator.latent_size, generator=random).split(RENDERED_AT_ONCE)
         sampled[each] = torch.cat([render(generator, some, torch.full((len(some),), each)) for some in latents])
-    given.out.mkdir(parents=True, exist_ok=True)
     torch.save(sampled, kept)
     return sampled
 
