@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,8 +22,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.classifier import share_classified_as, train_classifier
 from benchmarks.serving.machine import machine
+from flawsmith.core.domain.evaluation_request import CLASSIFIER_STEPS
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.records import Dataset
 from flawsmith.core.domain.training_config import resolve, trainer_config
@@ -33,6 +32,7 @@ from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import Datasets
 from flawsmith.core.store.images import encode_png, grid
+from flawsmith.models.evaluation.classifier import Classifier
 from flawsmith.models.pixels import render
 from flawsmith.models.presets.registry import build_generator, build_trainer
 from flawsmith.models.quality.report import Quality, measure
@@ -166,7 +166,11 @@ def _classified_share(photographs: Photographs) -> Callable[[Tensor, int], float
     """Returns which share of images a classifier, trained on the photographs trained on, assigns to a type."""
     if len(photographs.training) == 1:
         return None
-    return partial(share_classified_as, train_classifier(*_joined(photographs), len(photographs.training)))
+    types = len(photographs.training)
+    classifier = Classifier(*_joined(photographs), types, 0, torch.device("cpu"), CLASSIFIER_STEPS)
+    while not classifier.over:
+        classifier.step()
+    return lambda images, type_index: (classifier.classify(images) == type_index).float().mean().item()
 
 
 def _print_table(name: str, images: Quality, training: Quality) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,7 +26,7 @@ from flawsmith.core.store.version_results import EVALUATIONS, save_result
 from flawsmith.models.evaluation.experiment import Experiment, derived_seed
 from flawsmith.models.evaluation.labelled_photographs import split
 from flawsmith.worker.celery import device, services, threads
-from flawsmith.worker.checkpoints import NewerFormat, newest_checkpoint, save_checkpoint
+from flawsmith.worker.checkpoints import Checkpoint, NewerFormat, newest_checkpoint, save_checkpoint
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.evaluation_photographs import load_evaluation_photographs
 from flawsmith.worker.evaluation_scores import load_scores, save_scores
@@ -69,8 +70,9 @@ class _Evaluation(Work):
         super().__init__(job, saved_step)
         self.version = version
 
+    @abstractmethod
     def result(self) -> EvaluationResult:
-        raise NotImplementedError
+        """What the evaluation found out."""
 
     def finish(self, segment: Segment) -> Result:
         """Keeps the result with the version, and in the job's record. Raises UnknownModel."""
@@ -173,9 +175,9 @@ class EvaluationWork(_Evaluation):
                 self._subset.enter()
 
     def save(self, segment: Segment) -> None:
-        if self._subset:
-            checkpoint = replace(self._subset.checkpoint(), step=self.step, run=self.identity)
-            save_checkpoint(services().store, segment.claim, self.job.id, checkpoint)
+        checkpoint = self._subset.checkpoint() if self._subset else Checkpoint(self.step, {}, {}, threads=threads())
+        named = replace(checkpoint, step=self.step, run=self.identity)
+        save_checkpoint(services().store, segment.claim, self.job.id, named)
 
     def report(self) -> dict[str, Any]:
         seconds, steps = time.monotonic() - self._opened[0], self.step - self._opened[1]

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.image_modes import CHANNELS
 from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
 from flawsmith.core.domain.records import Dataset, ModelVersion
@@ -85,7 +86,7 @@ def resolve_evaluation(request: EvaluationRequest, dataset: Dataset, version: Mo
             )
     held_out = {each: held_out_count(count) for each, count in photographs.items()}
     _check_per_type(request, photographs, held_out)
-    _check_memory(request, version)
+    _check_memory(request, dataset, version)
     return {
         **request.model_dump(exclude={"dataset"}),
         "types": list(photographs),
@@ -136,14 +137,13 @@ def _check_per_type(request: EvaluationRequest, photographs: dict[str, int], hel
             )
 
 
-def _check_memory(request: EvaluationRequest, version: ModelVersion) -> None:
-    image = version.resolution**2 * CHANNELS[version.mode]
-    most = int(max(request.per_type) * max(request.ratios)) * len(version.classes) * image
-    if most > MOST_SYNTHETIC_BYTES:
-        allowed = MOST_SYNTHETIC_BYTES // image // len(version.classes)
-        raise CannotEvaluate(
-            "/ratios", f"per_type times ratio is at most {allowed} generated images of each type of {version.ref}"
-        )
+def _check_memory(request: EvaluationRequest, dataset: Dataset, version: ModelVersion) -> None:
+    crop = dataset.crops.get(crop_of(version.config))
+    squares = crop.images / dataset.image_count if crop else 1.0  # of a photograph
+    image = version.resolution**2 * CHANNELS[version.mode] * len(version.classes) * squares
+    most = int(MOST_SYNTHETIC_BYTES / image)
+    if max(request.per_type) * max(request.ratios) > most:
+        raise CannotEvaluate("/ratios", f"a worker can hold {most} generated images: that is the most per_type * ratio")
 
 
 def _training_steps(version: ModelVersion) -> int:

@@ -120,7 +120,7 @@ def test_more_images_than_a_worker_can_hold_are_refused(api: TestClient, service
     answer = api.post("/models/large/versions/1/evaluations", json={**BODY, "ratios": [20]})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/ratios"
-    assert "at most 16 generated images" in answer.json()["detail"]
+    assert "can hold 16 generated images" in answer.json()["detail"]
 
 
 def test_a_version_that_cannot_be_trained_again_can_be_sampled(api: TestClient, services: Services, path: str) -> None:
