@@ -1,8 +1,8 @@
 """Compares rankings by eye with quality measures."""
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,13 +11,11 @@ import numpy
 import torch
 from torch import Tensor
 
+from benchmarks.ranked_sheets import digest
 from flawsmith.models.quality import report
-from flawsmith.models.quality.comparison import Photographs, Samples
-from flawsmith.models.quality.measure import Measure, Need
-from flawsmith.models.quality.registry import MEASURES
-
-Figure = Callable[[Tensor, Tensor, Tensor], float]
-"""From photographs trained on, holdout and samples, (N, C, side, side) uint8 each, to a number; less is better."""
+from flawsmith.models.quality.evaluator import Evaluator
+from flawsmith.models.quality.judgement import JudgedPhotographs, judge
+from flawsmith.models.quality.registry import BY_NAME
 
 OFFLINE = {
     "mmd_poly": 1,
@@ -28,17 +26,29 @@ OFFLINE = {
     "authenticity": -1,
     "memorization_rate": 1,
 }
-"""Figures of the offline report, over all feature spaces; -1 where more is better."""
+"""Figures of the offline report, the mean over feature spaces; -1 where more is better."""
 
 
-def figures() -> dict[str, Figure]:
-    """By name: each registered measure that has a direction and needs images alone, and those of the offline report."""
-    registered = {
-        each.name: _registered(each)
-        for each in MEASURES
-        if each.prepare and each.better and Need.DISCRIMINATOR not in each.needs
+def figures(training: Tensor, holdout: Tensor, samples: Tensor) -> dict[str, float]:
+    """By name, what the measures say of samples; negative where more is better, so that less always is.
+
+    Args:
+        training, holdout, samples: (N, C, side, side) uint8, of one type.
+    """
+    signals = Evaluator([training], [holdout]).signals([samples])
+    directions = {"lower": 1, "higher": -1}
+    found = {
+        f"{name}, while training": directions[better] * value
+        for name, value in signals.items()
+        if (better := BY_NAME[name].better)
     }
-    return registered | {f"{name}, offline": _offline(name) for name in OFFLINE}
+    offline = report.measure(samples, holdout, training)
+    found |= {f"{name}, offline": sign * _mean(getattr(offline, name)) for name, sign in OFFLINE.items()}
+    judgement = judge(_judged(training, holdout), partial(_addressed, samples))
+    found |= {f"{each.name}, verdict": directions[each.better] * each.value for each in judgement.measures}
+    if judgement.two_sample:
+        found["two-sample accuracy, verdict"] = judgement.two_sample[0]
+    return found
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:
@@ -76,36 +86,37 @@ def _correlations(ranking: Mapping[str, Any], run: Path) -> dict[str, float]:
         "one pass by eye with another": spearman(*list(passes)[:2]),
         "step number": spearman([-each["step"] for each in checkpoints], by_eye),
     }
-    samples = [_ranked_samples(run, each) for each in checkpoints]
-    for name, figure in figures().items():
-        found[name] = spearman([figure(training, holdout, each) for each in samples], by_eye)
+    measured = [figures(training, holdout, _ranked_samples(run, each)) for each in checkpoints]
+    for name in measured[0]:
+        found[name] = spearman([each[name] for each in measured], by_eye)
     return found
 
 
 def _ranked_samples(run: Path, checkpoint: Mapping[str, Any]) -> Tensor:
     place = run / f"{checkpoint['step']}.npy"
-    if hashlib.sha256(place.read_bytes()).hexdigest() != checkpoint["sha256"]:
+    if digest(place) != checkpoint["sha256"]:
         raise ValueError(f"{place} does not hold the samples that were ranked; train with the ranking's command")
     return torch.from_numpy(numpy.load(place))
 
 
-def _registered(measure: Measure) -> Figure:
-    def figure(training: Tensor, holdout: Tensor, samples: Tensor) -> float:
-        photographs = Photographs([training], [holdout])
-        assert measure.prepare is not None
-        value = measure.prepare(photographs)(Samples([samples], photographs.features))
-        return -value if measure.better == "higher" else value
-
-    return figure
+def _judged(training: Tensor, holdout: Tensor) -> JudgedPhotographs:
+    return JudgedPhotographs(["defect"], [training], [holdout], [[None] * len(training)], [[None] * len(holdout)])
 
 
-def _offline(name: str) -> Figure:
-    def figure(training: Tensor, holdout: Tensor, samples: Tensor) -> float:
-        value = getattr(report.measure(samples, holdout, training), name)
-        spaces = value.values() if isinstance(value, dict) else [value]
-        return OFFLINE[name] * fmean(fmean(each) if isinstance(each, list) else each for each in spaces)
+def _addressed(samples: Tensor, of_type: int, first: int, count: int) -> Tensor:
+    """The samples at these seeds. Raises ValueError where the file holds fewer."""
+    if first + count > len(samples):
+        raise ValueError(f"{first + count} samples are needed, and there are {len(samples)}; train with more --samples")
+    return samples[first : first + count]
 
-    return figure
+
+def _mean(value: Any) -> float:
+    """Of a figure that has one value, one for each space, or several for each space."""
+    return (
+        fmean(fmean(each) if isinstance(each, list) else each for each in value.values())
+        if isinstance(value, dict)
+        else value
+    )
 
 
 def _ranks(values: Sequence[float]) -> list[float]:

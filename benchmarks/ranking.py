@@ -2,6 +2,7 @@
 
     python -m benchmarks.ranking train PHOTOGRAPHS RUN --type scratches --steps 50 200 800 [--training 200] …
     python -m benchmarks.ranking shuffle RUN [--pass 2]
+    python -m benchmarks.ranking record RUN RANKING.json
     python -m benchmarks.ranking compare RANKING.json … [--runs FOLDER]
 
 `train` writes `RUN/STEP.npy`, samples of the averaged generator, and `training.npy` and `holdout.npy` beside them:
@@ -10,8 +11,11 @@ command continues it.
 
 `shuffle` writes one sheet for each step, photographs on the left (first those trained on) and samples on the right,
 under random names in `RUN/pass-1`. Rank these, the best first: would an engineer take them for photographs of this
-defect, with its variety, and without copying? Only then look at `RUN/pass-1-key.json`. A second pass has other names
-and shows other samples.
+defect, with its variety, and without copying? A second pass has other names and shows other samples.
+
+`record` reads what you wrote into `RUN/by-eye.json`, `{"shows": …, "passes": [[names, the best first], …], "words":
+{name of the first pass: one sentence}}`, and writes the ranking by step, with the samples' SHA-256. Nobody opens
+`RUN/pass-1-key.json` before that.
 
 `compare` reads rankings such as `benchmarks/rankings/a.json` and prints Spearman's correlation of each quality measure,
 and of the step number, with each. It refuses samples that are not those that were ranked.
@@ -19,22 +23,17 @@ and of the step number, with each. It refuses samples that are not those that we
 
 import argparse
 import json
-import secrets
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
-from PIL import Image
 
 from benchmarks.photographs import load_photographs
 from benchmarks.rank_correlation import print_correlations
 from benchmarks.ranked_run import RankedRun
+from benchmarks.ranked_sheets import record, shuffle
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.training_request import DEFAULT_PRESET
-from flawsmith.core.store.images import encode_png, grid
-
-COLUMNS, ENLARGED = 6, 2  # of a sheet's grids: columns and rows, pixels for each pixel
 
 
 def _arguments() -> argparse.Namespace:
@@ -56,9 +55,12 @@ def _arguments() -> argparse.Namespace:
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--threads", type=int, default=1)
     train.add_argument("--seconds", type=float, default=float("inf"), help="after which to save the run and end")
-    shuffle = commands.add_parser("shuffle")
-    shuffle.add_argument("run", type=Path)
-    shuffle.add_argument("--pass", type=int, default=1, dest="number")
+    sheets = commands.add_parser("shuffle")
+    sheets.add_argument("run", type=Path)
+    sheets.add_argument("--pass", type=int, default=1, dest="number")
+    ranking = commands.add_parser("record")
+    ranking.add_argument("run", type=Path)
+    ranking.add_argument("ranking", type=Path)
     compare = commands.add_parser("compare")
     compare.add_argument("rankings", type=Path, nargs="+")
     compare.add_argument("--runs", type=Path, default=Path(), help="folder of the runs that the rankings name")
@@ -71,7 +73,9 @@ def main() -> None:
         torch.set_num_threads(given.threads)
         _train(given)
     elif given.command == "shuffle":
-        _shuffle(given.run, given.number)
+        shuffle(given.run, given.number)
+    elif given.command == "record":
+        given.ranking.write_text(json.dumps(record(given.run), indent=1) + "\n")
     else:
         print_correlations(given.rankings, given.runs)
 
@@ -99,33 +103,6 @@ def _overrides(words: list[str]) -> dict[int, dict[str, Any]]:
         name, _, value = number.partition("=")
         found.setdefault(int(step), {})[name] = json.loads(value)
     return found
-
-
-def _shuffle(run: Path, number: int) -> None:
-    training, holdout = (numpy.load(run / f"{each}.npy") for each in ("training", "holdout"))
-    steps = sorted(int(each.stem) for each in run.glob("*.npy") if each.stem.isdigit())
-    random = secrets.SystemRandom()
-    random.shuffle(steps)  # so that the files' times say nothing
-    place, key = run / f"pass-{number}", {}
-    place.mkdir()
-    known = numpy.concatenate([_part(training, number)[: COLUMNS**2 // 2], _part(holdout, number)])
-    for step in steps:
-        samples = _part(numpy.load(run / f"{step}.npy"), number)
-        name = secrets.token_hex(2)
-        sheet = grid([_sheet(known), _sheet(samples)], 2, gap=12)
-        enlarged = sheet.resize((sheet.width * ENLARGED, sheet.height * ENLARGED), Image.Resampling.BICUBIC)
-        (place / f"{name}.png").write_bytes(encode_png(enlarged))
-        key[name] = step
-    (run / f"pass-{number}-key.json").write_text(json.dumps(key, indent=1))
-
-
-def _part(images: numpy.ndarray, number: int) -> numpy.ndarray:
-    """The images that a pass shows, from the first on; each pass shows others, as far as there are enough."""
-    return numpy.roll(images, -(number - 1) * COLUMNS**2, axis=0)
-
-
-def _sheet(images: numpy.ndarray) -> Image.Image:
-    return grid([Image.fromarray(each.transpose(1, 2, 0).squeeze()) for each in images[: COLUMNS**2]], COLUMNS)
 
 
 if __name__ == "__main__":
