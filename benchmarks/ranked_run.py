@@ -58,6 +58,7 @@ class RankedRun:
             if run.completed_steps in steps:
                 torch.save(run.networks(), self.folder / f"{run.completed_steps}.pt")
                 numpy.save(self.folder / f"{run.completed_steps}.npy", self._samples(run, samples).numpy())
+                torch.save(run.state_dict(), self.folder / STATE)
             if run.completed_steps in self.overrides:
                 state = run.state_dict()
                 run = self._trainer(run.completed_steps)
