@@ -18,6 +18,7 @@ from flawsmith.models.training.trainer import Trainer
 
 RENDERED_AT_ONCE = 16
 STATE = "run.pt"
+STOPPED = 2.0  # seconds: where a step takes longer, the process was stopped, and that time does not count
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,18 @@ class RankedRun:
         Args:
             steps: after which to write samples.
             samples: how many.
-            seconds: after which to save the run and return.
+            seconds: of training, after which to save the run and return.
 
         Returns:
             The steps that are completed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_photographs()
-        run, until = self._continued(), time.perf_counter() + seconds
-        while run.completed_steps < max(steps) and time.perf_counter() < until:
+        run, spent = self._continued(), 0.0
+        while run.completed_steps < max(steps) and spent < seconds:
+            begun = time.perf_counter()
             run.step(run.completed_steps / max(steps))
+            spent += min(time.perf_counter() - begun, STOPPED)
             if run.completed_steps in steps:
                 torch.save(run.networks(), self.folder / f"{run.completed_steps}.pt")
                 numpy.save(self.folder / f"{run.completed_steps}.npy", self._samples(run, samples).numpy())
