@@ -29,11 +29,12 @@ OFFLINE = {
 """Figures of the offline report, the mean over feature spaces; -1 where more is better."""
 
 
-def figures(training: Tensor, holdout: Tensor, samples: Tensor) -> dict[str, float]:
+def figures(training: Tensor, holdout: Tensor, samples: Tensor, *, offline: bool = False) -> dict[str, float]:
     """By name, what the measures say of samples; negative where more is better, so that less always is.
 
     Args:
         training, holdout, samples: (N, C, side, side) uint8, of one type.
+        offline: whether to add the figures of the offline report, which take most of the time.
     """
     signals = Evaluator([training], [holdout]).signals([samples])
     directions = {"lower": 1, "higher": -1}
@@ -42,8 +43,9 @@ def figures(training: Tensor, holdout: Tensor, samples: Tensor) -> dict[str, flo
         for name, value in signals.items()
         if (better := BY_NAME[name].better)
     }
-    offline = report.measure(samples, holdout, training)
-    found |= {f"{name}, offline": sign * _mean(getattr(offline, name)) for name, sign in OFFLINE.items()}
+    if offline:
+        measured = report.measure(samples, holdout, training)
+        found |= {f"{name}, offline": sign * _mean(getattr(measured, name)) for name, sign in OFFLINE.items()}
     judgement = judge(_judged(training, holdout), partial(_addressed, samples))
     found |= {f"{each.name}, verdict": directions[each.better] * each.value for each in judgement.measures}
     if judgement.two_sample:
@@ -56,13 +58,14 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float:
     return torch.corrcoef(torch.tensor([_ranks(first), _ranks(second)]))[0, 1].item()
 
 
-def print_correlations(rankings: Sequence[Path], runs: Path) -> None:
+def print_correlations(rankings: Sequence[Path], runs: Path, *, offline: bool = False) -> None:
     """Prints Spearman's correlation of each figure, and of the step number, with each ranking by eye.
 
     Args:
         rankings: JSON files with ``run``, what it ``shows``, and ``checkpoints``: ``step``, ``ranks`` (of each pass, 1
             the best) and ``sha256`` of the samples' file.
         runs: the folder with the runs' folders.
+        offline: whether to add the figures of the offline report.
 
     Raises:
         ValueError: the samples are not those that were ranked.
@@ -71,13 +74,13 @@ def print_correlations(rankings: Sequence[Path], runs: Path) -> None:
     for each in rankings:
         ranking = json.loads(each.read_text())
         names.append(f"{ranking['run']}: {ranking['shows']}")
-        columns.append(_correlations(ranking, runs / ranking["run"]))
+        columns.append(_correlations(ranking, runs / ranking["run"], offline))
     print("| figure | " + " | ".join(names) + " |\n|" + " --- |" * (len(names) + 1))
     for figure in columns[0]:
         print(f"| {figure} | " + " | ".join(f"{column.get(figure, float('nan')):.2f}" for column in columns) + " |")
 
 
-def _correlations(ranking: Mapping[str, Any], run: Path) -> dict[str, float]:
+def _correlations(ranking: Mapping[str, Any], run: Path, offline: bool) -> dict[str, float]:
     checkpoints = ranking["checkpoints"]
     training, holdout = (torch.from_numpy(numpy.load(run / f"{each}.npy")) for each in ("training", "holdout"))
     by_eye = [fmean(each["ranks"]) for each in checkpoints]
@@ -86,7 +89,8 @@ def _correlations(ranking: Mapping[str, Any], run: Path) -> dict[str, float]:
         "one pass by eye with another": spearman(*list(passes)[:2]),
         "step number": spearman([-each["step"] for each in checkpoints], by_eye),
     }
-    measured = [figures(training, holdout, _ranked_samples(run, each)) for each in checkpoints]
+    samples = [_ranked_samples(run, each) for each in checkpoints]
+    measured = [figures(training, holdout, each, offline=offline) for each in samples]
     for name in measured[0]:
         found[name] = spearman([each[name] for each in measured], by_eye)
     return found

@@ -13,6 +13,7 @@ from flawsmith.core.store.images import encode_png, grid
 
 COLUMNS = 6  # and rows of a sheet's two grids
 ENLARGED = 2  # pixels for each pixel
+SHOWN = 12  # images of a checkpoint in the picture of a ranking
 WRITTEN = "by-eye.json"
 
 
@@ -21,7 +22,7 @@ def shuffle(run: Path, number: int) -> None:
     training, holdout = (numpy.load(run / f"{each}.npy") for each in ("training", "holdout"))
     steps = sorted(int(each.stem) for each in run.glob("*.npy") if each.stem.isdigit())
     secrets.SystemRandom().shuffle(steps)  # so that the files' times say nothing
-    known = numpy.concatenate([_part(training, number)[: COLUMNS**2 // 2], _part(holdout, number)])
+    known = numpy.concatenate([_part(training, number)[: COLUMNS**2 // 2], _part(holdout, number)])[: COLUMNS**2]
     place, key = run / f"pass-{number}", {}
     place.mkdir()
     for step in steps:
@@ -60,6 +61,15 @@ def record(run: Path) -> dict[str, Any]:
     }
 
 
+def picture(ranking: Path, runs: Path) -> Image.Image:
+    """A row of photographs never trained on, then a row of samples for each checkpoint, the best first."""
+    ranked = json.loads(ranking.read_text())
+    checkpoints = sorted(ranked["checkpoints"], key=lambda each: sum(each["ranks"]))
+    rows = ["holdout", *(str(each["step"]) for each in checkpoints)]
+    images = [numpy.load(runs / ranked["run"] / f"{each}.npy")[:SHOWN] for each in rows]
+    return _sheet(numpy.concatenate(images), SHOWN)
+
+
 def digest(samples: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     return hashlib.sha256(samples.read_bytes()).hexdigest()
@@ -70,9 +80,9 @@ def _key(run: Path, number: int) -> Path:
 
 
 def _part(images: numpy.ndarray, number: int) -> numpy.ndarray:
-    """The images from the first one that a pass shows; each pass shows others, as far as there are enough."""
-    return numpy.roll(images, -(number - 1) * COLUMNS**2, axis=0)
+    """The images that a pass shows; each pass shows others, as far as there are enough."""
+    return numpy.roll(images, -(number - 1) * COLUMNS**2, axis=0)[: COLUMNS**2]
 
 
-def _sheet(images: numpy.ndarray) -> Image.Image:
-    return grid([Image.fromarray(each.transpose(1, 2, 0).squeeze()) for each in images[: COLUMNS**2]], COLUMNS)
+def _sheet(images: numpy.ndarray, columns: int = COLUMNS) -> Image.Image:
+    return grid([Image.fromarray(each.transpose(1, 2, 0).squeeze()) for each in images], columns)

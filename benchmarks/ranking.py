@@ -3,7 +3,8 @@
     python -m benchmarks.ranking train PHOTOGRAPHS RUN --type scratches --steps 50 200 800 [--training 200] …
     python -m benchmarks.ranking shuffle RUN [--pass 2]
     python -m benchmarks.ranking record RUN RANKING.json
-    python -m benchmarks.ranking compare RANKING.json … [--runs FOLDER]
+    python -m benchmarks.ranking picture RANKING.json PICTURE.png [--runs FOLDER]
+    python -m benchmarks.ranking compare RANKING.json … [--runs FOLDER] [--offline]
 
 `train` writes `RUN/STEP.npy`, samples of the averaged generator, and `training.npy` and `holdout.npy` beside them:
 (N, C, side, side) uint8; and the networks as `RUN/STEP.pt`. After `--seconds` it saves the run and ends; the same
@@ -15,7 +16,8 @@ defect, with its variety, and without copying? A second pass has other names and
 
 `record` reads what you wrote into `RUN/by-eye.json`, `{"shows": …, "passes": [[names, the best first], …], "words":
 {name of the first pass: one sentence}}`, and writes the ranking by step, with the samples' SHA-256. Nobody opens
-`RUN/pass-1-key.json` before that.
+`RUN/pass-1-key.json` before that. `picture` shows a ranking: photographs never trained on, then each checkpoint in a
+row, the best first.
 
 `compare` reads rankings such as `benchmarks/rankings/a.json` and prints Spearman's correlation of each quality measure,
 and of the step number, with each. It refuses samples that are not those that were ranked.
@@ -31,9 +33,10 @@ import torch
 from benchmarks.photographs import load_photographs
 from benchmarks.rank_correlation import print_correlations
 from benchmarks.ranked_run import RankedRun
-from benchmarks.ranked_sheets import record, shuffle
+from benchmarks.ranked_sheets import picture, record, shuffle
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.training_request import DEFAULT_PRESET
+from flawsmith.core.store.images import encode_png
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,9 +64,14 @@ def _arguments() -> argparse.Namespace:
     ranking = commands.add_parser("record")
     ranking.add_argument("run", type=Path)
     ranking.add_argument("ranking", type=Path)
+    shown = commands.add_parser("picture")
+    shown.add_argument("ranking", type=Path)
+    shown.add_argument("picture", type=Path)
     compare = commands.add_parser("compare")
     compare.add_argument("rankings", type=Path, nargs="+")
-    compare.add_argument("--runs", type=Path, default=Path(), help="folder of the runs that the rankings name")
+    compare.add_argument("--offline", action="store_true", help="also the figures of the offline report; far slower")
+    for each in (shown, compare):
+        each.add_argument("--runs", type=Path, default=Path(), help="folder of the runs that the rankings name")
     return options.parse_args()
 
 
@@ -76,8 +84,10 @@ def main() -> None:
         shuffle(given.run, given.number)
     elif given.command == "record":
         given.ranking.write_text(json.dumps(record(given.run), indent=1) + "\n")
+    elif given.command == "picture":
+        given.picture.write_bytes(encode_png(picture(given.ranking, given.runs)))
     else:
-        print_correlations(given.rankings, given.runs)
+        print_correlations(given.rankings, given.runs, offline=given.offline)
 
 
 def _train(given: argparse.Namespace) -> None:
