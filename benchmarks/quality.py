@@ -10,10 +10,8 @@ with photographs on the left and generated images on the right.
 
 import argparse
 import json
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,15 +20,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.photographs import Photographs, load_photographs
 from benchmarks.serving.machine import machine
 from flawsmith.core.domain.evaluation_request import CLASSIFIER_STEPS
 from flawsmith.core.domain.presets.registry import PRESETS
-from flawsmith.core.domain.records import Dataset
 from flawsmith.core.domain.training_config import resolve, trainer_config
 from flawsmith.core.domain.training_request import DEFAULT_PRESET, TrainingRequest
-from flawsmith.core.settings import Settings
-from flawsmith.core.store.artifacts import ArtifactStore
-from flawsmith.core.store.datasets import Datasets
 from flawsmith.core.store.images import encode_png, grid
 from flawsmith.models.evaluation.classifier import Classifier
 from flawsmith.models.pixels import render
@@ -40,15 +35,6 @@ from flawsmith.models.training.trainer import Trainer
 
 COLUMNS, SHOWN = 8, 64  # in the picture, of photographs and of images each
 RENDERED_AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class Photographs:
-    """The photographs trained on and the holdout, by type; (N, C, side, side) uint8 each."""
-
-    dataset: Dataset
-    training: dict[str, Tensor]
-    holdout: dict[str, Tensor]
 
 
 def _arguments() -> argparse.Namespace:
@@ -73,7 +59,14 @@ def main() -> None:
     given = _arguments()
     torch.set_num_threads(given.threads)
 
-    photographs = _load(given)
+    photographs = load_photographs(
+        given.photographs,
+        given.types,
+        given.resolution,
+        training=given.training,
+        holdout=given.holdout,
+        seed=given.seed,
+    )
     print(f"{machine()}; {given.threads} threads, {given.device}")
     overrides = {name: json.loads(value) for name, value in (each.split("=") for each in given.override)}
     request = TrainingRequest(
@@ -96,28 +89,6 @@ def main() -> None:
             f"{shown:,} photographs shown, {shown / spent:.0f} a second"
         )
         _show(run, given, config, photographs, until)
-
-
-def _load(given: argparse.Namespace) -> Photographs:
-    path = given.photographs
-    with tempfile.TemporaryDirectory() as folder:
-        datasets = Datasets(ArtifactStore(Path(folder)), Settings())
-        if path.is_dir():
-            dataset, _ = datasets.add_images(path.name, [(each.name, each) for each in sorted(path.iterdir())])
-        else:
-            dataset, _ = datasets.add_archive("photographs", path)
-        squares = datasets.load(dataset.id, given.resolution)
-    images = torch.from_numpy(squares.pixels).permute(0, 3, 1, 2).contiguous()
-    random = torch.Generator().manual_seed(given.seed)
-    training, holdout = {}, {}
-    for name in given.types or squares.classes:
-        members = images[torch.from_numpy(squares.type_index) == squares.classes.index(name)]
-        members = members[torch.randperm(len(members), generator=random)]
-        holdout[name], others = members[: given.holdout], members[given.holdout :]
-        training[name] = others[: given.training]
-    counts = {name: len(each) for name, each in training.items()}
-    selected = {"image_count": sum(counts.values()), "classes": counts, "distinct": counts, "crops": {}}
-    return Photographs(dataset.model_copy(update=selected), training, holdout)
 
 
 def _trainer(preset: str, config: dict[str, Any], photographs: Photographs, device: str) -> Trainer:
