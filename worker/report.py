@@ -21,7 +21,7 @@ from flawsmith.core.store.version_report import save_report, save_report_job
 from flawsmith.worker.celery import device, services
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.reports.copies import copy_stage
-from flawsmith.worker.reports.findings import CopyFindings, Findings
+from flawsmith.worker.reports.findings import CopyFindings, Findings, PropertyFindings
 from flawsmith.worker.reports.material import Material
 from flawsmith.worker.reports.page import render_page
 from flawsmith.worker.reports.pictures import picture_stage
@@ -125,7 +125,9 @@ class ReportWork(Work):
 def _report(version: ModelVersion, findings: Findings) -> QualityReport:
     judged, copies = findings.judged, findings.copies
     assert judged and copies
-    overall = {each.property: each for each in reversed(findings.coverage)}  # the first of a property is of all types
+    overall: dict[str, PropertyFindings] = {}
+    for each in findings.coverage:  # the first of a property is of all types
+        overall.setdefault(each.property, each)
     return QualityReport(
         version=version.ref,
         created_at=now(),

@@ -13,7 +13,7 @@ from flawsmith.core.domain.quality_report import MeasureResult
 
 WIDTH = 360  # units of a chart: about the pixels of a telephone
 ROW = 19
-LABEL_WIDTH, VALUE_WIDTH = 142, 52
+LABEL_WIDTH, VALUE_WIDTH = 156, 52
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 34  # margins of a chart with axes
 HEIGHT = 190
 TICKS = 4
@@ -120,7 +120,7 @@ def short(value: float) -> str:
 def percent(share: float) -> str:
     """A share in words: ``9 %``, ``0.3 %``."""
     value = 100 * share
-    digits = 1 if 0 < value < 1 or 99 < value < 100 else 0
+    digits = 1 if 0 < value < 0.95 or 99.05 <= value < 99.95 else 0
     return f"{value:.{digits}f} %"
 
 

@@ -41,18 +41,19 @@ def render_page(version: ModelVersion, report: QualityReport, findings: Findings
     """
     pages = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     pages.filters.update(percent=percent, short=short)
-    overall = {each.property: each for each in reversed(findings.coverage)}
-    by_type = [each for each in findings.coverage if each.type is not None] if len(version.classes) > 1 else []
+    several = len(version.classes) > 1
+    by_type = [each for each in findings.coverage if each.type is not None] if several else []
     return pages.get_template("page.html.jinja").render(
         version=version,
         report=report,
         findings=findings,
         style=Markup((_FOLDER / "page.css").read_text()),
         measures=_by_name(report),
+        reasons=[each for each in report.verdict.reasons if not _same(each, report.verdict.sentence)],
         meaning_of=meaning_of,
         measure_chart=measure_chart,
         placed=placed,
-        overall=list(overall.values()),
+        overall=[each for each in findings.coverage if each.type is None or not several],
         by_type=by_type,
         property_chart=property_chart,
         lacking=[sentence for each in findings.coverage for sentence in lacking_sentences(each, version.classes)],
@@ -67,7 +68,7 @@ def placed(measure: MeasureResult) -> str:
     sign = 1 if measure.better == "lower" else -1
     if not measure.counts:
         missed = [name for name, value in measure.controls.items() if sign * value <= sign * measure.photographs]
-        blind = f", such as {' and '.join(missed[:3])}" if missed else ""
+        blind = f", such as {', '.join(f'“{each}”' for each in missed[:3])}" if missed else ""
         return f"Does not count here: on these photographs it misses what it should see{blind}."
     if sign * measure.value <= sign * measure.photographs:
         return "Samples are as good as photographs by this measure."
@@ -77,10 +78,14 @@ def placed(measure: MeasureResult) -> str:
     if not controls:
         return "There are no photographs made worse to compare with."
     if not worse:
-        return f"Worse than every control, the worst of which is photographs with {better[-1]}."
+        return f"Worse than all photographs made worse, even than “{better[-1]}”."
     if not better:
-        return f"Between photographs and photographs with {worse[0]}."
-    return f"Between photographs with {better[-1]} and with {worse[0]}."
+        return f"Worse than photographs, but better than “{worse[0]}”."
+    return f"Worse than “{better[-1]}”, but better than “{worse[0]}”."
+
+
+def _same(reason: str, sentence: str) -> bool:
+    return reason.rstrip(".").casefold() == sentence.rstrip(".").casefold()
 
 
 def _by_name(report: QualityReport) -> dict[str, list[MeasureResult]]:
