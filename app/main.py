@@ -29,7 +29,7 @@ from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.query_parameters import refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
-from flawsmith.app.routes import aliases, datasets, generate, models, operations, reports
+from flawsmith.app.routes import aliases, comparisons, datasets, generate, models, operations, reports
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.jobs import load_object
@@ -76,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
         models.router,
         aliases.router,
         reports.of_version,
+        comparisons.of_version,
         operations.router,
     ):
         app.include_router(router)
