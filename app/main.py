@@ -27,6 +27,7 @@ from flawsmith.app.head_requests import HeadRequests
 from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.model_references import ModelReferences
+from flawsmith.app.quality_metrics import QualityMetrics
 from flawsmith.app.query_parameters import refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
 from flawsmith.app.routes import aliases, comparisons, datasets, generate, models, operations, reports
@@ -96,6 +97,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     app.state.events = Events(app.state.redis)
     app.state.sampling = SamplingClient(app.state.services, app.state.redis)
     app.state.readiness = Readiness()
+    app.state.quality_metrics = QualityMetrics(app.state.services.registry)
     app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
     app.state.services.store.sweep()
     # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.
@@ -107,6 +109,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     app.state.drain.before_exit(app.state.events.end_all)
     yield
     stop.set()
+    app.state.quality_metrics.close()
     await app.state.sampling.close()
     await app.state.events.close()
     await app.state.redis.aclose()
