@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from flawsmith.core.domain.quality_report import MeasureResult, QualityReport
 from flawsmith.core.domain.records import ModelVersion, VerdictState
 from flawsmith.core.store.registry import PRODUCTION, Registry, UnknownModel
+from flawsmith.core.store.version_drift import drift_of
 from flawsmith.core.store.version_report import report_file
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 REMEMBERED_SECONDS = 15.0
 LONGEST_WAIT = 1.0  # seconds that a scrape waits for the first look
 MOST_MODELS = 200
+MOST_VERSIONS = 10  # of a model: the newest
 MOST_MEASURES = 60  # of a model: each type counts
 UNKNOWN = "unknown"  # the verdict of versions of earlier releases
 
@@ -85,7 +87,30 @@ def production_families(registry: Registry) -> Families:
             names = [card.model, found.name, found.type or ""]
             measure.add_metric(names, found.value)
             photographs.add_metric(names, found.photographs)
-    return [version, verdict, measure, photographs]
+    return [version, verdict, measure, photographs, *_served_families(registry)]
+
+
+def _served_families(registry: Registry) -> Families:
+    """What the newest drift check of each version found."""
+    drifted = GaugeMetricFamily(
+        "flawsmith_served_drift", "Whether what a version serves has drifted from its report", labels=["model"]
+    )
+    changed = GaugeMetricFamily(
+        "flawsmith_served_images_changed", "Whether known addresses give other images than before", labels=["model"]
+    )
+    labels = ["model", "measure", "type"]
+    measure = GaugeMetricFamily("flawsmith_served_measure", "A measure of images that were served", labels=labels)
+    for model in registry.models()[:MOST_MODELS]:
+        for number in model.versions[:MOST_VERSIONS]:
+            with suppress(UnknownModel, OSError, ValidationError):
+                card = registry.version(model.name, str(number))
+                if check := drift_of(registry.folder(card)):
+                    drifted.add_metric([card.ref], float(check.drifted))
+                    if check.images_changed is not None:
+                        changed.add_metric([card.ref], float(check.images_changed))
+                    for each in check.measures[:MOST_MEASURES]:
+                        measure.add_metric([card.ref, each.name, each.type or ""], each.value)
+    return [drifted, changed, measure]
 
 
 def _in_production(registry: Registry) -> Iterator[ModelVersion]:

@@ -10,9 +10,11 @@ from tests.published_versions import FAILING, GOOD, publish
 
 from flawsmith.app import quality_metrics
 from flawsmith.app.quality_metrics import QualityMetrics
+from flawsmith.core.domain.drift import DriftCheck, ServedMeasure
 from flawsmith.core.domain.quality_report import Copies, MeasureResult, QualityReport
 from flawsmith.core.domain.records import ModelVersion, now
 from flawsmith.core.services import Services
+from flawsmith.core.store.version_drift import save_drift
 from flawsmith.core.store.version_report import report_file, save_report
 
 MEASURE = 'flawsmith_production_measure{measure="ridges",model="scratches",type="scratches"}'
@@ -70,6 +72,25 @@ def test_a_report_that_cannot_be_read_costs_its_measures_only(
     assert 'flawsmith_production_verdict{model="scratches",state="unknown"} 1.0' in answer.text
     assert "flawsmith_production_measure{" not in answer.text
     assert "flawsmith_redis_up 1.0" in answer.text
+
+
+def test_the_newest_drift_check_of_each_version_is_shown(api: TestClient, services: Services) -> None:
+    folder = services.registry.folder(publish(services.registry, "job-1"))
+    assert "flawsmith_served_drift{" not in api.get("/metrics").text
+    served = ServedMeasure(name="ridges", type="scratches", value=2.0, reported=1.0, interval=(0.8, 1.2), drifted=True)
+    check = DriftCheck(
+        version="scratches@1",
+        created_at=now(),
+        n=40,
+        measures=[served],
+        images_changed=False,
+        reasons=["ridges of scratches is 2"],
+    )
+    save_drift(folder, check, services.store.write_bytes)
+    lines = api.get("/metrics").text.splitlines()
+    assert 'flawsmith_served_drift{model="scratches@1"} 1.0' in lines
+    assert 'flawsmith_served_images_changed{model="scratches@1"} 0.0' in lines
+    assert 'flawsmith_served_measure{measure="ridges",model="scratches@1",type="scratches"} 2.0' in lines
 
 
 def test_a_scrape_does_not_wait_for_a_stalled_store(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
