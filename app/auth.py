@@ -14,7 +14,7 @@ from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.settings import Scope
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
-_EVALUATIONS = re.compile(r"/models/[^/]+/versions/[^/]+/evaluations/?")
+_JUDGING = re.compile(r"/models/[^/]+/versions/[^/]+/(evaluations|compare)/?")
 _GRANTS: dict[Scope, set[Scope]] = {
     "generate": {"generate"},
     "train": {"generate", "train"},
@@ -34,7 +34,7 @@ def required_scope(method: str, path: str) -> Scope:
         return "admin"
     if path.startswith(("/datasets", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
         return "train"
-    if _EVALUATIONS.fullmatch(path):
+    if _JUDGING.fullmatch(path):
         return "train"
     return "generate"
 

@@ -28,7 +28,14 @@ def query_parameters(endpoint: Endpoint, path: str) -> tuple[str, ...]:
     """Names of the query parameters of an endpoint at ``path``, such as ``/things/{id}``: all that is nothing else."""
     hints = get_type_hints(endpoint, include_extras=True)
     hints.pop("return", None)
-    return tuple(name for name, hint in hints.items() if f"{{{name}}}" not in path and not _from_elsewhere(hint))
+    return tuple(
+        _alias(hint) or name for name, hint in hints.items() if f"{{{name}}}" not in path and not _from_elsewhere(hint)
+    )
+
+
+def _alias(hint: Any) -> str | None:
+    """The name in the query where it is no name in Python, such as ``with``."""
+    return next((each.alias for each in get_args(hint) if isinstance(each, params.Query) and each.alias), None)
 
 
 def _from_elsewhere(hint: Any) -> bool:

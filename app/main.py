@@ -27,9 +27,10 @@ from flawsmith.app.head_requests import HeadRequests
 from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.model_references import ModelReferences
+from flawsmith.app.quality_metrics import QualityMetrics
 from flawsmith.app.query_parameters import refuse_on_pages, refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
-from flawsmith.app.routes import aliases, datasets, generate, models, operations, reports
+from flawsmith.app.routes import aliases, comparisons, datasets, generate, models, operations, reports
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.jobs import load_object
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         models.router,
         aliases.router,
         reports.of_version,
+        comparisons.of_version,
         operations.router,
     ):
         app.include_router(router)
@@ -96,6 +98,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     app.state.events = Events(app.state.redis)
     app.state.sampling = SamplingClient(app.state.services, app.state.redis)
     app.state.readiness = Readiness()
+    app.state.quality_metrics = QualityMetrics(app.state.services.registry)
     app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
     app.state.services.store.sweep()
     # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.
@@ -107,6 +110,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     app.state.drain.before_exit(app.state.events.end_all)
     yield
     stop.set()
+    app.state.quality_metrics.close()
     await app.state.sampling.close()
     await app.state.events.close()
     await app.state.redis.aclose()

@@ -4,6 +4,7 @@ import threading
 
 from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.live.connections import ANSWER_SECONDS, WORKER_RETRIES, connect
+from flawsmith.core.live.drift_watch import DriftWatch
 from flawsmith.core.live.image_pool import PoolReplenisher
 from flawsmith.core.live.job_history import JobHistory
 from flawsmith.core.live.job_repository import JobRepository
@@ -37,4 +38,5 @@ class Services:
         sampling = SamplingReaper(self.redis, PoolReplenisher(self.redis, self.settings), self.queues)
         queues = sorted({kind.queue for kind in job_kinds()})
         jobs = [JobReaper(self.redis, self.jobs, self.queues, queue) for queue in queues]
-        start_reaper([sampling.look, *(each.look for each in jobs)], stop)
+        drift = DriftWatch(self.redis, self.registry, self.datasets, self.jobs, self.queues, self.settings.drift_hours)
+        start_reaper([sampling.look, *(each.look for each in jobs), drift.look], stop)

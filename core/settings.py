@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         False, description="whether jobs that succeeded keep their checkpoints; nothing continues from them"
     )
     reports: bool = Field(True, description="whether the quality report of each trained version is made by itself")
+    drift_hours: float = Field(
+        24.0,
+        ge=0,
+        description="hours between two looks at what a version serves, by the measures of its report; 0: never",
+    )
     device: str = Field("auto", description="`auto` (CUDA if there is a GPU), `cpu` or `cuda:N`")
     preset_packages: str = Field(
         "",

@@ -13,6 +13,7 @@ from flawsmith.core.domain.addresses import Address
 from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.registry import Registry
 from flawsmith.worker.generator_file import load_generator
+from flawsmith.worker.known_images import check_known_images
 from flawsmith.worker.published_generator import PublishedGenerator
 
 LOADED = Gauge("flawsmith_loaded_generators", "Generators in this worker's memory")
@@ -56,7 +57,9 @@ class Engine:
     def _load(self, reference: str) -> PublishedGenerator:
         version = self.registry.resolve(reference)
         weights = self.registry.weights(version.model, version.version)
-        return load_generator(weights, version.model_dump(), self.device)
+        generator = load_generator(weights, version.model_dump(), self.device)
+        check_known_images(generator, version, self.registry, self.device)
+        return generator
 
 
 def encode(reference: str, address: Address, pixels: NDArray[np.uint8]) -> bytes:

@@ -17,9 +17,11 @@ from flawsmith.core.logs import request_id
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.registry import UnknownModel
+from flawsmith.core.store.version_drift import save_known_images
 from flawsmith.core.store.version_report import save_report, save_report_job
 from flawsmith.worker.celery import device, services
 from flawsmith.worker.executor import Executor, Result, Segment, Work
+from flawsmith.worker.known_images import known_images
 from flawsmith.worker.reports.copies import copy_stage
 from flawsmith.worker.reports.findings import CopyFindings, Findings, PropertyFindings
 from flawsmith.worker.reports.material import Material
@@ -110,11 +112,13 @@ class ReportWork(Work):
 
     def finish(self, segment: Segment) -> Result:
         """Raises UnknownModel where the version was deleted meanwhile."""
-        report = _report(self.version, self.findings)
+        known = known_images(self._material.generator, device())
+        report = _report(self.version, self.findings).changed(known_images=known)
         history = services().history.read(self.version.training_job)
         page = render_page(self.version, report, self.findings, history)
         folder = services().registry.folder(self.version)
         try:
+            save_known_images(folder, known, segment.claim.write_bytes)
             save_report(folder, report.model_dump(mode="json"), page, segment.claim.write_bytes)
         except FileNotFoundError as error:
             raise UnknownModel(f"{self.version.ref} was deleted before its report was made") from error

@@ -40,10 +40,12 @@ def readyz(request: Request, services: ServicesDep) -> JSONResponse:
 
 
 @router.get("/metrics", response_class=Response, responses=documented(also={200: {"content": {"text/plain": {}}}}))
-def metrics(services: ServicesDep) -> Response:
-    """Prometheus metrics: this API's requests, and the jobs, queues and workers of the whole service."""
+def metrics(request: Request, services: ServicesDep) -> Response:
+    """Prometheus metrics: this API's requests, the jobs, queues and workers of the whole service, and the quality of
+    the versions in production."""
     own = generate_latest(_registry_of_all_processes())
-    return Response(own + _from_redis(services), media_type=CONTENT_TYPE_LATEST)
+    quality = generate_latest(_Collected(request.app.state.quality_metrics.families()))
+    return Response(own + _from_redis(services) + quality, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/metrics/targets", responses=documented())

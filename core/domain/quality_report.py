@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from flawsmith.core.domain.known_images import KnownImages
 from flawsmith.core.domain.records import Moment, Record, Verdict
 
 Interval = tuple[float, float]
@@ -77,7 +78,10 @@ class Share(Record):
 
 
 class QualityReport(Record):
-    """What is known of a version's images. ``coverage`` has the shares by property: ``direction``, ``brightness``."""
+    """What is known of a version's images. ``coverage`` has the shares by property: ``direction``, ``brightness``.
+
+    ``known_images`` tells later whether the same addresses still give the same pixels.
+    """
 
     version: str
     created_at: Moment
@@ -87,3 +91,4 @@ class QualityReport(Record):
     copies: Copies
     coverage: dict[str, list[Share]]
     two_sample: TwoSample | None
+    known_images: KnownImages | None = None

@@ -77,6 +77,10 @@ NEXT_SEED = f"{PREFIX}:seed:"
 kept."""
 
 
+DRIFT_LOOK = f"{PREFIX}:drift-look"
+"""string, core.live.drift_watch: a process has just looked for a drift check that is due; expires after minutes."""
+
+
 def next_type(version: str) -> str:
     """string, core.live.image_pool: position in the round of the version's defect types; kept."""
     return f"{PREFIX}:turn:{version}"

@@ -31,6 +31,8 @@ CALLS = {
     ("GET", "/models/steel/versions/1/evaluations"): "train",
     ("POST", "/models/steel/versions/1/evaluations"): "train",
     ("GET", "/evaluations/x"): "train",
+    ("GET", "/models/steel/versions/1/compare"): "train",
+    ("GET", "/comparisons/x"): "train",
     ("DELETE", "/datasets/x"): "admin",
     ("DELETE", "/models/steel/versions/1"): "admin",
     ("PUT", "/models/steel/aliases/production"): "admin",

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from flawsmith.core.domain.quality_report import MeasureResult, Share, TwoSample
+from flawsmith.core.domain.records import Verdict
 from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, controls
 from flawsmith.models.quality.judgement import Judged as Measured
-from flawsmith.models.quality.judgement import judging
+from flawsmith.models.quality.judgement import Judgement, judging
 from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
 from flawsmith.models.quality.property_shares import (
     RangeShare,
@@ -33,9 +34,14 @@ CLAIMS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
 def verdict_stage(material: Material) -> Generator[None, None, Judged]:
     """What the judge says. A version's own verdict, made before it was published, stays what it is."""
     judgement = yield from judging(judged_photographs(material.photographs), material.sample)
+    return judged_of(judgement, material.version.verdict or to_verdict(judgement))
+
+
+def judged_of(judgement: Judgement, verdict: Verdict) -> Judged:
+    """The record of a judgement, with the verdict that counts."""
     accuracy = judgement.two_sample
     return Judged(
-        verdict=material.version.verdict or to_verdict(judgement),
+        verdict=verdict,
         leading=judgement.leading,
         measures=[MeasureResult(**vars(each)) for each in judgement.measures if _is_measured(each)],
         two_sample=TwoSample(accuracy=accuracy[0], interval=accuracy[1], n=accuracy[2]) if accuracy else None,

@@ -1,0 +1,194 @@
+"""What two versions are compared by: photographs of one data set, and both versions' samples made alike to them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from flawsmith.core.domain.crops import Around, crop_of
+from flawsmith.core.domain.image_modes import CHANNELS, mode_of
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.services import Services
+from flawsmith.core.store.datasets import UnknownDataset
+from flawsmith.models.presets.registry import held_out
+from flawsmith.models.quality.judged_photographs import FEWEST, FEWEST_HELD_OUT, JudgedPhotographs
+from flawsmith.models.quality.judgement import Sampler
+from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.verdict import sampler
+
+FEWEST_OF_TYPE = 2
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow has it
+
+Versions = tuple[ModelVersion, ModelVersion]
+
+
+@dataclass(frozen=True)
+class ComparisonPhotographs:
+    """The photographs by which two versions are compared.
+
+    Attributes:
+        judged: what no version was trained on is the holdout, where there is enough of it.
+        trained_on_by: references of the versions that were trained on photographs that samples are compared with.
+        same_training: whether both were trained on all of `judged.training`, so that copies of it mean the same.
+        notes: what limits the comparison.
+    """
+
+    judged: JudgedPhotographs
+    trained_on_by: list[str]
+    same_training: bool
+    notes: list[str]
+
+    @property
+    def side(self) -> int:
+        return self.judged.training[0].shape[-1]
+
+    @property
+    def channels(self) -> int:
+        return self.judged.training[0].shape[1]
+
+
+def load_comparison_photographs(versions: Versions, dataset_id: str, services: Services) -> ComparisonPhotographs:
+    """Loads them at the smaller resolution of both versions, cut as for the newer one, gray where one of them is gray.
+
+    Raises:
+        UnknownDataset: there is no such data set any more.
+        ValueError: it has no two photographs of a type that both versions make.
+    """
+    side = min(each.resolution for each in versions)
+    around = crop_of(max(versions, key=lambda each: each.version).config)
+    squares = services.datasets.load(dataset_id, side, around)
+    masks = services.datasets.load_masks(dataset_id, side, around)
+    images, channels = as_tensor(squares.pixels), min(CHANNELS[each.mode] for each in versions)
+    channels = min(channels, images.shape[1])
+    trained = [trained_on(each, side, around, services) for each in versions]
+    keys = [_key(each) for each in images]
+    seen = [torch.tensor([key in (known or ()) for key in keys]) for known in trained]
+    type_index = torch.from_numpy(squares.type_index)
+    types: list[tuple[str, Tensor, Tensor]] = []
+    for name in (each for each in _common(versions) if each in squares.classes):
+        positions = (type_index == squares.classes.index(name)).nonzero().squeeze(1)
+        if len(positions) >= FEWEST_OF_TYPE:
+            types.append((name, *split(positions, seen[0] | seen[1])))
+    if not types:
+        raise ValueError(f"the data set has no {FEWEST_OF_TYPE} photographs of a type that both versions make")
+    images = fitted(images, side, channels)
+
+    def masks_of(positions: Tensor) -> list[Tensor | None]:
+        return [None if (mask := masks[each]) is None else torch.from_numpy(mask) for each in positions.tolist()]
+
+    lesson = torch.cat([training for _, training, _ in types])
+    compared = torch.cat([holdout if len(holdout) else training for _, training, holdout in types])
+    return ComparisonPhotographs(
+        judged=JudgedPhotographs(
+            classes=[name for name, _, _ in types],
+            training=[images[training] for _, training, _ in types],
+            holdout=[images[holdout] for _, _, holdout in types],
+            training_masks=[masks_of(training) for _, training, _ in types],
+            holdout_masks=[masks_of(holdout) for _, _, holdout in types],
+        ),
+        trained_on_by=[each.ref for each, by in zip(versions, seen, strict=True) if by[compared].any()],
+        same_training=all(bool(by[lesson].all()) for by in seen),
+        notes=_notes(versions, [name for name, _, _ in types], side, channels, trained),
+    )
+
+
+def split(positions: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Photographs of one type to learn features from, and those to compare samples with.
+
+    The latter are photographs that no version was trained on, where there are enough of them; else they are none, and
+    all photographs serve for both, in halves.
+
+    Args:
+        positions: of the type's photographs, (P,) int64.
+        seen: which of all photographs a version was trained on, (N,) bool.
+    """
+    known, unseen = positions[seen[positions]], positions[~seen[positions]]
+    lacking = max(0, min(len(positions) // 2, FEWEST) - len(known))  # photographs to learn from
+    if len(unseen) - lacking < FEWEST_HELD_OUT:
+        lacking = max(0, FEWEST_OF_TYPE - len(known))
+    if len(unseen) - lacking < FEWEST_HELD_OUT:
+        return positions, positions[:0]
+    return torch.cat([known, unseen[:lacking]]), unseen[lacking:]
+
+
+def trained_on(version: ModelVersion, side: int, around: Around, services: Services) -> set[bytes] | None:
+    """Keys of the squares of all photographs that a version was trained on; None where they were deleted.
+
+    A key depends on the gray values alone: the same photograph has the same key in another data set.
+    """
+    try:
+        own = services.datasets.of_digest(version.dataset_digest)
+    except UnknownDataset:
+        return None
+    squares = services.datasets.load(own.id, version.resolution, crop_of(version.config))
+    images, type_index = as_tensor(squares.pixels), torch.from_numpy(squares.type_index)
+    spared = held_out(version.preset, version.config, images, type_index, len(squares.classes))
+    photographs = set(squares.photograph[~spared.numpy()].tolist())
+    if (version.resolution, crop_of(version.config)) != (side, around):
+        squares = services.datasets.load(own.id, side, around)
+        images = as_tensor(squares.pixels)
+    return {
+        _key(image) for image, number in zip(images, squares.photograph.tolist(), strict=True) if number in photographs
+    }
+
+
+def comparison_sampler(generator: PublishedGenerator, photographs: ComparisonPhotographs) -> Sampler:
+    """Samples of the compared types, as they are served, then made like the photographs in size and mode."""
+    draw = sampler(generator)
+    types = [generator.classes.index(each) for each in photographs.judged.classes]
+
+    def sample(each_type: int, seed: int, count: int) -> Tensor:
+        return fitted(draw(types[each_type], seed, count), photographs.side, photographs.channels)
+
+    return sample
+
+
+def fitted(images: Tensor, side: int, channels: int) -> Tensor:
+    """(N, C, H, W) uint8 images, gray where one channel is wanted, scaled with an antialiasing filter."""
+    if channels < images.shape[1]:
+        images = _gray(images)
+    if images.shape[-1] == side:
+        return images
+    scaled = interpolate(images.float(), (side, side), mode="bilinear", antialias=True, align_corners=False)
+    return scaled.round().clamp(0, 255).to(torch.uint8)
+
+
+def as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """(N, H, W, C) -> (N, C, H, W)."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+
+
+def _gray(images: Tensor) -> Tensor:
+    weights = torch.tensor(LUMA).view(1, 3, 1, 1)
+    return (images.float() * weights).sum(1, keepdim=True).round().clamp(0, 255).to(torch.uint8)
+
+
+def _key(image: Tensor) -> bytes:
+    gray = image if image.shape[0] == 1 else _gray(image[None])[0]
+    return hashlib.sha256(gray.numpy().tobytes()).digest()
+
+
+def _common(versions: Versions) -> list[str]:
+    return [each for each in versions[0].classes if each in versions[1].classes]
+
+
+def _notes(
+    versions: Versions, classes: Sequence[str], side: int, channels: int, trained: Sequence[set[bytes] | None]
+) -> list[str]:
+    found = [
+        f"the photographs of {each.ref} were deleted: whether it was trained on these is not known"
+        for each, known in zip(versions, trained, strict=True)
+        if known is None
+    ]
+    larger = [each.ref for each in versions if each.resolution > side]
+    if larger:
+        found.append(f"compared at {side} px: images of {larger[0]} were scaled down")
+    if coloured := [each.ref for each in versions if CHANNELS[each.mode] > channels]:
+        found.append(f"compared in mode {mode_of(channels)}: images of {' and '.join(coloured)} were turned to gray")
+    missing = [(each.ref, ", ".join(name for name in each.classes if name not in classes)) for each in versions]
+    return found + [f"not compared, of {ref}: {names}" for ref, names in missing if names]

@@ -1,0 +1,131 @@
+"""Drift checks in a worker: draws images that a version served again, and measures them as its report does."""
+
+import logging
+from collections.abc import Generator
+from typing import cast
+
+from torch import Tensor
+
+from flawsmith.core.domain.drift import DriftCheck, drift_reasons, served_measures
+from flawsmith.core.domain.job_kinds.drift import DriftJob
+from flawsmith.core.domain.jobs import Job
+from flawsmith.core.domain.quality_report import QualityReport
+from flawsmith.core.domain.records import ModelVersion, now
+from flawsmith.core.store.claims import ClaimLost
+from flawsmith.core.store.datasets import UnknownDataset
+from flawsmith.core.store.registry import UnknownModel
+from flawsmith.core.store.version_drift import save_drift
+from flawsmith.core.store.version_report import report_file
+from flawsmith.models.quality.judgement import Judgement, Sampler, judging
+from flawsmith.worker.celery import device, services
+from flawsmith.worker.executor import Executor, Result, Segment, Work
+from flawsmith.worker.generator_file import load_generator
+from flawsmith.worker.known_images import changed_images, known_images
+from flawsmith.worker.reports.stages import judged_of
+from flawsmith.worker.verdict import judged_photographs, sampler, to_verdict
+from flawsmith.worker.version_photographs import load_version_photographs
+
+log = logging.getLogger(__name__)
+
+
+class NoReport(Exception):
+    """The version has no report to compare with."""
+
+
+class DriftExecutor(Executor):
+    """Opens drift checks."""
+
+    lasting = (NoReport, UnknownDataset, UnknownModel)
+
+    def open(self, job: Job) -> Work:
+        drift_job = cast(DriftJob, job)
+        return DriftWork(drift_job, services().registry.resolve(drift_job.version))
+
+
+class DriftWork(Work):
+    """A check under way: one step in parts. It takes some tens of seconds, and an interrupted one begins again."""
+
+    job: DriftJob
+
+    def __init__(self, job: DriftJob, version: ModelVersion) -> None:
+        super().__init__(job)
+        self.version = version
+        self.check: DriftCheck | None = None
+        self._parts: Generator[None, None, DriftCheck] | None = None
+
+    @property
+    def step(self) -> int:
+        return int(self.check is not None)
+
+    @property
+    def over(self) -> bool:
+        return self.check is not None
+
+    def advance(self, segment: Segment) -> None:
+        if self._parts is None:
+            self._parts = self._look()
+        try:
+            next(self._parts)
+        except StopIteration as ended:
+            self.check = ended.value
+
+    def save(self, segment: Segment) -> None:
+        """Saves nothing: a check is short."""
+
+    def finish(self, segment: Segment) -> Result:
+        """Keeps what was found with the version; drift goes to the audit log. Raises UnknownModel."""
+        check = self.check
+        assert check
+        folder = services().registry.folder(self.version)
+        try:
+            save_drift(folder, check, segment.claim.write_bytes)
+        except FileNotFoundError as error:
+            if not segment.claim.held:
+                raise ClaimLost(str(error)) from error
+            raise UnknownModel(f"{self.version.ref} was deleted while it was looked at") from error
+        if check.drifted:
+            log.warning("drift of %s: %s", check.version, "; ".join(check.reasons))
+            services().audit.record("drift", version=check.version, reasons=check.reasons)
+        return Result("; ".join(check.reasons) or "nothing drifted", {"result": check})
+
+    def _look(self) -> Generator[None, None, DriftCheck]:
+        report = self._report()
+        photographs = judged_photographs(load_version_photographs(self.version, services()))
+        yield
+        weights = services().registry.weights(self.version.model, self.version.version)
+        generator = load_generator(weights, self.version.model_dump(), device())
+        changed = changed_images(report.known_images, known_images(generator, device()))
+        drawn = served_sampler(sampler(generator), self.version.classes, self.job.newest)
+        judgement: Judgement = yield from judging(photographs, drawn)
+        judged = judged_of(judgement, to_verdict(judgement))
+        measures = served_measures(judged.measures, report.measures)
+        return DriftCheck(
+            version=self.version.ref,
+            created_at=now(),
+            n=sum(each.n for each in judged.measures if each.name == judged.leading),
+            measures=measures,
+            images_changed=changed,
+            reasons=drift_reasons(measures, changed),
+        )
+
+    def _report(self) -> QualityReport:
+        try:
+            content = report_file(services().registry.folder(self.version)).read_bytes()
+        except FileNotFoundError as error:
+            raise NoReport(f"the report of {self.version.ref} is gone; POST its report, then look again") from error
+        return QualityReport.model_validate_json(content)
+
+
+def served_sampler(sample: Sampler, classes: list[str], newest: dict[str, int]) -> Sampler:
+    """Draws the newest served images again: number 0 is the newest. Of a type that was not served, the first images.
+
+    Args:
+        sample: draws by seed.
+        newest: by defect type, the first seed that was not served yet.
+    """
+
+    def again(each_type: int, first: int, count: int) -> Tensor:
+        end = newest.get(classes[each_type])
+        return sample(each_type, first if end is None else max(0, end - first - count), count)
+
+    return again
