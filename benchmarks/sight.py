@@ -21,7 +21,7 @@ from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import Datasets
 from flawsmith.models.quality.calibration import energy_distance_z
 from flawsmith.models.quality.controls import REMOVED, SMOOTHED
-from flawsmith.models.quality.judged_photographs import JudgedPhotographs, folds, prepared
+from flawsmith.models.quality.judgement import JudgedPhotographs, calibrate
 from flawsmith.models.quality.space_registry import SPACES
 
 SIDE = 64
@@ -36,7 +36,7 @@ def main() -> None:
     given = options.parse_args()
     torch.set_num_threads(1)
     if given.photographs:
-        images = _load(given.photographs, given.type)
+        images = load(given.photographs, given.type)
         masks: list[Tensor | None] = [None] * len(images)
         print(f"{len(images)} photographs of '{given.type}', {SIDE} px, masks guessed")
     else:
@@ -47,12 +47,12 @@ def main() -> None:
 
 
 def _show(images: Tensor, masks: list[Tensor | None]) -> None:
-    [photographs] = prepared(JudgedPhotographs(["all"], [images], [images[:0]], [masks], [[]]))
-    [fold, _] = folds([photographs])
+    calibration = calibrate(JudgedPhotographs(["all"], [images], [images[:0]], [masks], [[]]))
+    [photographs], fold = calibration.types, calibration.folds[0]
     members = fold.pools[0].members
     print(f"{'space':16}{'z ' + REMOVED:>24}{'z ' + SMOOTHED:>28}")
     for space in SPACES:
-        features = space.prepare(fold.lesson)
+        features = calibration.spaces[space.name][0].features
         own = features(photographs.images[members])
         figures = [
             energy_distance_z(own, features(photographs.controls[name][members])) for name in (REMOVED, SMOOTHED)
@@ -75,7 +75,8 @@ def with_spots(count: int, size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return images.round().clamp(0, 255).byte(), masks
 
 
-def _load(path: Path, name: str) -> Tensor:
+def load(path: Path, name: str) -> Tensor:
+    """The photographs of one type in an archive: (N, C, SIDE, SIDE) uint8."""
     with tempfile.TemporaryDirectory() as folder:
         datasets = Datasets(ArtifactStore(Path(folder)), Settings())
         dataset, _ = datasets.add_archive("photographs", path)

@@ -1,5 +1,6 @@
 """The verdict on the generator that a run is about to publish, by the photographs that it was trained on."""
 
+import logging
 from collections.abc import Generator
 from typing import Any
 
@@ -13,18 +14,29 @@ from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sam
 from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.version_photographs import VersionPhotographs, load_photographs
 
+log = logging.getLogger(__name__)
+
+NOT_JUDGED = "The samples could not be judged: a measure met an error, which is in the worker's log."
+
 
 def verdict_in_steps(
     generator: PublishedGenerator, *, preset: str, config: dict[str, Any], dataset_digest: str, services: Services
 ) -> Generator[None, None, Verdict]:
     """Judges the generator, in steps of about a second between which the worker can stop.
 
+    An error in a measure must not cost a model that took hours: the verdict is then a warning that says so.
+
     Raises:
         UnknownDataset: the photographs were deleted.
     """
     photographs = load_photographs(dataset_digest, preset, config, services)
     yield
-    return to_verdict((yield from judging(judged_photographs(photographs), sampler(generator))))
+    try:
+        judgement = yield from judging(judged_photographs(photographs), sampler(generator))
+    except Exception:
+        log.exception("the generator could not be judged")
+        return Verdict(state=VerdictState.WARNING, sentence=NOT_JUDGED, reasons=[NOT_JUDGED])
+    return to_verdict(judgement)
 
 
 def judged_photographs(photographs: VersionPhotographs) -> JudgedPhotographs:

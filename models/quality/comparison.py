@@ -76,6 +76,13 @@ class Samples:
 
     def __init__(self, by_type: Sequence[Tensor], features: Features) -> None:
         self.by_type, self._extract = list(by_type), features
+        self._on_defect_scale: tuple[float, float] | None = None
+
+    def on_defect_scale(self, scale: DefectScale) -> tuple[float, float]:
+        """See `DefectScale.measure`; computed once."""
+        if self._on_defect_scale is None:
+            self._on_defect_scale = scale.measure(self.by_type)
+        return self._on_defect_scale
 
     @cached_property
     def images(self) -> Tensor:

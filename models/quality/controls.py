@@ -3,7 +3,7 @@
 All of them are made from the user's own photographs, and their strength from the photographs' own contrast.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -37,17 +37,20 @@ def controls(images: Tensor, masks: Tensor, seed: int = 0) -> dict[str, Tensor]:
     Returns:
         (N, C, side, side) uint8 each.
     """
+    return dict(made_one_by_one(images, masks, seed))
+
+
+def made_one_by_one(images: Tensor, masks: Tensor, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """The `controls` with their names, each made when it is asked for."""
     random = torch.Generator().manual_seed(seed)
-    made: Mapping[str, Callable[[], Tensor]] = {
-        REMOVED: lambda: filled(images, masks, seed),
-        SMOOTHED: lambda: median_filtered(images),
-        **{name: _blurred(images, pixels) for name, pixels in BLURS.items()},
-        NOISY: lambda: noise_added(images, random),
-        SHUFFLED: lambda: patches_shuffled(images, random),
-        SHIFTED: lambda: _rounded(images.float() + max(1.0, images.float().std().item())),
-        STATIC: lambda: static(images, random),
-    }
-    return {name: make() for name, make in made.items()}
+    yield REMOVED, filled(images, masks, seed)
+    yield SMOOTHED, median_filtered(images)
+    for name, pixels in BLURS.items():
+        yield name, _rounded(blurred(images.float(), pixels))
+    yield NOISY, noise_added(images, random)
+    yield SHUFFLED, patches_shuffled(images, random)
+    yield SHIFTED, _rounded(images.float() + max(1.0, images.float().std().item()))
+    yield STATIC, static(images, random)
 
 
 def contrast(images: Tensor) -> float:
@@ -90,10 +93,6 @@ def modes(images: Tensor) -> Tensor:
     _, _, directions = torch.linalg.svd(centred, full_matrices=False)
     along: Tensor = centred @ directions[0]
     return along.gt(along.median())
-
-
-def _blurred(images: Tensor, pixels: float) -> Callable[[], Tensor]:
-    return lambda: _rounded(blurred(images.float(), pixels))
 
 
 def _rounded(values: Tensor) -> Tensor:

@@ -6,14 +6,17 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from flawsmith.models.quality.calibration import Scale, random_splits, scale_of
+from flawsmith.models.quality.calibration import random_splits, scale_of
 from flawsmith.models.quality.controls import REMOVED, SMOOTHED
 from flawsmith.models.quality.defect_score import DefectScore
 from flawsmith.models.quality.judged_photographs import FEWEST, FEWEST_HELD_OUT
-from flawsmith.models.quality.space import Lesson
+from flawsmith.models.quality.random_features import Features
 from flawsmith.models.quality.spaces.max_pooled import MaxPooledFeatures
+from flawsmith.models.quality.spaces.ridges import RidgeFeatures
 from flawsmith.models.quality.two_sample import energy_distance
 from flawsmith.models.quality.wiping import defect_masks, filled, median_filtered
+
+MOST = 100  # photographs of a type that are compared with the same ones without their defects
 
 
 class DefectScale:
@@ -27,11 +30,15 @@ class DefectScale:
     """
 
     def __init__(self, training: Sequence[Tensor], holdout: Sequence[Tensor]) -> None:
-        self._features = MaxPooledFeatures(torch.cat(list(training)))
         self._types: dict[int, _Type] = {}
+        if all(len(known) < FEWEST for known in training):
+            return
+        training = [known[:MOST] for known in training]
+        together = torch.cat(list(training))
+        self._spaces: list[Features] = [MaxPooledFeatures(together), RidgeFeatures(together)]
         for index, (known, held_out) in enumerate(zip(training, holdout, strict=True)):
             if len(known) >= FEWEST:
-                found = _Type(self._features, known, held_out if len(held_out) >= FEWEST_HELD_OUT else known)
+                found = _Type(self._spaces, known, held_out if len(held_out) >= FEWEST_HELD_OUT else known)
                 if found.seen:
                     self._types[index] = found
 
@@ -39,51 +46,60 @@ class DefectScale:
     def seen(self) -> int:
         return len(self._types)
 
-    def distance(self, samples: Sequence[Tensor]) -> float:
-        """The samples' distance to photographs, the mean over the types that count.
+    def measure(self, samples: Sequence[Tensor]) -> tuple[float, float]:
+        """Distance of the samples, and how often they show the defect; the means over the types that count.
 
-        0: as photographs have among one another; 1: as photographs without their defects have. Where a median filter
-        takes less away than filling does, it is what makes a distance of 1.
+        Distance: 0 as photographs have among one another, 1 as photographs without their defects have; where a median
+        filter takes less away than filling does, it is what makes a distance of 1. Shown: 1 as often as photographs,
+        0 as often as photographs without their defects.
 
         Args:
             samples: (M, C, side, side) uint8, M > 1, for each type.
         """
-        return fmean(each.distance(self._features(samples[index])) for index, each in self._types.items())
-
-    def shown(self, samples: Sequence[Tensor]) -> float:
-        """How often samples show the defect, the mean over the types that count.
-
-        1: as often as photographs; 0: as often as photographs without their defects.
-        """
-        return fmean(each.shown(self._features(samples[index])) for index, each in self._types.items())
+        found = []
+        for index, each in self._types.items():
+            features = [space(samples[index]) for space in self._spaces]
+            found.append((each.distance(features), each.shown(features)))
+        return fmean(distance for distance, _ in found), fmean(shown for _, shown in found)
 
 
 class _Type:
-    """One type: learned from every second photograph, calibrated by the others."""
+    """One type. Whether a defect is shown is learned from every second photograph, and calibrated by the others.
 
-    def __init__(self, features: MaxPooledFeatures, known: Tensor, reference: Tensor) -> None:
+    Distances are those of all spaces; the first tells whether a defect is shown.
+    """
+
+    def __init__(self, spaces: Sequence[Features], known: Tensor, reference: Tensor) -> None:
         masks = defect_masks(known)
         wiped = {REMOVED: filled(known, masks, 0), SMOOTHED: median_filtered(known)}
-        lesson = Lesson(known[::2], {name: of[::2] for name, of in wiped.items()}, known[::2], masks[::2])
-        self._score = DefectScore(lesson, features)
-        found, without = features(known), {name: features(of) for name, of in wiped.items()}
+        found = [space(known) for space in spaces]
+        without = {name: [space(of) for space in spaces] for name, of in wiped.items()}
         splits = random_splits(len(known), len(known) // 2)
-        self._scale: Scale = scale_of(found, without, splits)
-        self._reference = features(reference)
-        self._usual, self._removed = (self._share(of[1::2]) for of in (found, without[REMOVED]))
+        self._scales = [
+            scale_of(each, {name: of[index] for name, of in without.items()}, splits)
+            for index, each in enumerate(found)
+        ]
+        self._references = [space(reference) for space in spaces]
+        beside, removed, smoothed = found[0], without[REMOVED][0], without[SMOOTHED][0]
+        self._score = DefectScore(beside[::2], removed[::2], [beside[::2]], [removed[::2], smoothed[::2]])
+        self._usual, self._removed = self._share(beside[1::2]), self._share(removed[1::2])
 
     @property
     def seen(self) -> bool:
-        """Whether both figures tell photographs from the same ones without their defects."""
-        return all(map(self._scale.sees, self._scale.controls)) and self._usual > self._removed
+        """Whether all figures tell photographs from the same ones without their defects."""
+        return (
+            all(scale.sees(name) for scale in self._scales for name in scale.controls) and self._usual > self._removed
+        )
 
-    def distance(self, samples: Tensor) -> float:
-        nearest = min(each.mean().item() for each in self._scale.controls.values())
-        usual = self._scale.usual
-        return (energy_distance(self._reference, samples) - usual) / (nearest - usual)
+    def distance(self, samples: Sequence[Tensor]) -> float:
+        found = []
+        for scale, reference, of in zip(self._scales, self._references, samples, strict=True):
+            nearest = min(each.mean().item() for each in scale.controls.values())
+            found.append((energy_distance(reference, of) - scale.usual) / (nearest - scale.usual))
+        return fmean(found)
 
-    def shown(self, samples: Tensor) -> float:
-        return (self._share(samples) - self._removed) / (self._usual - self._removed)
+    def shown(self, samples: Sequence[Tensor]) -> float:
+        return (self._share(samples[0]) - self._removed) / (self._usual - self._removed)
 
     def _share(self, features: Tensor) -> float:
-        return (self._score.of(features) > 0).float().mean().item()
+        return (self._score(features) > 0).float().mean().item()

@@ -1,18 +1,19 @@
 """A generator's photographs, prepared for a verdict: what spaces learn from, and what samples are compared with."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from flawsmith.models.quality.calibration import Split, random_splits
-from flawsmith.models.quality.controls import HALF, controls, modes
+from flawsmith.models.quality.controls import HALF, made_one_by_one, modes
 from flawsmith.models.quality.space import Lesson
 from flawsmith.models.quality.wiping import filled, masks_of
 
-COMPARED = 200  # photographs of all types together; but at least:
+COMPARED = 200  # photographs of all types together, of 64 pixels a side; of larger ones fewer, but at least:
 LEAST_COMPARED = 40  # of a type
+SIDE = 64
 FEWEST = 20  # photographs of a type, from which on a measure can be calibrated
 FEWEST_HELD_OUT = 10  # photographs of a type, from which on they are the reference; below, parts of the others are
 
@@ -88,19 +89,37 @@ class Fold:
     pools: list[Pool]
 
 
-def prepared(photographs: JudgedPhotographs) -> Iterator[TypePhotographs]:
-    """Each type's photographs with their controls, chosen at random where they are many; the same for the same ones."""
-    most = max(LEAST_COMPARED, COMPARED // len(photographs.classes))
+def preparing(photographs: JudgedPhotographs) -> Generator[None, None, list[TypePhotographs]]:
+    """Each type's photographs with their controls, chosen at random where they are many, in steps of about a second.
+
+    The same photographs give the same.
+    """
+    side = photographs.training[0].shape[-1]
+    most = max(LEAST_COMPARED, COMPARED * SIDE // max(SIDE, side) // len(photographs.classes))
     parts = (photographs.training, photographs.holdout, photographs.training_masks, photographs.holdout_masks)
+    found = []
     for training, holdout, training_masks, holdout_masks in zip(*parts, strict=True):
         random = torch.Generator().manual_seed(0)
         held_out = torch.randperm(len(holdout), generator=random)[: most // 2]
         chosen = torch.randperm(len(training), generator=random)[: most - len(held_out)]
         images = torch.cat([training[chosen], holdout[held_out]])
         known = [training_masks[each] for each in chosen] + [holdout_masks[each] for each in held_out]
-        masks = masks_of(images, known)
-        elsewhere = filled(images, masks.roll(len(images) // 3 or 1, 0) & ~masks, 1)
-        yield TypePhotographs(images, controls(images, masks), elsewhere, masks, len(chosen))
+        found.append((yield from _preparing_type(images, known, len(chosen))))
+    return found
+
+
+def _preparing_type(
+    images: Tensor, known: Sequence[Tensor | None], trained_on: int
+) -> Generator[None, None, TypePhotographs]:
+    masks = masks_of(images, known)
+    yield
+    elsewhere = filled(images, masks.roll(len(images) // 3 or 1, 0) & ~masks, 1)
+    yield
+    made = {}
+    for name, worse in made_one_by_one(images, masks):
+        made[name] = worse
+        yield
+    return TypePhotographs(images, made, elsewhere, masks, trained_on)
 
 
 def folds(types: list[TypePhotographs]) -> list[Fold]:
@@ -109,8 +128,7 @@ def folds(types: list[TypePhotographs]) -> list[Fold]:
 
 
 def _fold(types: list[TypePhotographs], parity: int) -> Fold:
-    lessons = [torch.arange(each.known) for each in types]
-    lessons = [each[parity::2] if len(each) > 1 else each for each in lessons]
+    lessons = [_part(each.known, parity) for each in types]
     names = types[0].controls
     lesson = Lesson(
         images=torch.cat([each.images[of] for each, of in zip(types, lessons, strict=True)]),
@@ -124,9 +142,13 @@ def _fold(types: list[TypePhotographs], parity: int) -> Fold:
     return Fold(lesson, [_pool(each, parity) for each in types])
 
 
+def _part(count: int, parity: int) -> Tensor:
+    """Every second of so many photographs; all of them where they are too few to calibrate anything."""
+    return torch.arange(parity, count, 2) if count >= FEWEST // 2 else torch.arange(count)
+
+
 def _pool(photographs: TypePhotographs, parity: int) -> Pool:
-    among = torch.arange(photographs.known)
-    taken = among[1 - parity :: 2] if len(among) > 1 else among
+    taken = _part(photographs.known, 1 - parity)
     held_out = torch.arange(photographs.known, len(photographs.images))
     members = torch.cat([taken, held_out])
     if photographs.has_holdout:

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from flawsmith.models.quality.classifier_test import wilson_interval
+from flawsmith.models.quality.combined import COMBINED, combined, counting
 from flawsmith.models.quality.controls import REMOVED
 from flawsmith.models.quality.judged_photographs import (
     JudgedPhotographs,
 )
-from flawsmith.models.quality.judging import Calibration, TypeFigures, calibrating, measured, told_apart
+from flawsmith.models.quality.judging import VARIETY_IN, Calibration, TypeFigures, calibrating, measured, told_apart
 from flawsmith.models.quality.space_registry import SPACES
-from flawsmith.models.quality.verdict_words import STATES, Finding, State, TypeVerdict, counts, verdict_of
+from flawsmith.models.quality.verdict_words import STATES, State, TypeVerdict, verdict_of
 
 __all__ = ["Judged", "JudgedPhotographs", "Judgement", "Sampler", "State", "calibrate", "judge", "judge_by", "judging"]
 
@@ -94,6 +95,9 @@ def judging_by(calibration: Calibration, sample: Sampler) -> Generator[None, Non
     count = max(LEAST_SAMPLES, SAMPLES // len(types))
     samples = yield from _sampled(sample, len(types), 0, count)
     figures = yield from measured(calibration, samples)
+    for each in figures:
+        if (leading := combined(each, SPACES)) is not None:
+            each.spaces[COMBINED] = leading
     asked = [len(each.images) - each.known if each.has_holdout else each.known // 2 + 1 for each in types]
     fresh = yield from _sampled(sample, len(types), count, max(asked))
     two_sample = yield from _two_sample(calibration, samples, fresh)
@@ -140,7 +144,9 @@ def _judgement(
 ) -> Judgement:
     findings = [finding for each in verdicts for finding in each.findings]
     findings.sort(key=lambda each: (-STATES.index(each.state), each.rank))
-    worst = max(verdicts, key=lambda each: STATES.index(each.state))
+    worst = max(
+        verdicts, key=lambda each: (STATES.index(each.state), -min((of.rank for of in each.findings), default=9))
+    )
     reasons = list(dict.fromkeys(each.words for each in findings)) or [each.good for each in verdicts]
     if two_sample:
         accuracy, (low, high), n = two_sample
@@ -150,7 +156,7 @@ def _judgement(
         )
     return Judgement(
         state=worst.state,
-        sentence=_sentence(findings, verdicts),
+        sentence=_sentence(worst),
         reasons=reasons,
         leading=worst.leading,
         measures=[judged for each in figures for judged in _judged(each)],
@@ -158,30 +164,32 @@ def _judgement(
     )
 
 
-def _sentence(findings: Sequence[Finding], verdicts: Sequence[TypeVerdict]) -> str:
-    words = findings[0].words if findings else verdicts[0].good
+def _sentence(worst: TypeVerdict) -> str:
+    """The worst that is to be said of a type, and how far its samples are."""
+    said = worst.findings[:1] + [each for each in worst.findings[1:] if each.of_distance]
+    words = "; ".join(each.words for each in said) or worst.good
     return f"{words[0].upper()}{words[1:]}."
 
 
 def _judged(figures: TypeFigures) -> list[Judged]:
     found = []
-    for space in (each for each in SPACES if each.name in figures.spaces):
-        of = figures.spaces[space.name]
+    trusted = {COMBINED, *(each.name for each in counting(figures, SPACES))}
+    for name, of in figures.spaces.items():
         reach = 2 * of.scale.spread
         found.append(
             Judged(
-                name=space.name,
+                name=name,
                 type=figures.name,
                 value=of.value,
                 photographs=of.scale.usual,
-                controls={name: each.mean().item() for name, each in of.scale.controls.items()},
+                controls={control: each.mean().item() for control, each in of.scale.controls.items()},
                 interval=(of.value - reach, of.value + reach),
                 better="lower",
                 n=figures.compared,
-                counts=figures.photographs.calibrates and counts(space, of),
+                counts=name in trusted,
             )
         )
-    first = next(iter(figures.spaces.values()))
+    first = figures.spaces[VARIETY_IN]
     repeated = {"one image repeated": 0.0}
     found.append(Judged("diversity", figures.name, first.diversity, 1.0, repeated, None, "higher", figures.compared))
     if (shown := figures.shown) is not None:

@@ -1,6 +1,7 @@
 """Measures samples in every feature space, beside photographs and their controls: what a verdict is made of."""
 
-from collections.abc import Generator, Iterator, Sequence
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -9,16 +10,19 @@ from torch import Tensor
 from flawsmith.models.quality.calibration import Scale, distances_of, scale_of
 from flawsmith.models.quality.classifier_test import classifier_test
 from flawsmith.models.quality.controls import REMOVED
-from flawsmith.models.quality.defect_score import DefectScore
-from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs, folds, prepared
+from flawsmith.models.quality.defect_score import score_of
+from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs, folds, preparing
 from flawsmith.models.quality.memorization import memorization_rate, min_nn_ratio
 from flawsmith.models.quality.random_features import Features
-from flawsmith.models.quality.space import Space
+from flawsmith.models.quality.space import Lesson, Space
 from flawsmith.models.quality.two_sample import energy_distance, mean_distance
 
-SHOWN_BY = ("max_pooled",)  # the spaces that tell whether an image shows a defect
+SHOWN_BY = ("learned", "max_pooled")  # the spaces that tell whether an image shows a defect
+VARIETY_IN = "max_pooled"  # the space in which samples are compared with one another
 SEARCHED = 1000  # photographs at most among which copies are looked for
-CONFIDENT = 3.0  # of n that were no copies, the next is one with a chance of at most 3 / n (rule of three)
+# Of n photographs that are no copies, the next one looks like one with a chance of at most 3 / n (rule of three). Of
+# photographs compared with one another, pairs are near to each other: only half of them tells something new.
+CONFIDENT = 3.0
 
 
 @dataclass
@@ -44,11 +48,18 @@ class SpaceFigures:
 
 @dataclass
 class Shown:
-    """The share of images that show a defect, for one type: over the splits."""
+    """The share of images that show a defect, for one type.
+
+    Attributes:
+        photographs, removed: of photographs, and of the same ones without their defects, over the splits.
+        samples: of the samples.
+        compared: how many photographs and how many samples there are.
+    """
 
     photographs: Tensor
     removed: Tensor
     samples: float
+    compared: tuple[int, int]
 
     @property
     def sees(self) -> bool:
@@ -60,7 +71,11 @@ class Shown:
 
     @property
     def spread(self) -> float:
-        return self.photographs.std().item()
+        """Standard deviation of the difference that photographs and as many samples would have by chance."""
+        share = self.photographs.mean().item()
+        photographs, samples = self.compared
+        share = min(share, 1 - 1 / (photographs + 2))  # as if one more had failed
+        return math.sqrt(share * (1 - share) * (1 / photographs + 1 / samples))
 
     @property
     def half_way(self) -> float:
@@ -69,13 +84,24 @@ class Shown:
 
 @dataclass
 class TypeFigures:
-    """Everything measured of one type."""
+    """Everything measured of one type.
+
+    Attributes:
+        name, photographs: of the type.
+        compared: how many images on either side.
+        spaces: by the spaces' names.
+        shown: how often images show the defect.
+        correlation: of neighbouring pixels, in photographs and in samples; noise has none.
+        copies: share of samples that are near-copies of photographs trained on; None where that cannot be told.
+        copies_by_chance: the largest share that photographs would have.
+    """
 
     name: str
     photographs: TypePhotographs
     compared: int
     spaces: dict[str, SpaceFigures] = field(default_factory=dict)
     shown: Shown | None = None
+    correlation: tuple[float, float] = (1.0, 1.0)
     copies: float | None = None
     copies_by_chance: float = 0.0
 
@@ -112,18 +138,15 @@ class Calibration:
     types: list[TypePhotographs]
     folds: list[Fold]
     spaces: dict[str, list[CalibratedSpace]]
-    scores: list[DefectScore]
+    scores: list[Callable[[Tensor], Tensor]]
 
 
 def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Generator[None, None, Calibration]:
     """Prepares photographs, controls and spaces, in steps of about a second."""
-    types = []
-    for each in prepared(photographs):
-        types.append(each)
-        yield
+    types = yield from preparing(photographs)
     parts = folds(types)
     if not any(each.calibrates for each in types):
-        spaces = [each for each in spaces if each.cheap][:1]  # enough to see that samples are all alike
+        spaces = [each for each in spaces if each.name == VARIETY_IN]
     calibrated: dict[str, list[CalibratedSpace]] = {}
     for space in spaces:
         calibrated[space.name] = []
@@ -134,7 +157,7 @@ def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Gene
     scores = []
     for number, fold in enumerate(parts):
         by = [calibrated[name][number].features for name in SHOWN_BY if name in calibrated]
-        scores.append(DefectScore(fold.lesson, _side_by_side(by)))
+        scores.append(_scored(fold.lesson, _side_by_side(by)))
         yield
     return Calibration(photographs, types, parts, calibrated, scores)
 
@@ -158,6 +181,10 @@ def measured(calibration: Calibration, samples: Sequence[Tensor]) -> Generator[N
             figure.shown = _shown(figure.shown, score, figure.photographs, pool, ours)
             yield
     for index, figure in enumerate(figures):
+        figure.correlation = (
+            _neighbour_correlation(types[index].images),
+            _neighbour_correlation(samples[index]),
+        )
         _search_copies(figure, of.photographs.training[index], of.photographs.holdout[index], samples[index])
         yield
     return figures
@@ -228,17 +255,29 @@ def _together(parts: Sequence[SpaceFigures]) -> SpaceFigures:
 
 
 def _shown(
-    before: Shown | None, score: DefectScore, photographs: TypePhotographs, pool: Pool, samples: Tensor
+    before: Shown | None, score: Callable[[Tensor], Tensor], photographs: TypePhotographs, pool: Pool, samples: Tensor
 ) -> Shown:
     own = (score(photographs.images[pool.members]) > 0).float()
     wiped = (score(photographs.controls[REMOVED][pool.members]) > 0).float()
     usual, removed = (torch.stack([of[part].mean() for _, part in pool.splits]) for of in (own, wiped))
     share = (score(samples) > 0).float().mean().item()
     if before is None:
-        return Shown(usual, removed, share)
+        return Shown(usual, removed, share, (len(own), len(samples)))
     return Shown(
-        torch.cat([before.photographs, usual]), torch.cat([before.removed, removed]), (before.samples + share) / 2
+        torch.cat([before.photographs, usual]),
+        torch.cat([before.removed, removed]),
+        (before.samples + share) / 2,
+        (before.compared[0] + len(own), len(samples)),
     )
+
+
+def _neighbour_correlation(images: Tensor) -> float:
+    """Mean correlation of pixels side by side and one above the other, -1 … 1."""
+    values = images.float().mean(1)
+    values = values - values.mean((1, 2), keepdim=True)
+    power = values.square().mean((1, 2)).clamp_min(1e-6)
+    products = [values[:, :, 1:] * values[:, :, :-1], values[:, 1:] * values[:, :-1]]
+    return torch.stack([each.mean((1, 2)) / power for each in products]).mean().item()
 
 
 def _search_copies(figure: TypeFigures, training: Tensor, holdout: Tensor, samples: Tensor) -> None:
@@ -247,7 +286,13 @@ def _search_copies(figure: TypeFigures, training: Tensor, holdout: Tensor, sampl
     allowed = min_nn_ratio(training, holdout) if len(training) > 2 else 0.0
     if allowed > 0:
         figure.copies = memorization_rate(samples, training, allowed)
-        figure.copies_by_chance = min(1.0, CONFIDENT / len(holdout if len(holdout) else training))
+        figure.copies_by_chance = min(1.0, CONFIDENT / (len(holdout) or len(training) / 2))
+
+
+def _scored(lesson: Lesson, features: Features) -> Callable[[Tensor], Tensor]:
+    """Images to their scores, see `DefectScore`."""
+    score = score_of(lesson, features)
+    return lambda images: score(features(images))
 
 
 def _side_by_side(features: Sequence[Features]) -> Features:

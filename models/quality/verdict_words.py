@@ -5,30 +5,30 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from flawsmith.models.quality.combined import COMBINED, counting
 from flawsmith.models.quality.controls import BLURS, HALF, NOISY, REMOVED, SHIFTED, SHUFFLED, SMOOTHED, STATIC
 from flawsmith.models.quality.judged_photographs import FEWEST
-from flawsmith.models.quality.judging import SpaceFigures, TypeFigures
+from flawsmith.models.quality.judging import VARIETY_IN, SpaceFigures, TypeFigures
 from flawsmith.models.quality.space import Space
 
 State = Literal["good", "warning", "failing"]
 STATES: tuple[State, ...] = ("good", "warning", "failing")
 
-LEADING = ("ridges", "max_pooled", "learned")
-"""Spaces by how well they rank as people do. The first that counts on the data set leads."""
-
 USELESS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", SHUFFLED, STATIC)
 """Controls that show no defect, or none that could be used: samples as far as these are failing."""
 
 MOST = 0.5  # of the samples; and half way from photographs to a control
+ONE_IMAGE = 0.1  # of the photographs' variety: below, nothing else needs to be said first
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One reason of the verdict. The lower the rank, the earlier it is said."""
+    """One reason of the verdict. The lower the rank, the earlier it is said; the distance is part of the sentence."""
 
     state: State
     rank: int
     words: str
+    of_distance: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,31 +44,25 @@ class TypeVerdict:
         return max((each.state for each in self.findings), key=STATES.index, default="good")
 
 
-def counts(space: Space, figures: SpaceFigures) -> bool:
-    """Whether the space ranks photographs before every control that it claims to see."""
-    return all(figures.scale.sees(name) for name in space.claims if name in figures.scale.controls)
-
-
 def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[str]) -> TypeVerdict:
     """Says what the samples of one type are."""
-    spaces = [each for each in spaces if each.name in figures.spaces]
-    counting = [each for each in spaces if figures.photographs.calibrates and counts(each, figures.spaces[each.name])]
-    seeing = {each.name for each in counting if REMOVED in each.claims}
-    order = [name for name in LEADING if name in seeing] or [each.name for each in counting]
-    leading = order[0] if order else spaces[0].name
+    trusted = counting(figures, spaces)
+    seeing = COMBINED in figures.spaces
+    leading = COMBINED if seeing else next((each.name for each in trusted), VARIETY_IN)
     findings = [
         *_limits(figures, seeing),
-        *_collapse(figures, leading),
+        *_noise(figures),
+        *_collapse(figures),
         *_copies(figures),
         *_not_shown(figures, seeing),
     ]
-    if counting:
+    if trusted:
         findings += _distance(figures, leading, classes)
-        for each in counting:
+        for each in trusted:
             if each.name != leading:
                 findings += _other_distance(figures, each)
     findings.sort(key=lambda each: (-STATES.index(each.state), each.rank))
-    good = _good(figures, leading, [each.name for each in counting])
+    good = _good(figures, leading, [each.name for each in trusted])
     return TypeVerdict(findings, leading, good)
 
 
@@ -88,7 +82,7 @@ def described(control: str, name: str, classes: Sequence[str]) -> str:
     }[control]
 
 
-def _limits(figures: TypeFigures, seeing: set[str]) -> Iterator[Finding]:
+def _limits(figures: TypeFigures, seeing: bool) -> Iterator[Finding]:
     """What the verdict cannot know."""
     name, count = figures.name, len(figures.photographs.images)
     if not figures.photographs.calibrates:
@@ -102,25 +96,33 @@ def _limits(figures: TypeFigures, seeing: set[str]) -> Iterator[Finding]:
         yield Finding("warning", 7, words)
 
 
-def _collapse(figures: TypeFigures, leading: str) -> Iterator[Finding]:
-    diversity = figures.spaces[leading].diversity
-    if diversity < MOST:
+def _noise(figures: TypeFigures) -> Iterator[Finding]:
+    photographs, samples = figures.correlation
+    if samples < MOST * photographs:
         words = (
-            f"samples of '{figures.name}' collapsed into nearly one image: they differ {diversity:.0%} as much as "
-            "photographs do"
+            f"samples of '{figures.name}' are pure noise: neighbouring pixels are correlated by {samples:.2f}, "
+            f"in photographs by {photographs:.2f}"
         )
-        yield Finding("failing", 2, words)
+        yield Finding("failing", 0, words)
+
+
+def _collapse(figures: TypeFigures) -> Iterator[Finding]:
+    diversity = figures.spaces[VARIETY_IN].diversity
+    if diversity < MOST:
+        what = "collapsed into nearly one image" if diversity < ONE_IMAGE else "are too much alike"
+        words = f"samples of '{figures.name}' {what}: they differ {diversity:.0%} as much as photographs do"
+        yield Finding("failing", 1 if diversity < ONE_IMAGE else 3, words)
 
 
 def _copies(figures: TypeFigures) -> Iterator[Finding]:
     if figures.copies is not None and figures.copies > figures.copies_by_chance:
         state: State = "failing" if figures.copies > MOST else "warning"
         yield Finding(
-            state, 3, f"{figures.copies:.0%} of the samples of '{figures.name}' are copies of photographs trained on"
+            state, 4, f"{figures.copies:.0%} of the samples of '{figures.name}' are copies of photographs trained on"
         )
 
 
-def _not_shown(figures: TypeFigures, seeing: set[str]) -> Iterator[Finding]:
+def _not_shown(figures: TypeFigures, seeing: bool) -> Iterator[Finding]:
     shown = figures.shown
     if shown is None or not shown.sees or not seeing:
         return
@@ -130,36 +132,44 @@ def _not_shown(figures: TypeFigures, seeing: set[str]) -> Iterator[Finding]:
     beside = f"where {usual:.0%} of the photographs do, and {removed:.0%} of those whose {figures.name} were wiped out"
     if shown.samples < shown.half_way:
         words = f"samples do not show the {figures.name}: {shown.samples:.0%} of them do, {beside}"
-        yield Finding("failing", 4, words)
+        yield Finding("failing", 2, words)
     else:
-        yield Finding("warning", 4, f"{shown.samples:.0%} of the samples show the {figures.name}, {beside}")
+        yield Finding("warning", 2, f"{shown.samples:.0%} of the samples show the {figures.name}, {beside}")
 
 
 def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Iterator[Finding]:
     """What the leading measure says."""
     of = figures.spaces[leading]
     reached = _reached(of, tuple(of.scale.controls))
-    if not reached:
-        return
-    state: State = "failing" if any(name in USELESS for name in reached) else "warning"
     likest = min(of.likeness, key=lambda name: of.likeness[name])
-    what = described(likest, figures.name, classes)
-    if of.likeness[likest] <= of.scale.most:
-        yield Finding(state, 1, f"samples of '{figures.name}' cannot be told from {what}")
+    same = of.likeness[likest] <= of.scale.most < of.value and of.likeness[likest] < of.value
+    if not reached and not same:
+        return
+    other_type = likest.startswith("type ")
+    useless = [*reached, likest] if same else reached
+    state: State = "failing" if any(name in USELESS for name in useless) or (same and other_type) else "warning"
+    what, name = described(likest, figures.name, classes), figures.name
+    if same:
+        yield Finding(state, 1, f"samples of '{name}' cannot be told from {what}", of_distance=True)
     elif of.likeness[likest] < MOST * of.value:
-        yield Finding(state, 5, f"samples of '{figures.name}' are most like {what}, and {_as_far_as(of)}")
+        rank = 1 if other_type or likest == STATIC else 5
+        yield Finding(state, rank, f"samples of '{name}' are most like {what}, and {_as_far_as(of)}", of_distance=True)
     else:
-        yield Finding(state, 5, f"samples of '{figures.name}' are {_as_far_as(of)}")
+        yield Finding(state, 5, f"samples of '{name}' are {_as_far_as(of)}", of_distance=True)
 
 
 def _other_distance(figures: TypeFigures, space: Space) -> Iterator[Finding]:
-    """What a measure that does not lead says, where it is as far as a control that it is made to see."""
+    """What a measure that does not lead says, where it is as far as a control that it is made to see.
+
+    Farther than all of those that no one could use is failing by any measure.
+    """
     of = figures.spaces[space.name]
     if reached := _reached(of, tuple(space.claims)):
         farthest = max(reached, key=lambda name: of.scale.controls[name].mean().item())
         what = described(farthest, figures.name, ())
         words = f"by {space.name.replace('_', ' ')}, samples of '{figures.name}' are as far from photographs as {what}"
-        yield Finding("warning", 6, words)
+        useless = [name for name in space.claims if name in USELESS]
+        yield Finding("failing" if useless and set(useless) <= set(reached) else "warning", 6, words)
 
 
 def _reached(figures: SpaceFigures, controls: Sequence[str]) -> list[str]:
@@ -181,9 +191,9 @@ def _as_far_as(figures: SpaceFigures) -> str:
     return f"farther from photographs than photographs blurred by {known[-1][0]:g} px"
 
 
-def _good(figures: TypeFigures, leading: str, counting: Sequence[str]) -> str:
+def _good(figures: TypeFigures, leading: str, trusted: Sequence[str]) -> str:
     name = figures.name
-    if all(figures.spaces[each].value <= figures.spaces[each].scale.most for each in counting):
+    if all(figures.spaces[each].value <= figures.spaces[each].scale.most for each in trusted):
         return f"samples of '{name}' cannot be told from photographs by any measure"
     of = figures.spaces[leading]
     if of.value <= of.scale.most:

@@ -1,9 +1,13 @@
 """The verdict in the worker: of the samples as they are served, and its part in the health of the run."""
 
+from typing import Any, NoReturn, cast
+
+import pytest
 import torch
 
 from flawsmith.core.domain.records import Health, HealthState, Verdict, VerdictState
-from flawsmith.worker.verdict import health_with, judged_photographs
+from flawsmith.worker import verdict
+from flawsmith.worker.verdict import health_with, judged_photographs, verdict_in_steps
 from flawsmith.worker.version_photographs import VersionPhotographs
 
 
@@ -16,6 +20,22 @@ def test_no_run_is_good_whose_version_is_failing() -> None:
 def test_a_version_that_is_not_failing_leaves_the_health_as_it_is() -> None:
     for state in (VerdictState.GOOD, VerdictState.WARNING):
         assert health_with(Health(), Verdict(state=state, sentence="As photographs.")) == Health()
+
+
+def test_an_error_in_a_measure_is_a_warning_and_costs_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> NoReturn:
+        raise RuntimeError("singular matrix")
+
+    empty = VersionPhotographs(["pits"], torch.zeros(0), torch.zeros(0), torch.zeros(0, dtype=torch.bool), [], [])
+    monkeypatch.setattr(verdict, "load_photographs", lambda *_: empty)
+    monkeypatch.setattr(verdict, "judging", fails)
+    nothing = cast(Any, None)
+    steps = verdict_in_steps(nothing, preset="dcgan", config={}, dataset_digest="", services=nothing)
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(steps)
+    assert end.value.value.state is VerdictState.WARNING
+    assert "could not be judged" in end.value.value.sentence
 
 
 def test_photographs_and_masks_are_split_by_type_and_holdout() -> None:

@@ -1,6 +1,6 @@
 """Whether samples show the defect, on the scale of the photographs with and without it."""
 
-from flawsmith.models.quality.comparison import Photographs, Samples
+from flawsmith.models.quality.comparison import Photographs
 from flawsmith.models.quality.measure import Measure, Measurement, Need
 
 AS_WITHOUT = 1.0  # the distance of photographs without their defects, by definition
@@ -9,24 +9,20 @@ HALF_WAY = 0.5  # between photographs and photographs without their defects
 
 def _prepare_distance(photographs: Photographs) -> Measurement:
     scale = photographs.defects
-    return lambda samples: scale.distance(samples.by_type)
+    return lambda samples: samples.on_defect_scale(scale)[0]
 
 
 def _prepare_shown(photographs: Photographs) -> Measurement:
     scale = photographs.defects
-
-    def measure(samples: Samples) -> float:
-        return scale.shown(samples.by_type)
-
-    return measure
+    return lambda samples: samples.on_defect_scale(scale)[1]
 
 
 MEASURES = (
     Measure(
         name="defect_distance",
         meaning=(
-            "energy distance of samples to photographs in max-pooled features; 0 as photographs, 1 as photographs "
-            "whose defects were wiped out"
+            "energy distance of samples to photographs in max-pooled features and ridges; 0 as photographs, 1 as "
+            "photographs whose defects were wiped out"
         ),
         better="lower",
         prepare=_prepare_distance,

@@ -89,6 +89,7 @@ SPACES = (
         claims=(REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px"),
         prepare=_prepare,
         cheap=False,
+        leads=True,
         paper="CutPaste, Li et al. 2021, arXiv:2104.04015; NSA, Schlüter et al. 2022, arXiv:2109.15222",
     ),
 )

@@ -120,6 +120,7 @@ SPACES = (
         meaning="strength of lines and spots at three scales, their directions, and the largest connected anomaly",
         claims=(REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC),
         prepare=_prepare,
+        leads=True,
         paper="Lindeberg 1998, doi:10.1023/A:1008097225773",
     ),
 )

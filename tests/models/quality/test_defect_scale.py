@@ -17,13 +17,13 @@ def wiped(images: Tensor) -> Tensor:
 
 def test_fresh_photographs_are_at_0_and_show_the_defect() -> None:
     fresh = blots(2, 60)
-    assert abs(SCALE.distance([fresh])) < 0.15
-    assert SCALE.shown([fresh]) == pytest.approx(1, abs=0.25)
+    assert abs(SCALE.measure([fresh])[0]) < 0.15
+    assert SCALE.measure([fresh])[1] == pytest.approx(1, abs=0.25)
 
 
 def test_photographs_without_their_defects_are_at_1_or_more_and_do_not_show_it() -> None:
-    assert SCALE.distance([wiped(blots(2, 60))]) > 0.8
-    assert SCALE.shown([wiped(blots(2, 60))]) < 0.25
+    assert SCALE.measure([wiped(blots(2, 60))])[0] > 0.8
+    assert SCALE.measure([wiped(blots(2, 60))])[1] < 0.25
 
 
 def test_types_with_few_photographs_or_without_a_defect_do_not_count() -> None:
@@ -34,4 +34,4 @@ def test_types_with_few_photographs_or_without_a_defect_do_not_count() -> None:
 
 
 def test_noise_is_farther_than_photographs_without_defects() -> None:
-    assert SCALE.distance([noise(40)]) > 1
+    assert SCALE.measure([noise(40)])[0] > 1
