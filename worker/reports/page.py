@@ -17,8 +17,9 @@ from flawsmith.worker.reports.meanings import meaning_of
 
 _FOLDER = Path(__file__).parent
 _TRAINING_CHARTS = {
-    "Losses": ("_loss",),
-    "Distance to photographs": ("distance",),
+    "Losses": ("generator_loss", "discriminator_loss"),
+    "Distance to photographs": ("distance", "defect_distance"),
+    "Share of samples that show a defect": ("defect_shown",),
     "Share of copies": ("memorization_rate",),
     "Diversity of samples": ("diversity",),
 }
@@ -131,9 +132,9 @@ def histogram_chart(curve: Curve) -> Markup:
 def training_charts(history: Sequence[Point], step: int | None) -> list[TrainingChart]:
     """What the run recorded, with the published step marked."""
     charts = []
-    names = list(dict.fromkeys(name for point in history for name in point if name != "step"))
-    for title, endings in _TRAINING_CHARTS.items():
-        chosen = [name for name in names if name.endswith(endings)][: len(_COLOURS)]
+    names = {name for point in history for name in point}
+    for title, wanted in _TRAINING_CHARTS.items():
+        chosen = [name for name in wanted if name in names]
         lines = [
             (colour, [(point["step"], point[name]) for point in history if math.isfinite(point.get(name, math.nan))])
             for colour, name in zip(_COLOURS, chosen, strict=False)

@@ -1,0 +1,25 @@
+"""Two versions compared over HTTP by the real worker."""
+
+from tests.conftest import Service, photograph, until, zipped
+
+from flawsmith.core.domain.version_comparison import VersionComparison
+
+
+def test_two_versions_are_judged_on_the_same_photographs(service: Service) -> None:
+    files = {f"pits/{number}.png": photograph(number) for number in range(6)}
+    assert service.upload("compared", zipped(files)).status_code == 201
+    for seed in (0, 1):
+        job = service.train("compared", "compared", seed=seed)
+        assert job["state"] == "succeeded", job
+    path = "/models/compared/versions/2/compare"
+    first = service.client.get(path, params={"with": 1})
+    assert first.status_code == 202, first.text
+    until(lambda: service.client.get(path, params={"with": 1}).status_code == 200, 120, "the comparison is made")
+    answer = service.client.get(path, params={"with": 1})
+    found = VersionComparison.model_validate(answer.json())
+    assert found.versions == ("compared@2", "compared@1")
+    assert found.trained_on_by == ["compared@2", "compared@1"]
+    assert found.measures
+    assert found.sentence.startswith("These photographs cannot tell")  # six are too few to calibrate a measure
+    job = service.client.get(first.headers["location"]).json()
+    assert (job["state"], job["result"]) == ("succeeded", answer.json())
