@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from flawsmith.app.caller import caller_of
 from flawsmith.core.services import Services
 
 
@@ -15,3 +16,11 @@ async def _services(request: Request) -> Services:
 
 ServicesDep = Annotated[Services, Depends(_services)]
 """This process's `Services`."""
+
+
+async def _caller(request: Request) -> str:
+    return caller_of(request)
+
+
+CallerDep = Annotated[str, Depends(_caller)]
+"""Who makes the request, see `caller_of`."""

@@ -2,16 +2,14 @@
 
 import logging
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from flawsmith.app.caller import caller_of
-from flawsmith.app.dependencies import ServicesDep
+from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute, reserved_identity, takes_over
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
 from flawsmith.app.problems import Problem, Responses, documented
@@ -28,9 +26,6 @@ FULL_QUEUE_SECONDS = 60  # after which a job may have begun, and left the queue
 
 Completed = Callable[[Any, Services], Job]
 
-_caller: ContextVar[str] = ContextVar("caller")
-"""Who makes this call."""
-
 JobId = Annotated[str, Path(max_length=64)]
 
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx passes on each event at once
@@ -42,25 +37,16 @@ def _as_stored(job: Any, services: Services) -> Job:
 
 def job_router(kind: JobKind) -> APIRouter:
     """An empty router for the kind's own calls; `add_job_routes` then adds those of every kind."""
-    return APIRouter(
-        prefix=kind.path,
-        tags=[f"{kind.name} jobs"],
-        route_class=IdempotentRoute,
-        dependencies=[Depends(_remember_caller)],
-    )
+    return APIRouter(prefix=kind.path, tags=[f"{kind.name} jobs"], route_class=IdempotentRoute)
 
 
-async def _remember_caller(request: Request) -> None:
-    _caller.set(caller_of(request))
-
-
-def check_room(services: Services) -> None:
+def check_room(services: Services, caller: str) -> None:
     """Raises Problem 429 where as many jobs are queued as may be: by all callers, or by this one."""
     bound = services.settings.max_queued_jobs
     own_bound = max(1, bound // 2)
     if services.jobs.counts()[JobState.QUEUED] >= bound:
         found = f"{bound} jobs are queued already"
-    elif services.jobs.has_queued(_caller.get(), own_bound):
+    elif services.jobs.has_queued(caller, own_bound):
         found = f"{own_bound} jobs of yours are queued already"
     else:
         return
@@ -68,7 +54,7 @@ def check_room(services: Services) -> None:
     raise Problem(429, "busy", detail, {"Retry-After": str(FULL_QUEUE_SECONDS)})
 
 
-def submit(services: Services, kind: JobKind, job: Job, response: Response) -> Job:
+def submit(services: Services, kind: JobKind, job: Job, response: Response, caller: str) -> Job:
     """Records a new job, enqueues its first segment, and sets the header Location.
 
     A repeated call with an Idempotency-Key gets the job that the first call made before its process died.
@@ -77,9 +63,9 @@ def submit(services: Services, kind: JobKind, job: Job, response: Response) -> J
         job = job.changed(id=kind.job_id(reserved))
     made = _find(services, job.id) if reserved else None
     if made is None:
-        check_room(services)
+        check_room(services, caller)
         services.jobs.create(job)
-        _enqueue(services, job)
+        _enqueue(services, job, caller)
     job = made or job
     response.headers["Location"] = f"{kind.path}/{job.id}"
     return job
@@ -148,17 +134,17 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
             response.status_code = 200
             return error.job
 
-    def resume_job(job_id: JobId, services: ServicesDep) -> Any:
+    def resume_job(job_id: JobId, services: ServicesDep, caller: CallerDep) -> Any:
         """Continues a failed or cancelled job from its last checkpoint."""
         services.jobs.get(job_id, kind)
-        check_room(services)
+        check_room(services, caller)
         try:
             job = services.jobs.resume(job_id)
         except JobEnded as error:
             if takes_over.get() and not error.job.state.ended:  # the call before it resumed the job
                 return error.job
             raise
-        _enqueue(services, job)
+        _enqueue(services, job, caller)
         return job
 
     def delete_job(job_id: JobId, services: ServicesDep) -> Response:
@@ -186,10 +172,10 @@ def _find(services: Services, job_id: str) -> Job | None:
         return None
 
 
-def _enqueue(services: Services, job: Job) -> None:
+def _enqueue(services: Services, job: Job, caller: str) -> None:
     """Enqueues the job's next segment. If that fails, the job is there all the same, and the reaper enqueues it."""
     try:
-        services.jobs.count_for(_caller.get(), job)
+        services.jobs.count_for(caller, job)
         services.queues.send_segment(job, request_id.get())
     except (RedisError, OperationalError) as error:
         log.warning("cannot enqueue a segment of job %s yet: %s", job.id, error)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from flawsmith.app.conditional import NOT_MODIFIED, content_response
-from flawsmith.app.dependencies import ServicesDep
+from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.job_routes import add_job_routes, job_router, submit
 from flawsmith.app.problems import Problem, documented, invalid
@@ -62,6 +62,7 @@ def compare_versions(
     name: ModelName,
     version: Number,
     services: ServicesDep,
+    caller: CallerDep,
     other: Other,
     dataset: DatasetName = None,
 ) -> Response:
@@ -76,7 +77,7 @@ def compare_versions(
     folder = services.registry.folder(card)
     stored = comparison_file(folder, against.version, photographs.id)
     if not stored.exists():
-        job = _job(card, against, photographs, services)
+        job = _job(card, against, photographs, services, caller)
         if job is not None:
             headers = {"Location": f"{KIND.path}/{job.id}", "Retry-After": str(RETRY_SECONDS)}
             return JSONResponse(job.model_dump(mode="json"), 202, headers)
@@ -116,7 +117,7 @@ def _check_common(card: ModelVersion, against: ModelVersion, dataset: Dataset) -
         )
 
 
-def _job(card: ModelVersion, against: ModelVersion, dataset: Dataset, services: Services) -> Job | None:
+def _job(card: ModelVersion, against: ModelVersion, dataset: Dataset, services: Services, caller: str) -> Job | None:
     """The job that makes the comparison, a new one where there is none; None where the result is there by now.
 
     Of calls at the same time, one makes the job.
@@ -130,7 +131,8 @@ def _job(card: ModelVersion, against: ModelVersion, dataset: Dataset, services: 
             return None
         job = _newest_job(card, against, dataset, services)
         if job is None or job.state is JobState.SUCCEEDED:
-            job = submit(services, KIND, new_comparison_job((card.ref, against.ref), dataset.id), Response())
+            new = new_comparison_job((card.ref, against.ref), dataset.id)
+            job = submit(services, KIND, new, Response(), caller)
             save_comparison_job(folder, against.version, dataset.id, job.id, services.store.write_bytes)
     if job.state in (JobState.FAILED, JobState.CANCELLED):
         why = f"could not be made: {job.error}" if job.state is JobState.FAILED else "was cancelled"

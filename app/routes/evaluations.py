@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from flawsmith.app.dependencies import ServicesDep
+from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.job_routes import add_job_routes, job_router, submit
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
@@ -26,10 +26,16 @@ of_any = job_router(KIND)
 
 @of_version.post("", status_code=202, response_model=EvaluationJob, responses=documented(404, 409, 415, 429))
 def create_evaluation(
-    name: ModelName, version: Number, body: EvaluationRequest, services: ServicesDep, response: Response
+    name: ModelName,
+    version: Number,
+    body: EvaluationRequest,
+    services: ServicesDep,
+    response: Response,
+    caller: CallerDep,
 ) -> Job:
     """Accepts an evaluation. What cannot be done is refused here, before anything is queued."""
-    return submit(services, KIND, _resolved(services.registry.version(name, version), body, services), response)
+    job = _resolved(services.registry.version(name, version), body, services)
+    return submit(services, KIND, job, response, caller)
 
 
 @of_version.get("", responses=documented(404))

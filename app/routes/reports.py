@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from flawsmith.app.conditional import NOT_MODIFIED, content_response
-from flawsmith.app.dependencies import ServicesDep
+from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.job_routes import add_job_routes, job_router, submit
 from flawsmith.app.problems import Problem, documented
@@ -63,7 +63,7 @@ def report_page(request: Request, name: ModelName, version: Number, services: Se
     response_model=ReportJob,
     responses=documented(404, 409, 429),
 )
-def make_report(name: ModelName, version: Number, services: ServicesDep, response: Response) -> Job:
+def make_report(name: ModelName, version: Number, services: ServicesDep, response: Response, caller: CallerDep) -> Job:
     """Makes the report again, or the first time; the earlier one is shown until the new one is there."""
     card = services.registry.version(name, version)
     under_way = _newest_job(services, card)
@@ -75,7 +75,7 @@ def make_report(name: ModelName, version: Number, services: ServicesDep, respons
     except UnknownDataset as error:
         detail = f"the photographs of {card.ref} were deleted, and without them there is no report; upload them again"
         raise Problem(409, "conflict", detail) from error
-    job = submit(services, KIND, new_report_job(card.ref, dataset.id), response)
+    job = submit(services, KIND, new_report_job(card.ref, dataset.id), response, caller)
     save_report_job(services.registry.folder(card), job.id, services.store.write_bytes)
     return job
 

@@ -6,7 +6,7 @@ from fastapi import Path, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from flawsmith.app.conditional import NOT_MODIFIED, content_response
-from flawsmith.app.dependencies import ServicesDep
+from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
 from flawsmith.app.problems import PNG, Problem, documented, invalid, of_pydantic
 from flawsmith.core.domain.health import data_warnings, judge
@@ -35,9 +35,9 @@ class History(BaseModel):
 
 
 @router.post("", status_code=202, response_model=TrainingJob, responses=documented(404, 409, 415, 429))
-def create_training_job(body: TrainingRequest, services: ServicesDep, response: Response) -> Job:
+def create_training_job(body: TrainingRequest, services: ServicesDep, response: Response, caller: CallerDep) -> Job:
     """Accepts a job. What cannot train is refused here, before anything is queued."""
-    return submit(services, KIND, _resolved(body, services), response)
+    return submit(services, KIND, _resolved(body, services), response, caller)
 
 
 @router.get("/schema", responses=documented())

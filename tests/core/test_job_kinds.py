@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from fastapi import FastAPI
 from pydantic import ValidationError
 
 from flawsmith.core.domain.jobs import JobKind, load_object
@@ -41,4 +42,6 @@ def test_a_module_that_is_not_there_is_refused_by_the_setting() -> None:
 @pytest.mark.parametrize("kind", job_kinds(), ids=lambda kind: kind.name)
 def test_a_kind_names_an_executor_and_a_router_that_are_there(kind: JobKind) -> None:
     assert callable(load_object(kind.executor))
-    assert load_object(kind.router).prefix == kind.path
+    app = FastAPI()
+    app.include_router(load_object(kind.router))
+    assert f"{kind.path}/{{job_id}}" in app.openapi()["paths"]
