@@ -17,7 +17,7 @@ from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.core.live.leases import Lease
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings
-from flawsmith.worker import training
+from flawsmith.worker import report, training
 from flawsmith.worker.executor import Segment
 from flawsmith.worker.run_checkpoint import load_or_resume
 
@@ -27,7 +27,8 @@ PHOTOGRAPHS = 24
 @pytest.fixture
 def services(redis_server: Path, empty_redis: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
     services = Services(Settings(data_dir=tmp_path, redis_url=f"unix://{redis_server}/redis/redis.sock"))
-    monkeypatch.setattr(training, "services", lambda: services)
+    for module in (training, report):
+        monkeypatch.setattr(module, "services", lambda: services)
     return services
 
 
