@@ -19,7 +19,8 @@ from flawsmith.models.quality.two_sample import energy_distance, mean_distance
 
 SHOWN_BY = ("learned", "max_pooled")  # the spaces that tell whether an image shows a defect
 VARIETY_IN = "max_pooled"  # the space in which samples are compared with one another
-SEARCHED = 1000  # photographs at most among which copies are looked for
+SEARCHED = 2000  # photographs at most among which copies are looked for
+BESIDE = 300  # photographs at most that say how near genuine ones are
 # Of n photographs that are no copies, the next one looks like one with a chance of at most 3 / n (rule of three). Of
 # photographs compared with one another, pairs are near to each other: only half of them tells something new.
 CONFIDENT = 3.0
@@ -91,7 +92,8 @@ class TypeFigures:
         compared: how many images on either side.
         spaces: by the spaces' names.
         shown: how often images show the defect.
-        correlation: of neighbouring pixels, in photographs and in samples; noise has none.
+        correlation: of neighbouring pixels, in photographs and in samples; noise has none. 0 in photographs that are
+            noise themselves.
         copies: share of samples that are near-copies of photographs trained on; None where that cannot be told.
         copies_by_chance: the largest share that photographs would have.
     """
@@ -101,7 +103,7 @@ class TypeFigures:
     compared: int
     spaces: dict[str, SpaceFigures] = field(default_factory=dict)
     shown: Shown | None = None
-    correlation: tuple[float, float] = (1.0, 1.0)
+    correlation: tuple[float, float] = (0.0, 0.0)
     copies: float | None = None
     copies_by_chance: float = 0.0
 
@@ -181,10 +183,9 @@ def measured(calibration: Calibration, samples: Sequence[Tensor]) -> Generator[N
             figure.shown = _shown(figure.shown, score, figure.photographs, pool, ours)
             yield
     for index, figure in enumerate(figures):
-        figure.correlation = (
-            _neighbour_correlation(types[index].images),
-            _neighbour_correlation(samples[index]),
-        )
+        own = _neighbour_correlation(types[index].images)
+        correlated = own.mean() > 2 * own.std()
+        figure.correlation = own.mean().item() * correlated.item(), _neighbour_correlation(samples[index]).mean().item()
         _search_copies(figure, of.photographs.training[index], of.photographs.holdout[index], samples[index])
         yield
     return figures
@@ -271,22 +272,23 @@ def _shown(
     )
 
 
-def _neighbour_correlation(images: Tensor) -> float:
-    """Mean correlation of pixels side by side and one above the other, -1 … 1."""
+def _neighbour_correlation(images: Tensor) -> Tensor:
+    """Of each image, the mean correlation of pixels side by side and one above the other: (N,) float32, -1 … 1."""
     values = images.float().mean(1)
     values = values - values.mean((1, 2), keepdim=True)
     power = values.square().mean((1, 2)).clamp_min(1e-6)
     products = [values[:, :, 1:] * values[:, :, :-1], values[:, 1:] * values[:, :-1]]
-    return torch.stack([each.mean((1, 2)) / power for each in products]).mean().item()
+    return torch.stack([each.mean((1, 2)) / power for each in products]).mean(0)
 
 
 def _search_copies(figure: TypeFigures, training: Tensor, holdout: Tensor, samples: Tensor) -> None:
     """Counts near-copies among the samples; nothing where the photographs are too few to say what is near."""
-    training = training[:SEARCHED]
-    allowed = min_nn_ratio(training, holdout) if len(training) > 2 else 0.0
+    training, holdout = training[:SEARCHED], holdout[:BESIDE]
+    known = training if len(holdout) else training[:BESIDE]
+    allowed = min_nn_ratio(known, holdout) if len(known) > 2 else 0.0
     if allowed > 0:
         figure.copies = memorization_rate(samples, training, allowed)
-        figure.copies_by_chance = min(1.0, CONFIDENT / (len(holdout) or len(training) / 2))
+        figure.copies_by_chance = min(1.0, CONFIDENT / (len(holdout) or len(known) / 2))
 
 
 def _scored(lesson: Lesson, features: Features) -> Callable[[Tensor], Tensor]:

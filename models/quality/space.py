@@ -34,7 +34,7 @@ class Space:
         meaning: one line for the documentation, without a full stop.
         claims: the controls that it must tell from photographs. On a data set where it misses one, it does not count.
         prepare: from the lesson to the features, (N, C, side, side) uint8 to (N, D) float32; called once for a fold.
-        leads: whether it is part of the leading measure: it ranks checkpoints as people do, see `benchmarks.ranking`.
+        leads: whether it is part of the leading measure, see docs/training.md for how that was chosen.
         cheap: whether it may be computed while a job trains.
         paper: the source.
     """

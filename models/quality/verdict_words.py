@@ -1,5 +1,6 @@
 """What the figures of one type mean, in words: a state, and reasons on the scale of photographs made worse."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,8 +15,11 @@ from flawsmith.models.quality.space import Space
 State = Literal["good", "warning", "failing"]
 STATES: tuple[State, ...] = ("good", "warning", "failing")
 
-USELESS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", SHUFFLED, STATIC)
-"""Controls that show no defect, or none that could be used: samples as far as these are failing."""
+USELESS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
+"""Controls that show no defect, or none that could be used: samples as far as these are failing.
+
+`SHUFFLED` is none of them: what makes it useless is hardly seen, so that better samples can be as far.
+"""
 
 MOST = 0.5  # of the samples; and half way from photographs to a control
 ONE_IMAGE = 0.1  # of the photographs' variety: below, nothing else needs to be said first
@@ -98,7 +102,7 @@ def _limits(figures: TypeFigures, seeing: bool) -> Iterator[Finding]:
 
 def _noise(figures: TypeFigures) -> Iterator[Finding]:
     photographs, samples = figures.correlation
-    if samples < MOST * photographs:
+    if photographs > 0 and samples < MOST * photographs:
         words = (
             f"samples of '{figures.name}' are pure noise: neighbouring pixels are correlated by {samples:.2f}, "
             f"in photographs by {photographs:.2f}"
@@ -146,8 +150,9 @@ def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Ite
     if not reached and not same:
         return
     other_type = likest.startswith("type ")
-    useless = [*reached, likest] if same else reached
-    state: State = "failing" if any(name in USELESS for name in useless) or (same and other_type) else "warning"
+    useless = any(name in USELESS for name in reached) or of.value >= _half_way(of)
+    unlike = same and (other_type or likest in (*USELESS, SHUFFLED))
+    state: State = "failing" if useless or unlike else "warning"
     what, name = described(likest, figures.name, classes), figures.name
     if same:
         yield Finding(state, 1, f"samples of '{name}' cannot be told from {what}", of_distance=True)
@@ -156,6 +161,13 @@ def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Ite
         yield Finding(state, rank, f"samples of '{name}' are most like {what}, and {_as_far_as(of)}", of_distance=True)
     else:
         yield Finding(state, 5, f"samples of '{name}' are {_as_far_as(of)}", of_distance=True)
+
+
+def _half_way(figures: SpaceFigures) -> float:
+    """The distance half way from photographs to photographs whose defects were removed; infinity if that is unseen."""
+    if REMOVED not in figures.scale.controls or not figures.scale.sees(REMOVED):
+        return math.inf
+    return figures.scale.usual + MOST * (figures.scale.controls[REMOVED].mean().item() - figures.scale.usual)
 
 
 def _other_distance(figures: TypeFigures, space: Space) -> Iterator[Finding]:
