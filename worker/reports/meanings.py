@@ -21,8 +21,8 @@ MEANINGS = {
 
 _OF_JUDGEMENT = {
     COMBINED: (
-        "The mean of the measures that see the defects of these photographs, each on its own scale: 0 is as photographs,"
-        " 1 as photographs whose defects were removed."
+        "The mean of the measures that see the defects of these photographs, each on its own scale: 0 is as"
+        " photographs, 1 as photographs whose defects were removed."
     ),
     "diversity": (
         "How different samples are from one another: 1 is as different as photographs are, 0 is one image repeated."
