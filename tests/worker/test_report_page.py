@@ -134,10 +134,12 @@ class Elements(HTMLParser):
         self.targets: set[str] = set()
         self.attributes: set[str] = set()
         self.text = ""
+        self.opened = 0
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
+        self.opened += ("open", None) in attrs
         self.attributes |= {name for name, _ in attrs}
         self.targets |= {str(value) for name, value in attrs if name in ("src", "href")}
 
@@ -151,6 +153,7 @@ def test_names_of_strangers_stay_text(classes: list[str]) -> None:
     assert "script" not in found.tags
     assert not any(name.startswith("on") for name in found.attributes)
     assert HOSTILE in found.text
+    assert found.opened == (len(classes) > 1)  # of several types, the leading measure is open, the others are folded
     assert "<script" not in page(classes)
 
 

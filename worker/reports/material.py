@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.verdict import sampler
 from flawsmith.worker.version_photographs import VersionPhotographs, load_version_photographs
 
 FIRST_SEED = 1_000_000  # far from the seeds that the verdict looked at: a report's samples are fresh
@@ -83,8 +83,6 @@ class Material:
 
     def sample(self, each_type: int, first_seed: int, count: int) -> Tensor:
         """Samples at addresses of a type, (count, C, side, side) uint8: the judge's `Sampler`."""
-        name = self.classes[each_type]
-        seeds = range(first_seed, first_seed + count)
-        batches = [seeds[start : start + MICRO_BATCH] for start in range(0, count, MICRO_BATCH)]
-        pixels = [self.generator.sample_batch([Address(name, seed) for seed in each]) for each in batches]
-        return torch.cat([torch.from_numpy(each) for each in pixels]).permute(0, 3, 1, 2).contiguous()
+        batch, end = sampler(self.generator), first_seed + count
+        starts = range(first_seed, end, MICRO_BATCH)
+        return torch.cat([batch(each_type, start, min(MICRO_BATCH, end - start)) for start in starts])

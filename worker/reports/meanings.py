@@ -1,5 +1,6 @@
 """What each measure means, in plain words."""
 
+from flawsmith.models.quality.combined import COMBINED
 from flawsmith.models.quality.space_registry import SPACES
 
 MEANINGS = {
@@ -19,6 +20,10 @@ MEANINGS = {
 
 
 _OF_JUDGEMENT = {
+    COMBINED: (
+        "The mean of the measures that see the defects of these photographs, each on its own scale: 0 is as"
+        " photographs, 1 as photographs whose defects were removed."
+    ),
     "diversity": (
         "How different samples are from one another: 1 is as different as photographs are, 0 is one image repeated."
     ),
