@@ -28,7 +28,7 @@ from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.query_parameters import refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
-from flawsmith.app.routes import datasets, generate, models, operations
+from flawsmith.app.routes import datasets, evaluations, generate, models, operations
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.jobs import load_object
@@ -72,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
         datasets.router,
         datasets.repeatable,
         *(load_object(kind.router) for kind in job_kinds()),
+        evaluations.of_version,
         models.router,
         operations.router,
     ):

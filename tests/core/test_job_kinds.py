@@ -23,7 +23,7 @@ def kinds_from(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
 def test_a_setting_adds_kinds_to_those_of_the_tree(kinds_from: pytest.MonkeyPatch) -> None:
     kinds_from.setenv("FLAWSMITH_JOB_KINDS", "tests.counting.kind")
-    assert [kind.name for kind in job_kinds()] == ["training", "counting"]
+    assert [kind.name for kind in job_kinds()] == ["evaluation", "training", "counting"]
 
 
 def test_a_kind_that_cannot_be_told_from_another_is_refused(kinds_from: pytest.MonkeyPatch) -> None:
