@@ -30,7 +30,7 @@ from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.quality_metrics import QualityMetrics
 from flawsmith.app.query_parameters import refuse_on_pages, refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
-from flawsmith.app.routes import aliases, comparisons, datasets, generate, models, operations, reports
+from flawsmith.app.routes import aliases, comparisons, datasets, evaluations, generate, models, operations, reports
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.jobs import load_object
@@ -75,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
         datasets.router,
         datasets.repeatable,
         *(load_object(kind.router) for kind in job_kinds()),
+        evaluations.of_version,
         models.router,
         aliases.router,
         reports.of_version,

@@ -21,7 +21,7 @@ READ_AT_ONCE = 200  # records, in search of those of one version
 of_version = APIRouter(
     prefix="/models/{name}/versions/{version}/evaluations", tags=["evaluation jobs"], route_class=IdempotentRoute
 )
-of_any = job_router(KIND)
+router = job_router(KIND)
 
 
 @of_version.post("", status_code=202, response_model=EvaluationJob, responses=documented(404, 409, 415, 429))
@@ -84,7 +84,4 @@ def _check_origin(version: ModelVersion, body: EvaluationRequest, services: Serv
         ) from error
 
 
-router = APIRouter()
-add_job_routes(of_any, KIND)
-router.include_router(of_any)
-router.include_router(of_version)
+add_job_routes(router, KIND)
