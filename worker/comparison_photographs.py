@@ -27,6 +27,10 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow has it
 Versions = tuple[ModelVersion, ModelVersion]
 
 
+class NothingInCommon(Exception):
+    """There is nothing by which two versions could be compared."""
+
+
 @dataclass(frozen=True)
 class ComparisonPhotographs:
     """The photographs by which two versions are compared.
@@ -57,7 +61,7 @@ def load_comparison_photographs(versions: Versions, dataset_id: str, services: S
 
     Raises:
         UnknownDataset: there is no such data set any more.
-        ValueError: it has no two photographs of a type that both versions make.
+        NothingInCommon: it has no two photographs of a type that both versions make.
     """
     side = min(each.resolution for each in versions)
     around = crop_of(max(versions, key=lambda each: each.version).config)
@@ -75,7 +79,7 @@ def load_comparison_photographs(versions: Versions, dataset_id: str, services: S
         if len(positions) >= FEWEST_OF_TYPE:
             types.append((name, *split(positions, seen[0] | seen[1])))
     if not types:
-        raise ValueError(f"the data set has no {FEWEST_OF_TYPE} photographs of a type that both versions make")
+        raise NothingInCommon(f"the data set has no {FEWEST_OF_TYPE} photographs of a type that both versions make")
     images = fitted(images, side, channels)
 
     def masks_of(positions: Tensor) -> list[Tensor | None]:

@@ -110,8 +110,8 @@ def checked(
     work = drift.DriftWork(job, version)
     claim = services.store.claim(JobFolder(services.store, job.id).claims)
     held = Segment(Lease(services.redis, job.id, "train"), claim, services.jobs)
-    while not work.over:
-        work.advance(held)
+    for _ in work.before_finish():
+        pass
     return work, held
 
 
