@@ -108,7 +108,7 @@ class ComparisonWork(Work):
             if not segment.claim.held:
                 raise ClaimLost(str(error)) from error
             raise UnknownModel(f"{first.ref} was deleted while it was compared with {second.ref}") from error
-        return Result(comparison.sentence, {"result": comparison})
+        return Result(comparison.sentence, {"result": comparison, **self.report()})
 
 
 def comparison_of(

@@ -102,7 +102,7 @@ class DriftWork(Work):
         if check.drifted:
             log.warning("drift of %s: %s", check.version, "; ".join(check.reasons))
             services().audit.record("drift", version=check.version, reasons=check.reasons)
-        return Result("; ".join(check.reasons) or "nothing drifted", {"result": check})
+        return Result("; ".join(check.reasons) or "nothing drifted", {"result": check, **self.report()})
 
     def _report(self) -> QualityReport:
         try:

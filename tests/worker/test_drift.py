@@ -130,7 +130,8 @@ def test_the_newest_served_images_are_drawn_again(
     assert sorted(generator.drawn[-20:]) == list(range(SERVED - 20, SERVED))
     found = drift_of(services.registry.folder(version))
     assert found is not None
-    assert result.fields == {"result": found}
+    assert result.fields["result"] == found
+    assert result.fields["progress"].step == 1
     assert (found.drifted, found.images_changed, found.reasons) == (False, False, [])
     assert [each.value for each in found.measures] == [1.0]
     assert events(services) == []
