@@ -17,7 +17,6 @@ from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.core.store.version_comparisons import save_comparison
-from flawsmith.models.quality.judgement import judging_by
 from flawsmith.models.quality.judging import calibrating
 from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.worker.celery import device, services
@@ -30,8 +29,7 @@ from flawsmith.worker.comparison_photographs import (
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.reports.findings import Judged
-from flawsmith.worker.reports.stages import judged_of
-from flawsmith.worker.verdict import to_verdict
+from flawsmith.worker.sampling_error import judged_with_error
 
 COPIES = "memorization_rate"
 
@@ -87,8 +85,7 @@ class ComparisonWork(Work):
         for version in self.versions:
             weights = services().registry.weights(version.model, version.version)
             generator = load_generator(weights, version.model_dump(), device())
-            judgement = yield from judging_by(calibration, comparison_sampler(generator, photographs))
-            judged.append(judged_of(judgement, to_verdict(judgement)))
+            judged.append((yield from judged_with_error(calibration, comparison_sampler(generator, photographs))))
             yield from self._next_step()
         self.comparison = comparison_of(self.versions, self.job.dataset, photographs, judged)
 

@@ -16,13 +16,15 @@ from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.core.store.version_drift import save_drift
 from flawsmith.core.store.version_report import report_file
-from flawsmith.models.quality.judgement import Judgement, Sampler, judging
+from flawsmith.models.quality.judgement import Sampler
+from flawsmith.models.quality.judging import calibrating
+from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.worker.celery import device, services
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.known_images import changed_images, known_images
-from flawsmith.worker.reports.stages import judged_of
-from flawsmith.worker.verdict import judged_photographs, sampler, to_verdict
+from flawsmith.worker.sampling_error import judged_with_error
+from flawsmith.worker.verdict import judged_photographs, sampler
 from flawsmith.worker.version_photographs import load_version_photographs
 
 log = logging.getLogger(__name__)
@@ -75,8 +77,8 @@ class DriftWork(Work):
         generator = load_generator(weights, self.version.model_dump(), device())
         changed = changed_images(report.known_images, known_images(generator, device()))
         drawn = served_sampler(sampler(generator), self.version.classes, self.job.newest)
-        judgement: Judgement = yield from judging(photographs, drawn)
-        judged = judged_of(judgement, to_verdict(judgement))
+        calibration = yield from calibrating(photographs, SPACES)
+        judged = yield from judged_with_error(calibration, drawn)
         measures = served_measures(judged.measures, report.measures)
         self.check = DriftCheck(
             version=self.version.ref,

@@ -102,6 +102,8 @@ def test_the_version_that_makes_photographs_is_nearer_than_noise(services: Servi
     assert found.trained_on_by == []
     [leading] = [each for each in found.measures if each.name == found.leading]
     assert leading.winner == 0
+    assert "memorization_rate" not in {each.name for each in found.measures}  # nobody was trained on them
+    assert all(each.difference.low is not None for each in found.measures)
     assert leading.difference.low is not None
     assert leading.difference.low > 0
     assert found.n == leading.n <= 60
