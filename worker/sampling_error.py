@@ -19,7 +19,8 @@ from flawsmith.worker.reports.findings import Judged
 from flawsmith.worker.reports.stages import judged_of
 from flawsmith.worker.verdict import to_verdict
 
-PARTS = 5  # of the samples, for an estimate of their error
+PARTS = 10  # of the samples, for an estimate of their error
+STUDENT = 2.262  # 95 % quantile, two-sided, of Student's t with PARTS - 1 degrees of freedom
 
 Errors = dict[tuple[str, str | None], float]
 """Standard errors by name and type of the measure."""
@@ -45,11 +46,11 @@ def sampling_errors(calibration: Calibration, samples: list[Tensor]) -> Generato
 
 
 def widened(measure: MeasureResult, error: float | None) -> MeasureResult:
-    """The measure with an interval of two standard errors more; as it is where the error is not known."""
+    """The measure with an interval that holds this standard error too; as it is where the error is not known."""
     if error is None:
         return measure
     known = (measure.interval[1] - measure.interval[0]) / 2 if measure.interval else 0.0
-    reach = math.hypot(known, 2 * error)
+    reach = math.hypot(known, STUDENT * error)
     return measure.changed(interval=(measure.value - reach, measure.value + reach))
 
 
