@@ -14,7 +14,7 @@ from flawsmith.core.domain.crops import Around, crop_of
 from flawsmith.core.domain.image_modes import CHANNELS, mode_of
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
-from flawsmith.core.store.datasets import UnknownDataset
+from flawsmith.core.store.datasets import Squares, UnknownDataset
 from flawsmith.models.presets.registry import held_out
 from flawsmith.models.quality.judged_photographs import FEWEST, FEWEST_HELD_OUT, JudgedPhotographs
 from flawsmith.models.quality.judgement import Sampler
@@ -25,6 +25,10 @@ FEWEST_OF_TYPE = 2
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow has it
 
 Versions = tuple[ModelVersion, ModelVersion]
+
+
+class NothingInCommon(Exception):
+    """There is nothing by which two versions could be compared."""
 
 
 @dataclass(frozen=True)
@@ -57,43 +61,54 @@ def load_comparison_photographs(versions: Versions, dataset_id: str, services: S
 
     Raises:
         UnknownDataset: there is no such data set any more.
-        ValueError: it has no two photographs of a type that both versions make.
+        NothingInCommon: it has no two photographs of a type that both versions make.
     """
     side = min(each.resolution for each in versions)
     around = crop_of(max(versions, key=lambda each: each.version).config)
     squares = services.datasets.load(dataset_id, side, around)
     masks = services.datasets.load_masks(dataset_id, side, around)
-    images, channels = as_tensor(squares.pixels), min(CHANNELS[each.mode] for each in versions)
-    channels = min(channels, images.shape[1])
+    images = as_tensor(squares.pixels)
+    channels = min(images.shape[1], *(CHANNELS[each.mode] for each in versions))
     trained = [trained_on(each, side, around, services) for each in versions]
     keys = [_key(each) for each in images]
     seen = [torch.tensor([key in (known or ()) for key in keys]) for known in trained]
-    type_index = torch.from_numpy(squares.type_index)
-    types: list[tuple[str, Tensor, Tensor]] = []
-    for name in (each for each in _common(versions) if each in squares.classes):
-        positions = (type_index == squares.classes.index(name)).nonzero().squeeze(1)
-        if len(positions) >= FEWEST_OF_TYPE:
-            types.append((name, *split(positions, seen[0] | seen[1])))
-    if not types:
-        raise ValueError(f"the data set has no {FEWEST_OF_TYPE} photographs of a type that both versions make")
-    images = fitted(images, side, channels)
-
-    def masks_of(positions: Tensor) -> list[Tensor | None]:
-        return [None if (mask := masks[each]) is None else torch.from_numpy(mask) for each in positions.tolist()]
-
+    types = _types(versions, squares, seen[0] | seen[1])
     lesson = torch.cat([training for _, training, _ in types])
     compared = torch.cat([holdout if len(holdout) else training for _, training, holdout in types])
     return ComparisonPhotographs(
-        judged=JudgedPhotographs(
-            classes=[name for name, _, _ in types],
-            training=[images[training] for _, training, _ in types],
-            holdout=[images[holdout] for _, _, holdout in types],
-            training_masks=[masks_of(training) for _, training, _ in types],
-            holdout_masks=[masks_of(holdout) for _, _, holdout in types],
-        ),
+        judged=_judged(types, fitted(images, side, channels), masks),
         trained_on_by=[each.ref for each, by in zip(versions, seen, strict=True) if by[compared].any()],
         same_training=all(bool(by[lesson].all()) for by in seen),
         notes=_notes(versions, [name for name, _, _ in types], side, channels, trained),
+    )
+
+
+def _types(versions: Versions, squares: Squares, seen: Tensor) -> list[tuple[str, Tensor, Tensor]]:
+    """The common types, each with the positions of its photographs as `split` gives them. Raises NothingInCommon."""
+    type_index = torch.from_numpy(squares.type_index)
+    found = []
+    for name in versions[0].classes:
+        if name in versions[1].classes and name in squares.classes:
+            positions = (type_index == squares.classes.index(name)).nonzero().squeeze(1)
+            if len(positions) >= FEWEST_OF_TYPE:
+                found.append((name, *split(positions, seen)))
+    if not found:
+        raise NothingInCommon(f"the data set has no {FEWEST_OF_TYPE} photographs of a type that both versions make")
+    return found
+
+
+def _judged(
+    types: Sequence[tuple[str, Tensor, Tensor]], images: Tensor, masks: Sequence[NDArray[np.bool_] | None]
+) -> JudgedPhotographs:
+    def masks_of(positions: Tensor) -> list[Tensor | None]:
+        return [None if (mask := masks[each]) is None else torch.from_numpy(mask) for each in positions.tolist()]
+
+    return JudgedPhotographs(
+        classes=[name for name, _, _ in types],
+        training=[images[training] for _, training, _ in types],
+        holdout=[images[holdout] for _, _, holdout in types],
+        training_masks=[masks_of(training) for _, training, _ in types],
+        holdout_masks=[masks_of(holdout) for _, _, holdout in types],
     )
 
 
@@ -171,10 +186,6 @@ def _gray(images: Tensor) -> Tensor:
 def _key(image: Tensor) -> bytes:
     gray = image if image.shape[0] == 1 else _gray(image[None])[0]
     return hashlib.sha256(gray.numpy().tobytes()).digest()
-
-
-def _common(versions: Versions) -> list[str]:
-    return [each for each in versions[0].classes if each in versions[1].classes]
 
 
 def _notes(

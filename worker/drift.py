@@ -1,7 +1,7 @@
 """Drift checks in a worker: draws images that a version served again, and measures them as its report does."""
 
 import logging
-from collections.abc import Generator
+from collections.abc import Iterator
 from typing import cast
 
 from torch import Tensor
@@ -16,13 +16,15 @@ from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.core.store.version_drift import save_drift
 from flawsmith.core.store.version_report import report_file
-from flawsmith.models.quality.judgement import Judgement, Sampler, judging
+from flawsmith.models.quality.judgement import Sampler
+from flawsmith.models.quality.judging import calibrating
+from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.worker.celery import device, services
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.known_images import changed_images, known_images
-from flawsmith.worker.reports.stages import judged_of
-from flawsmith.worker.verdict import judged_photographs, sampler, to_verdict
+from flawsmith.worker.sampling_error import judged_with_error
+from flawsmith.worker.verdict import judged_photographs, sampler
 from flawsmith.worker.version_photographs import load_version_photographs
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class DriftExecutor(Executor):
 
 
 class DriftWork(Work):
-    """A check under way: one step in parts. It takes some tens of seconds, and an interrupted one begins again."""
+    """A check under way. All of it comes before the finish, as in `ComparisonWork`."""
 
     job: DriftJob
 
@@ -51,7 +53,6 @@ class DriftWork(Work):
         super().__init__(job)
         self.version = version
         self.check: DriftCheck | None = None
-        self._parts: Generator[None, None, DriftCheck] | None = None
 
     @property
     def step(self) -> int:
@@ -59,18 +60,35 @@ class DriftWork(Work):
 
     @property
     def over(self) -> bool:
-        return self.check is not None
+        return True
 
     def advance(self, segment: Segment) -> None:
-        if self._parts is None:
-            self._parts = self._look()
-        try:
-            next(self._parts)
-        except StopIteration as ended:
-            self.check = ended.value
+        raise AssertionError("it is over")
 
     def save(self, segment: Segment) -> None:
-        """Saves nothing: a check is short."""
+        """There is nothing to save."""
+
+    def before_finish(self) -> Iterator[None]:
+        """Raises UnknownDataset, NoReport."""
+        report = self._report()
+        photographs = judged_photographs(load_version_photographs(self.version, services()))
+        yield
+        weights = services().registry.weights(self.version.model, self.version.version)
+        generator = load_generator(weights, self.version.model_dump(), device())
+        changed = changed_images(report.known_images, known_images(generator, device()))
+        drawn = served_sampler(sampler(generator), self.version.classes, self.job.newest)
+        calibration = yield from calibrating(photographs, SPACES)
+        judged = yield from judged_with_error(calibration, drawn)
+        measures = served_measures(judged.measures, report.measures)
+        self.check = DriftCheck(
+            version=self.version.ref,
+            created_at=now(),
+            n=sum(each.n for each in judged.measures if each.name == judged.leading),
+            measures=measures,
+            images_changed=changed,
+            reasons=drift_reasons(measures, changed),
+        )
+        yield
 
     def finish(self, segment: Segment) -> Result:
         """Keeps what was found with the version; drift goes to the audit log. Raises UnknownModel."""
@@ -86,27 +104,7 @@ class DriftWork(Work):
         if check.drifted:
             log.warning("drift of %s: %s", check.version, "; ".join(check.reasons))
             services().audit.record("drift", version=check.version, reasons=check.reasons)
-        return Result("; ".join(check.reasons) or "nothing drifted", {"result": check})
-
-    def _look(self) -> Generator[None, None, DriftCheck]:
-        report = self._report()
-        photographs = judged_photographs(load_version_photographs(self.version, services()))
-        yield
-        weights = services().registry.weights(self.version.model, self.version.version)
-        generator = load_generator(weights, self.version.model_dump(), device())
-        changed = changed_images(report.known_images, known_images(generator, device()))
-        drawn = served_sampler(sampler(generator), self.version.classes, self.job.newest)
-        judgement: Judgement = yield from judging(photographs, drawn)
-        judged = judged_of(judgement, to_verdict(judgement))
-        measures = served_measures(judged.measures, report.measures)
-        return DriftCheck(
-            version=self.version.ref,
-            created_at=now(),
-            n=sum(each.n for each in judged.measures if each.name == judged.leading),
-            measures=measures,
-            images_changed=changed,
-            reasons=drift_reasons(measures, changed),
-        )
+        return Result("; ".join(check.reasons) or "nothing drifted", {"result": check, **self.report()})
 
     def _report(self) -> QualityReport:
         try:

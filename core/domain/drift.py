@@ -46,8 +46,9 @@ class DriftCheck(Record):
 def served_measures(served: Sequence[MeasureResult], reported: Sequence[MeasureResult]) -> list[ServedMeasure]:
     """Compares measures by name and type. ``interval`` is where served images lie if nothing changed.
 
-    Both values come from other images of the same version, so that the interval holds the errors of both, at three
-    standard errors: a look a day at ten measures would else report chance as drift every month.
+    Both values come from different images of the same version, so that the interval holds the errors of both, at three
+    standard errors: a look a day at ten measures would else report chance as drift every month. A report's interval
+    does not hold the samples' own error; that of the served images stands for it.
     """
     expected = {(each.name, each.type): each for each in reported}
     found = []
@@ -55,7 +56,8 @@ def served_measures(served: Sequence[MeasureResult], reported: Sequence[MeasureR
         known = expected.get((each.name, each.type))
         if known is None or not (each.counts and known.counts and each.interval and known.interval):
             continue
-        reach = CHANCE * math.hypot(*((high - low) / 2 for low, high in (each.interval, known.interval)))
+        own, theirs = ((high - low) / 2 for low, high in (each.interval, known.interval))
+        reach = CHANCE * math.hypot(own, max(own, theirs))
         interval = (known.value - reach, known.value + reach)
         found.append(
             ServedMeasure(

@@ -33,6 +33,7 @@ CALLS = {
     ("GET", "/evaluations/x"): "train",
     ("GET", "/models/steel/versions/1/compare"): "train",
     ("GET", "/comparisons/x"): "train",
+    ("GET", "/drift-checks"): "train",
     ("DELETE", "/datasets/x"): "admin",
     ("DELETE", "/models/steel/versions/1"): "admin",
     ("PUT", "/models/steel/aliases/production"): "admin",

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.conftest import Service, stop_service, until
 
+BUSY_SECONDS = 240.0  # in which a busy machine does what a quiet one does in seconds
 ENDED = ("succeeded", "failed", "cancelled")
 JOB: dict[str, Any] = {
     "dataset": "steel",
@@ -75,7 +76,7 @@ class Cluster:
 
     def wait_for_worker(self, job: str) -> int:
         """Waits until a worker trains the job; returns its process."""
-        return int(until(lambda: self.training_pid(job), 60, f"a worker trains {job}"))
+        return int(until(lambda: self.training_pid(job), BUSY_SECONDS, f"a worker trains {job}"))
 
     def wait_for_takeover(self, job: str, pid: int, seconds: float) -> int:
         """Waits until another process than ``pid`` trains the job; returns it."""
@@ -103,7 +104,9 @@ class Cluster:
 
     def wait_for_checkpoints(self, job: str, count: int) -> list[Path]:
         """Waits until the job has so many checkpoints; returns them, oldest first."""
-        found = until(lambda: len(each := self.checkpoints(job)) >= count and each, 60, f"{job}: {count} checkpoints")
+        found = until(
+            lambda: len(each := self.checkpoints(job)) >= count and each, BUSY_SECONDS, f"{job}: {count} checkpoints"
+        )
         return list(found)
 
     def wait_for_end(self, job: str, seconds: float = 600) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import until
-from tests.faults.cluster import Cluster
+from tests.faults.cluster import BUSY_SECONDS, Cluster
 from tests.faults.conftest import PrintFigure, StartCluster
 from tests.faults.evidence import assert_one_writer_at_a_time, published_digests, times_abandoned
 from tests.faults.tcp_proxy import TcpProxy
@@ -90,7 +90,7 @@ def test_a_worker_whose_network_failed_publishes_nothing_after_it_returns(
         job = cluster.submit("cut-off")
         if cluster.wait_for_worker(job) != isolated.pid:
             cluster.end_worker(cluster.training_pids()[0], signal.SIGTERM)
-        until(lambda: "checkpoint at" in cluster.worker_log(0).read_text(), 60, "the isolated worker trains")
+        until(lambda: "checkpoint at" in cluster.worker_log(0).read_text(), BUSY_SECONDS, "the isolated worker trains")
         isolated_host.set_link("down")
         begun = time.monotonic()
         cluster.wait_for_takeover(job, isolated.pid, 30)
@@ -99,7 +99,7 @@ def test_a_worker_whose_network_failed_publishes_nothing_after_it_returns(
         published = published_digests(cluster, job, "cut-off") if full_length else None
         isolated_host.set_link("up")
         _assert_abandoned(cluster, job, "cut-off", published)
-        until(lambda: cluster.live_workers() == 2, 60, "the isolated worker is live again")
+        until(lambda: cluster.live_workers() == 2, BUSY_SECONDS, "the isolated worker is live again")
         assert cluster.outcome(job) == undisturbed
         assert_one_writer_at_a_time(cluster, job)
         cluster.stop()  # before the proxy ends
@@ -116,7 +116,7 @@ def _stay_away(cluster: Cluster, job: str, begun: float, full_length: bool) -> N
 
 def _assert_abandoned(cluster: Cluster, job: str, model: str, published: dict[str, str] | None) -> None:
     """The returned worker stops training the job. If the job had ended, no published file changes."""
-    until(lambda: times_abandoned(cluster, job), 60, "the worker finds that another worker has the job")
+    until(lambda: times_abandoned(cluster, job), BUSY_SECONDS, "the worker finds that another worker has the job")
     if published is not None:
         assert published_digests(cluster, job, model) == published
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import until
-from tests.faults.cluster import Cluster
+from tests.faults.cluster import BUSY_SECONDS, Cluster
 from tests.faults.conftest import PrintFigure, StartCluster
 
 DISK_BYTES = 64 * 1024 * 1024
@@ -58,7 +58,7 @@ def test_a_full_disk_fails_the_job_with_a_reason_and_it_can_be_resumed(
     job = cluster.submit("disk-full")
     cluster.wait_for_checkpoints(job, 2)
     filler = _fill(small_artifact_disk / "artifacts")
-    failed = cluster.wait_for_end(job, 60)
+    failed = cluster.wait_for_end(job, BUSY_SECONDS)
     print_figure(f"disk full: {failed['error']}")
     assert failed["state"] == "failed"
     assert "disk is full" in failed["error"]
@@ -107,7 +107,11 @@ def test_a_job_resumes_from_the_checkpoint_before_a_damaged_one(cluster: Cluster
     cluster.wait_for_checkpoints(job, 2)
     for damage in (_flip_one_bit, _truncate, _empty):
         damaged = _resume_with_damage(cluster, job, damage)
-        until(lambda name=damaged: cluster.checkpoints(job)[-1].name > name, 60, "the job passes the damaged step")
+        until(
+            lambda name=damaged: cluster.checkpoints(job)[-1].name > name,
+            BUSY_SECONDS,
+            "the job passes the damaged step",
+        )
     assert cluster.outcome(job) == undisturbed
 
 

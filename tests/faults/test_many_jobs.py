@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from tests.conftest import until
-from tests.faults.cluster import ENDED, JOB, Cluster
+from tests.faults.cluster import BUSY_SECONDS, ENDED, JOB, Cluster
 from tests.faults.conftest import PrintFigure, StartCluster
 from tests.faults.evidence import assert_one_writer_at_a_time, times_claimed
 
@@ -85,7 +85,7 @@ def test_a_job_that_needs_too_much_memory_fails_with_a_smaller_batch_size_to_try
             size = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
             resource.prlimit(pid, resource.RLIMIT_AS, (size + SPARE_BYTES, hard))
         job = cluster.submit("too-large", resolution=256, overrides={**JOB["overrides"], "batch_size": 1024})
-        record = cluster.wait_for_end(job, 60)
+        record = cluster.wait_for_end(job, BUSY_SECONDS)
     finally:
         for pid, limit in limits.items():
             with suppress(ProcessLookupError):  # the assertions below say more

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from tests.conftest import until
-from tests.faults.cluster import JOB, Cluster
+from tests.faults.cluster import BUSY_SECONDS, JOB, Cluster
 from tests.faults.conftest import PrintFigure, StartCluster
 from tests.faults.evidence import assert_one_writer_at_a_time
 from tests.faults.tcp_proxy import Blockage, TcpProxy
@@ -48,7 +48,7 @@ def _kill_redis(cluster: Cluster, job: str) -> float:
         record = cluster.job(job)
         return bool(record["progress"]["step"] > before or record["state"] == "succeeded")
 
-    until(moved, 60, "the job makes progress")
+    until(moved, BUSY_SECONDS, "the job makes progress")
     return time.monotonic() - begun
 
 
@@ -59,7 +59,11 @@ def test_a_job_survives_a_wiped_redis_without_help(
     saved = cluster.wait_for_checkpoints(job, 1)[-1]
     cluster.service.redis.flushall()
     begun = time.monotonic()
-    until(lambda: cluster.checkpoints(job)[-1] > saved and cluster.training_pid(job), 60, "the job is trained again")
+    until(
+        lambda: cluster.checkpoints(job)[-1] > saved and cluster.training_pid(job),
+        BUSY_SECONDS,
+        "the job is trained again",
+    )
     print_figure(f"Redis wiped: the job was trained and saved again after {time.monotonic() - begun:.1f} s")
     assert cluster.outcome(job) == undisturbed
     assert_one_writer_at_a_time(cluster, job)
@@ -103,7 +107,7 @@ def test_the_service_recovers_from_a_redis_that_hangs_or_resets_connections(
         slowest = _assert_unready_for(60.0 if full_length else 5.0, cluster)
         redis_proxy.unblock()
         begun = time.monotonic()
-        until(cluster.service.ready, 60, "the service is ready again")
+        until(cluster.service.ready, BUSY_SECONDS, "the service is ready again")
         print_figure(
             f"Redis {blockage.name.lower()}: /readyz answered within {slowest:.1f} s at worst; "
             f"ready {time.monotonic() - begun:.1f} s after its end"

@@ -25,10 +25,10 @@ from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.core.store.version_drift import drift_of, known_images_of
 from flawsmith.core.store.version_report import save_report
-from flawsmith.models.quality.judgement import Judged, Judgement
 from flawsmith.worker import drift
 from flawsmith.worker.executor import Segment
 from flawsmith.worker.known_images import CHANGED, check_known_images, known_images
+from flawsmith.worker.reports.findings import Judged
 
 CPU = torch.device("cpu")
 SERVED = 2**52 + 500
@@ -96,13 +96,17 @@ def checked(
 ) -> tuple[drift.DriftWork, Segment]:
     """A check whose judge draws 20 images and then finds this value."""
 
-    def judging(photographs: Any, sample: Any) -> Any:
+    def calibrating(photographs: Any, spaces: Any) -> Any:
+        yield
+
+    def judged_with_error(calibration: Any, sample: Any) -> Any:
         yield
         sample(0, 0, 16)
         sample(0, 16, 4)
-        return Judgement("good", "As photographs.", leading="ridges", measures=[Judged(**measured(value))])
+        return Judged(verdict=GOOD, leading="ridges", measures=[MeasureResult(**measured(value))], two_sample=None)
 
-    monkeypatch.setattr(drift, "judging", judging)
+    monkeypatch.setattr(drift, "calibrating", calibrating)
+    monkeypatch.setattr(drift, "judged_with_error", judged_with_error)
     monkeypatch.setattr(drift, "load_generator", lambda weights, card, device: generator)
     dataset = services.datasets.get("scratches").id
     job = new_drift_job(version.ref, dataset, {"scratches": SERVED})
@@ -110,8 +114,8 @@ def checked(
     work = drift.DriftWork(job, version)
     claim = services.store.claim(JobFolder(services.store, job.id).claims)
     held = Segment(Lease(services.redis, job.id, "train"), claim, services.jobs)
-    while not work.over:
-        work.advance(held)
+    for _ in work.before_finish():
+        pass
     return work, held
 
 
@@ -130,7 +134,8 @@ def test_the_newest_served_images_are_drawn_again(
     assert sorted(generator.drawn[-20:]) == list(range(SERVED - 20, SERVED))
     found = drift_of(services.registry.folder(version))
     assert found is not None
-    assert result.fields == {"result": found}
+    assert result.fields["result"] == found
+    assert result.fields["progress"].step == 1
     assert (found.drifted, found.images_changed, found.reasons) == (False, False, [])
     assert [each.value for each in found.measures] == [1.0]
     assert events(services) == []

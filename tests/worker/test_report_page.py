@@ -45,7 +45,7 @@ def measure(**changed: object) -> MeasureResult:
     return MeasureResult.model_validate(fields | changed)
 
 
-def page(classes: list[str]) -> str:
+def page(classes: list[str], version: int = 1) -> str:
     """The page of a version whose types have these names."""
     pair = NearPair(seed=7, defect_type=classes[0], file=f"{HOSTILE}.png", distance=0.2)
     shares = CopyShares(authenticity=0.5, memorization_rate=0.01, nearer=0.003)
@@ -106,9 +106,9 @@ def page(classes: list[str]) -> str:
         coverage={"direction": ranges},
         two_sample=None,
     )
-    version = ModelVersion(
+    card = ModelVersion(
         model="steel",
-        version=1,
+        version=version,
         classes=classes,
         resolution=64,
         mode="L",
@@ -120,9 +120,7 @@ def page(classes: list[str]) -> str:
         step=20,
         created_at=now(),
     )
-    return render_page(
-        version, report, findings, [{"step": 10.0, "generator_loss": 1.0}, {"step": 20.0, "distance": 0.3}]
-    )
+    return render_page(card, report, findings, [{"step": 10.0, "generator_loss": 1.0}, {"step": 20.0, "distance": 0.3}])
 
 
 class Elements(HTMLParser):
@@ -162,6 +160,11 @@ def test_the_page_loads_nothing() -> None:
     assert not found.tags & {"link", "iframe", "object", "embed", "form", "base"}
     assert all(each.startswith(("#", "data:image/png;base64,")) for each in found.targets)
     assert {each for each in found.targets if each.startswith("#")} >= {"#samples", "#copies", "#coverage"}
+
+
+def test_it_links_to_the_comparison_with_the_version_before() -> None:
+    assert "compare?with=2" in Elements(page(["pits"], version=3)).targets
+    assert not any("compare" in each and "?" in each for each in Elements(page(["pits"])).targets)
 
 
 def test_the_verdict_and_what_is_missing_are_said_in_words() -> None:
