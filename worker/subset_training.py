@@ -48,7 +48,15 @@ def subset_run(
     trainer = build_trainer(
         version.preset, trainer_config(version.preset, config), images, type_index, len(version.classes), device
     )
-    training_job = TrainingJob(
+    if origin := config.get("init_from"):
+        folder = services.registry.folder(services.registry.resolve(origin))
+        trainer.load_networks({name: load_file(folder / f"{name}.safetensors") for name in NETWORKS})
+    return Run(_training_job(job, version, config), version.dataset_digest, trainer, device, threads)
+
+
+def _training_job(job: EvaluationJob, version: ModelVersion, config: dict[str, Any]) -> TrainingJob:
+    """The training of a subset as a job; it is never recorded."""
+    return TrainingJob(
         id=job.id,
         state=job.state,
         model=version.model,
@@ -58,10 +66,6 @@ def subset_run(
         progress=TrainingProgress(total_steps=config["total_steps"]),
         created_at=job.created_at,
     )
-    if origin := config.get("init_from"):
-        folder = services.registry.folder(services.registry.resolve(origin))
-        trainer.load_networks({name: load_file(folder / f"{name}.safetensors") for name in NETWORKS})
-    return Run(training_job, version.dataset_digest, trainer, device, threads)
 
 
 def advance(run: Run) -> None:

@@ -172,6 +172,22 @@ def _sentence(worst: TypeVerdict) -> str:
 
 
 def _judged(figures: TypeFigures) -> list[Judged]:
+    """All measures of a type."""
+    name, n = figures.name, figures.compared
+    found = _in_spaces(figures)
+    diversity = figures.spaces[VARIETY_IN].diversity
+    found.append(Judged("diversity", name, diversity, 1.0, {"one image repeated": 0.0}, None, "higher", n))
+    if (shown := figures.shown) is not None:
+        usual, removed = shown.photographs.mean().item(), {REMOVED: shown.removed.mean().item()}
+        found.append(Judged("defect_shown", name, shown.samples, usual, removed, None, "higher", n, shown.sees))
+    if figures.copies is not None:
+        returned = {"photographs trained on": 1.0}
+        found.append(Judged("memorization_rate", name, figures.copies, 0.0, returned, None, "lower", n))
+    return found
+
+
+def _in_spaces(figures: TypeFigures) -> list[Judged]:
+    """The distances between samples and photographs in each space."""
     found = []
     trusted = {COMBINED, *(each.name for each in counting(figures, SPACES))}
     for name, of in figures.spaces.items():
@@ -188,28 +204,5 @@ def _judged(figures: TypeFigures) -> list[Judged]:
                 n=figures.compared,
                 counts=name in trusted,
             )
-        )
-    first = figures.spaces[VARIETY_IN]
-    repeated = {"one image repeated": 0.0}
-    found.append(Judged("diversity", figures.name, first.diversity, 1.0, repeated, None, "higher", figures.compared))
-    if (shown := figures.shown) is not None:
-        usual, removed = shown.photographs.mean().item(), {REMOVED: shown.removed.mean().item()}
-        found.append(
-            Judged(
-                "defect_shown",
-                figures.name,
-                shown.samples,
-                usual,
-                removed,
-                None,
-                "higher",
-                figures.compared,
-                shown.sees,
-            )
-        )
-    if figures.copies is not None:
-        returned = {"photographs trained on": 1.0}
-        found.append(
-            Judged("memorization_rate", figures.name, figures.copies, 0.0, returned, None, "lower", figures.compared)
         )
     return found
