@@ -100,9 +100,9 @@ def test_images_that_are_copies_of_photographs_are_called_so(site: Service) -> N
         references.save(staged / FILE)
         card = version.model_dump(exclude={"model", "version", "created_at"}) | {"training_job": "job-copies"}
         registry.publish("copier", staged, **card)
-    refused = generate(site, model="copier", seed=2, count=4, max_similarity=0.99)
+    refused = generate(site, model="copier@1", seed=2, count=4, max_similarity=0.99)
     assert [(each["seed"], each["similarity"]) for each in refused.json()["refused"]] == [(2, 1.0), (3, 1.0)]
-    [copy] = images(generate(site, "?nearest=true", model="copier", seed=3))
+    [copy] = images(generate(site, "?nearest=true", model="copier@1", seed=3))
     assert copy["nearest"] == {"file": "3", "distance": 0.0, "percentile": 0.0}
 
 
@@ -129,10 +129,10 @@ def test_a_withdrawn_address_is_gone_and_stays_so_after_a_restart(site: Service)
 def test_without_the_dataset_nothing_is_left_to_compare_with(site: Service) -> None:
     assert site.upload("zinc", zipped({f"{i}.png": photograph(500 + i) for i in range(4)})).status_code == 201
     assert site.train("zinc", "zinc")["state"] == "succeeded"
-    assert images(generate(site, "?nearest=true", model="zinc", seed=1))
+    assert images(generate(site, "?nearest=true", model="zinc@1", seed=1))
     assert site.client.delete("/datasets/zinc").headers["x-affected-versions"] == "zinc@1"
     for body in ({"max_similarity": 0.5}, {"max_similarity": 0.5, "seed": 1}):
-        answer = generate(site, model="zinc", **body)
+        answer = generate(site, model="zinc@1", **body)
         assert answer.status_code == 409
         assert "zinc@1 has no reference photographs" in answer.json()["detail"]
-    assert images(generate(site, model="zinc", seed=1))
+    assert images(generate(site, model="zinc@1", seed=1))

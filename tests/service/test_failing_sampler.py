@@ -35,7 +35,7 @@ def fleet(tmp_path: Path) -> Iterator[Service]:
 
 def test_callers_get_their_images_and_readyz_and_metrics_name_the_worker(fleet: Service) -> None:
     def sample(seed: int) -> list[str]:
-        answer = fleet.client.post("/generate", json={"model": "model", "count": 8, "seed": seed})
+        answer = fleet.client.post("/generate", json={"model": "model@1", "count": 8, "seed": seed})
         assert answer.status_code == 200, answer.text
         return list(fleet.client.get("/readyz").json()["warnings"])
 
@@ -47,7 +47,7 @@ def test_callers_get_their_images_and_readyz_and_metrics_name_the_worker(fleet: 
     for _ in range(20):
         assert len(sample(next(seeds))) == 1
     until(
-        lambda: fleet.client.post("/generate", json={"model": "model"}).headers["x-stock"] == "hit",
+        lambda: fleet.client.post("/generate", json={"model": "model@1"}).headers["x-stock"] == "hit",
         30,
         "the pool is refilled and kept",
     )
