@@ -66,8 +66,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > connection_limit() and not self._make_room():
-            self._refuse(503, "unavailable", "too many connections are open; try again shortly", "connections")
+        if len(self.connections) > connection_limit():
+            self._make_room()
         if self.server_state not in self._watched:
             self._watched.add(self.server_state)
             self.loop.call_later(LOOK_SECONDS, self._look_at_all, self.loop, self.server_state)
@@ -160,16 +160,30 @@ class BoundedProtocol(HttpToolsProtocol):
         answered = self.cycle is None or self.cycle.response_complete
         return answered and not self._in_body and not self.transport.is_closing()
 
-    def _make_room(self) -> bool:
-        """Closes the connection that has been idle, or sending headers, for longest. False if there is none."""
+    @property
+    def _awaits_body(self) -> bool:
+        """Whether a request's body is still arriving, and nothing has been answered."""
+        return self._in_body and not self.cycle.response_started and not self.transport.is_closing()
+
+    @property
+    def _lateness(self) -> float:
+        """Seconds by which the client is behind the slowest that is permitted, while it sends a request."""
+        return self._waited - self._body_bytes / BODY_BYTES_PER_SECOND
+
+    def _make_room(self) -> None:
+        """Closes the connection that has been idle, or sending headers, for longest.
+
+        Without such a one, the one whose body arrives slowest is refused; where all others are at work, this one.
+        """
         others = [each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self]
-        idle = [each for each in others if each._awaits_head]
-        if not idle:
-            return False
-        longest = max(idle, key=lambda each: each._waited)
-        longest._close("connections")
-        self.connections.discard(longest)  # a newer connection must not count it again before the loop has closed it
-        return True
+        crowded = "too many connections are open; try again shortly"
+        if idle := [each for each in others if each._awaits_head]:
+            leaving = max(idle, key=lambda each: each._waited)
+            leaving._close("connections")
+        else:
+            leaving = max((each for each in others if each._awaits_body), key=lambda each: each._lateness, default=self)
+            leaving._refuse(503, "unavailable", crowded, "connections")
+        self.connections.discard(leaving)  # a newer connection must not count it again before the loop has closed it
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

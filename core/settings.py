@@ -51,7 +51,8 @@ class Settings(BaseSettings):
         1000,
         ge=1,
         description="most open connections of one API process; at most half of its file descriptors. A new one takes"
-        " the place of the one that has been idle for longest; without an idle one it gets 503",
+        " the place of the one that has been idle for longest, else of the one whose body arrives slowest; where all"
+        " are at work it gets 503",
     )
     max_queued_jobs: int = Field(
         10_000, ge=1, description="most jobs that may be queued at a time; one caller may have half of them"

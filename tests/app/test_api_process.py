@@ -69,9 +69,12 @@ def api(redis_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+HALF_BODY = (
+    b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+)
 
 
-@pytest.mark.parametrize("sent", [b"", GET, GET + b"\r\n"])
+@pytest.mark.parametrize("sent", [b"", GET, GET + b"\r\n", HALF_BODY])
 def test_more_connections_than_descriptors_leave_room_for_an_honest_client(api: Api, sent: bytes) -> None:
     with ExitStack() as stack:
         for _ in range(DESCRIPTORS + 100):

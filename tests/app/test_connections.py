@@ -18,11 +18,13 @@ from flawsmith.app.connections import BoundedProtocol
 LIMIT = 20
 HEAD = b"POST /x HTTP/1.1\r\nHost: localhost\r\n"
 REQUEST = HEAD + b"Content-Length: 2\r\n\r\nhi"
+HALF_BODY = HEAD + b"Content-Length: 100000\r\n\r\nhello"
+AT_WORK: list[int] = []  # sizes of the bodies of requests for /slow
 ENDLESS = 8 * 1024 * 1024  # bytes, a hundred times what is allowed
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the size of the body; at once, without reading it, on the path /early."""
+    """Answers with the size of the body; at once, without reading it, on the path /early; never on the path /slow."""
     size, more = 0, scope["path"] != "/early"
     while more:
         message = await receive()
@@ -30,6 +32,10 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             return
         size += len(message["body"])
         more = message["more_body"]
+    if scope["path"] == "/slow":
+        AT_WORK.append(size)
+        await receive()  # the client leaves
+        return
     text = b"%d" % size if scope["path"] != "/large" else bytes(ENDLESS)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(text))]})
     await send({"type": "http.response.body", "body": text})
@@ -187,7 +193,7 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off(port: int, monkeypatc
         until(lambda: connections.CLOSED.labels("unread")._value.get() > before, 10, "the connection is cut off")
 
 
-@pytest.mark.parametrize("start", [b"", HEAD, REQUEST, b"G"])
+@pytest.mark.parametrize("start", [b"", HEAD, REQUEST, b"G", HALF_BODY])
 def test_idle_and_half_open_connections_make_room_for_a_new_one(port: int, start: bytes) -> None:
     with ExitStack() as stack:
         for _ in range(5 * LIMIT):
@@ -202,7 +208,8 @@ def test_where_all_connections_are_at_work_a_new_one_is_503(port: int) -> None:
     with ExitStack() as stack:
         busy = [stack.enter_context(connect(port)) for _ in range(LIMIT)]
         for client in busy:
-            client.sendall(HEAD + b"Content-Length: 100000\r\n\r\nhello")  # accepted, and waits for its body
+            client.sendall(REQUEST.replace(b"/x", b"/slow"))
+        until(lambda: len(AT_WORK) >= LIMIT, 10, "all requests are at work")
         refused = stack.enter_context(connect(port))
         answer = rest(refused)
         assert problem(answer)["status"] == 503
