@@ -26,6 +26,7 @@ Sampler = Callable[[int, int, int], Tensor]
 
 SAMPLES, LEAST_SAMPLES = 150, 40  # of all types together, but at least of each
 BATCH = 16
+CHANCE = 0.5  # accuracy of a classifier that cannot tell two sets apart
 
 
 @dataclass(frozen=True)
@@ -148,15 +149,16 @@ def _judgement(
         verdicts, key=lambda each: (STATES.index(each.state), -min((of.rank for of in each.findings), default=9))
     )
     reasons = list(dict.fromkeys(each.words for each in findings)) or [each.good for each in verdicts]
+    state, sentence = worst.state, _sentence(worst)
     if two_sample:
         accuracy, (low, high), n = two_sample
-        reasons.append(
-            f"a classifier tells photographs from samples in {accuracy:.0%} of {n} cases "
-            f"({low:.0%} to {high:.0%}; 50% is chance)"
-        )
+        told = f"a classifier tells photographs from samples in {accuracy:.0%} of {n} cases"
+        reasons.append(f"{told} ({low:.0%} to {high:.0%}; 50% is chance)")
+        if state == "good" and low > CHANCE:
+            state, sentence = "warning", f"{sentence.rstrip('.')}, but {told}."
     return Judgement(
-        state=worst.state,
-        sentence=_sentence(worst),
+        state=state,
+        sentence=sentence,
         reasons=reasons,
         leading=worst.leading,
         measures=[judged for each in figures for judged in _judged(each)],
