@@ -87,6 +87,20 @@ class CheckedMessage(virtual.Message):
         check_message(payload)
         super().__init__(payload, channel=channel, **options)
 
+    def ack_log_error(
+        self, logger: logging.Logger, errors: tuple[type[Exception], ...], multiple: bool = False
+    ) -> None:
+        """Acknowledges the message; raises one of ``errors`` if the broker is away, so that the consumer reconnects.
+
+        kombu's own only logs it. The message would then count as unacknowledged in this process for ever, and a worker
+        that takes one at a time would take no other again, if Redis is back before anything else meets its absence.
+        """
+        try:
+            self.ack(multiple=multiple)
+        except errors as error:
+            logger.warning("cannot acknowledge message %s: %s; connecting anew", self.delivery_tag, error)
+            raise
+
 
 class CheckedChannel(redis.Channel):
     """Drops malformed messages. They have left their queue by then, and were not yet noted as unacknowledged."""

@@ -22,7 +22,7 @@ from flawsmith.core.settings import Settings
 QUEUE = "flawsmith:broker:sample"
 # As worker/celery.py, without PyTorch.
 WORKER = """
-import logging
+import logging, os, time
 from celery import Celery
 from celery.signals import setup_logging
 from flawsmith.core.live.broker_transport import SAMPLE_TASK, install
@@ -35,6 +35,8 @@ app.conf.update(broker_settings(get_settings()), task_acks_late=True, worker_poo
 @app.task(name=SAMPLE_TASK)
 def sample(request_id):
     logging.info("sampled for %s.", request_id)
+    while not os.path.exists(os.environ.get("GATE", "/")):
+        time.sleep(0.05)
 app.worker_main(["--quiet", "worker", "--queues=sample", "--loglevel=info", "--without-gossip", "--without-mingle"])
 """
 SENT: dict[str, Any] = {  # as Celery 5.7 sends it
@@ -124,3 +126,37 @@ def test_a_malformed_message_is_logged_once_and_dropped_and_those_behind_it_are_
     assert worker.process.poll() is None
     assert empty_redis.pubsub_channels() == [], "nobody can shut the worker down by a message"
     assert empty_redis.exists(QUEUE, "flawsmith:broker:unacked") == 0
+
+
+def test_a_worker_that_cannot_acknowledge_its_message_goes_on_once_redis_is_back(tmp_path: Path) -> None:
+    log, gate = tmp_path / "log", tmp_path / "gate"
+    environment = {**os.environ, "FLAWSMITH_DATA_DIR": str(tmp_path), "GATE": str(gate)}
+
+    def start(*command: str) -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            return subprocess.Popen([sys.executable, *command], env=environment, stdout=output, stderr=output)
+
+    def start_redis() -> subprocess.Popen[bytes]:
+        (tmp_path / "redis" / "redis.sock").unlink(missing_ok=True)
+        server = start("-m", "flawsmith.cli.main", "redis")
+        until((tmp_path / "redis" / "redis.sock").exists, 20, "Redis listens")
+        return server
+
+    server, worker = start_redis(), Worker(start("-c", WORKER), log)
+    try:
+        client = redis.Redis(unix_socket_path=str(tmp_path / "redis" / "redis.sock"))
+        queues = Queues(Settings(data_dir=tmp_path), client, [KIND])
+        queues.wake_sampler(request_id="first")
+        until(lambda: worker.logs("sampled for first."), 30, "the task runs")
+        server.kill()
+        server.wait()
+        gate.touch()  # the task ends
+        until(lambda: worker.logs("cannot acknowledge message"), 30, "the worker meets that Redis is away")
+        server = start_redis()
+        queues.wake_sampler(request_id="second")
+        until(lambda: worker.logs("sampled for second."), 60, "the next message is served")
+    finally:
+        worker.process.terminate()
+        worker.process.wait(20)
+        server.terminate()
+        server.wait(20)
