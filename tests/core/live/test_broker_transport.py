@@ -31,7 +31,8 @@ from flawsmith.core.settings import get_settings
 setup_logging.connect(lambda **_: logging.basicConfig(level="INFO"), weak=False)
 install()
 app = Celery("test")
-app.conf.update(broker_settings(get_settings()), task_acks_late=True, worker_pool="solo")
+app.conf.update(broker_settings(get_settings()), task_acks_late=True, worker_pool="solo", worker_concurrency=1)
+app.conf.worker_prefetch_multiplier = 1
 @app.task(name=SAMPLE_TASK)
 def sample(request_id):
     logging.info("sampled for %s.", request_id)
