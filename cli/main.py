@@ -119,7 +119,7 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="your own archive of photographs; default: the demo set")] = None,
     out: Annotated[Path, typer.Option(help="folder for the images")] = Path("out"),
     keep: Annotated[bool, typer.Option(help="leave the service running")] = True,
-    seconds: Annotated[float, typer.Option(min=1, help="of training")] = 150.0,
+    seconds: Annotated[float, typer.Option(min=1, help="of training")] = 140.0,
 ) -> None:
     """Start everything, train a small model, and make images."""
     from flawsmith.cli.demo import run_demo
