@@ -26,7 +26,7 @@ from flawsmith.worker.comparison_photographs import (
     comparison_sampler,
     load_comparison_photographs,
 )
-from flawsmith.worker.executor import Executor, Result, Segment, Work
+from flawsmith.worker.executor import Executor, Result, Segment, UncheckpointedWork, Work
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.reports.findings import Judged
 from flawsmith.worker.sampling_error import judged_with_error
@@ -45,7 +45,7 @@ class ComparisonExecutor(Executor):
         return ComparisonWork(comparison_job, (first, second))
 
 
-class ComparisonWork(Work):
+class ComparisonWork(UncheckpointedWork):
     """A comparison under way.
 
     All of it comes before the finish and is not bounded by the segment's end: what it learns of the photographs takes
@@ -63,16 +63,6 @@ class ComparisonWork(Work):
     @property
     def step(self) -> int:
         return self._step
-
-    @property
-    def over(self) -> bool:
-        return True
-
-    def advance(self, segment: Segment) -> None:
-        raise AssertionError("it is over")
-
-    def save(self, segment: Segment) -> None:
-        """There is nothing to save."""
 
     def before_finish(self) -> Iterator[None]:
         """Raises UnknownDataset, NothingInCommon."""

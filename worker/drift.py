@@ -20,7 +20,7 @@ from flawsmith.models.quality.judgement import Sampler
 from flawsmith.models.quality.judging import calibrating
 from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.worker.celery import device, services
-from flawsmith.worker.executor import Executor, Result, Segment, Work
+from flawsmith.worker.executor import Executor, Result, Segment, UncheckpointedWork, Work
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.known_images import changed_images, known_images
 from flawsmith.worker.sampling_error import judged_with_error
@@ -44,7 +44,7 @@ class DriftExecutor(Executor):
         return DriftWork(drift_job, services().registry.resolve(drift_job.version))
 
 
-class DriftWork(Work):
+class DriftWork(UncheckpointedWork):
     """A check under way. All of it comes before the finish, as in `ComparisonWork`."""
 
     job: DriftJob
@@ -57,16 +57,6 @@ class DriftWork(Work):
     @property
     def step(self) -> int:
         return int(self.check is not None)
-
-    @property
-    def over(self) -> bool:
-        return True
-
-    def advance(self, segment: Segment) -> None:
-        raise AssertionError("it is over")
-
-    def save(self, segment: Segment) -> None:
-        """There is nothing to save."""
 
     def before_finish(self) -> Iterator[None]:
         """Raises UnknownDataset, NoReport."""

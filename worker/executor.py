@@ -96,6 +96,20 @@ class Work(ABC):
         return {"progress": self.job.progress.changed(step=self.step)}
 
 
+class UncheckpointedWork(Work):
+    """Work without checkpoints: all of it is done in `before_finish`, and again from the beginning after a stop."""
+
+    @property
+    def over(self) -> bool:
+        return True
+
+    def advance(self, segment: Segment) -> None:
+        raise AssertionError("it is over")
+
+    def save(self, segment: Segment) -> None:
+        """There is nothing to save."""
+
+
 class Executor(ABC):
     """One kind of job in a worker."""
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from starlette.testclient import TestClient
+from tests.published_versions import publish
 
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
@@ -25,20 +26,7 @@ def reported(services: Services, dataset: str) -> ModelVersion:
 
 def trained_on(services: Services, dataset: str) -> ModelVersion:
     digest = services.datasets.get(dataset).digest
-    with services.store.staged() as staged:
-        (staged / "generator.safetensors").write_bytes(b"weights")
-        return services.registry.publish(
-            "steel",
-            staged,
-            classes=["pits"],
-            resolution=32,
-            mode="L",
-            preset="dcgan",
-            config={},
-            training_job="job-1",
-            dataset_digest=digest,
-            weights_sha256="weights",
-        )
+    return publish(services.registry, "job-1", "steel", classes=["pits"], dataset_digest=digest)
 
 
 @pytest.mark.usefixtures("reported")

@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.cli.stand_in import QuietHandler, served_by
 
 ANSWERS = {
     "/models/steel": '{"versions": [3, 2, 1], "aliases": {"stable": 1}}',
@@ -19,27 +18,20 @@ ANSWERS = {
 }
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """Stands in for a service with three versions, of which the newest is failing and has no report."""
 
     def do_GET(self) -> None:
         found = ANSWERS.get(self.path)
         body = (found or '{"detail": "no report of steel@3 was made yet"}').encode()
-        self.send_response(200 if found else 404)
-        self.send_header("Content-Type", "application/json" if found else "application/problem+json")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        pass
+        kind = "application/json" if found else "application/problem+json"
+        self.answer(200 if found else 404, kind, body)
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served_by(Handler) as address:
+        yield address
 
 
 def report(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

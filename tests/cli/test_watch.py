@@ -4,11 +4,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from tests.cli.stand_in import QuietHandler, served_by
 from tests.conftest import free_port
 from tests.published_versions import FAILING, GOOD
 
@@ -32,35 +31,24 @@ def ended_job(verdict: Verdict | None) -> bytes:
     return json.dumps(job).encode()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """Stands in for a service: knows three jobs, or is another kind of server below /other."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/other"):
-            self._send(200, "text/html", b"<html>")
+            self.answer(200, "text/html", b"<html>")
         elif self.path.startswith("/moved"):
-            self._send(307, "text/html", b"")
+            self.answer(307, "text/html", b"")
         elif (name := self.path.rpartition("/")[2]) in VERDICTS:
-            self._send(200, "application/json", ended_job(VERDICTS[name]))
+            self.answer(200, "application/json", ended_job(VERDICTS[name]))
         else:
-            self._send(404, "application/problem+json", b'{"detail": "there is no training job of that id"}')
-
-    def _send(self, status: int, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        pass
+            self.answer(404, "application/problem+json", b'{"detail": "there is no training job of that id"}')
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served_by(Handler) as address:
+        yield address
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

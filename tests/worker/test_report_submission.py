@@ -6,6 +6,7 @@ import pytest
 import redis
 from kombu.exceptions import OperationalError
 from tests.conftest import photograph
+from tests.published_versions import publish
 
 from flawsmith.core.domain.job_kinds.report import KIND
 from flawsmith.core.domain.jobs import Job
@@ -32,20 +33,7 @@ def version(services: Services, tmp_path: Path) -> ModelVersion:
         paths.append((f"{number}.png", tmp_path / f"{number}.png"))
         paths[-1][1].write_bytes(photograph(number))
     dataset, _ = services.datasets.add_images("pits", paths)
-    with services.store.staged() as staged:
-        (staged / "generator.safetensors").write_bytes(b"weights")
-        return services.registry.publish(
-            "pits",
-            staged,
-            classes=["pits"],
-            resolution=32,
-            mode="L",
-            preset="dcgan",
-            config={},
-            training_job="job-0123abc",
-            dataset_digest=dataset.digest,
-            weights_sha256="weights",
-        )
+    return publish(services.registry, "job-0123abc", "pits", classes=["pits"], dataset_digest=dataset.digest)
 
 
 def jobs(services: Services) -> list[Job]:
