@@ -28,7 +28,7 @@ from flawsmith.worker.comparison_photographs import (
 )
 from flawsmith.worker.executor import Executor, Result, Segment, UncheckpointedWork, Work
 from flawsmith.worker.generator_file import load_generator
-from flawsmith.worker.reports.findings import Judged
+from flawsmith.worker.reports.analysis import Judged
 from flawsmith.worker.sampling_error import judged_with_error
 
 COPIES = "memorization_rate"

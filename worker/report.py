@@ -22,8 +22,8 @@ from flawsmith.core.store.version_report import save_report, save_report_job
 from flawsmith.worker.celery import device, services
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.known_images import known_images
+from flawsmith.worker.reports.analysis import CopyAnalysis, PropertyAnalysis, ReportAnalysis
 from flawsmith.worker.reports.copies import copy_stage
-from flawsmith.worker.reports.findings import CopyFindings, Findings, PropertyFindings
 from flawsmith.worker.reports.material import Material
 from flawsmith.worker.reports.page import render_page
 from flawsmith.worker.reports.pictures import picture_stage
@@ -32,7 +32,7 @@ from flawsmith.worker.reports.stages import coverage_stage, curve_stage, neighbo
 log = logging.getLogger(__name__)
 
 Stage = Generator[None, None, dict[str, Any]]
-"""Yields between its parts, and returns the fields of `Findings` that it found out."""
+"""Yields between its parts, and returns the fields of `ReportAnalysis` that it found out."""
 
 
 def enqueue_report(version: ModelVersion, priority: int) -> None:
@@ -70,8 +70,8 @@ class ReportExecutor(Executor):
         report_job = cast(ReportJob, job)
         version = services().registry.resolve(report_job.version)
         cards = JobFolder(services().store, job.id).checkpoint_cards()
-        saved: dict[str, Any] = json.loads(cards[0].read_bytes()) if cards else {"step": 0, "findings": {}}
-        return ReportWork(report_job, version, saved["step"], Findings.model_validate(saved["findings"]))
+        saved: dict[str, Any] = json.loads(cards[0].read_bytes()) if cards else {"step": 0, "analysis": {}}
+        return ReportWork(report_job, version, saved["step"], ReportAnalysis.model_validate(saved["analysis"]))
 
 
 class ReportWork(Work):
@@ -79,9 +79,9 @@ class ReportWork(Work):
 
     job: ReportJob
 
-    def __init__(self, job: ReportJob, version: ModelVersion, step: int, findings: Findings) -> None:
+    def __init__(self, job: ReportJob, version: ModelVersion, step: int, analysis: ReportAnalysis) -> None:
         super().__init__(job, saved_step=step)
-        self.version, self.findings = version, findings
+        self.version, self.analysis = version, analysis
         self._step = step
         self._material = Material(version, services(), device())
         self._stage: Stage | None = None
@@ -101,21 +101,21 @@ class ReportWork(Work):
         try:
             next(self._stage)
         except StopIteration as ended:
-            self.findings = self.findings.changed(**ended.value)
+            self.analysis = self.analysis.changed(**ended.value)
             self._stage = None
             self._step += 1
 
     def save(self, segment: Segment) -> None:
         path = JobFolder(services().store, self.job.id).checkpoint(self.step) / "checkpoint.json"
-        saved = {"step": self.step, "findings": self.findings.model_dump(mode="json")}
+        saved = {"step": self.step, "analysis": self.analysis.model_dump(mode="json")}
         segment.claim.write_bytes(path, json.dumps(saved).encode())
 
     def finish(self, segment: Segment) -> Result:
         """Raises UnknownModel where the version was deleted meanwhile."""
         known = known_images(self._material.generator, device())
-        report = _report(self.version, self.findings).changed(known_images=known)
+        report = _report(self.version, self.analysis).changed(known_images=known)
         history = services().history.read(self.version.training_job)
-        page = render_page(self.version, report, self.findings, history)
+        page = render_page(self.version, report, self.analysis, history)
         folder = services().registry.folder(self.version)
         try:
             save_known_images(folder, known, segment.claim.write_bytes)
@@ -126,25 +126,25 @@ class ReportWork(Work):
         return Result(f"made the report of {self.version.ref}", {"report": path})
 
 
-def _report(version: ModelVersion, findings: Findings) -> QualityReport:
-    judged, copies = findings.judged, findings.copies
+def _report(version: ModelVersion, analysis: ReportAnalysis) -> QualityReport:
+    judged, copies = analysis.judged, analysis.copies
     assert judged and copies
-    overall: dict[str, PropertyFindings] = {}
-    for each in findings.coverage:  # the first of a property is of all types
+    overall: dict[str, PropertyAnalysis] = {}
+    for each in analysis.coverage:  # the first of a property is of all types
         overall.setdefault(each.property, each)
     return QualityReport(
         version=version.ref,
         created_at=now(),
         verdict=judged.verdict,
         leading=judged.leading,
-        measures=[*judged.measures, *findings.neighbourhoods],
+        measures=[*judged.measures, *analysis.neighbourhoods],
         copies=_copies(copies),
         coverage={name: found.ranges for name, found in overall.items()},
         two_sample=judged.two_sample,
     )
 
 
-def _copies(found: CopyFindings) -> Copies:
+def _copies(found: CopyAnalysis) -> Copies:
     """All types have equal weight."""
     rates = [each.samples.memorization_rate for each in found.types]
     known = [each for each in rates if each is not None]
@@ -173,7 +173,7 @@ def _judge(material: Material) -> Stage:
 
 
 def _look_for_copies(material: Material) -> Stage:
-    found = CopyFindings(types=[], worst=[], random=[])
+    found = CopyAnalysis(types=[], worst=[], random=[])
     for found in copy_stage(material):  # noqa: B007 (the last one is whole)
         yield
     return {"copies": found}

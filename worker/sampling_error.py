@@ -15,7 +15,7 @@ from torch import Tensor
 from flawsmith.core.domain.quality_report import MeasureResult
 from flawsmith.models.quality.judgement import LEAST_SAMPLES, SAMPLES, Sampler, judging_by
 from flawsmith.models.quality.judging import Calibration, TypeFigures, measured
-from flawsmith.worker.reports.findings import Judged
+from flawsmith.worker.reports.analysis import Judged
 from flawsmith.worker.reports.stages import judged_of
 from flawsmith.worker.verdict import to_verdict
 

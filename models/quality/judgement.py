@@ -143,12 +143,12 @@ def _judgement(
     verdicts: Sequence[TypeVerdict],
     two_sample: tuple[float, tuple[float, float], int] | None,
 ) -> Judgement:
-    findings = [finding for each in verdicts for finding in each.findings]
-    findings.sort(key=lambda each: (-STATES.index(each.state), each.rank))
+    objections = [objection for each in verdicts for objection in each.objections]
+    objections.sort(key=lambda each: (-STATES.index(each.state), each.rank))
     worst = max(
-        verdicts, key=lambda each: (STATES.index(each.state), -min((of.rank for of in each.findings), default=9))
+        verdicts, key=lambda each: (STATES.index(each.state), -min((of.rank for of in each.objections), default=9))
     )
-    reasons = list(dict.fromkeys(each.words for each in findings)) or [each.good for each in verdicts]
+    reasons = list(dict.fromkeys(each.words for each in objections)) or [each.good for each in verdicts]
     state, sentence = worst.state, _sentence(worst)
     if two_sample:
         accuracy, (low, high), n = two_sample
@@ -168,7 +168,7 @@ def _judgement(
 
 def _sentence(worst: TypeVerdict) -> str:
     """The worst that is to be said of a type, and how far its samples are."""
-    said = worst.findings[:1] + [each for each in worst.findings[1:] if each.of_distance]
+    said = worst.objections[:1] + [each for each in worst.objections[1:] if each.of_distance]
     words = "; ".join(each.words for each in said) or worst.good
     return f"{words[0].upper()}{words[1:]}."
 

@@ -26,7 +26,7 @@ ONE_IMAGE = 0.1  # of the photographs' variety: below, nothing else needs to be 
 
 
 @dataclass(frozen=True)
-class Finding:
+class Objection:
     """One reason of the verdict. The lower the rank, the earlier it is said; the distance is part of the sentence."""
 
     state: State
@@ -37,15 +37,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class TypeVerdict:
-    """What is said of one type: findings, the worst first, and the name of the space that leads."""
+    """What is said of one type: objections, the worst first, and the name of the space that leads."""
 
-    findings: list[Finding]
+    objections: list[Objection]
     leading: str
     good: str
 
     @property
     def state(self) -> State:
-        return max((each.state for each in self.findings), key=STATES.index, default="good")
+        return max((each.state for each in self.objections), key=STATES.index, default="good")
 
 
 def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[str]) -> TypeVerdict:
@@ -53,7 +53,7 @@ def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[
     trusted = counting(figures, spaces)
     seeing = COMBINED in figures.spaces
     leading = COMBINED if seeing else next((each.name for each in trusted), VARIETY_IN)
-    findings = [
+    objections = [
         *_limits(figures, seeing),
         *_noise(figures),
         *_collapse(figures),
@@ -61,13 +61,13 @@ def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[
         *_not_shown(figures, seeing),
     ]
     if trusted:
-        findings += _distance(figures, leading, classes)
+        objections += _distance(figures, leading, classes)
         for each in trusted:
             if each.name != leading:
-                findings += _other_distance(figures, each)
-    findings.sort(key=lambda each: (-STATES.index(each.state), each.rank))
+                objections += _other_distance(figures, each)
+    objections.sort(key=lambda each: (-STATES.index(each.state), each.rank))
     good = _good(figures, leading, [each.name for each in trusted])
-    return TypeVerdict(findings, leading, good)
+    return TypeVerdict(objections, leading, good)
 
 
 def described(control: str, name: str, classes: Sequence[str]) -> str:
@@ -86,47 +86,47 @@ def described(control: str, name: str, classes: Sequence[str]) -> str:
     }[control]
 
 
-def _limits(figures: TypeFigures, seeing: bool) -> Iterator[Finding]:
+def _limits(figures: TypeFigures, seeing: bool) -> Iterator[Objection]:
     """What the verdict cannot know."""
     name, count = figures.name, len(figures.photographs.images)
     if not figures.photographs.calibrates:
         words = f"{count} photographs of '{name}' are too few to calibrate a measure: that takes {FEWEST}"
-        yield Finding("warning", 8, words)
+        yield Objection("warning", 8, words)
     elif not seeing:
         words = (
             f"no measure tells photographs of '{name}' from photographs whose {name} were wiped out: "
             "the verdict cannot see this set's defects"
         )
-        yield Finding("warning", 7, words)
+        yield Objection("warning", 7, words)
 
 
-def _noise(figures: TypeFigures) -> Iterator[Finding]:
+def _noise(figures: TypeFigures) -> Iterator[Objection]:
     photographs, samples = figures.correlation
     if photographs > 0 and samples < MOST * photographs:
         words = (
             f"samples of '{figures.name}' are pure noise: neighbouring pixels are correlated by {samples:.2f}, "
             f"in photographs by {photographs:.2f}"
         )
-        yield Finding("failing", 0, words)
+        yield Objection("failing", 0, words)
 
 
-def _collapse(figures: TypeFigures) -> Iterator[Finding]:
+def _collapse(figures: TypeFigures) -> Iterator[Objection]:
     diversity = figures.spaces[VARIETY_IN].diversity
     if diversity < MOST:
         what = "collapsed into nearly one image" if diversity < ONE_IMAGE else "are too much alike"
         words = f"samples of '{figures.name}' {what}: they differ {diversity:.0%} as much as photographs do"
-        yield Finding("failing", 1 if diversity < ONE_IMAGE else 3, words)
+        yield Objection("failing", 1 if diversity < ONE_IMAGE else 3, words)
 
 
-def _copies(figures: TypeFigures) -> Iterator[Finding]:
+def _copies(figures: TypeFigures) -> Iterator[Objection]:
     if figures.copies is not None and figures.copies > figures.copies_by_chance:
         state: State = "failing" if figures.copies > MOST else "warning"
-        yield Finding(
+        yield Objection(
             state, 4, f"{figures.copies:.0%} of the samples of '{figures.name}' are copies of photographs trained on"
         )
 
 
-def _not_shown(figures: TypeFigures, seeing: bool) -> Iterator[Finding]:
+def _not_shown(figures: TypeFigures, seeing: bool) -> Iterator[Objection]:
     shown = figures.shown
     if shown is None or not shown.sees or not seeing:
         return
@@ -136,12 +136,12 @@ def _not_shown(figures: TypeFigures, seeing: bool) -> Iterator[Finding]:
     beside = f"where {usual:.0%} of the photographs do, and {removed:.0%} of those whose {figures.name} were wiped out"
     if shown.samples < shown.half_way:
         words = f"samples do not show the {figures.name}: {shown.samples:.0%} of them do, {beside}"
-        yield Finding("failing", 2, words)
+        yield Objection("failing", 2, words)
     else:
-        yield Finding("warning", 2, f"{shown.samples:.0%} of the samples show the {figures.name}, {beside}")
+        yield Objection("warning", 2, f"{shown.samples:.0%} of the samples show the {figures.name}, {beside}")
 
 
-def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Iterator[Finding]:
+def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Iterator[Objection]:
     """What the leading measure says."""
     of = figures.spaces[leading]
     reached = _reached(of, tuple(of.scale.controls))
@@ -155,12 +155,14 @@ def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Ite
     state: State = "failing" if useless or unlike else "warning"
     what, name = described(likest, figures.name, classes), figures.name
     if same:
-        yield Finding(state, 1, f"samples of '{name}' cannot be told from {what}", of_distance=True)
+        yield Objection(state, 1, f"samples of '{name}' cannot be told from {what}", of_distance=True)
     elif of.likeness[likest] < MOST * of.value:
         rank = 1 if other_type or likest == STATIC else 5
-        yield Finding(state, rank, f"samples of '{name}' are most like {what}, and {_as_far_as(of)}", of_distance=True)
+        yield Objection(
+            state, rank, f"samples of '{name}' are most like {what}, and {_as_far_as(of)}", of_distance=True
+        )
     else:
-        yield Finding(state, 5, f"samples of '{name}' are {_as_far_as(of)}", of_distance=True)
+        yield Objection(state, 5, f"samples of '{name}' are {_as_far_as(of)}", of_distance=True)
 
 
 def _half_way(figures: SpaceFigures) -> float:
@@ -170,7 +172,7 @@ def _half_way(figures: SpaceFigures) -> float:
     return figures.scale.usual + MOST * (figures.scale.controls[REMOVED].mean().item() - figures.scale.usual)
 
 
-def _other_distance(figures: TypeFigures, space: Space) -> Iterator[Finding]:
+def _other_distance(figures: TypeFigures, space: Space) -> Iterator[Objection]:
     """What a measure that does not lead says, where it is as far as a control that it is made to see.
 
     Farther than all of those that no one could use is failing by any measure.
@@ -181,7 +183,7 @@ def _other_distance(figures: TypeFigures, space: Space) -> Iterator[Finding]:
         what = described(farthest, figures.name, ())
         words = f"by {space.name.replace('_', ' ')}, samples of '{figures.name}' are as far from photographs as {what}"
         useless = [name for name in space.claims if name in USELESS]
-        yield Finding("failing" if useless and set(useless) <= set(reached) else "warning", 6, words)
+        yield Objection("failing" if useless and set(useless) <= set(reached) else "warning", 6, words)
 
 
 def _reached(figures: SpaceFigures, controls: Sequence[str]) -> list[str]:

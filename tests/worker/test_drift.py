@@ -28,7 +28,7 @@ from flawsmith.core.store.version_report import save_report
 from flawsmith.worker import drift
 from flawsmith.worker.executor import Segment
 from flawsmith.worker.known_images import CHANGED, check_known_images, known_images
-from flawsmith.worker.reports.findings import Judged
+from flawsmith.worker.reports.analysis import Judged
 
 CPU = torch.device("cpu")
 SERVED = 2**52 + 500

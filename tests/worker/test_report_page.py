@@ -7,19 +7,19 @@ import pytest
 
 from flawsmith.core.domain.quality_report import Copies, MeasureResult, NearPair, QualityReport, Share
 from flawsmith.core.domain.records import ModelVersion, Verdict, VerdictState, now
-from flawsmith.worker.reports.charts import percent, ticks
-from flawsmith.worker.reports.findings import (
-    CopyFindings,
+from flawsmith.worker.reports.analysis import (
+    CopyAnalysis,
     CopyShares,
     Curve,
-    Findings,
     Judged,
     Lacking,
     PairPicture,
-    PropertyFindings,
+    PropertyAnalysis,
+    ReportAnalysis,
     TypeCopies,
     TypePictures,
 )
+from flawsmith.worker.reports.charts import percent, ticks
 from flawsmith.worker.reports.page import placed, render_page, training_charts
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
@@ -64,9 +64,9 @@ def page(classes: list[str], version: int = 1) -> str:
         Share(from_=75, to=105, photographs=0.7, samples=1),
     ]
     measures = [measure(type=each) for each in classes]
-    findings = Findings(
+    analysis = ReportAnalysis(
         judged=Judged(verdict=VERDICT, leading="ridges", measures=measures, two_sample=None),
-        copies=CopyFindings(
+        copies=CopyAnalysis(
             types=[
                 TypeCopies(
                     type=classes[0],
@@ -83,7 +83,7 @@ def page(classes: list[str], version: int = 1) -> str:
             random=[PairPicture(pair=pair, png=PNG)],
         ),
         coverage=[
-            PropertyFindings(
+            PropertyAnalysis(
                 property="direction",
                 type=classes[0],
                 ranges=ranges,
@@ -120,7 +120,7 @@ def page(classes: list[str], version: int = 1) -> str:
         step=20,
         created_at=now(),
     )
-    return render_page(card, report, findings, [{"step": 10.0, "generator_loss": 1.0}, {"step": 20.0, "distance": 0.3}])
+    return render_page(card, report, analysis, [{"step": 10.0, "generator_loss": 1.0}, {"step": 20.0, "distance": 0.3}])
 
 
 class Elements(HTMLParser):

@@ -14,7 +14,7 @@ from flawsmith.models.quality.nearest_photographs import (
     nearest_photographs,
     turned,
 )
-from flawsmith.worker.reports.findings import CopyFindings, CopyShares, PairPicture, TypeCopies
+from flawsmith.worker.reports.analysis import CopyAnalysis, CopyShares, PairPicture, TypeCopies
 from flawsmith.worker.reports.material import FIRST_SEED, Material
 from flawsmith.worker.reports.pictures import sheet
 
@@ -22,7 +22,7 @@ PAIRS = 12  # the nearest ones, and as many random ones
 FEWEST = 3  # photographs of a type that can be compared with one another
 
 
-def copy_stage(material: Material) -> Iterator[CopyFindings]:
+def copy_stage(material: Material) -> Iterator[CopyAnalysis]:
     """What was found of the types so far; the last one is of all types."""
     types: list[TypeCopies] = []
     found: list[tuple[float, int, int, int, int]] = []  # distance, type, sample, photograph, symmetry
@@ -34,9 +34,9 @@ def copy_stage(material: Material) -> Iterator[CopyFindings]:
             found += [
                 (d, index, sample, which, turn) for sample, (d, which, turn) in enumerate(zip(*columns, strict=True))
             ]
-        yield CopyFindings(types=types, worst=[], random=[])
+        yield CopyAnalysis(types=types, worst=[], random=[])
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(0))[:PAIRS].tolist()
-    yield CopyFindings(
+    yield CopyAnalysis(
         types=types,
         worst=[_picture(material, *each) for each in sorted(found)[:PAIRS]],
         random=[_picture(material, *found[each]) for each in order],

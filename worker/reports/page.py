@@ -11,8 +11,8 @@ from markupsafe import Markup
 from flawsmith.core.domain.quality_report import MeasureResult, QualityReport, Share
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.live.job_history import Point
+from flawsmith.worker.reports.analysis import Curve, PropertyAnalysis, ReportAnalysis
 from flawsmith.worker.reports.charts import curve_chart, measure_chart, percent, share_chart, short
-from flawsmith.worker.reports.findings import Curve, Findings, PropertyFindings
 from flawsmith.worker.reports.meanings import meaning_of
 
 _FOLDER = Path(__file__).parent
@@ -35,7 +35,9 @@ class TrainingChart:
     svg: Markup
 
 
-def render_page(version: ModelVersion, report: QualityReport, findings: Findings, history: Sequence[Point]) -> str:
+def render_page(
+    version: ModelVersion, report: QualityReport, analysis: ReportAnalysis, history: Sequence[Point]
+) -> str:
     """The page of a report, as HTML.
 
     Args:
@@ -44,21 +46,21 @@ def render_page(version: ModelVersion, report: QualityReport, findings: Findings
     pages = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     pages.filters.update(percent=percent, short=short)
     several = len(version.classes) > 1
-    by_type = [each for each in findings.coverage if each.type is not None] if several else []
+    by_type = [each for each in analysis.coverage if each.type is not None] if several else []
     return pages.get_template("page.html.jinja").render(
         version=version,
         report=report,
-        findings=findings,
+        analysis=analysis,
         style=Markup((_FOLDER / "page.css").read_text()),
         measures=_by_name(report),
         reasons=[each for each in report.verdict.reasons if not _same(each, report.verdict.sentence)],
         meaning_of=meaning_of,
         measure_chart=measure_chart,
         placed=placed,
-        overall=[each for each in findings.coverage if each.type is None or not several],
+        overall=[each for each in analysis.coverage if each.type is None or not several],
         by_type=by_type,
         property_chart=property_chart,
-        lacking=[sentence for each in findings.coverage for sentence in lacking_sentences(each, version.classes)],
+        lacking=[sentence for each in analysis.coverage for sentence in lacking_sentences(each, version.classes)],
         spectrum_chart=spectrum_chart,
         histogram_chart=histogram_chart,
         training=training_charts(history, version.step),
@@ -98,13 +100,13 @@ def _by_name(report: QualityReport) -> dict[str, list[MeasureResult]]:
     return {name: groups[name] for name in order}
 
 
-def property_chart(found: PropertyFindings) -> Markup:
+def property_chart(found: PropertyAnalysis) -> Markup:
     """The shares of each range of a property."""
     rows = [(_range_label(found.property, each), each.photographs, each.samples) for each in found.ranges]
     return share_chart(f"{found.property} of photographs and samples", rows)
 
 
-def lacking_sentences(found: PropertyFindings, classes: Sequence[str]) -> list[str]:
+def lacking_sentences(found: PropertyAnalysis, classes: Sequence[str]) -> list[str]:
     """What is missing, such as "no slanted scratches: 9 % of photographs, 0.3 % of samples"."""
     if found.type is None:  # each type says it for itself
         return []

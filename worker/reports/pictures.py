@@ -9,7 +9,7 @@ from torch import Tensor
 from flawsmith.core.store.images import encode_png, grid, to_image
 from flawsmith.models.inference.latents import latent
 from flawsmith.models.inference.walks import slerp
-from flawsmith.worker.reports.findings import TypePictures
+from flawsmith.worker.reports.analysis import TypePictures
 from flawsmith.worker.reports.material import FIRST_SEED, Material
 
 COLUMNS = 6  # of a sheet: on a telephone's 390 px a picture still has 60

@@ -21,7 +21,7 @@ from flawsmith.models.quality.property_shares import (
 )
 from flawsmith.models.quality.spectrum import histogram_distance, radial_power_spectrum, spectrum_distance
 from flawsmith.models.quality.wiping import masks_of
-from flawsmith.worker.reports.findings import Curve, Judged, Lacking, PropertyFindings
+from flawsmith.worker.reports.analysis import Curve, Judged, Lacking, PropertyAnalysis
 from flawsmith.worker.reports.material import Material
 from flawsmith.worker.verdict import judged_photographs, to_verdict
 
@@ -62,7 +62,7 @@ def neighbourhood_stage(material: Material) -> Iterator[MeasureResult]:
             yield MeasureResult(type=name, better=better, counts=seen, **vars(figure))
 
 
-def coverage_stage(material: Material) -> Iterator[PropertyFindings]:
+def coverage_stage(material: Material) -> Iterator[PropertyAnalysis]:
     """Directions and brightness of each type, and before them of all types where there are several."""
     types = range(len(material.classes))
     photographs = [material.of_type(index) for index in types]
@@ -123,8 +123,8 @@ def _made_worse(material: Material, index: int) -> dict[str, Tensor]:
 
 def _property(
     name: str, defect_type: str | None, ranges: list[RangeShare], lacking: list[tuple[str, RangeShare]]
-) -> PropertyFindings:
-    return PropertyFindings(
+) -> PropertyAnalysis:
+    return PropertyAnalysis(
         property=name,
         type=defect_type,
         ranges=[

@@ -46,7 +46,7 @@ class PairPicture(Record):
     png: str  # base64
 
 
-class CopyFindings(Record):
+class CopyAnalysis(Record):
     """Copies of all types: the nearest pairs, and as many random ones."""
 
     types: list[TypeCopies]
@@ -62,7 +62,7 @@ class Lacking(Record):
     samples: float
 
 
-class PropertyFindings(Record):
+class PropertyAnalysis(Record):
     """How a property is distributed among the images of a type; ``type`` None: among all."""
 
     property: str
@@ -97,13 +97,13 @@ class TypePictures(Record):
     walks: str
 
 
-class Findings(Record):
+class ReportAnalysis(Record):
     """Everything that the stages up to now found out."""
 
     judged: Judged | None = None
     neighbourhoods: list[MeasureResult] = Field(default_factory=list)
-    copies: CopyFindings | None = None
-    coverage: list[PropertyFindings] = Field(default_factory=list)
+    copies: CopyAnalysis | None = None
+    coverage: list[PropertyAnalysis] = Field(default_factory=list)
     spectra: list[Curve] = Field(default_factory=list)
     histograms: list[Curve] = Field(default_factory=list)
     pictures: list[TypePictures] = Field(default_factory=list)
