@@ -13,6 +13,7 @@ from flawsmith.models.pixels import from_bytes
 from flawsmith.models.presets.fewshot.augmentation_policy import AugmentationPolicy
 from flawsmith.models.presets.fewshot.discriminator_pass import DiscriminatorPass
 from flawsmith.models.presets.fewshot.networks import Discriminator, Generator
+from flawsmith.models.presets.fewshot.prior_weights import shared_weights
 from flawsmith.models.presets.fewshot.schedule import FewshotSchedule
 from flawsmith.models.quality.comparison import by_type
 from flawsmith.models.quality.evaluator import Evaluator
@@ -67,13 +68,22 @@ class FewshotTrainer:
         type_index: (N,) int64, each image's defect type.
         types: number of defect types.
         device: where the networks live, and a copy of the images.
+        hold_out: whether images may be held out.
     """
 
     def __init__(
-        self, config: FewshotConfig, images: Tensor, type_index: Tensor, types: int, device: torch.device
+        self,
+        config: FewshotConfig,
+        images: Tensor,
+        type_index: Tensor,
+        types: int,
+        device: torch.device,
+        *,
+        hold_out: bool = True,
     ) -> None:
         self.config, self.device, self.types = config, device, types
-        held_out = holdout(images, type_index, types, config.seed)
+        none = torch.zeros(len(images), dtype=torch.bool)
+        held_out = holdout(images, type_index, types, config.seed) if hold_out else none
         self.holdout, self.holdout_type_index = images[held_out], type_index[held_out]
         self.images, self.type_index = images[~held_out].to(device), type_index[~held_out]
         self.photographs = len(images)
@@ -160,6 +170,11 @@ class FewshotTrainer:
         self.ema.module.load_state_dict(networks["generator"])
         self.discriminator.load_state_dict(networks["discriminator"])
 
+    def load_prior(self, prior: Networks) -> None:
+        """Starts from a prior's weights; what belongs to defect types and photographs stays as it is."""
+        own = {"generator": copied_weights(self.generator), "discriminator": copied_weights(self.discriminator)}
+        self.load_networks({name: {**own[name], **weights} for name, weights in shared_weights(prior).items()})
+
     def state_dict(self) -> dict[str, Tensor]:
         return {
             "random": self.random.get_state(),
@@ -199,12 +214,15 @@ class FewshotTrainer:
     def _draw_inputs(self) -> dict[str, Tensor]:
         """Draws all that is random in a step, on the device: photographs, latents, the augmentation of both updates."""
         chosen, type_index = self.batches.next(self.config.batch_size)
-        latents = torch.randn(len(chosen), self.generator.latent_size, generator=self.random)
+        latents = self._draw_latents(len(chosen))
         inputs = {"chosen": chosen, "types": type_index, "latents": latents}
         for network in ("discriminator", "generator"):
             parameters = self.augmentation.sample(type_index, self.random)
             inputs |= {f"{network}.{name}": each for name, each in vars(parameters).items()}
         return {name: to_device(each, self.device) for name, each in inputs.items()}
+
+    def _draw_latents(self, count: int) -> Tensor:
+        return torch.randn(count, self.generator.latent_size, generator=self.random)
 
     def _update_both(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """A step's work on the device."""

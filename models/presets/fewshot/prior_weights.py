@@ -1,0 +1,51 @@
+"""Which weights of `fewshot`'s networks a prior has, and how networks of another shape take them over."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from flawsmith.models.training.trainer import Networks
+
+# What belongs to the defect types and the photographs of one run.
+OF_THE_RUN = ("embedding.weight", "heads_by_type.weight", "conditioning", "directions")
+
+Weights = Mapping[str, Tensor]
+
+
+def shared_weights(networks: Networks) -> Networks:
+    """The weights of both networks without those in `OF_THE_RUN`."""
+    return {
+        network: {name: each for name, each in weights.items() if name not in OF_THE_RUN}
+        for network, weights in networks.items()
+    }
+
+
+def fitted(own: Weights, prior: Weights) -> tuple[dict[str, Tensor], list[str]]:
+    """A network's own weights, replaced by a prior's where these fit; and the names of those that do not.
+
+    Weights for the channels of a gray image are repeated for those of a colour image. Those that read an image are
+    divided by their number, so that a gray image in colour gives the same features.
+    """
+    weights, left = dict(own), []
+    for name, theirs in prior.items():
+        if name not in own:
+            left.append(name)
+        elif own[name].shape == theirs.shape:
+            weights[name] = theirs
+        elif (repeated := _repeated(theirs, own[name])) is not None:
+            weights[name] = repeated
+        else:
+            left.append(name)
+    return weights, left
+
+
+def _repeated(gray: Tensor, colour: Tensor) -> Tensor | None:
+    """A gray image's weights in the shape of a colour image's; None if the shapes are not those of the two."""
+    if gray.ndim != colour.ndim:
+        return None
+    times = [theirs // ours if theirs % ours == 0 else 0 for ours, theirs in zip(gray.shape, colour.shape, strict=True)]
+    if sorted(times) != [1] * (gray.ndim - 1) + [3]:
+        return None
+    dimension = times.index(3)
+    repeated = gray.repeat_interleave(3, dimension)
+    return repeated / 3 if dimension == 1 else repeated
