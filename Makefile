@@ -7,7 +7,7 @@ KEEP ?= 1
 # An index to install torch from, such as PyTorch's index of CPU wheels. Empty: where pip looks for all packages.
 TORCH_INDEX ?=
 
-.PHONY: install demo serve check format test faults bench containers lock clean
+.PHONY: install demo serve prior check format test faults bench containers lock clean
 
 # Everything but torch is installed by the hashes of a lock file.
 install: $(INSTALLED)
@@ -46,6 +46,22 @@ format: $(DEVELOPED)
 # TESTS passes options to pytest: make test TESTS='tests/app -k idempotency'
 test: $(DEVELOPED)
 	$(BIN)/pytest $(TESTS)
+
+# Trains the priors that fewshot jobs start from: hours on a CPU, minutes on a GPU (make prior DEVICE=cuda).
+# PRIOR passes more options: make prior PRIOR='--seconds 900 --batch-size 128'
+DEVICE ?= cpu
+PROCESSES ?= 2
+PRIORS := models/presets/fewshot/priors
+PRIOR ?= --seconds 7200
+prior: $(INSTALLED)
+	mkdir -p $(PRIORS)
+	for side in 64 128; do \
+	  $(BIN)/python -m flawsmith.worker.prior_training --resolution $$side --channels 1 --device $(DEVICE) \
+	    --processes $(PROCESSES) $(PRIOR) --out $(PRIORS)/$$side-gray.safetensors && \
+	  $(BIN)/python -m flawsmith.worker.prior_training --resolution $$side --channels 3 --device $(DEVICE) \
+	    --processes $(PROCESSES) $(PRIOR) --from $(PRIORS)/$$side-gray.safetensors \
+	    --out $(PRIORS)/$$side-color.safetensors || exit 1; \
+	done
 
 # The fault tests at full length, with measured times: about half an hour.
 faults: $(DEVELOPED)

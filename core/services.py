@@ -14,6 +14,7 @@ from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.audit_log import AuditLog
 from flawsmith.core.store.datasets import Datasets
+from flawsmith.core.store.priors import Priors
 from flawsmith.core.store.registry import Registry
 
 
@@ -28,6 +29,7 @@ class Services:
         self.store = ArtifactStore(settings.data_dir / "artifacts")
         self.datasets = Datasets(self.store, settings)
         self.registry = Registry(self.store)
+        self.priors = Priors(settings.priors_dir)
         self.audit = AuditLog(self.store)
         self.jobs = JobRepository(self.redis, self.store, job_kinds())
         self.history = JobHistory(self.redis, self.store)

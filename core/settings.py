@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         description="comma-separated packages, each with one more preset: its module `preset` is loaded by the API and"
         " the workers, its module `builder` by the workers; both must be importable where they are loaded",
     )
+    priors_dir: Path | None = Field(
+        None,
+        description="folder with more priors for training jobs to start from, as `make prior` writes them; they come"
+        " before those of the package",
+    )
     job_kinds: str = Field(
         "",
         description="comma-separated modules, each with one more kind of job as its `KIND`; the API and the workers"

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hatchling.build import build_sdist, build_wheel
 
+from flawsmith.core.domain.priors import LARGEST_BYTES
+
 ROOT = Path(__file__).parents[1]
 PARTS = ("app", "cli", "core", "models", "worker")
 
@@ -31,6 +33,13 @@ def test_a_wheel_installs_the_package_flawsmith_and_no_other_name(
     }
     assert names == sources | {"flawsmith/__init__.py", "flawsmith/py.typed"}
     assert "flawsmith/app/page.html" in names
+
+
+def test_a_wheel_has_the_priors_and_each_is_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(build(ROOT, tmp_path, monkeypatch)) as wheel:
+        sizes = {each.filename: each.file_size for each in wheel.infolist() if each.filename.endswith(".safetensors")}
+    assert sizes.keys() == {f"flawsmith/{path.relative_to(ROOT)}" for path in ROOT.glob("models/presets/*/priors/*")}
+    assert all(size <= LARGEST_BYTES for size in sizes.values())
 
 
 def test_a_wheel_built_from_the_sdist_is_the_same_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from flawsmith.core.domain.training_config import WrongConfig
 from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.job_folder import JobFolder
+from flawsmith.core.store.priors import UnknownPrior
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.core.store.version_results import EVALUATIONS, save_result
 from flawsmith.models.evaluation.experiment import Experiment, derived_seed
@@ -31,6 +32,7 @@ from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.evaluation_photographs import load_evaluation_photographs
 from flawsmith.worker.evaluation_scores import load_scores, save_scores
 from flawsmith.worker.executor import Executor, Result, Segment, Work
+from flawsmith.worker.prior_file import DamagedPrior
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.subset_work import SubsetWork
 from flawsmith.worker.uplift import not_measurable, uplift
@@ -43,7 +45,17 @@ class TooFewPhotographs(Exception):
 class EvaluationExecutor(Executor):
     """Opens evaluations."""
 
-    lasting = (Diverged, NewerFormat, TooFewPhotographs, UnknownDataset, UnknownModel, UnknownPreset, WrongConfig)
+    lasting = (
+        DamagedPrior,
+        Diverged,
+        NewerFormat,
+        TooFewPhotographs,
+        UnknownDataset,
+        UnknownModel,
+        UnknownPreset,
+        UnknownPrior,
+        WrongConfig,
+    )
 
     def open(self, job: Job) -> Work:
         evaluation_job = cast(EvaluationJob, job)

@@ -5,7 +5,6 @@ import json
 import logging
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from flawsmith.core.domain.crops import crop_of
@@ -19,11 +18,11 @@ from flawsmith.worker.best_step import Best
 from flawsmith.worker.checkpoints import Checkpoint, newest_checkpoint
 from flawsmith.worker.determinism import choose_kernels, random_states
 from flawsmith.worker.evaluation_budget import EvaluationBudget
+from flawsmith.worker.prior_file import NETWORKS
+from flawsmith.worker.start import load_start
 from flawsmith.worker.training_run import Run
 
 log = logging.getLogger(__name__)
-
-NETWORKS = ("generator", "discriminator")  # of the best step
 
 
 def load_or_resume(job: TrainingJob, services: Services, device: torch.device, threads: int) -> Run:
@@ -32,6 +31,7 @@ def load_or_resume(job: TrainingJob, services: Services, device: torch.device, t
     Raises:
         UnknownDataset: its photographs were deleted.
         UnknownModel: the version that it starts from was deleted.
+        UnknownPrior, DamagedPrior: the prior that it starts from is not in this installation, or not as it was.
     """
     choose_kernels(job.config.get("deterministic", False))  # building the networks computes as well
     torch.set_num_threads(threads)
@@ -49,10 +49,8 @@ def load_or_resume(job: TrainingJob, services: Services, device: torch.device, t
     checkpoint = newest_checkpoint(services.store, job.id, identity(job, run.dataset_digest))
     if checkpoint:
         restore(run, checkpoint)
-    elif job.config.get("init_from"):
-        origin = services.registry.resolve(job.config["init_from"])
-        folder = services.registry.folder(origin)
-        trainer.load_networks({name: load_file(folder / f"{name}.safetensors") for name in NETWORKS})
+    else:
+        load_start(trainer, job.config, services)
     return run
 
 

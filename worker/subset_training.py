@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from flawsmith.core.domain.job_kinds.evaluation import EvaluationJob
@@ -15,7 +14,7 @@ from flawsmith.core.domain.training_config import trainer_config
 from flawsmith.core.services import Services
 from flawsmith.models.presets.registry import build_trainer
 from flawsmith.worker.determinism import choose_kernels
-from flawsmith.worker.run_checkpoint import NETWORKS
+from flawsmith.worker.start import load_start
 from flawsmith.worker.training_run import Run
 
 
@@ -40,6 +39,7 @@ def subset_run(
 
     Raises:
         UnknownModel: the version that training starts from was deleted.
+        UnknownPrior, DamagedPrior: the prior that it starts from is not in this installation, or not as it was.
         UnknownPreset, WrongConfig: this process cannot train the version's preset.
     """
     config = _config(job, version, seed)
@@ -48,9 +48,7 @@ def subset_run(
     trainer = build_trainer(
         version.preset, trainer_config(version.preset, config), images, type_index, len(version.classes), device
     )
-    if origin := config.get("init_from"):
-        folder = services.registry.folder(services.registry.resolve(origin))
-        trainer.load_networks({name: load_file(folder / f"{name}.safetensors") for name in NETWORKS})
+    load_start(trainer, config, services)
     return Run(_training_job(job, version, config), version.dataset_digest, trainer, device, threads)
 
 

@@ -21,6 +21,7 @@ from flawsmith.core.store.claims import Claim
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.images import encode_png, grid, to_image
 from flawsmith.core.store.job_folder import JobFolder
+from flawsmith.core.store.priors import UnknownPrior
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.models.inference.session import device_kind
 from flawsmith.models.quality.registry import LEADING
@@ -29,6 +30,7 @@ from flawsmith.worker.celery import device, quick_services, services, threads
 from flawsmith.worker.checkpoints import NewerFormat, save_checkpoint
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import save_generator
+from flawsmith.worker.prior_file import DamagedPrior
 from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.qualification import qualify
 from flawsmith.worker.references import save_references
@@ -49,7 +51,16 @@ SIGNALS = Gauge(
 class TrainingExecutor(Executor):
     """Opens training jobs."""
 
-    lasting = (Diverged, NewerFormat, UnknownDataset, UnknownModel, UnknownPreset, WrongConfig)
+    lasting = (
+        DamagedPrior,
+        Diverged,
+        NewerFormat,
+        UnknownDataset,
+        UnknownModel,
+        UnknownPreset,
+        UnknownPrior,
+        WrongConfig,
+    )
 
     def open(self, job: Job) -> Work:
         training_job = cast(TrainingJob, job)

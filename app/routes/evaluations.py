@@ -14,6 +14,7 @@ from flawsmith.core.domain.jobs import Job, Progress
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.datasets import UnknownDataset
+from flawsmith.core.store.priors import UnknownPrior
 from flawsmith.core.store.registry import UnknownModel
 
 READ_AT_ONCE = 200  # records, in search of those of one version
@@ -72,15 +73,17 @@ def _resolved(version: ModelVersion, body: EvaluationRequest, services: Services
 
 
 def _check_origin(version: ModelVersion, body: EvaluationRequest, services: Services) -> None:
-    """Raises CannotEvaluate where training again would have to start from a version that was deleted."""
-    origin = version.config.get("init_from")
-    if not (body.retrain and origin):
+    """Raises CannotEvaluate where training again would have to start from weights that are not there."""
+    if not body.retrain:
         return
     try:
-        services.registry.resolve(origin)
-    except UnknownModel as error:
+        if origin := version.config.get("init_from"):
+            services.registry.resolve(origin)
+        if prior := version.config.get("prior"):
+            services.priors.path(prior)
+    except (UnknownModel, UnknownPrior) as error:
         raise CannotEvaluate(
-            "/retrain", f"{version.ref} was trained from {origin}: {error}. 'retrain': false samples it as it is"
+            "/retrain", f"{version.ref} cannot be trained again: {error}. 'retrain': false samples it as it is"
         ) from error
 
 

@@ -13,7 +13,7 @@ from flawsmith.core.domain.health import data_warnings, judge
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingJob, TrainingProgress
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.domain.presets.registry import PRESETS
-from flawsmith.core.domain.training_config import resolve
+from flawsmith.core.domain.training_config import resolve_request
 from flawsmith.core.domain.training_request import TrainingRequest, request_schema
 from flawsmith.core.services import Services
 from flawsmith.core.store.datasets import UnknownDataset
@@ -91,12 +91,14 @@ def _resolved(body: TrainingRequest, services: Services) -> Job:
     except UnknownModel as error:
         raise invalid("/init_from", str(error)) from error
     try:
-        config = resolve(body, dataset, origin)
+        resolved = resolve_request(body, dataset, origin, services.priors.cards)
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
+    config = resolved.config
     return KIND.new_job(
         config=config,
         progress=TrainingProgress(total_steps=config["total_steps"]),
+        notes=resolved.notes,
         model=body.model,
         dataset=dataset.id,
         preset=body.preset,

@@ -1,8 +1,13 @@
 """The fields of a training job's configuration that do not depend on its preset."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from flawsmith.core.domain.crops import Crop
+
+Start = Literal["prior", "nothing"]
+"""What a job without ``init_from`` begins with: the weights of a prior, or random ones."""
 
 TRAINER_FIELDS = ("resolution", "channels", "seed")  # those that every preset's trainer takes
 
@@ -25,3 +30,6 @@ class JobConfig(BaseModel):
     patience: int | None
     deterministic: bool
     init_from: str | None  # such as scratches@2
+    # Configurations of earlier releases have neither of the two.
+    start: Start = "nothing"
+    prior: str | None = None  # `weights_sha256` of the prior's card

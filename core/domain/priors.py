@@ -1,17 +1,16 @@
 """Priors: networks trained on drawn surfaces, from which training jobs start instead of random weights."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from flawsmith.core.domain.image_modes import CHANNELS, mode_of
+from flawsmith.core.domain.image_modes import mode_of
 from flawsmith.core.domain.presets.preset import Preset
 
 METADATA_KEY = "flawsmith_prior"  # of the card in the safetensors file
 LARGEST_BYTES = 10_000_000  # of a file in the wheel
-
-Start = Literal["prior", "nothing"]
+MODES = {"L": "gray", "RGB": "color"}
 
 
 class PriorCard(BaseModel):
@@ -32,12 +31,9 @@ class PriorCard(BaseModel):
     figures: dict[str, float]  # its samples beside held-out drawn surfaces, by the names of the quality measures
 
     @property
-    def resolution(self) -> int:
-        return int(self.config["resolution"])
-
-    @property
-    def mode(self) -> str:
-        return mode_of(self.config["channels"])
+    def shape(self) -> str:
+        """Such as "64 px gray"."""
+        return shape_of(self.config)
 
 
 def fitting(priors: Iterable[PriorCard], preset: Preset, config: Mapping[str, Any]) -> PriorCard | None:
@@ -54,20 +50,20 @@ def misfits(prior: PriorCard, preset: Preset, config: Mapping[str, Any]) -> list
 
 
 def why_none_fits(priors: Iterable[PriorCard], preset: Preset, config: Mapping[str, Any]) -> str:
-    """A sentence for a job that has no prior to start from."""
+    """Why there is no prior for the configuration, in words."""
     of_preset = [each for each in priors if each.preset == preset.name]
     if not of_preset:
-        return f"preset '{preset.name}' has no prior"
+        return f"there is no prior of preset '{preset.name}'"
     nearest = min(of_preset, key=lambda each: len(misfits(each, preset, config)))
     wrong = misfits(nearest, preset, config)
-    if set(wrong) & {"resolution", "channels"}:
-        there_are = ", ".join(sorted(f"{each.resolution} px {_words(each.mode)}" for each in of_preset))
-        mode = next(name for name, channels in CHANNELS.items() if channels == config["channels"])
-        return f"there is no prior for {config['resolution']} px {_words(mode)}; there are: {there_are}"
+    if {"resolution", "channels"} & set(wrong):
+        there_are = ", ".join(sorted(each.shape for each in of_preset))
+        return f"there is no prior for {shape_of(config)}; there are: {there_are}"
     theirs = preset.fields_of(nearest.config)
     differing = ", ".join(f"{name} {theirs[name]}, not {config[name]}" for name in wrong)
-    return f"the prior for {nearest.resolution} px {_words(nearest.mode)} has {differing}"
+    return f"the prior for {nearest.shape} has {differing}"
 
 
-def _words(mode: str) -> str:
-    return {"L": "gray", "RGB": "color"}.get(mode, mode)
+def shape_of(config: Mapping[str, Any]) -> str:
+    """Resolution and mode in words, such as "64 px gray"."""
+    return f"{config['resolution']} px {MODES[mode_of(config['channels'])]}"

@@ -1,12 +1,15 @@
 """From a training request to the whole configuration of its run, and from a stored configuration to a trainer's."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flawsmith.core.domain.crops import Crop
 from flawsmith.core.domain.image_modes import CHANNELS, mode_of
-from flawsmith.core.domain.job_config import TRAINER_FIELDS, JobConfig
+from flawsmith.core.domain.job_config import TRAINER_FIELDS, JobConfig, Start
 from flawsmith.core.domain.presets.preset import Length, Preset
 from flawsmith.core.domain.presets.registry import PRESETS
+from flawsmith.core.domain.priors import PriorCard, fitting, why_none_fits
 from flawsmith.core.domain.records import Dataset, ModelVersion
 from flawsmith.core.domain.training_request import TrainingRequest
 
@@ -25,17 +28,36 @@ class WrongConfig(Exception):
     """A stored configuration does not have the fields of its preset; the message names them."""
 
 
+@dataclass(frozen=True)
+class Resolved:
+    """What a request became: the whole configuration, and sentences on what was chosen for it, and why."""
+
+    config: dict[str, Any]
+    notes: list[str]
+
+
 def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | None = None) -> dict[str, Any]:
+    """The configuration of `resolve_request`, where there are no priors."""
+    return resolve_request(request, dataset, origin).config
+
+
+def resolve_request(
+    request: TrainingRequest,
+    dataset: Dataset,
+    origin: ModelVersion | None = None,
+    priors: Sequence[PriorCard] = (),
+) -> Resolved:
     """The whole configuration of a run, defaults included, as the job's record shows it.
 
     Args:
         request: the body of POST /training-jobs.
         dataset: the dataset that it names.
         origin: the version that ``init_from`` names.
+        priors: those that a job can start from.
 
     Raises:
-        CannotTrain: a type has fewer than two different photographs, the preset has no layers for the resolution, or
-            ``origin`` is of another preset or has networks of another shape.
+        CannotTrain: a type has fewer than two different photographs, the preset has no layers for the resolution,
+            ``origin`` is of another preset or has networks of another shape, or a prior is demanded and none fits.
         pydantic.ValidationError: an override is unknown or out of its bounds.
     """
     _check_photographs(dataset)
@@ -55,7 +77,9 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
     config = {**job.model_dump(mode="json"), **overrides}
     if origin:
         _check_shape(preset, config, origin)
-    return config
+        return Resolved(config, [f"starts from the weights of {origin.ref}"])
+    start, prior, note = _start(request, preset, config, priors)
+    return Resolved({**config, "start": start, "prior": prior}, [note])
 
 
 def trainer_config(preset_name: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -79,6 +103,20 @@ def trainer_config(preset_name: str, config: dict[str, Any]) -> dict[str, Any]:
             f"preset '{preset.name}' does not know fields of the configuration: {', '.join(sorted(unknown))}"
         )
     return {name: value for name, value in fields.items() if name in needed}
+
+
+def _start(
+    request: TrainingRequest, preset: Preset, config: dict[str, Any], priors: Sequence[PriorCard]
+) -> tuple[Start, str | None, str]:
+    """What the run begins with, the prior's digest, and a sentence on it. Raises CannotTrain."""
+    if request.start == "nothing":
+        return "nothing", None, "starts from nothing, as the request says"
+    if prior := fitting(priors, preset, config):
+        return "prior", prior.weights_sha256, f"starts from the prior for {prior.shape}, learned from drawn surfaces"
+    reason = why_none_fits(priors, preset, config)
+    if request.start == "prior":
+        raise CannotTrain("/start", f"{reason}; leave 'start' out, or set it to 'nothing', to start from nothing")
+    return "nothing", None, f"starts from nothing: {reason}"
 
 
 def _job_config(

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from flawsmith.core.domain.crops import Crop
+from flawsmith.core.domain.job_config import Start
 from flawsmith.core.domain.presets.preset import Preset
 from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
 from flawsmith.core.domain.records import Name
@@ -65,6 +66,11 @@ class TrainingRequest(RequestBody):
         description="start from the weights of this version, such as scratches@2; "
         "the shape of its networks becomes the default",
     )
+    start: Start | None = Field(
+        None,
+        description="what to begin with: 'prior', networks that have learned from drawn surfaces, or 'nothing', random "
+        "weights; null: the prior, where one has the networks' shape",
+    )
     deterministic: bool = Field(
         False, description="the same weights on every run of the same kind of device, at some cost in speed"
     )
@@ -73,6 +79,12 @@ class TrainingRequest(RequestBody):
     def _one_length(self) -> "TrainingRequest":
         if self.epochs is not None and self.steps is not None:
             raise ValueError("epochs and steps are two ways to say the same; give one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "TrainingRequest":
+        if self.start is not None and self.init_from is not None:
+            raise ValueError("start and init_from are two ways to begin; give one of them")
         return self
 
 

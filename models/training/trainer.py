@@ -75,6 +75,18 @@ class Trainer(Protocol):
 
 
 @runtime_checkable
+class StartsFromPrior(Protocol):
+    """A trainer that can begin with a prior's weights."""
+
+    def load_prior(self, prior: Networks) -> None:
+        """Takes over a prior's weights; what belongs to defect types and photographs stays as it is.
+
+        Raises:
+            KeyError, RuntimeError: the weights have another shape.
+        """
+
+
+@runtime_checkable
 class TestsPhotographs(Protocol):
     """A trainer that tests the photographs, at its first step unless the tests are postponed."""
 

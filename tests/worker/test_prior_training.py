@@ -43,7 +43,7 @@ def test_a_prior_is_a_small_file_with_its_card_and_a_sheet(tmp_path: Path, pictu
     out, sheet = tmp_path / "32-gray.safetensors", tmp_path / "sheet.png"
     card = train(given(out, "--steps", "4", "--sheet", str(sheet)), pictures, "the command")
     assert out.stat().st_size < LARGEST_BYTES
-    assert (card.resolution, card.mode, card.pictures, card.steps, card.images) == (32, "L", 8, 4, 16)
+    assert (card.shape, card.pictures, card.steps, card.images) == ("32 px gray", 8, 4, 16)
     assert card.command == "the command"
     assert card.figures
     networks = load_prior(out)

@@ -28,7 +28,7 @@ class TrainingJob(Job):
     """A training job, as GET /training-jobs/{id} shows it.
 
     ``verdict`` is that of the version that it ``produced``. ``served_by_name`` says whether the bare model name means
-    this version when the record is read; what is stored is null.
+    this version when the record is read; what is stored is null. ``notes`` say what was chosen for it, and why.
     """
 
     progress_event: ClassVar[set[str]] = {"progress", "losses"}
@@ -38,6 +38,7 @@ class TrainingJob(Job):
     dataset: Name
     preset: str
     progress: TrainingProgress
+    notes: list[str] = Field(default_factory=list)
     losses: dict[str, float] = Field(default_factory=dict)
     health: Health = Field(default_factory=Health)
     checkpoint_step: int | None = None
