@@ -62,6 +62,7 @@ prior: $(INSTALLED)
 	    --processes $(PROCESSES) $(PRIOR) --from $(PRIORS)/$$side-gray.safetensors \
 	    --out $(PRIORS)/$$side-color.safetensors || exit 1; \
 	done
+	rm $(PRIORS)/*.state.safetensors
 
 # The fault tests at full length, with measured times: about half an hour.
 faults: $(DEVELOPED)
