@@ -37,6 +37,7 @@ from flawsmith.worker.references import save_references
 from flawsmith.worker.report import enqueue_report
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
+from flawsmith.worker.start import start_generator
 from flawsmith.worker.training_run import Run
 from flawsmith.worker.verdict import health_with, verdict_in_steps
 from flawsmith.worker.version_photographs import load_photographs
@@ -142,6 +143,7 @@ class TrainingWork(Work):
             (
                 yield from verdict_in_steps(
                     generator,
+                    start=start_generator(_generator_weights(run), essentials, services(), run.device),
                     preset=run.job.preset,
                     config=run.job.config,
                     dataset_digest=run.dataset_digest,

@@ -11,6 +11,7 @@ from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import Health, HealthState, Verdict, VerdictState
 from flawsmith.core.services import Services
 from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sampler, judging
+from flawsmith.models.quality.start_likeness import beside_start
 from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.version_photographs import VersionPhotographs, load_photographs
 
@@ -20,9 +21,17 @@ NOT_JUDGED = "The samples could not be judged: a measure met an error, which is 
 
 
 def verdict_in_steps(
-    generator: PublishedGenerator, *, preset: str, config: dict[str, Any], dataset_digest: str, services: Services
+    generator: PublishedGenerator,
+    *,
+    start: PublishedGenerator | None = None,
+    preset: str,
+    config: dict[str, Any],
+    dataset_digest: str,
+    services: Services,
 ) -> Generator[None, None, Verdict]:
     """Judges the generator, in steps of about a second between which the worker can stop.
+
+    ``start`` is the generator that its training started from, if its samples are to be compared with that one's.
 
     An error in a measure must not cost a model that took hours: the verdict is then a warning that says so.
 
@@ -32,7 +41,10 @@ def verdict_in_steps(
     photographs = load_photographs(dataset_digest, preset, config, services)
     yield
     try:
-        judgement = yield from judging(judged_photographs(photographs), sampler(generator))
+        judged = judged_photographs(photographs)
+        judgement = yield from judging(judged, sampler(generator))
+        if start:
+            judgement = yield from beside_start(judgement, judged, sampler(generator), sampler(start))
     except Exception:
         log.exception("the generator could not be judged")
         return Verdict(state=VerdictState.WARNING, sentence=NOT_JUDGED, reasons=[NOT_JUDGED])

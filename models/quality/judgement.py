@@ -94,13 +94,13 @@ def judging_by(calibration: Calibration, sample: Sampler) -> Generator[None, Non
     """`judge_by` in steps."""
     types = calibration.types
     count = max(LEAST_SAMPLES, SAMPLES // len(types))
-    samples = yield from _sampled(sample, len(types), 0, count)
+    samples = yield from sampled(sample, len(types), 0, count)
     figures = yield from measured(calibration, samples)
     for each in figures:
         if (leading := combined(each, SPACES)) is not None:
             each.spaces[COMBINED] = leading
     asked = [len(each.images) - each.known if each.has_holdout else each.known // 2 + 1 for each in types]
-    fresh = yield from _sampled(sample, len(types), count, max(asked))
+    fresh = yield from sampled(sample, len(types), count, max(asked))
     two_sample = yield from _two_sample(calibration, samples, fresh)
     verdicts = [verdict_of(each, SPACES, calibration.photographs.classes) for each in figures]
     return _judgement(figures, verdicts, two_sample)
@@ -116,7 +116,8 @@ def _result(steps: Generator[None, None, Found]) -> Found:
             return found
 
 
-def _sampled(sample: Sampler, types: int, first: int, count: int) -> Generator[None, None, list[Tensor]]:
+def sampled(sample: Sampler, types: int, first: int, count: int) -> Generator[None, None, list[Tensor]]:
+    """Samples of the addresses from ``first`` on, (count, C, side, side) uint8 for each type, in steps of a batch."""
     found = []
     for each in range(types):
         batches = []

@@ -7,7 +7,15 @@ from flawsmith.worker.reports.meanings import meaning_of
 
 
 def test_no_two_measures_mean_the_same() -> None:
-    names = [*BETTER, *(each.name for each in SPACES), COMBINED, "diversity", "defect_shown", "memorization_rate"]
+    names = [
+        *BETTER,
+        *(each.name for each in SPACES),
+        COMBINED,
+        "diversity",
+        "defect_shown",
+        "memorization_rate",
+        "start_rate",
+    ]
     meanings = {meaning_of(name) for name in names}
     assert len(meanings) == len(names)
     assert meaning_of("a measure that nobody declared") not in meanings

@@ -13,7 +13,7 @@ from torch import Tensor
 from flawsmith.core.domain.job_kinds.evaluation import EvaluationJob
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingJob, TrainingProgress
 from flawsmith.core.domain.jobs import JobState
-from flawsmith.core.domain.records import ModelVersion, now
+from flawsmith.core.domain.records import ModelVersion, VerdictState, now
 from flawsmith.core.domain.training_config import resolve_request
 from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.core.services import Services
@@ -23,9 +23,12 @@ from flawsmith.core.store.priors import UnknownPrior
 from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 from flawsmith.worker.checkpoints import save_checkpoint
 from flawsmith.worker.prior_file import load_prior
+from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
+from flawsmith.worker.start import start_generator
 from flawsmith.worker.subset_training import subset_run
 from flawsmith.worker.training_run import Run
+from flawsmith.worker.verdict import verdict_in_steps
 
 CPU = torch.device("cpu")
 OF_THE_RUN = {"embedding.weight", "heads_by_type.weight", "conditioning", "directions"}
@@ -155,3 +158,35 @@ def test_every_shipped_prior_fits_into_the_networks_that_its_card_names(services
         networks = load_prior(services.priors.path(card.weights_sha256))
         assert set(networks) == {"generator", "discriminator"}
         assert all(torch.isfinite(each).all() for weights in networks.values() for each in weights.values())
+
+
+def test_the_verdict_of_a_run_that_did_not_leave_its_start_is_failing(services: Services) -> None:
+    job = job_of(services)
+    run = load_or_resume(job, services, CPU, threads=1)
+    card = {
+        "preset": "fewshot",
+        "config": job.config,
+        "classes": job.config["classes"],
+        "precision": "float32",
+        "qualified_on": "cpu",
+    }
+    weights = networks_of(run)["generator"]
+    start = start_generator(weights, card, services, CPU)
+    assert start is not None
+    published = PublishedGenerator(weights, device=CPU, **card)
+    assert (start.sample(7, "pits") == published.sample(7, "pits")).all()
+    dataset = services.datasets.get("set")
+    steps = verdict_in_steps(
+        published, start=start, preset="fewshot", config=job.config, dataset_digest=dataset.digest, services=services
+    )
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(steps)
+    assert end.value.value.state is VerdictState.FAILING
+    assert any("training started from" in each for each in end.value.value.reasons)
+
+
+def test_there_is_no_start_to_compare_with_where_there_was_no_prior_or_it_is_gone(services: Services) -> None:
+    config = job_of(services).config
+    for prior in (None, "0123456789abcdef"):
+        assert start_generator({}, {"config": {**config, "prior": prior}}, services, CPU) is None

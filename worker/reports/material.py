@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
@@ -10,6 +11,7 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.start import start_generator
 from flawsmith.worker.verdict import sampler
 from flawsmith.worker.version_photographs import VersionPhotographs, load_version_photographs
 
@@ -50,6 +52,12 @@ class Material:
             weights = self._services.registry.weights(self.version.model, self.version.version)
             self._generator = load_generator(weights, self.version.model_dump(), self._device)
         return self._generator
+
+    @property
+    def start(self) -> PublishedGenerator | None:
+        """The generator that the version's training started from, see `start_generator`."""
+        weights = self._services.registry.weights(self.version.model, self.version.version)
+        return start_generator(load_file(weights), self.version.model_dump(), self._services, self._device)
 
     def training(self, each_type: int) -> Tensor:
         """Photographs of a type that were trained on, (N, C, side, side) uint8."""

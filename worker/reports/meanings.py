@@ -2,6 +2,7 @@
 
 from flawsmith.models.quality.combined import COMBINED
 from flawsmith.models.quality.space_registry import SPACES
+from flawsmith.models.quality.start_likeness import NAME
 
 MEANINGS = {
     "density": (
@@ -32,6 +33,7 @@ _OF_JUDGEMENT = {
         " same ones without their defects."
     ),
     "memorization_rate": "The share of samples that copy one training photograph.",
+    NAME: "The share of samples that are the pictures that training started from, hardly changed.",
 }
 
 

@@ -20,10 +20,11 @@ from flawsmith.models.quality.property_shares import (
     lacking_directions,
 )
 from flawsmith.models.quality.spectrum import histogram_distance, radial_power_spectrum, spectrum_distance
+from flawsmith.models.quality.start_likeness import beside_start
 from flawsmith.models.quality.wiping import masks_of
 from flawsmith.worker.reports.analysis import Curve, Judged, Lacking, PropertyAnalysis
 from flawsmith.worker.reports.material import Material
-from flawsmith.worker.verdict import judged_photographs, to_verdict
+from flawsmith.worker.verdict import judged_photographs, sampler, to_verdict
 
 MOST_CONTROLLED = 100  # photographs of a type that are made worse, unless more are held out
 LEVELS_A_BIN = 4  # gray levels
@@ -33,7 +34,10 @@ CLAIMS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
 
 def verdict_stage(material: Material) -> Generator[None, None, Judged]:
     """What the judge says. A version's own verdict, made before it was published, stays what it is."""
-    judgement = yield from judging(judged_photographs(material.photographs), material.sample)
+    photographs = judged_photographs(material.photographs)
+    judgement = yield from judging(photographs, material.sample)
+    if start := material.start:
+        judgement = yield from beside_start(judgement, photographs, material.sample, sampler(start))
     return judged_of(judgement, material.version.verdict or to_verdict(judgement))
 
 
