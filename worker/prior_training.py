@@ -11,7 +11,6 @@ import json
 import shlex
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +22,23 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flawsmith.core.domain.image_modes import CHANNELS
+from flawsmith.core.domain.presets.fewshot import WAVELET_FROM
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.priors import PriorCard
 from flawsmith.core.store.images import encode_png, grid, to_image
+from flawsmith.models.drawn_surfaces.drawn_set import chunks
 from flawsmith.models.pixels import render
 from flawsmith.models.presets.fewshot.prior_trainer import PriorTrainer
 from flawsmith.models.quality.evaluator import Evaluator
-from flawsmith.worker.drawn_pictures import Draw, drawn, drawn_once
 from flawsmith.worker.prior_file import load_prior, save_prior, weights_digest
 
-PRESET, DRAWING = "fewshot", "flawsmith.models.drawn_surfaces"
+PRESET = "fewshot"
 HELD_OUT = 256  # drawn surfaces beside those trained on, for the figures
 COMPARED = 1024  # of those trained on, for the figures
 ON_SHEET, COLUMNS = 64, 8  # drawn and generated pictures each
 SAVED_EVERY_SECONDS, READ_EVERY_STEPS, PRINTED_EVERY_SECONDS = 60.0, 50, 10.0
 SAMPLED_AT_ONCE = 64
+SEEDS_APART = 1_000_000  # between the pictures of two seeds
 
 
 class Diverged(Exception):
@@ -46,11 +47,10 @@ class Diverged(Exception):
 
 def main(arguments: list[str] | None = None) -> None:
     given = options().parse_args(arguments)
-    draw: Draw = import_module(DRAWING).draw
     words = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "flawsmith.worker.prior_training", *words])
     began = time.monotonic()
-    pictures = _pictures(given, draw)
+    pictures = _pictures(given)
     print(f"{len(pictures)} pictures after {time.monotonic() - began:.1f} s", flush=True)
     if given.seconds or given.steps:
         train(given, pictures, command)
@@ -111,6 +111,7 @@ def prior_config(given: argparse.Namespace) -> dict[str, Any]:
             "ema_half_life_images": given.ema_images,
             "augment_probability": given.augment_probability,
             "cuda_graph": given.cuda_graph,
+            "wavelet": given.resolution >= WAVELET_FROM,
             **symmetric,
             **given.overrides,
         }
@@ -186,13 +187,21 @@ class _Training:
         )
 
 
-def _pictures(given: argparse.Namespace, draw: Draw) -> NDArray[np.uint8]:
-    count, side, channels = given.pictures + HELD_OUT, given.resolution, given.channels
-
-    def draw_all() -> NDArray[np.uint8]:
-        return drawn(draw, count, side, channels, given.seed * 1_000_000, given.processes)
-
-    return drawn_once(given.drawn, draw_all, (count, channels, side, side))
+def _pictures(given: argparse.Namespace) -> NDArray[np.uint8]:
+    """Those of the file, or drawn now. Raises ValueError if the file has others than the options ask for."""
+    shape = given.pictures + HELD_OUT, given.channels, given.resolution, given.resolution
+    if given.drawn and given.drawn.exists():
+        kept: NDArray[np.uint8] = np.load(given.drawn)
+        if kept.shape != shape:
+            raise ValueError(f"{given.drawn} has pictures of shape {kept.shape}, not {shape}; name another file")
+        return kept
+    pictures, done = np.empty(shape, np.uint8), 0
+    for part in chunks(given.seed * SEEDS_APART, shape[0], given.resolution, given.channels, given.processes):
+        pictures[done : done + len(part)] = part
+        done += len(part)
+    if given.drawn:
+        np.save(given.drawn, pictures)
+    return pictures
 
 
 def _samples(trainer: PriorTrainer, count: int) -> Tensor:

@@ -9,30 +9,24 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from tests.tiny_priors import noise
 from torch import Tensor
 
 from flawsmith.core.domain.priors import LARGEST_BYTES
+from flawsmith.models.drawn_surfaces import draw
 from flawsmith.models.presets.fewshot.prior_trainer import PriorTrainer
 from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 from flawsmith.worker import prior_training
-from flawsmith.worker.drawn_pictures import drawn, drawn_once
 from flawsmith.worker.prior_file import DamagedPrior, load_prior
-from flawsmith.worker.prior_training import HELD_OUT, options, prior_config, train
+from flawsmith.worker.prior_training import HELD_OUT, main, options, prior_config, train
 
 CPU = torch.device("cpu")
 SMALL = ["--resolution", "32", "--batch-size", "4", "--overrides", '{"generator_width": 2, "discriminator_width": 2}']
 
 
-def stripes(seed: int, side: int, channels: int) -> NDArray[np.uint8]:
-    """A picture that depends on its seed."""
-    random = np.random.default_rng(seed)
-    row = random.integers(0, 256, (channels, side, 1), np.uint8)
-    return np.broadcast_to(row, (channels, side, side)).copy()
-
-
 @pytest.fixture(scope="module")
 def pictures() -> NDArray[np.uint8]:
-    return drawn(stripes, 8 + HELD_OUT, 32, 1, 0, processes=1)
+    return noise(8 + HELD_OUT, 32)
 
 
 def given(out: Path, *more: str) -> argparse.Namespace:
@@ -101,19 +95,19 @@ def test_a_damaged_file_is_refused(tmp_path: Path, pictures: NDArray[np.uint8]) 
         load_prior(out)
 
 
-def test_pictures_do_not_depend_on_the_number_of_processes() -> None:
-    one, two = (drawn(stripes, 250, 8, 1, 5, processes) for processes in (1, 2))
-    assert (one == two).all()
-    assert (one[3] == stripes(8, 8, 1)).all()
-
-
-def test_pictures_are_drawn_once_and_kept(tmp_path: Path) -> None:
-    path = tmp_path / "drawn.npy"
-    first = drawn_once(path, lambda: drawn(stripes, 3, 8, 1, 0, 1), (3, 1, 8, 8))
-    again = drawn_once(path, lambda: pytest.fail("drawn again"), (3, 1, 8, 8))
-    assert (first == again).all()
+def test_the_command_draws_pictures_once_and_trains_on_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out, kept = tmp_path / "32-gray.safetensors", tmp_path / "drawn.npy"
+    command = [*SMALL, "--pictures", "8", "--drawn", str(kept), "--out", str(out)]
+    main([*command, "--seconds", "0"])
+    assert not out.exists()
+    drawn = np.load(kept)
+    assert drawn.shape == (8 + HELD_OUT, 1, 32, 32)
+    assert (drawn[3] == draw(3, 32, 1)).all()
+    main([*command, "--steps", "1"])
+    assert "--pictures 8" in capfd.readouterr().out
+    assert load_prior(out)
     with pytest.raises(ValueError, match="another file"):
-        drawn_once(path, lambda: first, (4, 1, 8, 8))
+        main([*command, "--steps", "1", "--channels", "3"])
 
 
 def interrupted_after(steps: int) -> Callable[[PriorTrainer, float], dict[str, Tensor]]:

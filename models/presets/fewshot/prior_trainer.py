@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flawsmith.models.presets.fewshot.config import FewshotConfig
 from flawsmith.models.presets.fewshot.prior_weights import fitted, shared_weights
-from flawsmith.models.presets.fewshot.trainer import FewshotConfig, FewshotTrainer
+from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 from flawsmith.models.training.state import copied_weights
 from flawsmith.models.training.trainer import Networks
 

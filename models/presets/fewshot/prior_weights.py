@@ -4,18 +4,16 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from flawsmith.models.presets.fewshot.trainer import OF_PHOTOGRAPHS
 from flawsmith.models.training.trainer import Networks
-
-# What belongs to the defect types and the photographs of one run.
-OF_THE_RUN = ("embedding.weight", "heads_by_type.weight", "conditioning", "directions")
 
 Weights = Mapping[str, Tensor]
 
 
 def shared_weights(networks: Networks) -> Networks:
-    """The weights of both networks without those in `OF_THE_RUN`."""
+    """The weights of both networks without those in `OF_PHOTOGRAPHS`."""
     return {
-        network: {name: each for name, each in weights.items() if name not in OF_THE_RUN}
+        network: {name: each for name, each in weights.items() if name not in OF_PHOTOGRAPHS}
         for network, weights in networks.items()
     }
 
