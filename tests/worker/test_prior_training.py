@@ -1,6 +1,7 @@
 """The command that trains a prior: what it writes, and that it continues where it was stopped."""
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,13 +66,16 @@ def test_a_state_of_another_configuration_is_refused(tmp_path: Path, pictures: N
         train(given(out, "--steps", "1", "--learning-rate", "0.1"), pictures, "")
 
 
-def test_a_colour_prior_begins_as_the_gray_one_in_colour(tmp_path: Path, pictures: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize("wavelet", [False, True])
+def test_a_colour_prior_begins_as_the_gray_one_in_colour(
+    tmp_path: Path, pictures: NDArray[np.uint8], wavelet: bool
+) -> None:
     gray, colour = tmp_path / "32-gray.safetensors", tmp_path / "32-color.safetensors"
-    train(given(gray, "--steps", "2"), pictures, "")
+    networks = ["--overrides", json.dumps({"generator_width": 2, "discriminator_width": 2, "wavelet": wavelet})]
+    train(given(gray, "--steps", "2", *networks), pictures, "")
     origin = load_prior(gray)
-    trainer = PriorTrainer(
-        prior_config(given(colour, "--steps", "1", "--channels", "3")), gray_in_colour(pictures), CPU
-    )
+    config = prior_config(given(colour, "--steps", "1", "--channels", "3", *networks))
+    trainer = PriorTrainer(config, gray_in_colour(pictures), CPU)
     assert trainer.start_from(origin) == []
     latents = torch.randn(2, trainer.generator.latent_size, generator=torch.Generator().manual_seed(0))
     types = torch.zeros(2, dtype=torch.int64)
@@ -79,7 +83,7 @@ def test_a_colour_prior_begins_as_the_gray_one_in_colour(tmp_path: Path, picture
         images = trainer.generator(latents, types)
         logits = trainer.discriminator(images, types)
     torch.testing.assert_close(images, images[:, :1].expand_as(images))
-    one = PriorTrainer(prior_config(given(gray, "--steps", "1")), torch.from_numpy(pictures), CPU)
+    one = PriorTrainer(prior_config(given(gray, "--steps", "1", *networks)), torch.from_numpy(pictures), CPU)
     one.start_from(origin)
     with torch.no_grad():
         torch.testing.assert_close(one.discriminator(images[:, :1].contiguous(), types), logits, rtol=1e-3, atol=1e-3)
