@@ -17,6 +17,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -29,6 +30,7 @@ from flawsmith.core.live.scripts import script
 
 log = logging.getLogger(__name__)
 
+_BOOL = TypeAdapter(bool)
 KEPT_SECONDS = 24 * 3600
 LEASE_SECONDS = 6.0  # after which a repeated call takes over from one whose process died
 RENEWALS = 4  # in that time: three may fail
@@ -138,6 +140,14 @@ class Idempotency:
         await release([self.key, self._lease], [self._token, int(forget)])
 
 
+def changes_nothing(request: Request) -> bool:
+    """Whether the call is a dry run, of which no answer is kept."""
+    try:
+        return _BOOL.validate_python(request.query_params.get("dry_run", False))
+    except ValidationError:
+        return False  # the route refuses it
+
+
 class IdempotentRoute(APIRoute):
     """A route whose mutating calls run once per key. Errors are not stored, since a failed call changed nothing."""
 
@@ -145,7 +155,7 @@ class IdempotentRoute(APIRoute):
         call = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            if request.method in ("GET", "HEAD"):
+            if request.method in ("GET", "HEAD") or changes_nothing(request):
                 return await call(request)
             idempotency = Idempotency(request.app.state.redis, request)
             kept = await idempotency.begin(await request.body())

@@ -2,16 +2,17 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path, Request, Response
+from fastapi import Path, Query, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 
 from flawsmith.app.conditional import NOT_MODIFIED, content_response
 from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
-from flawsmith.app.problems import PNG, Problem, documented, invalid, of_pydantic
+from flawsmith.app.problems import PNG, Problem, Responses, documented, invalid, of_pydantic
+from flawsmith.core.domain.estimates import ResolvedTraining, estimate
 from flawsmith.core.domain.health import data_warnings, judge
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingJob, TrainingProgress
-from flawsmith.core.domain.jobs import Job
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.training_config import resolve_request
 from flawsmith.core.domain.training_request import TrainingRequest, request_schema
@@ -21,6 +22,10 @@ from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.registry import UnknownModel
 
 router = job_router(KIND)
+
+JOBS_READ = 200  # the newest ones, for the speed that they had
+
+DryRun = Annotated[bool, Query(description="whether only to say what the job would be; nothing is enqueued")]
 
 
 class History(BaseModel):
@@ -34,10 +39,21 @@ class History(BaseModel):
     series: dict[str, list[float | None]]
 
 
-@router.post("", status_code=202, response_model=TrainingJob, responses=documented(404, 409, 415, 429))
-def create_training_job(body: TrainingRequest, services: ServicesDep, response: Response, caller: CallerDep) -> Job:
-    """Accepts a job. What cannot train is refused here, before anything is queued."""
-    return submit(services, KIND, _resolved(body, services), response, caller)
+_TRIED: Responses = {200: {"model": ResolvedTraining, "description": "With dry_run: nothing was enqueued"}}
+
+
+@router.post("", status_code=202, response_model=TrainingJob, responses=documented(404, 409, 415, 429, also=_TRIED))
+def create_training_job(
+    body: TrainingRequest, services: ServicesDep, response: Response, caller: CallerDep, dry_run: DryRun = False
+) -> Any:
+    """Accepts a job. What cannot train is refused here, before anything is queued.
+
+    With `dry_run=true` it only says what the job would be, and estimates how long it would take.
+    """
+    job = _resolved(body, services)
+    if dry_run:
+        return JSONResponse(_tried(job, services).model_dump(mode="json"))
+    return submit(services, KIND, job, response, caller)
 
 
 @router.get("/schema", responses=documented())
@@ -80,7 +96,22 @@ def sample(
     return content_response(request, path.read_bytes(), "image/png")
 
 
-def _resolved(body: TrainingRequest, services: Services) -> Job:
+def _tried(job: TrainingJob, services: Services) -> ResolvedTraining:
+    """What the job would be and take."""
+    recorded = [each for each in services.jobs.page(KIND, None, JOBS_READ, None) if isinstance(each, TrainingJob)]
+    dataset = services.datasets.get(job.dataset)
+    return ResolvedTraining(
+        model=job.model,
+        dataset=job.dataset,
+        preset=job.preset,
+        config=job.config,
+        notes=job.notes,
+        health=job.health,
+        estimate=estimate(PRESETS[job.preset], job.config, dataset, recorded),
+    )
+
+
+def _resolved(body: TrainingRequest, services: Services) -> TrainingJob:
     """The job with its whole configuration. Raises Problem."""
     try:
         dataset = services.datasets.get(body.dataset)
@@ -95,7 +126,7 @@ def _resolved(body: TrainingRequest, services: Services) -> Job:
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
     config = resolved.config
-    return KIND.new_job(
+    job = KIND.new_job(
         config=config,
         progress=TrainingProgress(total_steps=config["total_steps"]),
         notes=resolved.notes,
@@ -104,6 +135,8 @@ def _resolved(body: TrainingRequest, services: Services) -> Job:
         preset=body.preset,
         health=judge(data_warnings(dataset, config)),
     )
+    assert isinstance(job, TrainingJob)
+    return job
 
 
 def _folder(job_id: str, services: Services) -> JobFolder:

@@ -65,8 +65,9 @@ def resolve_request(
     if origin and origin.preset != preset.name:
         raise CannotTrain("/preset", f"{origin.ref} is of preset '{origin.preset}'; init_from needs the same")
     inherited = _shape(preset, origin) if origin else {}
-    default = inherited.pop("resolution", preset.default_resolution)
+    default = inherited.pop("resolution", preset.resolution_for(dataset))
     resolution = default if request.resolution is None else request.resolution
+    notes = [] if origin or request.resolution else [_resolution_note(preset, dataset, resolution)]
     if resolution not in preset.resolutions:
         known = ", ".join(map(str, preset.resolutions))
         raise CannotTrain("/resolution", f"preset '{preset.name}' has layers for {known}, not for {resolution}")
@@ -80,7 +81,7 @@ def resolve_request(
         _check_shape(preset, config, origin)
         return Resolved(config, [f"starts from the weights of {origin.ref}"])
     start, prior, note = _start(request, preset, config, priors)
-    return Resolved({**config, "start": start, "prior": prior}, [note])
+    return Resolved({**config, "start": start, "prior": prior}, [*notes, note])
 
 
 def trainer_config(preset_name: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +105,17 @@ def trainer_config(preset_name: str, config: dict[str, Any]) -> dict[str, Any]:
             f"preset '{preset.name}' does not know fields of the configuration: {', '.join(sorted(unknown))}"
         )
     return {name: value for name, value in fields.items() if name in needed}
+
+
+def _resolution_note(preset: Preset, dataset: Dataset, resolution: int) -> str:
+    """Why this resolution was chosen."""
+    side = min(dataset.size.max)
+    if resolution < preset.default_resolution:
+        return f"resolution {resolution}, not {preset.default_resolution}: the photographs have {side} px at most"
+    note = f"resolution {resolution}, the default of preset '{preset.name}'"
+    if larger := [each for each in preset.resolutions if resolution < each <= side]:
+        note += f"; the photographs have up to {side} px, so {larger[0]} shows more of them and takes longer"
+    return note
 
 
 def _start(

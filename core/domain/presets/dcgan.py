@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from flawsmith.core.domain.presets.layers import NetworkLayers, convolution, transposed_convolution
 from flawsmith.core.domain.presets.preset import Overrides, Preset
 
 
@@ -45,6 +46,20 @@ class DcganPreset(Preset):
     default_epochs = 128
     shaping = ("latent_size", "generator_depth", "discriminator_depth")
     added_fields: ClassVar[Mapping[str, Any]] = {"precision": "float32"}
+
+    def layers(self, config: Mapping[str, Any]) -> NetworkLayers:
+        """See `models.presets.dcgan.networks`."""
+        channels, types = config["channels"], len(config["classes"]) if len(config["classes"]) > 1 else 0
+        sides = [4 * 2**level for level in range((config["resolution"] // 8).bit_length())]
+        made = [config["generator_depth"] * sides[-1] // side for side in sides]
+        seen = [config["discriminator_depth"] * sides[-1] // side for side in sides]
+        generator = [transposed_convolution(config["latent_size"] + types, made[0], 16, 1, 16)]
+        for side, wide, narrow in zip(sides, made, [*made[1:], channels], strict=True):
+            generator.append(transposed_convolution(wide, narrow, 16, side**2, 4 * side**2))
+        discriminator = [convolution(seen[0], 1, 16, 1)]
+        for side, outputs, inputs in zip(sides, seen, [*seen[1:], channels + types], strict=True):
+            discriminator.append(convolution(inputs, outputs, 16, side**2))
+        return NetworkLayers(generator, discriminator)
 
 
 PRESET = DcganPreset()

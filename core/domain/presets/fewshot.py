@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
+from flawsmith.core.domain.presets.layers import Layer, NetworkLayers, convolution
 from flawsmith.core.domain.presets.preset import Length, Overrides, Preset
 from flawsmith.core.domain.records import Dataset
 
@@ -114,12 +115,51 @@ class FewshotPreset(Preset):
         "wavelet": False,
     }
 
+    def resolution_for(self, dataset: Dataset) -> int:
+        """The default, or less where all photographs are smaller: enlarged, they would only take longer."""
+        side = min(dataset.size.max)
+        filled = [each for each in self.resolutions if each <= min(side, self.default_resolution)]
+        return max(filled, default=self.resolutions[0])
+
+    def layers(self, config: Mapping[str, Any]) -> NetworkLayers:
+        return NetworkLayers(_generator_layers(config), _discriminator_layers(config))
+
     def default_length(self, dataset: Dataset, batch_size: int) -> Length:
         """A third more for each further type: types share what they have in common, so six need less than six runs."""
         return Length(steps=-(-DEFAULT_IMAGES * (2 + len(dataset.classes)) // (3 * batch_size)))
 
     def describe_default_length(self) -> str:
         return f"as many steps as show {DEFAULT_IMAGES:,} photographs, and a third more for each further type"
+
+
+def _generator_layers(config: Mapping[str, Any]) -> list[Layer]:
+    """See `models.presets.fewshot.networks.Generator`."""
+    bands = 4 if config["wavelet"] else 1
+    largest = config["resolution"] // (2 if config["wavelet"] else 1)
+    sides = [4 * 2**level for level in range((largest // 4).bit_length())]
+    widths = [config["generator_width"] * min(4, largest // side) for side in sides]
+    style = 2 * config["latent_size"]
+    layers = [convolution(style, 16 * widths[0], 1, 1)]
+    for side, wide, width in zip(sides[1:], widths, widths[1:], strict=False):
+        strengths = (2 if config["direction"] else 3) + (side >= 32)
+        layers += [convolution(wide, width, 1, side**2 // 4), convolution(style, strengths * width, 1, 1)]
+        layers += [convolution(width, width, 9, side**2)] * 2 + [convolution(width, width, 1, side)] * 2
+    pictures = bands * (2 if config["wavelet"] and config["direction"] else 1)  # of noise, before the last convolution
+    layers.append(convolution(style, pictures * widths[-1], 1, 1))
+    return [*layers, convolution(widths[-1], bands * config["channels"], 9, largest**2)]
+
+
+def _discriminator_layers(config: Mapping[str, Any]) -> list[Layer]:
+    """See `models.presets.fewshot.networks.Discriminator`."""
+    largest, channels, width = config["resolution"], config["channels"], config["discriminator_width"]
+    if config["wavelet"]:
+        largest, channels = largest // 2, 4 * channels
+    layers, inputs, side = [convolution(channels, width // 2, 9, largest**2)], width // 2, largest // 2
+    while side >= 4:
+        outputs = width * min(8, largest // 2 // side)
+        layers.append(convolution(inputs, outputs, 16, side**2))
+        inputs, side = outputs, side // 2
+    return [*layers, convolution(inputs, inputs, 16, 1)]
 
 
 def _default_gradient_penalty(photographs: int) -> float:

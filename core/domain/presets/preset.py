@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from flawsmith.core.domain.earlier_releases import renamed
+from flawsmith.core.domain.presets.layers import NetworkLayers
 from flawsmith.core.domain.records import Dataset
 from flawsmith.core.domain.request_body import RequestBody
 
@@ -60,6 +61,18 @@ class Preset:
 
     def describe_default_length(self) -> str:
         return str(self.default_epochs)
+
+    def resolution_for(self, dataset: Dataset) -> int:
+        """The resolution of a job that names none."""
+        return self.default_resolution
+
+    def layers(self, config: Mapping[str, Any]) -> NetworkLayers | None:
+        """The networks' layers, for estimates; None where a preset does not say.
+
+        Args:
+            config: with ``resolution``, ``channels``, ``classes`` and the overrides.
+        """
+        return None
 
     def fields_of(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A stored configuration under the field names of today."""

@@ -12,7 +12,7 @@ from flawsmith.core.domain import presets
 from flawsmith.core.domain.job_config import JobConfig
 from flawsmith.core.domain.presets.preset import Preset
 
-SEAM = ("preset", "registry")  # the modules of this package that are no preset
+SEAM = ("layers", "measured_steps", "preset", "registry")  # the modules of this package that are no preset
 
 
 class UnknownPreset(LookupError):

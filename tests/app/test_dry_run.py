@@ -1,0 +1,117 @@
+"""POST /training-jobs?dry_run=true says what a job would be and take, and enqueues nothing."""
+
+from typing import Any, cast
+
+import pytest
+from starlette.testclient import TestClient
+from tests.conftest import photograph, zipped
+
+from flawsmith.core.domain.job_kinds.training import KIND, TrainingProgress
+from flawsmith.core.services import Services
+
+BODY: dict[str, Any] = {"dataset": "set", "model": "m", "resolution": 64}
+
+
+@pytest.fixture(autouse=True)
+def dataset(api: TestClient) -> None:
+    upload(api, "set", 200)
+
+
+def upload(api: TestClient, name: str, side: int) -> None:
+    files = {f"pits/{number}.png": photograph(number, side) for number in range(3)}
+    assert api.post("/datasets", data={"name": name}, files={"archive": zipped(files)}).status_code == 201
+
+
+def tried(api: TestClient, **changes: Any) -> Any:
+    answer = api.post("/training-jobs?dry_run=true", json={**BODY, **changes})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def record(services: Services, config: dict[str, Any], rate: float) -> None:
+    """Records a job that trained so fast."""
+    services.jobs.create(
+        KIND.new_job(
+            config=config,
+            progress=TrainingProgress(total_steps=1, images_per_second=rate),
+            model="m",
+            dataset="ds-1",
+            preset="fewshot",
+        )
+    )
+
+
+def test_it_answers_with_the_job_that_would_be_and_enqueues_nothing(api: TestClient) -> None:
+    dry = tried(api, max_seconds=150)
+    assert api.get("/training-jobs").json()["items"] == []
+    job = api.post("/training-jobs", json={**BODY, "max_seconds": 150}).json()
+    assert {name: dry[name] for name in ("config", "notes", "health", "model", "dataset", "preset")} == {
+        name: job[name] for name in ("config", "notes", "health", "model", "dataset", "preset")
+    }
+    assert 0 < dry["estimate"]["seconds"] <= 150
+    assert dry["estimate"]["memory_bytes"] > 100e6
+    assert 1e6 < dry["estimate"]["disk_bytes"] < 1e9
+    assert "as no job was recorded here" in dry["estimate"]["based_on"]
+
+
+def test_recorded_jobs_with_the_same_networks_tell_the_speed(api: TestClient, services: Services) -> None:
+    config = tried(api)["config"]
+    for rate in (10.0, 20.0, 60.0):
+        record(services, config, rate)
+    found = tried(api, steps=100)["estimate"]
+    assert found["images_per_second"] == 20
+    assert found["seconds"] == pytest.approx(100 * config["batch_size"] / 20)
+    assert found["based_on"] == "the speed of the 3 newest jobs of this installation with the same networks"
+
+
+def test_the_speed_of_other_networks_is_converted(api: TestClient, services: Services) -> None:
+    record(services, tried(api)["config"], 100.0)
+    larger = tried(api, overrides={"generator_width": 32, "discriminator_width": 64})["estimate"]
+    assert 20 < larger["images_per_second"] < 34  # both widths doubled: nearly four times the multiplications
+    assert "with other networks, converted" in larger["based_on"]
+    higher = tried(api, resolution=256)["estimate"]
+    assert higher["images_per_second"] < 50
+    assert higher["memory_bytes"] > tried(api)["estimate"]["memory_bytes"]
+
+
+def test_records_of_earlier_releases_are_read(api: TestClient, services: Services) -> None:
+    record(services, {"resolution": 64, "average_images": 10_000}, 100.0)
+    assert "as no job was recorded here" in tried(api)["estimate"]["based_on"]
+
+
+def test_what_cannot_train_is_refused_as_ever(api: TestClient) -> None:
+    refused = api.post("/training-jobs?dry_run=true", json={**BODY, "resolution": 48})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/resolution")
+    assert api.post("/training-jobs?dry_run=perhaps", json=BODY).status_code == 422
+
+
+def test_it_does_not_use_up_an_idempotency_key(api: TestClient) -> None:
+    key = {"Idempotency-Key": "steel-1"}
+    assert api.post("/training-jobs?dry_run=true", json=BODY, headers=key).status_code == 200
+    made = api.post("/training-jobs", json={**BODY, "seed": 1}, headers=key)
+    assert made.status_code == 202
+    assert api.post("/training-jobs", json={**BODY, "seed": 1}, headers=key).json() == made.json()
+    assert cast(Any, api.post("/training-jobs?dry_run=true", json=BODY, headers=key).json()).get("id") is None
+
+
+@pytest.mark.parametrize(
+    ("side", "resolution", "note"),
+    [
+        (40, 32, "resolution 32, not 64: the photographs have 40 px at most"),
+        (64, 64, "resolution 64, the default of preset 'fewshot'"),
+        (
+            200,
+            64,
+            "resolution 64, the default of preset 'fewshot'; the photographs have up to 200 px, so 128 shows more of "
+            "them and takes longer",
+        ),
+    ],
+)
+def test_a_job_without_a_resolution_says_which_it_has_and_why(
+    api: TestClient, side: int, resolution: int, note: str
+) -> None:
+    upload(api, "other", side)
+    dry = tried(api, dataset="other", resolution=None)
+    assert dry["config"]["resolution"] == resolution
+    assert dry["notes"][0] == note
+    assert not any(each.startswith("resolution") for each in tried(api, dataset="other")["notes"])
