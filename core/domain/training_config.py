@@ -50,7 +50,8 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
         raise CannotTrain("/resolution", f"preset '{preset.name}' has layers for {known}, not for {resolution}")
     crop = request.crop or Crop(around=dataset.crop)
     trained = _cropped(dataset, crop)
-    overrides = preset.overrides.model_validate({**inherited, **request.overrides}).completed(trained).model_dump()
+    given = preset.overrides.model_validate({**inherited, **request.overrides})
+    overrides = given.completed(trained, resolution).model_dump()
     job = _job_config(request, preset, trained, crop, origin, resolution, overrides["batch_size"])
     config = {**job.model_dump(mode="json"), **overrides}
     if origin:

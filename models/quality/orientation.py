@@ -30,12 +30,41 @@ def dominant_directions(images: Tensor) -> tuple[Tensor, Tensor]:
     return (90 - angle) % 180, _p_values(votes) < LEVEL
 
 
+def angles_and_strengths(images: Tensor) -> tuple[Tensor, Tensor]:
+    """The direction of each image's lines, and how strong it is: the coherence of its structure tensor.
+
+    The coherence is the difference of the tensor's eigenvalues as a share of their sum: 1 where every edge runs along
+    the direction, 0 where edges run in all directions alike, or where there is none.
+
+    Args:
+        images: (N, C, side, side) uint8, on any device.
+
+    Returns:
+        (N,) float32 each: degrees counter-clockwise from level, 0 … 180; and 0 … 1.
+    """
+    parts = [_angles_and_coherences(each) for each in images.split(256)]
+    return torch.cat([angles for angles, _ in parts]), torch.cat([strengths for _, strengths in parts])
+
+
+def _angles_and_coherences(images: Tensor) -> tuple[Tensor, Tensor]:
+    across, down = _gradients(images)
+    level, slanted = (across.square() - down.square()).sum((1, 2, 3)), (2 * across * down).sum((1, 2, 3))
+    energy = (across.square() + down.square()).sum((1, 2, 3))
+    angles = (90 - torch.atan2(slanted, level).rad2deg() / 2) % 180
+    return angles, torch.hypot(level, slanted) / energy.clamp_min(1e-6)
+
+
+def _gradients(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences of gray values, smoothed, across and down: (N, 1, side - 6, side - 6) float32 each."""
+    gray = images.float().mean(1, keepdim=True)
+    smooth = torch.tensor(SMOOTHING, device=images.device) / sum(SMOOTHING)
+    gray = F.conv2d(F.conv2d(gray, smooth.view(1, 1, 1, -1)), smooth.view(1, 1, -1, 1))
+    return gray[..., 1:-1, 2:] - gray[..., 1:-1, :-2], gray[..., 2:, 1:-1] - gray[..., :-2, 1:-1]
+
+
 def _votes(images: Tensor) -> Tensor:
     """Anisotropy of the structure tensor in each cell: (N, CELLS**2, 2) float32."""
-    gray = images.float().mean(1, keepdim=True)
-    smooth = torch.tensor(SMOOTHING) / sum(SMOOTHING)
-    gray = F.conv2d(F.conv2d(gray, smooth.view(1, 1, 1, -1)), smooth.view(1, 1, -1, 1))
-    across, down = gray[..., 1:-1, 2:] - gray[..., 1:-1, :-2], gray[..., 2:, 1:-1] - gray[..., :-2, 1:-1]
+    across, down = _gradients(images)
     anisotropy = torch.cat([across.square() - down.square(), 2 * across * down], 1)
     cells: Tensor = F.adaptive_avg_pool2d(anisotropy, CELLS)
     votes: Tensor = cells.flatten(2).transpose(1, 2)

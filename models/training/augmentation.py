@@ -52,6 +52,7 @@ class AugmentationParameters:
     Attributes:
         rows, columns: (B, side) int64, the image's row or column that stands at each place.
         transposed: (B,) bool, whether rows and columns are exchanged first.
+        mirrored: (B,) bool, whether either rows or columns are reversed; lines then slant the other way.
         brightness: (B,) float32, added.
         contrast: (B,) float32, factor of the distance from the image's mean.
     """
@@ -59,6 +60,7 @@ class AugmentationParameters:
     rows: Tensor
     columns: Tensor
     transposed: Tensor
+    mirrored: Tensor
     brightness: Tensor
     contrast: Tensor
 
@@ -83,9 +85,12 @@ def sample_augmentation(
     by_one = (uniform[6:] < 0.5).long() * min(1, farthest)
     far = ((farthest + 0.5) * places[:2]).round().clamp(-farthest, farthest).long()
     down, right = torch.where(shifted, far, by_one)
+    upside_down = (uniform[0] < SYMMETRY_PROBABILITY) & symmetries.vertical_flip[type_index]
+    reversed_ = (uniform[1] < SYMMETRY_PROBABILITY) & symmetries.horizontal_flip[type_index]
     return AugmentationParameters(
-        rows=_places(side, (uniform[0] < SYMMETRY_PROBABILITY) & symmetries.vertical_flip[type_index], down),
-        columns=_places(side, (uniform[1] < SYMMETRY_PROBABILITY) & symmetries.horizontal_flip[type_index], right),
+        rows=_places(side, upside_down, down),
+        columns=_places(side, reversed_, right),
+        mirrored=upside_down ^ reversed_,
         transposed=(uniform[2] < SYMMETRY_PROBABILITY) & symmetries.transposition[type_index],
         brightness=strength.brightness * places[2] * brightened,
         contrast=1 + strength.contrast * places[3] * contrasted,

@@ -8,12 +8,14 @@ from flawsmith.models.quality.memorization import near_duplicate_groups
 SHARE = 0.1
 FEWEST = 50  # photographs of a type from which on some are held out; below that, training needs every one
 LEAST = 10  # held out of a type that has holdout photographs
+MOST_COMPARED = 20_000  # photographs of a type that are searched for near-duplicates; beyond, it would take minutes
 
 
 def holdout(images: Tensor, type_index: Tensor, types: int, seed: int) -> Tensor:
     """Which photographs are held out, chosen at random within each type.
 
     Near-duplicates are held out together or not at all: the twin of a photograph that is trained on is not unseen.
+    Types of more than `MOST_COMPARED` photographs are not searched for them.
 
     Args:
         images: (N, C, side, side) uint8.
@@ -30,7 +32,11 @@ def holdout(images: Tensor, type_index: Tensor, types: int, seed: int) -> Tensor
         if len(members) >= FEWEST:
             count = max(LEAST, int(SHARE * len(members)))
             order = torch.randperm(len(members), generator=random)
-            held_out[members[whole_groups(order, near_duplicate_groups(images[members]), count)]] = True
+            if len(members) > MOST_COMPARED:
+                chosen = order[:count]
+            else:
+                chosen = whole_groups(order, near_duplicate_groups(images[members]), count)
+            held_out[members[chosen]] = True
     return held_out
 
 

@@ -1,6 +1,6 @@
 """Networks and optimisers as one flat dictionary of tensors, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,16 @@ def load_flat_state(
             index, slot = key.split(".")
             slots.setdefault(int(index), {})[slot] = _with_layout_of(parameters[int(index)], value)
         optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
+
+
+def load_without(module: nn.Module, weights: Mapping[str, Tensor], left_out: Collection[str]) -> None:
+    """Loads a module's state but for some entries, which stay as they are in the module.
+
+    Raises:
+        KeyError, RuntimeError: the weights lack an entry, or one has another shape.
+    """
+    state = module.state_dict()
+    module.load_state_dict({**weights, **{name: (state if name in left_out else weights)[name] for name in state}})
 
 
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from flawsmith.core.domain.presets.preset import Length, Overrides, Preset
 from flawsmith.core.domain.records import Dataset
 
 DEFAULT_IMAGES = 96_000  # shown in a job of one defect type
+WAVELET_FROM = 128  # resolution in pixels
 
 
 class FewshotOverrides(Overrides):
@@ -21,15 +22,15 @@ class FewshotOverrides(Overrides):
         16,
         ge=1,
         le=128,
-        description="channels of the generator at the images' resolution; doubled at each lower resolution, "
-        "up to four times as many",
+        description="channels of the generator at the images' resolution (with wavelet, at half of it); "
+        "doubled at each lower resolution, up to four times as many",
     )
     discriminator_width: int = Field(
         32,
         ge=2,
         le=256,
         description="channels of the discriminator at half the resolution; half as many at the full one; "
-        "doubled at each lower resolution, up to eight times as many",
+        "doubled at each lower resolution, up to eight times as many; with wavelet, as at half the resolution",
     )
     learning_rate: float = Field(
         4e-4, gt=0, le=1, description="Adam's first learning rate for both networks; it falls to a quarter at the end"
@@ -39,7 +40,8 @@ class FewshotOverrides(Overrides):
         gt=0,
         le=10_000,
         description="gamma, the weight of both gradient penalties. More is steadier and slower; "
-        "null: 200 over the number of photographs, from 0.2 to 1",
+        "null: 200 over the number of photographs, from 0.2 to 1. It is meant at 64 pixels; with wavelet it is "
+        "multiplied by the number of pixels over that at 64",
     )
     ema_half_life_images: int = Field(
         10_000,
@@ -73,10 +75,24 @@ class FewshotOverrides(Overrides):
         "not yet tried on a GPU",
     )
 
-    def completed(self, dataset: Dataset) -> Self:
-        if self.gradient_penalty is not None:
-            return self
-        return self.model_copy(update={"gradient_penalty": _default_gradient_penalty(dataset.image_count)})
+    direction: bool = Field(
+        True,
+        description="tell both networks the direction of each photograph's lines; images then have directions as "
+        "photographs have them, or the angle asked for, and level and upright lines do not cross",
+    )
+    wavelet: bool | None = Field(
+        None,
+        description="compute feature maps of at most half the resolution, between Haar transforms: much faster; "
+        f"null: from {WAVELET_FROM} pixels on",
+    )
+
+    def completed(self, dataset: Dataset, resolution: int) -> Self:
+        filled: dict[str, Any] = {}
+        if self.gradient_penalty is None:
+            filled["gradient_penalty"] = _default_gradient_penalty(dataset.image_count)
+        if self.wavelet is None:
+            filled["wavelet"] = resolution >= WAVELET_FROM
+        return self.model_copy(update=filled)
 
 
 class FewshotPreset(Preset):
@@ -87,13 +103,15 @@ class FewshotPreset(Preset):
     overrides = FewshotOverrides
     resolutions = (32, 64, 128, 256)
     default_resolution = 64
-    shaping = ("latent_size", "generator_width", "discriminator_width")
+    shaping = ("latent_size", "generator_width", "discriminator_width", "direction", "wavelet")
     renamed_fields: ClassVar[Mapping[str, str]] = {"average_images": "ema_half_life_images"}
     added_fields: ClassVar[Mapping[str, Any]] = {
         "horizontal_flip": None,
         "vertical_flip": None,
         "transposition": None,
         "cuda_graph": False,
+        "direction": False,
+        "wavelet": False,
     }
 
     def default_length(self, dataset: Dataset, batch_size: int) -> Length:

@@ -15,8 +15,8 @@ class Overrides(RequestBody):
     One of them is ``batch_size``, the number of photographs in one step.
     """
 
-    def completed(self, dataset: Dataset) -> Self:
-        """The same values; those left at None that depend on the dataset are filled in."""
+    def completed(self, dataset: Dataset, resolution: int) -> Self:
+        """The same values; those left at None that depend on the dataset or the resolution are filled in."""
         return self
 
 

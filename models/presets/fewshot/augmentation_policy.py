@@ -12,7 +12,7 @@ from flawsmith.models.training.augmentation import (
     Symmetries,
     sample_augmentation,
 )
-from flawsmith.models.training.symmetries import PENDING, SYMMETRIES, symmetry_p_values, usable_symmetries
+from flawsmith.models.training.symmetries import NOT_TESTED, PENDING, SYMMETRIES, symmetry_p_values, usable_symmetries
 
 
 class AugmentationPolicy:
@@ -38,9 +38,14 @@ class AugmentationPolicy:
 
     @property
     def p_values(self) -> Tensor:
-        """Of each type's symmetries, (types, 3) float64. Tested on first use: a resumed run loads them instead."""
+        """Of each type's symmetries, (types, 3) float64. Tested on first use: a resumed run loads them instead.
+
+        Where the configuration decides on every symmetry, nothing is tested.
+        """
         if self._p_values is None:
-            self._p_values = torch.stack([symmetry_p_values(each) for each in self._photographs()])
+            tested = any(each is None for each in self.configured.values())
+            p_values = symmetry_p_values if tested else _not_tested
+            self._p_values = torch.stack([p_values(each) for each in self._photographs()])
         return self._p_values
 
     @p_values.setter
@@ -86,3 +91,7 @@ class AugmentationPolicy:
             }
             for of_type in zip(self.used.tolist(), self.p_values.tolist(), strict=True)
         ]
+
+
+def _not_tested(_photographs: Tensor) -> Tensor:
+    return torch.full((len(SYMMETRIES),), NOT_TESTED, dtype=torch.float64)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from flawsmith.models.presets.builder import PresetBuilder
+from flawsmith.models.presets.fewshot.config import FewshotConfig
 from flawsmith.models.presets.fewshot.networks import Generator
-from flawsmith.models.presets.fewshot.trainer import FewshotConfig, FewshotTrainer
+from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 from flawsmith.models.training.holdout import holdout
 
 
@@ -20,7 +21,15 @@ def build_trainer(
 
 
 def build_generator(config: Mapping[str, Any], types: int) -> Generator:
-    return Generator(config["resolution"], config["channels"], config["latent_size"], config["generator_width"], types)
+    return Generator(
+        config["resolution"],
+        config["channels"],
+        config["latent_size"],
+        config["generator_width"],
+        types,
+        config["direction"],
+        config["wavelet"],
+    )
 
 
 def held_out(config: Mapping[str, Any], images: Tensor, type_index: Tensor, types: int) -> Tensor:

@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flawsmith.models.presets.fewshot.networks import SLOPE, Discriminator, one_hot
+from flawsmith.models.presets.fewshot.blocks import SLOPE
+from flawsmith.models.presets.fewshot.directions import direction_features
+from flawsmith.models.presets.fewshot.networks import Discriminator, one_hot
 
 _convolution_backward = torch.ops.aten.convolution_backward.default
 _relu_backward = torch.ops.aten.leaky_relu_backward.default
@@ -34,17 +36,20 @@ class DiscriminatorPass:
         network: its parameters receive the gradients.
         images: (B, C, H, W) float32, the network's input.
         type_index: (B,) int64.
+        directions: (B, 2) float32, of a network with direction.
 
     Attributes:
         logits: (B,) float32, without a gradient.
     """
 
     @torch.no_grad()
-    def __init__(self, network: Discriminator, images: Tensor, type_index: Tensor) -> None:
-        self.network, self.type_index = network, type_index
+    def __init__(
+        self, network: Discriminator, images: Tensor, type_index: Tensor, directions: Tensor | None = None
+    ) -> None:
+        self.network, self.type_index, self.directions = network, type_index, directions
         self._convolutions = cast(list[nn.Conv2d], list(network.convolutions))
-        self._heads = network.heads(type_index)
-        self._features = [images]  # the input of each convolution, and the output of the last
+        self._heads = network.heads(type_index, directions)
+        self._features = [network.seen(images)]  # the input of each convolution, and the output of the last
         for each in self._convolutions:
             self._features.append(F.leaky_relu(each(self._features[-1]), SLOPE))
         self.logits = (self._features[-1].flatten(1) * self._heads).sum(1) + network.head.bias
@@ -60,7 +65,7 @@ class DiscriminatorPass:
             derivative = _through_relu(derivative, outputs)
             self._derivatives.insert(0, derivative)
             derivative = _backward(convolution, derivative, inputs, of_weight=False)
-        return derivative
+        return self.network.unseen(derivative)
 
     @torch.no_grad()
     def set_gradients(self, weights: Tensor, directions: Tensor) -> None:
@@ -72,7 +77,7 @@ class DiscriminatorPass:
             weights: s, (B,): the loss's derivative by each logit.
             directions: v, (B, C, H, W): for the penalty gamma / 2 ||J||^2, gamma times `image_gradients`.
         """
-        scale = weights[:, None, None, None]
+        scale, directions = weights[:, None, None, None], self.network.seen(directions)
         for convolution, derivative, inputs, outputs in zip(
             self._convolutions, self._derivatives, self._features[:-1], self._features[1:], strict=True
         ):
@@ -93,6 +98,8 @@ class DiscriminatorPass:
         network.head.bias.grad = weights.sum()[None]
         types = one_hot(self.type_index, network.types, combined.dtype)
         network.heads_by_type.weight.grad = network.conditioning * (combined.T @ types)
+        if self.directions is not None:
+            network.heads_by_direction.weight.grad = combined.T @ direction_features(self.directions)
 
 
 def _through_relu(values: Tensor, outputs: Tensor) -> Tensor:

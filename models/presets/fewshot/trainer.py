@@ -1,7 +1,7 @@
 """The trainer of the preset for few photographs: both networks' update, and the state of the whole run."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,11 @@ from torch.optim import Adam, Optimizer
 
 from flawsmith.models.pixels import from_bytes
 from flawsmith.models.presets.fewshot.augmentation_policy import AugmentationPolicy
+from flawsmith.models.presets.fewshot.config import FewshotConfig
+from flawsmith.models.presets.fewshot.directions import augmented_directions, direction_vectors
 from flawsmith.models.presets.fewshot.discriminator_pass import DiscriminatorPass
 from flawsmith.models.presets.fewshot.networks import Discriminator, Generator
+from flawsmith.models.presets.fewshot.photograph_directions import PhotographDirections
 from flawsmith.models.presets.fewshot.schedule import FewshotSchedule
 from flawsmith.models.quality.comparison import by_type
 from flawsmith.models.quality.evaluator import Evaluator
@@ -24,38 +27,13 @@ from flawsmith.models.training.fixed_samples import FixedSamples
 from flawsmith.models.training.holdout import holdout
 from flawsmith.models.training.objectives import relativistic_discriminator_loss, relativistic_generator_loss
 from flawsmith.models.training.optimisers import clear_moments, set_learning_rate
-from flawsmith.models.training.state import below, copied_weights, flat_state, load_flat_state, to_device
+from flawsmith.models.training.state import below, copied_weights, flat_state, load_flat_state, load_without, to_device
 from flawsmith.models.training.symmetries import SYMMETRIES
 from flawsmith.models.training.trainer import Networks
 
+# What belongs to a prior's types and pictures, by the names of the tensors.
+OF_PHOTOGRAPHS = ("embedding.weight", "heads_by_type.weight", "conditioning", "directions")
 BETA1, BETA2 = 0.0, 0.99  # of Adam: R3GAN, arXiv:2501.05441, and StyleGAN2, arXiv:1912.04958
-
-
-@dataclass(frozen=True, kw_only=True)
-class FewshotConfig:
-    """The configuration of a run; for bounds, defaults and units see `core.domain.presets.fewshot`.
-
-    No field has a default here: a missing one is an error.
-    """
-
-    resolution: int
-    channels: int
-    seed: int
-    latent_size: int
-    generator_width: int
-    discriminator_width: int
-    learning_rate: float
-    gradient_penalty: float
-    ema_half_life_images: int
-    augment_probability: float
-    augment_shift: float
-    augment_brightness: float
-    augment_contrast: float
-    horizontal_flip: bool | None
-    vertical_flip: bool | None
-    transposition: bool | None
-    batch_size: int
-    cuda_graph: bool
 
 
 class FewshotTrainer:
@@ -79,6 +57,9 @@ class FewshotTrainer:
         self.photographs = len(images)
         self.random = torch.Generator().manual_seed(config.seed)
         self.generator, self.discriminator = _build_networks(config, types, device)
+        self.directions = PhotographDirections(self.images, self.type_index, types) if config.direction else None
+        if self.directions:
+            self.generator.directions.copy_(self.directions.entries)
         self.ema = ExponentialMovingAverage(self.generator, config.ema_half_life_images, config.batch_size)
         self.schedule = FewshotSchedule(config.learning_rate, config.gradient_penalty, types)
         # Functions without a reference to the trainer: a cycle would keep its memory until the garbage collector runs.
@@ -149,8 +130,13 @@ class FewshotTrainer:
             self.captured.reset()
 
     def analysis(self) -> dict[str, Any]:
-        """``augmentation``: for each type, which symmetries are used, and their p-values; see `AugmentationPolicy`."""
-        return {"augmentation": self.augmentation.analysis()}
+        """What was found out about each type's photographs.
+
+        ``augmentation``: which symmetries are used, and their p-values, see `AugmentationPolicy`; with ``direction``,
+        ``directions``, see `PhotographDirections.analysis`.
+        """
+        found = {"augmentation": self.augmentation.analysis()}
+        return found | {"directions": self.directions.analysis()} if self.directions else found
 
     def networks(self) -> Networks:
         return {"generator": copied_weights(self.ema.module), "discriminator": copied_weights(self.discriminator)}
@@ -159,6 +145,23 @@ class FewshotTrainer:
         self.generator.load_state_dict(networks["generator"])
         self.ema.module.load_state_dict(networks["generator"])
         self.discriminator.load_state_dict(networks["discriminator"])
+        if self.directions:  # those of this run's photographs
+            self.generator.directions.copy_(self.directions.entries)
+            self.ema.module.directions.copy_(self.directions.entries)
+
+    def load_prior(self, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Starts from networks that were trained on drawn surfaces, before the first step.
+
+        What belongs to the prior's types and pictures is left out: see `OF_PHOTOGRAPHS`.
+
+        Args:
+            weights: of ``generator`` and ``discriminator``, as `networks` returns them, of any floating dtype.
+
+        Raises:
+            KeyError, RuntimeError: the weights have another shape.
+        """
+        for name, network in self._modules().items():
+            load_without(network, weights[name.removesuffix("_ema")], OF_PHOTOGRAPHS)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {
@@ -166,6 +169,7 @@ class FewshotTrainer:
             "completed_steps": torch.tensor(self.completed_steps),
             "learning_rate_reductions": torch.tensor(self.schedule.reductions),
             "symmetry_p_values": self.augmentation.p_values,
+            **({"directions": self.directions.of_photographs} if self.directions else {}),
             **{f"batches.{name}": value for name, value in self.batches.state_dict().items()},
             **flat_state(self._modules(), self._optimisers()),
         }
@@ -175,6 +179,8 @@ class FewshotTrainer:
         self.completed_steps = int(state["completed_steps"])
         self.schedule.reductions = int(state["learning_rate_reductions"])
         self.augmentation.p_values = state["symmetry_p_values"]
+        if self.directions:  # measured again, they may differ by rounding
+            self.directions.of_photographs.copy_(state["directions"])
         self.batches.load_state_dict(below(state, "batches"))
         load_flat_state(state, self._modules(), self._optimisers())
         if self.captured:
@@ -192,7 +198,7 @@ class FewshotTrainer:
     def _apply_schedule(self, progress: float) -> None:
         for optimiser in self._optimisers().values():
             set_learning_rate(optimiser, self.schedule.learning_rate(progress))
-        self._gamma.fill_(self.schedule.gradient_penalty)
+        self._gamma.fill_(self.schedule.gradient_penalty * self.config.penalty_scale)
         for network in (self.generator, self.discriminator, self.ema.module):
             network.conditioning.fill_(self.schedule.conditioning(progress))
 
@@ -204,33 +210,41 @@ class FewshotTrainer:
         for network in ("discriminator", "generator"):
             parameters = self.augmentation.sample(type_index, self.random)
             inputs |= {f"{network}.{name}": each for name, each in vars(parameters).items()}
+        if self.directions:
+            inputs["directions"] = self.directions.labels(chosen, self.random)
         return {name: to_device(each, self.device) for name, each in inputs.items()}
 
     def _update_both(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """A step's work on the device."""
-        types = inputs["types"]
+        types, directions = inputs["types"], inputs.get("directions")
         real = from_bytes(self.images[inputs["chosen"]])
-        fake = self.generator(inputs["latents"], types)
+        fake = self.generator(inputs["latents"], types, directions)
         of_discriminator, of_generator = (
             AugmentationParameters(**below(inputs, network)) for network in ("discriminator", "generator")
         )
-        measured = self._update_discriminator(real, fake.detach(), types, of_discriminator)
-        return measured | self._update_generator(real, fake, types, of_generator)
+        measured = self._update_discriminator(real, fake.detach(), types, directions, of_discriminator)
+        return measured | self._update_generator(real, fake, types, directions, of_generator)
 
     def _update_discriminator(
-        self, real: Tensor, fake: Tensor, types: Tensor, parameters: AugmentationParameters
+        self,
+        real: Tensor,
+        fake: Tensor,
+        types: Tensor,
+        directions: Tensor | None,
+        parameters: AugmentationParameters,
     ) -> dict[str, Tensor]:
         images = torch.cat([real, fake]).requires_grad_()
         augmented = augment(images, parameters)
-        forward = DiscriminatorPass(self.discriminator, _channels_last(augmented.detach()), types.repeat(2))
+        told = None if directions is None else augmented_directions(directions, parameters).repeat(2, 1)
+        forward = DiscriminatorPass(self.discriminator, _channels_last(augmented.detach()), types.repeat(2), told)
         logits = forward.logits.requires_grad_()
         loss = relativistic_discriminator_loss(*logits.chunk(2))
         (weights,) = torch.autograd.grad(loss, logits)
         # The penalty is on the images before their augmentation, so its gradient passes back through the augmentation.
         (gradients,) = torch.autograd.grad(augmented, images, forward.image_gradients())
         linear = replace(parameters, brightness=torch.zeros_like(parameters.brightness))
-        directions = augment(self._gamma / len(real) * gradients, linear)
-        forward.set_gradients(weights, _channels_last(directions))
+        penalised = augment(self._gamma / len(real) * gradients, linear)
+        forward.set_gradients(weights, _channels_last(penalised))
         self.discriminator_optimiser.step()
         real_penalty, fake_penalty = (self._gamma / 2 * gradients.square().sum((1, 2, 3))).view(2, -1).mean(1)
         real_logits, fake_logits = logits.detach().chunk(2)
@@ -243,13 +257,19 @@ class FewshotTrainer:
         }
 
     def _update_generator(
-        self, real: Tensor, fake: Tensor, types: Tensor, parameters: AugmentationParameters
+        self,
+        real: Tensor,
+        fake: Tensor,
+        types: Tensor,
+        directions: Tensor | None,
+        parameters: AugmentationParameters,
     ) -> dict[str, Tensor]:
+        told = None if directions is None else augmented_directions(directions, parameters)
         with torch.no_grad():
-            real_logits = self.discriminator(_channels_last(augment(real, parameters)), types)
+            real_logits = self.discriminator(_channels_last(augment(real, parameters)), types, told)
         # The gradient passes through the discriminator; the discriminator's own is not needed here.
         self.discriminator.requires_grad_(False)
-        fake_logits = self.discriminator(_channels_last(augment(fake, parameters)), types)
+        fake_logits = self.discriminator(_channels_last(augment(fake, parameters)), types, told)
         self.generator_optimiser.zero_grad()
         loss = relativistic_generator_loss(real_logits, fake_logits)
         loss.backward()
@@ -261,8 +281,18 @@ class FewshotTrainer:
 def _build_networks(config: FewshotConfig, types: int, device: torch.device) -> tuple[Generator, Discriminator]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        generator = Generator(config.resolution, config.channels, config.latent_size, config.generator_width, types)
-        discriminator = Discriminator(config.resolution, config.channels, config.discriminator_width, types)
+        generator = Generator(
+            config.resolution,
+            config.channels,
+            config.latent_size,
+            config.generator_width,
+            types,
+            config.direction,
+            config.wavelet,
+        )
+        discriminator = Discriminator(
+            config.resolution, config.channels, config.discriminator_width, types, config.direction, config.wavelet
+        )
     for network in (generator, discriminator):
         # Convolutions of small images are twice as fast with channels last.
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -278,7 +308,8 @@ def _mean_logit(discriminator: Discriminator, images: Tensor, of_type: int) -> f
     """The discriminator's mean logit for (N, C, side, side) uint8 images of one type."""
     images = images.to(discriminator.head.weight.device)
     types = torch.full((len(images),), of_type, device=images.device)
-    return float(discriminator(_channels_last(from_bytes(images)), types).mean())
+    directions = direction_vectors(images) if discriminator.direction else None
+    return float(discriminator(_channels_last(from_bytes(images)), types, directions).mean())
 
 
 def _augmentation_policy(config: FewshotConfig, photographs: Callable[[], Sequence[Tensor]]) -> AugmentationPolicy:

@@ -4,7 +4,8 @@ import torch
 from tests.models.pictures import blots, noise
 from torch import Tensor
 
-from flawsmith.models.presets.fewshot.trainer import FewshotConfig, FewshotTrainer
+from flawsmith.models.presets.fewshot.config import FewshotConfig
+from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 from flawsmith.models.quality.evaluator import Evaluator
 
 CONFIG = FewshotConfig(
@@ -26,6 +27,8 @@ CONFIG = FewshotConfig(
     vertical_flip=True,
     transposition=True,
     cuda_graph=False,
+    direction=False,
+    wavelet=False,
 )
 STEPS = 300
 

@@ -53,10 +53,14 @@ def test_the_reference_gradient_agrees_with_finite_differences() -> None:
 
 
 @pytest.mark.parametrize("conditioning", [0.0, 0.6])
-def test_gradients_agree_with_automatic_differentiation(conditioning: float) -> None:
+@pytest.mark.parametrize(("direction", "wavelet"), [(False, False), (True, False), (False, True), (True, True)])
+def test_gradients_agree_with_automatic_differentiation(conditioning: float, direction: bool, wavelet: bool) -> None:
     torch.manual_seed(0)
-    network = Discriminator(32, 1, width=4, types=2).double()
+    network = Discriminator(32, 1, width=4, types=2, direction=direction, wavelet=wavelet).double()
     torch.nn.init.normal_(network.heads_by_type.weight)
+    told = torch.randn(2 * PAIRS, 2, dtype=torch.float64) if direction else None
+    if direction:
+        torch.nn.init.normal_(network.heads_by_direction.weight)
     network.conditioning.fill_(conditioning)
     types = torch.arange(PAIRS) % 2
     flips = torch.ones(2, dtype=torch.bool)
@@ -65,14 +69,14 @@ def test_gradients_agree_with_automatic_differentiation(conditioning: float) -> 
     )
     images = torch.randn(2 * PAIRS, 1, 32, 32, dtype=torch.float64, requires_grad=True)
 
-    logits = network(augment(images, parameters), types.repeat(2))
+    logits = network(augment(images, parameters), types.repeat(2), told)
     norms = squared_gradient_norms(logits, images)
     (relativistic_discriminator_loss(*logits.chunk(2)) + GAMMA / 2 * norms.sum() / PAIRS).backward()
     expected = {name: each.grad.clone() for name, each in network.named_parameters()}
     network.zero_grad()
 
     augmented = augment(images, parameters)
-    forward = DiscriminatorPass(network, augmented.detach(), types.repeat(2))
+    forward = DiscriminatorPass(network, augmented.detach(), types.repeat(2), told)
     torch.testing.assert_close(forward.logits, logits.detach())
     ours = forward.logits.requires_grad_()
     (weights,) = torch.autograd.grad(relativistic_discriminator_loss(*ours.chunk(2)), ours)

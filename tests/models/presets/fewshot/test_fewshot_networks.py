@@ -5,15 +5,20 @@ import torch
 from torch import Tensor
 
 from flawsmith.models.inference.session import InferenceSession, Precision
-from flawsmith.models.presets.fewshot.networks import Discriminator, Generator, NoisyResidual, noise_size, noise_sizes
+from flawsmith.models.presets.fewshot.blocks import NoisyResidual
+from flawsmith.models.presets.fewshot.networks import Discriminator, Generator, noise_size, noise_sizes
+
+BOTH = {"direction": True, "wavelet": True}
 
 
-def as_if_trained(types: int = 1) -> Generator:
+def as_if_trained(types: int = 1, **ends: bool) -> Generator:
     """A generator whose residual branches are not zero, as after training."""
     torch.manual_seed(0)
-    network = Generator(32, 1, style_size=8, width=4, types=types)
+    network = Generator(32, 1, style_size=8, width=4, types=types, **ends)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
+    if network.direction:
+        torch.nn.init.normal_(network.directions, std=0.3)
     return network
 
 
@@ -23,11 +28,12 @@ def latents(network: Generator, count: int) -> Tensor:
 
 @pytest.mark.parametrize("resolution", [32, 64, 128, 256])
 @pytest.mark.parametrize(("channels", "types"), [(1, 1), (3, 1), (1, 3)])
+@pytest.mark.parametrize("ends", [{}, {"direction": True}, {"wavelet": True}, BOTH])
 def test_every_resolution_has_layers_from_latent_to_image_and_from_image_to_logit(
-    resolution: int, channels: int, types: int
+    resolution: int, channels: int, types: int, ends: dict[str, bool]
 ) -> None:
-    generator = Generator(resolution, channels, style_size=5, width=2, types=types)
-    discriminator = Discriminator(resolution, channels, width=2, types=types)
+    generator = Generator(resolution, channels, style_size=5, width=2, types=types, **ends)
+    discriminator = Discriminator(resolution, channels, width=2, types=types, **ends)
     type_index = torch.arange(2) % types
     images = generator(latents(generator, 2), type_index)
     assert images.shape == (2, channels, resolution, resolution)
@@ -105,9 +111,58 @@ def test_an_untrained_image_has_no_checkerboard() -> None:
     assert powers.max() / powers.min() < 1.05
 
 
+def test_with_direction_noise_of_a_line_replaces_noise_of_rows_and_columns() -> None:
+    assert noise_sizes(64, direction=True) == [8, 16, 32 * 32 + 32, 64 * 64 + 64]
+    assert Generator(32, 1, 5, 2, 1, direction=True).latent_size == 5 + 8 + 16 + 32 * 32 + 32 + 2
+    assert Generator(32, 1, 5, 2, 1, wavelet=True).latent_size == 5 + 16 + 32 + 32 * 32
+    assert Generator(64, 1, 5, 2, 1, **BOTH).latent_size == 5 + 8 + 16 + 32 * 32 + 32 + 64 * 64 + 64 + 2
+
+
+@pytest.mark.parametrize("wavelet", [False, True])
+def test_an_image_follows_the_direction_it_is_given_and_else_the_one_it_draws(wavelet: bool) -> None:
+    network, types = as_if_trained(direction=True, wavelet=wavelet), torch.zeros(4, dtype=torch.int64)
+    latent = latents(network, 4)
+    drawn = network.drawn_directions(latent, types)
+    assert len(drawn.unique(dim=0)) == 4
+    assert torch.equal(network(latent, types), network(latent, types, drawn))
+    assert not torch.allclose(network(latent, types), network(latent, types, drawn.flip(0)))
+    asked = network.drawn_directions(latent, types, torch.tensor([30.0, 60]).expand(4, 2))
+    angles = torch.atan2(asked[:, 1], asked[:, 0]).rad2deg() / 2
+    assert ((angles > 29.9) & (angles < 60.1)).all()
+
+
+def test_the_last_two_numbers_of_a_latent_matter_only_for_the_direction() -> None:
+    network, types = as_if_trained(**BOTH), torch.zeros(1, dtype=torch.int64)
+    latent = latents(network, 1)
+    other = latent.clone()
+    other[:, -2:] *= -1
+    given = torch.tensor([[0.1, 0.4]])
+    assert torch.equal(network(latent, types, given), network(other, types, given))
+    assert not torch.equal(network(latent, types), network(other, types))
+
+
+def test_noise_of_a_line_of_a_level_image_changes_its_row_and_little_else() -> None:
+    network, types, level = as_if_trained(direction=True), torch.zeros(1, dtype=torch.int64), torch.tensor([[0.9, 0.0]])
+    latent, side, place = latents(network, 1), 32, 12
+    other = latent.clone()
+    other[:, -2 - side + place] += 1
+    changed = (network(other, types, level) - network(latent, types, level))[0, 0].abs() > 1e-6
+    assert changed.all(1).nonzero().flatten().tolist() == [place - 2, place - 1, place, place + 1, place + 2]
+    assert changed.sum() == 5 * side
+
+
+def test_a_discriminator_with_direction_depends_on_it_once_it_has_learned_to() -> None:
+    network, images, types = Discriminator(32, 1, 4, 1, **BOTH), torch.randn(2, 1, 32, 32), torch.zeros(2).long()
+    directions = torch.tensor([[0.5, 0.2], [-0.1, 0.6]])
+    assert torch.equal(network(images, types, directions), network(images, types, directions.flip(0)))
+    torch.nn.init.normal_(network.heads_by_direction.weight)
+    assert not torch.allclose(network(images, types, directions), network(images, types, directions.flip(0)))
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_an_image_does_not_depend_on_its_neighbours(precision: Precision) -> None:
-    network = as_if_trained(types=2)
+@pytest.mark.parametrize("ends", [{}, {"direction": True}, BOTH])
+def test_an_image_does_not_depend_on_its_neighbours(precision: Precision, ends: dict[str, bool]) -> None:
+    network = as_if_trained(types=2, **ends)
     network.conditioning.fill_(1)
     sample = InferenceSession(network, network.latent_size, 16, precision, torch.device("cpu")).sample
     given, types = latents(network, 16), torch.arange(16) % 2

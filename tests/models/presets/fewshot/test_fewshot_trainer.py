@@ -1,6 +1,7 @@
 """The trainer of the preset for few photographs."""
 
 import gc
+import math
 import weakref
 from dataclasses import replace
 
@@ -8,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from flawsmith.models.presets.fewshot.trainer import FewshotConfig, FewshotTrainer
+from flawsmith.models.presets.fewshot.config import FewshotConfig
+from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 from flawsmith.models.quality.measure import Need
 from flawsmith.models.quality.registry import MEASURES
 
@@ -31,7 +33,13 @@ CONFIG = FewshotConfig(
     transposition=None,
     batch_size=4,
     cuda_graph=False,
+    direction=False,
+    wavelet=False,
 )
+
+# As new jobs are, and with both of the things that change the networks' shape.
+DIRECTED = replace(CONFIG, direction=True)
+BOTH = replace(DIRECTED, wavelet=True)
 
 
 def noise(count: int) -> Tensor:
@@ -73,13 +81,14 @@ def test_a_step_returns_losses_penalties_and_the_discriminators_lead() -> None:
     assert -1 <= measured["sign_rate"] <= 1
 
 
+@pytest.mark.parametrize("config", [CONFIG, DIRECTED, BOTH])
 @pytest.mark.parametrize("stop", [1, 4, 7])
-def test_a_resumed_run_continues_bit_by_bit_as_if_it_had_never_stopped(stop: int) -> None:
-    whole, first = trainer(), trainer()
+def test_a_resumed_run_continues_bit_by_bit_as_if_it_had_never_stopped(stop: int, config: FewshotConfig) -> None:
+    whole, first = trainer(config), trainer(config)
     expected = [whole.step(0.5) for _ in range(8)]
     losses = [first.step(0.5) for _ in range(stop)]
     state = {name: value.contiguous().clone() for name, value in first.state_dict().items()}
-    rest = trainer()
+    rest = trainer(config)
     rest.load_state_dict(state)
     losses += [rest.step(0.5) for _ in range(8 - stop)]
     assert losses == expected
@@ -162,9 +171,88 @@ def test_a_run_can_start_from_anothers_networks() -> None:
     assert torch.equal(run.preview(), trainer(replace(CONFIG, seed=9)).samples.preview(origin.ema.module))
 
 
+def slanted(count: int, degrees: float) -> Tensor:
+    """Bright lines at an angle, counter-clockwise from level."""
+    rows, columns = torch.meshgrid(torch.arange(32.0) - 16, torch.arange(32.0) - 16, indexing="ij")
+    along = math.radians(degrees)
+    away = columns * math.sin(along) + rows * math.cos(along) - torch.linspace(-8, 8, count)[:, None, None]
+    return (60 + 150 * torch.exp(-away.square())).byte()[:, None]
+
+
+def test_a_run_draws_the_directions_of_its_photographs_and_reports_them() -> None:
+    run = trainer(BOTH, types=1, photographs=torch.cat([slanted(5, 20), slanted(15, 100)]))
+    latents = torch.randn(500, run.generator.latent_size, generator=torch.Generator().manual_seed(0))
+    for network in (run.generator, run.ema.module):
+        drawn = network.drawn_directions(latents, torch.zeros(500, dtype=torch.int64))
+        assert (drawn[:, 0] < 0).float().mean().item() == pytest.approx(0.75, abs=0.06)  # more upright than level
+    (found,) = run.analysis()["directions"]
+    assert found["shares"] == [0.25, 0, 0, 0.75, 0, 0]
+    assert found["strength"] > 0.8
+    assert "directions" not in trainer().analysis()
+
+
+def test_both_networks_learn_what_directions_mean() -> None:
+    run = trainer(BOTH, types=1, photographs=torch.cat([slanted(10, 20), slanted(10, 100)]))
+    before = run.generator.embedding_of_direction.weight.clone()
+    for _ in range(3):
+        run.step(0.5)
+    assert run.discriminator.heads_by_direction.weight.abs().max() > 0
+    assert not torch.equal(run.generator.embedding_of_direction.weight, before)
+
+
+def test_networks_of_other_photographs_draw_the_directions_of_these() -> None:
+    origin, run = (trainer(DIRECTED, types=1, photographs=slanted(20, each)) for each in (20, 100))
+    origin.step(0.5)
+    run.load_networks(origin.networks())
+    assert torch.equal(run.generator.last.weight, origin.ema.module.last.weight)
+    assert not torch.equal(run.generator.directions, origin.generator.directions)
+    assert torch.equal(run.generator.directions, run.ema.module.directions)
+
+
+@pytest.mark.parametrize("config", [CONFIG, BOTH])
+def test_a_prior_gives_everything_but_what_belongs_to_its_types_and_pictures(config: FewshotConfig) -> None:
+    origin = trainer(replace(config, seed=9), types=2, photographs=slanted(20, 20))
+    origin.step(0.5)
+    half = {name: {key: value.half() for key, value in each.items()} for name, each in origin.networks().items()}
+    run, untouched = trainer(config), trainer(config).state_dict()
+    run.load_prior(half)
+    own = {"embedding.weight", "heads_by_type.weight", "conditioning", "directions"}
+    for name in ("generator", "generator_ema", "discriminator"):
+        for key, value in half[name.removesuffix("_ema")].items():
+            expected = untouched[f"{name}.{key}"] if key in own else value.float()
+            assert torch.equal(run.state_dict()[f"{name}.{key}"], expected), key
+    run.step(0.5)
+
+
+def test_a_prior_of_one_type_serves_a_run_of_several() -> None:
+    run = trainer(BOTH, types=2)
+    run.load_prior(trainer(replace(BOTH, seed=9), types=1).networks())
+    run.step(0.5)
+
+
+@pytest.mark.parametrize(
+    ("config", "other"), [(CONFIG, DIRECTED), (DIRECTED, BOTH), (CONFIG, replace(CONFIG, generator_width=4))]
+)
+def test_a_prior_of_another_shape_is_refused(config: FewshotConfig, other: FewshotConfig) -> None:
+    for ours, theirs in ((config, other), (other, config)):
+        with pytest.raises((KeyError, RuntimeError)):
+            trainer(ours).load_prior(trainer(theirs).networks())
+
+
+def test_the_penalty_grows_with_the_number_of_pixels_where_networks_end_in_wavelets() -> None:
+    assert [replace(BOTH, resolution=each).penalty_scale for each in (32, 64, 128)] == [0.25, 1, 4]
+    assert replace(CONFIG, resolution=128).penalty_scale == 1
+    plain, scaled = (
+        trainer(replace(BOTH, resolution=32, gradient_penalty=each), types=1).step(0.5)["real_penalty"]
+        for each in (5.0, 10.0)
+    )
+    assert scaled == pytest.approx(2 * plain)
+
+
+@pytest.mark.parametrize("config", [CONFIG, BOTH])
 @pytest.mark.parametrize("scratched", [True, False])
-def test_an_evaluation_measures_all_signals_that_the_photographs_allow(scratched: bool) -> None:
-    run = trainer(photographs=scratches(140) if scratched else noise(140))
+def test_an_evaluation_measures_all_signals_that_the_photographs_allow(scratched: bool, config: FewshotConfig) -> None:
+    run = trainer(config, photographs=scratches(140) if scratched else noise(140))
     run.step(0.5)
     signals = run.evaluate()
     of_defects = {each.name for each in MEASURES if Need.DEFECTS in each.needs}
@@ -209,6 +297,15 @@ def test_the_analysis_has_the_symmetries_of_each_type() -> None:
     assert 0 < tested["vertical_flip"]["p_value"] <= 1
 
 
+def test_nothing_is_tested_where_the_configuration_decides_on_every_symmetry() -> None:
+    decided = replace(CONFIG, horizontal_flip=True, vertical_flip=False, transposition=False)
+    assert trainer(decided, types=1, count=40).analysis()["augmentation"][0] == {
+        "horizontal_flip": {"used": True, "p_value": None},
+        "vertical_flip": {"used": False, "p_value": None},
+        "transposition": {"used": False, "p_value": None},
+    }
+
+
 def test_a_reduced_learning_rate_stays_reduced_in_a_resumed_run() -> None:
     run = trainer()
     run.step(0.5)
@@ -223,9 +320,10 @@ def test_a_reduced_learning_rate_stays_reduced_in_a_resumed_run() -> None:
 
 
 @pytest.mark.gpu
-def test_a_recorded_step_gives_the_same_weights_and_penalties_as_an_eager_one() -> None:
+@pytest.mark.parametrize("config", [CONFIG, BOTH])
+def test_a_recorded_step_gives_the_same_weights_and_penalties_as_an_eager_one(config: FewshotConfig) -> None:
     """Covers the warm steps, the recording, changing rates and penalties, and a reduction of the learning rate."""
-    eager, recorded = (trainer(replace(CONFIG, cuda_graph=graph), device="cuda") for graph in (False, True))
+    eager, recorded = (trainer(replace(config, cuda_graph=graph), device="cuda") for graph in (False, True))
     for number in range(16):
         expected, measured = eager.step(number / 16), recorded.step(number / 16)
         assert measured["real_penalty"] > 0

@@ -1,0 +1,104 @@
+"""Directions of images' lines, as both networks are told them.
+
+A direction is a vector (s cos 2t, s sin 2t): t is the angle of an image's lines, counter-clockwise from level, and s
+how strong the direction is, 0 to 1. Lines have no front, so t and t + 180 degrees are the same vector. Conditioning on
+a continuous label with vicinal matching: CcGAN, Ding et al. 2021, arXiv:2011.07466.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from flawsmith.models.quality.orientation import angles_and_strengths
+from flawsmith.models.training.augmentation import AugmentationParameters
+
+ENTRIES = 256  # directions that a generator keeps of each type
+FEATURES = 4  # length of `direction_features`
+DRAWN_BY = 2  # numbers of a latent that draw a direction
+VICINITY = 3.0  # degrees: standard deviation of the difference between a photograph's direction and its label
+STRONG = 0.75  # quantile of the photographs' strengths for an angle that no photograph has
+WHOLE = 180.0  # degrees
+
+
+def direction_vectors(images: Tensor) -> Tensor:
+    """Measures images, (N, C, side, side) uint8, on their device: (N, 2) float32."""
+    angles, strengths = angles_and_strengths(images)
+    return _vectors(angles, strengths)
+
+
+def direction_features(directions: Tensor) -> Tensor:
+    """(B, 2) -> (B, 4): s cos 2t, s sin 2t, s cos 4t, s sin 4t. The latter two tell 30 degrees from 60 more clearly."""
+    cosine, sine = directions.unbind(1)
+    strength = directions.norm(dim=1).clamp_min(1e-6)
+    doubled = [(cosine.square() - sine.square()) / strength, 2 * cosine * sine / strength]
+    return torch.stack([cosine, sine, *doubled], 1)
+
+
+def rotated_directions(directions: Tensor, degrees: Tensor) -> Tensor:
+    """Turns (B, 2) vectors by (B,) degrees, counter-clockwise."""
+    cosine, sine = directions.unbind(1)
+    by = torch.deg2rad(2 * degrees)
+    return torch.stack([cosine * by.cos() - sine * by.sin(), cosine * by.sin() + sine * by.cos()], 1)
+
+
+def augmented_directions(directions: Tensor, parameters: AugmentationParameters) -> Tensor:
+    """The directions of images after their augmentation: (B, 2) -> (B, 2)."""
+    cosine, sine = directions.unbind(1)
+    return torch.stack(
+        [torch.where(parameters.transposed, -cosine, cosine), torch.where(parameters.mirrored, -sine, sine)], 1
+    )
+
+
+def entries_of(directions: Tensor) -> Tensor:
+    """(N, 2) directions of one type -> (`ENTRIES`, 2): sorted by angle, evenly repeated or left out."""
+    ordered = directions[(_angles(directions) % WHOLE).argsort(stable=True)]
+    return ordered[(torch.arange(ENTRIES) * len(ordered) + len(ordered) // 2) // ENTRIES]
+
+
+def draw_directions(entries: Tensor, latents: Tensor, angle: Tensor | None) -> Tensor:
+    """Draws directions: each from those of the photographs, or, where none lies in the range asked for, evenly in it.
+
+    Args:
+        entries: (B, `ENTRIES`, 2), of each image's type.
+        latents: (B, `DRAWN_BY`) float32, standard normal. One chooses the entry, the other turns it a little.
+        angle: (B, 2) degrees, lowest and highest; the range wraps round where the lowest is the greater. From 0 to 180,
+            or None: every angle.
+
+    Returns:
+        (B, 2).
+    """
+    if angle is None:
+        angle = latents.new_tensor([0.0, WHOLE]).expand(len(latents), 2)
+    low, width = angle[:, :1], angle[:, 1:] - angle[:, :1]
+    width = torch.where(width < 0, width + WHOLE, width)
+    beyond = (_angles(entries) - low) % WHOLE  # of each entry, from the lowest angle on
+    inside = (beyond <= width) | (width >= WHOLE)
+    counts = inside.sum(1, keepdim=True)
+    uniform = torch.special.ndtr(latents[:, :1])
+    wanted = (uniform * counts).long().clamp_max(counts - 1)
+    chosen = (inside.cumsum(1) <= wanted).sum(1, keepdim=True).clamp_max(ENTRIES - 1)
+    strengths = entries.norm(dim=2)
+    found = counts > 0
+    strength = torch.where(found, strengths.gather(1, chosen), strengths.quantile(STRONG, 1, keepdim=True))
+    turned = beyond.gather(1, chosen) + VICINITY * latents[:, 1:]
+    turned = torch.where(width >= WHOLE, turned, turned.clamp_min(0).minimum(width))
+    return _vectors((low + torch.where(found, turned, uniform * width)).squeeze(1), strength.squeeze(1))
+
+
+def shares_by_angle(directions: Tensor, bins: int = 6) -> list[float]:
+    """The share of directions in equal ranges of the angle, the first from 0 degrees on."""
+    places = (_angles(directions) % WHOLE * bins / WHOLE).long().clamp_max(bins - 1)
+    counts = torch.bincount(places, minlength=bins)
+    return [round(each / len(directions), 3) for each in counts.tolist()]
+
+
+def _angles(directions: Tensor) -> Tensor:
+    """(..., 2) -> degrees, -90 ... 90."""
+    return torch.atan2(directions[..., 1], directions[..., 0]) * (90 / math.pi)
+
+
+def _vectors(angles: Tensor, strengths: Tensor) -> Tensor:
+    """(N,) degrees and (N,) strengths -> (N, 2)."""
+    doubled = torch.deg2rad(2 * angles)
+    return torch.stack([strengths * doubled.cos(), strengths * doubled.sin()], 1)
