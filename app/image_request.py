@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.config import JsonDict
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from flawsmith.app import image_attributes
 from flawsmith.app.media import MediaType, choose
@@ -17,7 +16,10 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.withdrawals import Withdrawn
 
-_RANGE_SCHEMA: JsonDict = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+_RANGE_SCHEMA = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+_AttributesOfBody = Annotated[
+    dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _RANGE_SCHEMA})
+]  # the version says what is right, see `image_attributes`
 
 
 class GenerateRequest(BaseModel):
@@ -41,12 +43,12 @@ class GenerateRequest(BaseModel):
         description="to a training photograph, at most: 1 is identical, .5 as near as photographs are to one another "
         "(median). Nearer images are redrawn, at most 20 times each; with a seed, one of them refuses the call",
     )
-    attributes: dict[str, Any] | None = Field(
+    attributes: _AttributesOfBody | None = Field(
         None,
         description="what the images shall be, of the `attributes` that the version's card lists; they are a part of "
         "the images' addresses. `angle`: of the lines, [low, high] in degrees counter-clockwise from level; "
         "[170, 10] wraps",
-        json_schema_extra={"examples": [{"angle": [30, 60]}], "additionalProperties": _RANGE_SCHEMA},
+        examples=[{"angle": [30, 60]}],
     )
 
 
