@@ -2,17 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from flawsmith.app import image_attributes
 from flawsmith.app.media import MediaType, choose
 from flawsmith.app.model_references import Served
 from flawsmith.app.problems import invalid
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
+from flawsmith.core.domain.attributes import Attributes
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.withdrawals import Withdrawn
+
+_RANGE_SCHEMA = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+_AttributesOfBody = Annotated[
+    dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _RANGE_SCHEMA})
+]  # the version says what is right, see `image_attributes`
 
 
 class GenerateRequest(BaseModel):
@@ -36,6 +43,13 @@ class GenerateRequest(BaseModel):
         description="to a training photograph, at most: 1 is identical, .5 as near as photographs are to one another "
         "(median). Nearer images are redrawn, at most 20 times each; with a seed, one of them refuses the call",
     )
+    attributes: _AttributesOfBody | None = Field(
+        None,
+        description="what the images shall be, of the `attributes` that the version's card lists; they are a part of "
+        "the images' addresses. `angle`: of the lines, [low, high] in degrees counter-clockwise from level; "
+        "[170, 10] wraps",
+        examples=[{"angle": [30, 60]}],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,7 @@ class ImageRequest:
         withdrawn: addresses of the version that must not be given out.
         max_similarity: to a training photograph; None: any.
         with_nearest: True: the answer names the nearest training photograph of each image.
+        attributes: of new images; those of the others are in their addresses.
     """
 
     version: ModelVersion
@@ -65,6 +80,7 @@ class ImageRequest:
     withdrawn: Withdrawn | None = None
     max_similarity: float | None = None
     with_nearest: bool = False
+    attributes: Attributes = ()
 
     @property
     def is_measured(self) -> bool:
@@ -85,16 +101,17 @@ def resolve(
     """The image request of a body whose model is this version, the query parameters and the header Accept.
 
     Raises:
-        Problem: 422 for an unknown defect type, too many images, a seed beyond the last or ``nearest`` without JSON;
-            406 for the header Accept.
+        Problem: 422 for an unknown defect type or attribute, too many images, a seed beyond the last or ``nearest``
+            without JSON; 406 for the header Accept.
     """
     version = served.version
     check_defect_type(version, body.defect_type)
     _check_range(body, services.settings.max_images_per_request)
+    attributes = image_attributes.of_body(version, body.attributes) if body.attributes else ()
     media_type = choose(accept, body.format, body.count)
     addresses = None
     if body.seed is not None:
-        addresses = seeded(version.classes, body.defect_type, body.seed, body.count)
+        addresses = seeded(version.classes, body.defect_type, body.seed, body.count, attributes)
     is_json = media_type == "application/json"
     if flags.nearest and not is_json:
         raise invalid("/query/nearest", f"{media_type} cannot hold this; send the header 'Accept: application/json'")
@@ -109,6 +126,7 @@ def resolve(
         withdrawn=served.withdrawn or None,
         max_similarity=body.max_similarity,
         with_nearest=flags.nearest,
+        attributes=attributes,
     )
 
 

@@ -18,6 +18,7 @@ from flawsmith.app.problems import Problem
 from flawsmith.app.sampling.images import Images
 from flawsmith.app.zip_stream import zip_pieces
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.attributes import attributes_text
 from flawsmith.core.domain.folder_names import folder_names
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import decode_pixels, encode
@@ -92,6 +93,8 @@ def answer(media_type: MediaType, images: Images, headers: Mapping[str, str]) ->
         return Response(images.pngs[0], media_type=media_type, headers=headers)
     if media_type == "image/jpeg" or media_type == "image/webp":
         comment = f"Synthetic: true; Flawsmith {version.ref}; {first.defect_type}; seed {first.seed}"
+        if first.attributes:
+            comment += f"; {attributes_text(first.attributes)}"
         picture = Image.open(io.BytesIO(images.pngs[0]))
         encoded = encode(picture, "jpeg" if media_type == "image/jpeg" else "webp", comment)
         return Response(encoded, media_type=media_type, headers=headers)
@@ -126,11 +129,7 @@ def _ranges(seeds: Sequence[int]) -> str:
 def _json(version: ModelVersion, images: Images) -> Iterator[bytes]:
     yield b'{"model": %s, "images": [' % json.dumps(version.ref).encode()
     for number, address in enumerate(images.addresses):
-        entry: dict[str, Any] = {
-            "seed": address.seed,
-            "defect_type": address.defect_type,
-            "url": _url(version, address),
-        }
+        entry: dict[str, Any] = {"seed": address.seed, **address.to_json(), "url": _url(version, address)}
         if images.pngs:
             entry["data"] = base64.b64encode(images.pngs[number]).decode()
         if images.nearest:
@@ -142,7 +141,8 @@ def _json(version: ModelVersion, images: Images) -> Iterator[bytes]:
 
 def _url(version: ModelVersion, address: Address) -> str:
     place = f"/models/{version.model}/versions/{version.version}/images/{address.seed}.png"
-    return f"{place}?defect_type={quote(address.defect_type, safe='')}"
+    asked = f"&{attributes_text(address.attributes)}" if address.attributes else ""
+    return f"{place}?defect_type={quote(address.defect_type, safe='')}{asked}"
 
 
 def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
@@ -152,7 +152,7 @@ def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
         "model": version.ref,
         "synthetic": True,
         "images": [
-            {"file": file, "seed": each.seed, "defect_type": each.defect_type}
+            {"file": file, "seed": each.seed, **each.to_json()}
             for file, each in zip(files, images.addresses, strict=True)
         ],
     }
@@ -168,6 +168,9 @@ def _npz(version: ModelVersion, images: Images) -> Iterator[bytes]:
         ("seeds.npy", _saved(seeds)),
         ("types.npy", _saved(types)),
     ]
+    if any(each.attributes for each in images.addresses):
+        asked = np.array([attributes_text(each.attributes) for each in images.addresses])
+        arrays.append(("attributes.npy", _saved(asked)))
     yield from zip_pieces(arrays)  # an npz file is a zip of npy files
 
 

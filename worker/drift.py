@@ -107,6 +107,8 @@ class DriftWork(UncheckpointedWork):
 def served_sampler(sample: Sampler, classes: list[str], newest: dict[str, int]) -> Sampler:
     """Draws the newest served images again: number 0 is the newest. Of a type that was not served, the first images.
 
+    Those that were served with attributes are drawn without: what callers ask for is no drift of the generator.
+
     Args:
         sample: draws by seed.
         newest: by defect type, the first seed that was not served yet.

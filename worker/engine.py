@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from prometheus_client import Gauge
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.attributes import attributes_text
 from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.registry import Registry
 from flawsmith.worker.generator_file import load_generator
@@ -64,13 +65,13 @@ class Engine:
 
 def encode(reference: str, address: Address, pixels: NDArray[np.uint8]) -> bytes:
     """The PNG of (H, W, C) pixels. Its text chunks say that the image is synthetic, and its address."""
-    return encode_pixels(
-        pixels,
-        {
-            "Synthetic": "true",
-            "Software": "Flawsmith",
-            "Model": reference,
-            "Defect-Type": address.defect_type,
-            "Seed": str(address.seed),
-        },
-    )
+    text = {
+        "Synthetic": "true",
+        "Software": "Flawsmith",
+        "Model": reference,
+        "Defect-Type": address.defect_type,
+        "Seed": str(address.seed),
+    }
+    if address.attributes:
+        text["Attributes"] = attributes_text(address.attributes)
+    return encode_pixels(pixels, text)

@@ -40,6 +40,7 @@ from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.start import start_generator
 from flawsmith.worker.training_run import Run
 from flawsmith.worker.verdict import health_with, verdict_in_steps
+from flawsmith.worker.version_attributes import version_attributes
 from flawsmith.worker.version_photographs import load_photographs
 
 STEPS = Counter("flawsmith_training_steps_total", "Training steps done by this worker")
@@ -138,6 +139,8 @@ class TrainingWork(Work):
             device=run.device,
             **{name: essentials[name] for name in ("preset", "config", "classes", "precision", "qualified_on")},
         )
+        essentials["attributes"] = version_attributes(generator, run.job, run.dataset_digest, services())
+        yield
         self._published = (
             essentials,
             (

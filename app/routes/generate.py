@@ -17,6 +17,7 @@ from flawsmith.app.problems import documented
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.app.sampling.images import Images
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.attributes import attributes_text
 from flawsmith.core.services import Services
 
 router = APIRouter(prefix="/generate", tags=["generate"], route_class=DirectBodyRoute)
@@ -38,7 +39,7 @@ _ENCODED_HERE = ("image/jpeg", "image/webp")  # encoding takes milliseconds; PNG
         also={
             200: {
                 "description": "The images; the headers X-Model, X-Seed, X-Defect-Type and X-Stock say which, and "
-                "X-Refused how many max_similarity refused.",
+                "X-Attributes what was asked of them, X-Refused how many max_similarity refused.",
                 "content": {media_type: {} for media_type in MEDIA_TYPES},
             }
         },
@@ -63,7 +64,7 @@ async def generate(
     sampling: SamplingClient = request.app.state.sampling
     if call.given is None:
         images = await sampling.charged_images(request, wanted)
-    elif first := await call.begin(body.model_dump_json().encode()):
+    elif first := await call.begin(_kept_body(body)):
         images = await sampling.charged_images(request, await _repeated(wanted, first, references))
         images = images._replace(refused=first.get("refused"))
     else:
@@ -72,7 +73,7 @@ async def generate(
         except BaseException:
             await call.forget()
             raise
-        addresses = [vars(each) for each in images.addresses]
+        addresses = [each.to_json() for each in images.addresses]
         await call.keep({"model": images.version.ref, "addresses": addresses, "refused": images.refused})
     if wanted.media_type in _ENCODED_HERE:
         return await run_in_threadpool(answer, wanted.media_type, images, image_headers(images))
@@ -88,14 +89,21 @@ def image_headers(images: Images) -> dict[str, str]:
         "X-Defect-Type": quote(first.defect_type),
         "X-Stock": images.availability,
     }
+    if first.attributes:
+        headers["X-Attributes"] = attributes_text(first.attributes)
     if images.refused is not None:
         headers["X-Refused"] = str(images.refused)
     return headers
 
 
+def _kept_body(body: GenerateRequest) -> bytes:
+    """What a repeated call must say as well. Without attributes, what releases before them kept of it."""
+    return body.model_dump_json(exclude=None if body.attributes else {"attributes"}).encode()
+
+
 async def _repeated(wanted: ImageRequest, first: dict[str, Any], references: ModelReferences) -> ImageRequest:
     """The request with the version and the addresses of the first call with its Idempotency-Key, so its bytes."""
-    addresses, served = [Address(**each) for each in first["addresses"]], await references.served(first["model"])
+    addresses, served = list(map(Address.from_json, first["addresses"])), await references.served(first["model"])
     return replace(
         wanted,
         version=served.version,

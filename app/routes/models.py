@@ -10,6 +10,7 @@ from flawsmith.app.caller import caller_of
 from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of, is_current, not_modified
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
+from flawsmith.app.image_attributes import of_query
 from flawsmith.app.image_request import ImageRequest, check_defect_type
 from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.paging import Cursor, Limit, Page, page
@@ -17,6 +18,7 @@ from flawsmith.app.problems import documented
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.app.sampling.image_filter import check_withdrawn
 from flawsmith.core.domain.addresses import SEEDS, seeded
+from flawsmith.core.domain.attributes import MAX_TEXT
 from flawsmith.core.domain.production_gate import Override
 from flawsmith.core.domain.records import Model, ModelVersion
 from flawsmith.core.live.image_pool import PoolReplenisher
@@ -31,6 +33,13 @@ DEFAULT_REASON = "no reason was given"
 
 Seed = Annotated[int, Path(ge=0, lt=SEEDS)]
 DefectType = Annotated[str | None, Query(max_length=64)]
+Angle = Annotated[
+    str | None,
+    Query(
+        max_length=MAX_TEXT,
+        description="of the image's lines: `30..60`, in degrees counter-clockwise from level; `170..10` wraps",
+    ),
+]
 
 
 class PublishedVersion(ModelVersion):
@@ -105,12 +114,14 @@ async def image(
     version: Number,
     seed: Seed,
     defect_type: DefectType = None,
+    angle: Angle = None,
 ) -> Response:
-    """The image at an address (version, defect type, seed). Its bytes never change."""
+    """The image at an address: version, defect type, seed, and attributes if any. Its bytes never change."""
     references: ModelReferences = request.app.state.references
     card, withdrawn = await references.version(name, version)
     check_defect_type(card, defect_type)
-    [address] = seeded(card.classes, defect_type, seed, 1)
+    attributes = of_query(card, request) if angle is not None else ()
+    [address] = seeded(card.classes, defect_type, seed, 1, attributes)
     check_withdrawn(withdrawn, [address])
     etag = etag_of(card.ref, card.weights_sha256, str(address))
     headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
@@ -130,14 +141,16 @@ def withdraw_image(
     seed: Seed,
     services: ServicesDep,
     defect_type: DefectType = None,
+    angle: Angle = None,
     reason: Annotated[str, Query(max_length=200, description="shown to who asks for the image")] = DEFAULT_REASON,
 ) -> Response:
-    """Withdraws an address for ever: 410 from then on. Copies that callers and caches hold already stay with them."""
+    """Withdraws an address for ever: 410 from then on, with any attributes. Copies of callers and caches stay."""
     card = services.registry.version(name, version)
     check_defect_type(card, defect_type)
-    [address] = seeded(card.classes, defect_type, seed, 1)
+    attributes = of_query(card, request) if angle is not None else ()
+    [address] = seeded(card.classes, defect_type, seed, 1, attributes)
     services.audit.record(
-        "image_withdrawn", version=card.ref, **vars(address), reason=reason, caller=caller_of(request)
+        "image_withdrawn", version=card.ref, **address.to_json(), reason=reason, caller=caller_of(request)
     )
     services.registry.withdraw(card, address, reason or DEFAULT_REASON)
     return Response(status_code=204)

@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from fastapi import Request
 from prometheus_client import Counter
@@ -95,7 +96,7 @@ class SamplingClient:
         if not wanted.with_pixels:
             return Images(wanted.version, await self._addresses(wanted), [], "miss")
         if wanted.addresses is None:
-            return await self._new_images(request, wanted)
+            return await (self._asked_images if wanted.attributes else self._new_images)(request, wanted)
         return await self._images_at(request, wanted, wanted.addresses)
 
     async def _redrawn(self, request: Request, wanted: ImageRequest) -> Images:
@@ -109,7 +110,8 @@ class SamplingClient:
             return wanted.addresses
         version = wanted.version
         taken = await self.pool.take(version.ref, version.classes, wanted.defect_type, wanted.count, ready=False)
-        return [address for address, _ in taken.images]
+        addresses = [address for address, _ in taken.images]
+        return [replace(each, attributes=wanted.attributes) for each in addresses] if wanted.attributes else addresses
 
     async def _new_images(self, request: Request, wanted: ImageRequest) -> Images:
         """Images that no caller was given before: out of the pool, and those that it lacks made now."""
@@ -125,6 +127,13 @@ class SamplingClient:
         except BaseException:
             await asyncio.shield(self.pool.give_back(version.ref, list(ready.items()), taken.run))
             raise
+
+    async def _asked_images(self, request: Request, wanted: ImageRequest) -> Images:
+        """New images with attributes, none of which is in the pool: made now."""
+        deadline = time.monotonic() + wanted.deadline_seconds
+        self._repeat_refusal(request, wanted, wanted.count)
+        addresses = await self._addresses(wanted)
+        return await self._complete(request, wanted.version, addresses, {}, deadline, by_address=False)
 
     async def _images_at(self, request: Request, wanted: ImageRequest, addresses: Sequence[Address]) -> Images:
         """The images at these addresses: out of the cache, and the others made now."""

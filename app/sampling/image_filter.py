@@ -120,7 +120,7 @@ class _Draws:
     async def _replace_withdrawn(self, positions: Iterable[int]) -> None:
         """Every new address is higher than those before, so that this ends."""
         withdrawn = self.wanted.withdrawn or {}
-        while positions := [each for each in positions if self.pairs[each][0] in withdrawn]:
+        while positions := [each for each in positions if self.pairs[each][0].plain in withdrawn]:
             await self._replace(positions)
 
     async def _replace(self, positions: Sequence[int]) -> None:
@@ -143,11 +143,11 @@ class _Draws:
 
 
 def check_withdrawn(withdrawn: Withdrawn, addresses: Sequence[Address]) -> None:
-    """Raises Problem 410 if one of the addresses was withdrawn."""
-    gone = [each for each in addresses if each in withdrawn]
+    """Raises Problem 410 if one of the addresses was withdrawn, whatever its attributes."""
+    gone = [each for each in addresses if each.plain in withdrawn]
     if gone:
-        described = "; ".join(f"seed {each.seed} of '{each.defect_type}': {withdrawn[each]}" for each in gone[:5])
-        listed = [vars(each) | {"reason": withdrawn[each]} for each in gone]
+        described = "; ".join(f"seed {each.seed} of '{each.defect_type}': {withdrawn[each.plain]}" for each in gone[:5])
+        listed = [each.to_json() | {"reason": withdrawn[each.plain]} for each in gone]
         detail = f"an operator withdrew {described}; ask for other seeds"
         raise Problem(410, "withdrawn", detail, withdrawn=listed)
 
@@ -159,7 +159,7 @@ def _addresses_too_similar(most: float, refused: list[tuple[Address, Nearest]]) 
         f"{len(refused)} of these images are nearer to a training photograph than 'max_similarity': {most:g} allows "
         f"(seeds {seeds}); leave them out, ask for new images without 'seed', or allow {highest:g}"
     )
-    listed = [vars(address) | {"similarity": each.similarity} for address, each in refused]
+    listed = [address.to_json() | {"similarity": each.similarity} for address, each in refused]
     return Problem(409, "too-similar", detail, {"X-Refused": str(len(refused))}, refused=listed)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
+from flawsmith.core.domain.attributes import Attribute
 from flawsmith.core.domain.crops import Around
 from flawsmith.core.domain.image_modes import ImageMode
 
@@ -159,7 +160,8 @@ class ModelVersion(Record):
 
     ``step`` is the training step that the weights come from, ``distance`` their distance to the photographs, ``health``
     the health of the training, ``verdict`` what the images are worth (versions of earlier releases have none),
-    ``analysis`` what the training found out about the photographs and used.
+    ``analysis`` what the training found out about the photographs and used, ``attributes`` what callers may ask of an
+    image (versions of earlier releases have none).
     The generator samples in ``precision`` on the kind of device that it was ``qualified_on`` (such as
     ``cpu:avx512_bf16``), and in float32 on every other kind. To qualify, 256 images in both precisions must differ by
     at most one gray level.
@@ -182,6 +184,7 @@ class ModelVersion(Record):
     health: Health | None = None
     verdict: Verdict | None = None
     analysis: dict[str, Any] = Field(default_factory=dict, validation_alias=AliasChoices("analysis", "findings"))
+    attributes: dict[str, Attribute] = Field(default_factory=dict)
     precision: Literal["float32", "bfloat16"] = "float32"
     qualified_on: str = "cpu"
     created_at: Moment

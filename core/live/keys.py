@@ -98,7 +98,7 @@ not answered; gone when a sampling task begins. And of ``active``, a sorted set:
 Both are of `core/live/lua/wake_sampler.lua`."""
 
 CACHED_IMAGE = f"{PREFIX}:image:"
-"""Prefix of ``version LF seed:type``: string, core.live.image_cache: an image that was asked for by address."""
+"""Prefix of ``version LF address``: string, core.live.image_cache: an image that was asked for by address."""
 
 CACHED_BY_AGE = f"{PREFIX}:images"
 """sorted set, core.live.image_cache: keys of the cached images, by when each was stored; the oldest make room."""

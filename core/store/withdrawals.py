@@ -1,4 +1,8 @@
-"""Addresses that an operator withdrew: their images are never given out again."""
+"""Addresses that an operator withdrew: their images are never given out again.
+
+A seed of a type is withdrawn with every attribute: a range of the angle that is a hundredth wider may draw the same
+image.
+"""
 
 import os
 import threading
@@ -11,7 +15,7 @@ from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.version_results import results_folder
 
 Withdrawn = Mapping[Address, str]
-"""Withdrawn addresses of a version, each with the reason in words."""
+"""Withdrawn addresses of a version, without attributes, each with the reason in words."""
 
 _NONE: Withdrawn = {}
 
@@ -25,7 +29,8 @@ class Withdrawals:
         self._lock = threading.Lock()
 
     def withdraw(self, version: ModelVersion, address: Address, reason: str) -> None:
-        """Withdraws an address for ever. The first reason counts."""
+        """Withdraws an address for ever, with every attribute. The first reason counts."""
+        address = address.plain
         folder = self.store.path("models", version.model, "versions", str(version.version))
         path = results_folder(folder) / "withdrawn.json"
         with self.store.locked(path.parent):

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from flawsmith.models.pixels import to_bytes
+from flawsmith.models.presets.generator import PresetGenerator
+
+EVERY_ANGLE = (0.0, 180.0)
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -28,50 +31,73 @@ class InferenceSession:
         precision: of weights and feature maps. With bfloat16, the first and the last convolution stay in float32: they
             cost little, and their rounding errors would show most.
         device: on CUDA, the whole pass is one captured graph.
+
+    Attributes:
+        takes_angles: whether the directions of the images' lines can be given.
     """
 
     def __init__(
         self, generator: nn.Module, latent_size: int, batch: int, precision: Precision, device: torch.device
     ) -> None:
         self.latent_size = latent_size
+        self.takes_angles = isinstance(generator, PresetGenerator) and generator.direction
         self.network = fuse_batch_norm(generator).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if precision != "float32":
             _lower_precision(self.network, getattr(torch, precision))
         self.latents = torch.zeros(batch, latent_size, device=device)
         self.type_index = torch.zeros(batch, dtype=torch.int64, device=device)
+        self.angles = torch.tensor([EVERY_ANGLE], device=device).repeat(batch, 1)
         self._graph: torch.cuda.CUDAGraph | None = None
         self._one_at_a_time = threading.Lock()  # the graph works in its own memory
         if device.type == "cuda":
             self._capture(device)
 
-    def sample(self, latents: Tensor, type_index: Tensor) -> Tensor:
-        """Samples (B, L) float32 latents of (B,) int64 types: (B, H, W, C) uint8. All on the CPU; B up to ``batch``.
+    def sample(self, latents: Tensor, type_index: Tensor, angles: Tensor | None = None) -> Tensor:
+        """Samples images. May be called from several threads at once.
 
-        May be called from several threads at once.
+        Args:
+            latents: (B, L) float32, B up to ``batch``. All arguments are on the CPU.
+            type_index: (B,) int64.
+            angles: (B, 2) float32, from which to which angle the lines run, see `PresetGenerator.drawn_directions`;
+                None: every angle.
+
+        Returns:
+            (B, H, W, C) uint8 on the CPU.
+
+        Raises:
+            ValueError: angles are given, and the generator takes none.
         """
+        if angles is not None and not self.takes_angles:
+            raise ValueError("this generator takes no angles")
         count = len(latents)
+        if angles is None:
+            angles = torch.tensor([EVERY_ANGLE]).expand(count, 2)
+        inputs = [(self.latents, latents), (self.type_index, type_index), (self.angles, angles)]
         if self._graph is None:
-            return self._pass(_filled(self.latents, latents), _filled(self.type_index, type_index))[:count]
+            return self._pass(*(_filled(*each) for each in inputs))[:count]
         with self._one_at_a_time:
-            self.latents[:count].copy_(latents, non_blocking=True)
-            self.type_index[:count].copy_(type_index, non_blocking=True)
+            for buffer, values in inputs:
+                buffer[:count].copy_(values, non_blocking=True)
             self._graph.replay()
             return self._pixels[:count].cpu()
 
-    def _pass(self, latents: Tensor, type_index: Tensor) -> Tensor:
+    def _pass(self, latents: Tensor, type_index: Tensor, angles: Tensor) -> Tensor:
+        # Directions are given to the network even where every angle will do: an image's bytes must not depend on what
+        # others of its micro-batch were asked to be.
         with torch.inference_mode():
-            return to_bytes(self.network(latents, type_index)).permute(0, 2, 3, 1).contiguous()
+            given = (self.network.drawn_directions(latents, type_index, angles),) if self.takes_angles else ()
+            return to_bytes(self.network(latents, type_index, *given)).permute(0, 2, 3, 1).contiguous()
 
     def _capture(self, device: torch.device) -> None:
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             for _ in range(3):  # libraries choose kernels and allocate before a capture, not within
-                self._pass(self.latents, self.type_index)
+                self._pass(self.latents, self.type_index, self.angles)
         torch.cuda.current_stream(device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(device), torch.cuda.graph(graph, stream=stream):
-            self._pixels = self._pass(self.latents, self.type_index)
+            self._pixels = self._pass(self.latents, self.type_index, self.angles)
         self._graph = graph
 
 

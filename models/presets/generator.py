@@ -1,12 +1,32 @@
 """What the generator of every preset has in common."""
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class PresetGenerator(nn.Module):
     """A network that makes images of latents and defect types.
 
     It maps (B, latent_size) float32 and (B,) int64 to (B, C, H, W) float32, where photographs are in [-1, 1].
+
+    Attributes:
+        latent_size: length of a latent.
+        direction: whether images have a direction, which latents draw. Its forward then takes (B, 2) directions as its
+            third argument.
     """
 
     latent_size: int
+    direction: bool = False
+
+    def drawn_directions(self, latents: Tensor, type_index: Tensor, angle: Tensor | None = None) -> Tensor:
+        """The directions that latents draw, for generators with ``direction``.
+
+        Args:
+            latents: (B, latent_size).
+            type_index: (B,) int64.
+            angle: (B, 2) degrees counter-clockwise from level, the lowest and the highest; the range wraps where the
+                lowest is the greater. From 0 to 180, or None: every angle.
+
+        Returns:
+            (B, 2), each of which depends on nothing but its latent, its type and its angle.
+        """
+        raise NotImplementedError

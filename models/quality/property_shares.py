@@ -47,14 +47,23 @@ def direction_shares(photographs: Tensor, samples: Tensor) -> list[RangeShare]:
     Args:
         photographs, samples: (N, C, side, side), (M, C, side, side) uint8.
     """
-    width, count = DIRECTION_WIDTH, int(180 / DIRECTION_WIDTH)
-    ranges = [((each - 0.5) * width % 180, (each + 0.5) * width) for each in range(count)]
-    shares = []
-    for images in (photographs, samples):
-        directions, directed = dominant_directions(images)
-        index = ((directions + width / 2) % 180 / width).long()
-        shares.append(torch.bincount(index[directed], minlength=count) / len(images))
+    ranges = direction_ranges()
+    shares = [share_by_direction(each) for each in (photographs, samples)]
     return _paired(ranges, shares, photographs, samples)
+
+
+def direction_ranges() -> list[tuple[float, float]]:
+    """Degrees counter-clockwise from level: about level (165 … 15), about 30, about 60 …."""
+    width = DIRECTION_WIDTH
+    return [((each - 0.5) * width % 180, (each + 0.5) * width) for each in range(int(180 / width))]
+
+
+def share_by_direction(images: Tensor) -> Tensor:
+    """The share of images, (N, C, side, side) uint8, whose direction is in each of `direction_ranges`."""
+    directions, directed = dominant_directions(images)
+    width, count = DIRECTION_WIDTH, len(direction_ranges())
+    index = ((directions + width / 2) % 180 / width).long()
+    return torch.bincount(index[directed], minlength=count) / len(images)
 
 
 def lacking_directions(shares: Sequence[RangeShare]) -> list[tuple[str, RangeShare]]:

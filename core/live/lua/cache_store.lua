@@ -4,7 +4,7 @@
 --      2 bytes     string: bytes of all cached images
 --      3 image     prefix of the cached images
 -- ARGV 1 bound     most bytes of all cached images
---      2 … address, image    one or more pairs; the address is VERSION LF SEED:TYPE
+--      2 … address, image    one or more pairs; the address is VERSION LF ADDRESS
 -- Returns nothing.
 
 local by_age, bytes, image = KEYS[1], KEYS[2], KEYS[3]

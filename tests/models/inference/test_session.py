@@ -16,6 +16,7 @@ from flawsmith.models.inference.session import (
 )
 from flawsmith.models.pixels import render
 from flawsmith.models.presets.dcgan.networks import Generator
+from flawsmith.models.presets.generator import PresetGenerator
 
 CPU = torch.device("cpu")
 LATENT_SIZE, BATCH = 20, 16
@@ -95,3 +96,47 @@ def test_only_candidates_qualify() -> None:
 def test_bfloat16_is_native_where_the_cpu_has_instructions_for_it() -> None:
     fast = ("bfloat16", "float32") if device_kind(CPU) != "cpu" else ("float32",)
     assert native_precisions(CPU) == fast
+
+
+class Directed(PresetGenerator):
+    """Its images have one gray value: where in the range of angles their latent's first number lies."""
+
+    direction, latent_size = True, LATENT_SIZE
+
+    def forward(self, latents: Tensor, type_index: Tensor, directions: Tensor | None = None) -> Tensor:
+        assert directions is not None
+        return (directions[:, :1, None, None] / 90 - 1).expand(-1, 1, 4, 4)
+
+    def drawn_directions(self, latents: Tensor, type_index: Tensor, angle: Tensor | None = None) -> Tensor:
+        assert angle is not None
+        where = torch.special.ndtr(latents[:, 0])
+        return torch.stack([angle[:, 0] + where * (angle[:, 1] - angle[:, 0]), where], 1)
+
+
+def angle_of(images: Tensor) -> Tensor:
+    return images[:, 0, 0, 0] / 255 * 180
+
+
+def test_images_have_the_angle_that_was_asked_for() -> None:
+    found = angle_of(session(Directed()).sample(*latents(5), torch.tensor([[30.0, 60.0]]).expand(5, 2)))
+    assert ((found > 29) & (found < 61)).all()
+    assert len(set(found.tolist())) == 5
+
+
+def test_what_others_were_asked_to_be_changes_no_image() -> None:
+    directed, given = session(Directed()), latents(4)
+    plain = directed.sample(*given)
+    angles = torch.tensor([[0.0, 180.0], [30.0, 60.0], [0.0, 180.0], [90.0, 100.0]])
+    mixed = directed.sample(*given, angles)
+    assert torch.equal(mixed[::2], plain[::2])
+    for number in range(4):
+        alone = directed.sample(*(each[number : number + 1] for each in given), angles[number : number + 1])
+        assert torch.equal(alone[0], mixed[number])
+    assert torch.equal(directed.sample(*given), plain)
+
+
+def test_a_generator_without_direction_takes_no_angles(generator: Generator) -> None:
+    plain = session(generator)
+    assert not plain.takes_angles
+    with pytest.raises(ValueError, match="takes no angles"):
+        plain.sample(*latents(1), torch.tensor([[30.0, 60.0]]))
