@@ -67,13 +67,20 @@ class FewshotTrainer:
         type_index: (N,) int64, each image's defect type.
         types: number of defect types.
         device: where the networks live, and a copy of the images.
+        photograph: (N,) int64, equal for the images that were cut from one photograph; None where each is another one.
     """
 
     def __init__(
-        self, config: FewshotConfig, images: Tensor, type_index: Tensor, types: int, device: torch.device
+        self,
+        config: FewshotConfig,
+        images: Tensor,
+        type_index: Tensor,
+        types: int,
+        device: torch.device,
+        photograph: Tensor | None = None,
     ) -> None:
         self.config, self.device, self.types = config, device, types
-        held_out = holdout(images, type_index, types, config.seed)
+        held_out = holdout(images, type_index, types, config.seed, photograph)
         self.holdout, self.holdout_type_index = images[held_out], type_index[held_out]
         self.images, self.type_index = images[~held_out].to(device), type_index[~held_out]
         self.photographs = len(images)
