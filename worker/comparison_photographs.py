@@ -142,7 +142,8 @@ def trained_on(version: ModelVersion, side: int, around: Around, services: Servi
         return None
     squares = services.datasets.load(own.id, version.resolution, crop_of(version.config))
     images, type_index = as_tensor(squares.pixels), torch.from_numpy(squares.type_index)
-    spared = held_out(version.preset, version.config, images, type_index, len(squares.classes))
+    units = torch.from_numpy(squares.holdout_units(version.config))
+    spared = held_out(version.preset, version.config, images, type_index, len(squares.classes), units)
     photographs = set(squares.photograph[~spared.numpy()].tolist())
     if (version.resolution, crop_of(version.config)) != (side, around):
         squares = services.datasets.load(own.id, side, around)

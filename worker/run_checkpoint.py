@@ -43,6 +43,7 @@ def load_or_resume(job: TrainingJob, services: Services, device: torch.device, t
         torch.from_numpy(squares.type_index),
         len(squares.classes),
         device,
+        torch.from_numpy(squares.holdout_units(job.config)),
     )
     dataset = services.datasets.get(job.dataset)
     run = Run(job, dataset.digest, trainer, device, threads, data_warnings=data_warnings(dataset, job.config))

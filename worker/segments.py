@@ -113,9 +113,12 @@ def _remove_checkpoints(job: Job) -> None:
 
 
 def _open_work(job: Job) -> Work:
-    """The job at its newest checkpoint: still open from the last segment where that is the newest, else loaded."""
-    newest = JobFolder(services().store, job.id).checkpoint_step()
-    if _open and _open.job.id == job.id and _open.saved_step == _open.step == newest:
+    """The job at its newest checkpoint: still open from the last segment where that is the newest, else loaded.
+
+    A new attempt always loads it: what a worker of another release wrote since is found out before it is overwritten.
+    """
+    newest = (job.id, job.attempts, JobFolder(services().store, job.id).checkpoint_step())
+    if _open and _open.saved_step == _open.step and (_open.job.id, _open.job.attempts, _open.step) == newest:
         _open.job = job
         return _open
     _keep_open(None)

@@ -23,6 +23,7 @@ def subset_run(
     version: ModelVersion,
     images: Tensor,
     type_index: Tensor,
+    photograph: Tensor,
     seed: int,
     services: Services,
     device: torch.device,
@@ -34,6 +35,7 @@ def subset_run(
         job: the evaluation.
         version: what it evaluates.
         images, type_index: the subset, of the version's types: (N, C, side, side) uint8 and (N,) int64.
+        photograph: (N,) int64, the number of the photograph that each was cut from.
         seed: of the run.
         services, device, threads: of this process.
 
@@ -46,7 +48,13 @@ def subset_run(
     choose_kernels(config.get("deterministic", False))  # building the networks computes as well
     torch.set_num_threads(threads)
     trainer = build_trainer(
-        version.preset, trainer_config(version.preset, config), images, type_index, len(version.classes), device
+        version.preset,
+        trainer_config(version.preset, config),
+        images,
+        type_index,
+        len(version.classes),
+        device,
+        photograph if config.get("whole_photographs") else None,
     )
     load_start(trainer, config, services)
     return Run(_training_job(job, version, config), version.dataset_digest, trainer, device, threads)

@@ -133,6 +133,7 @@ class SubsetWork:
             self.version,
             photographs.images[chosen],
             photographs.type_index[chosen],
+            photographs.photograph[chosen],
             self._seed("generator"),
             self.services,
             self.device,

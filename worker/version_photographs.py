@@ -71,7 +71,14 @@ def load_photographs(
         classes=squares.classes,
         images=images,
         type_index=type_index,
-        held_out=held_out(preset, config, images, type_index, len(squares.classes)),
+        held_out=held_out(
+            preset,
+            config,
+            images,
+            type_index,
+            len(squares.classes),
+            torch.from_numpy(squares.holdout_units(config)),
+        ),
         files=squares.files,
         masks=[None if each is None else torch.from_numpy(each) for each in masks],
     )

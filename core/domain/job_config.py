@@ -21,6 +21,7 @@ class JobConfig(BaseModel):
     channels: int  # of the images, see `image_modes`
     classes: list[str]
     crop: Crop
+    whole_photographs: bool  # held out with all their squares; earlier releases held single squares out
     seed: int
     epochs: int | None
     steps_per_epoch: int

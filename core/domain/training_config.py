@@ -151,6 +151,7 @@ def _job_config(
         channels=CHANNELS[dataset.mode],
         classes=sorted(dataset.classes),
         crop=crop,
+        whole_photographs=True,
         seed=request.seed,
         epochs=length.epochs,
         steps_per_epoch=steps_per_epoch,

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flawsmith.models.quality.memorization import near_duplicate_groups
-from flawsmith.models.training.holdout import whole_groups
+from flawsmith.models.training.holdout import photograph_groups, whole_groups
 
 
 @dataclass(frozen=True)
@@ -62,19 +61,10 @@ def split(photographs: LabelledPhotographs, counts: Sequence[int], seed: int) ->
     for each, count in enumerate(counts):
         squares = (photographs.type_index == each).nonzero().squeeze(1)
         numbers, of_square = photographs.photograph[squares].unique(return_inverse=True)
-        groups = _groups(photographs.images[squares], of_square, len(numbers))
-        chosen = set(whole_groups(torch.randperm(len(numbers), generator=random), groups, count).tolist())
         by_photograph = [squares[of_square == number] for number in range(len(numbers))]
+        groups = torch.zeros(len(numbers), dtype=torch.int64)
+        groups[of_square] = photograph_groups(photographs.images[squares], of_square)  # equal for those of one
+        chosen = set(whole_groups(torch.randperm(len(numbers), generator=random), groups, count).tolist())
         held_out += [by_photograph[number] for number in sorted(chosen)]
         left.append([each for number, each in enumerate(by_photograph) if number not in chosen])
     return Split(torch.cat(held_out) if held_out else torch.zeros(0, dtype=torch.int64), left)
-
-
-def _groups(images: Tensor, photograph: Tensor, count: int) -> Tensor:
-    """The group of near-duplicates of each photograph, (count,) int64: one square that resembles another joins both."""
-    groups = torch.arange(count)
-    alike = near_duplicate_groups(images)
-    for each in alike.unique():
-        joined = groups[photograph[alike == each]].unique()
-        groups[torch.isin(groups, joined)] = joined.min()
-    return groups

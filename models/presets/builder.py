@@ -11,7 +11,9 @@ from flawsmith.models.presets.generator import PresetGenerator
 from flawsmith.models.training.trainer import Trainer
 
 
-def _none_held_out(_config: Mapping[str, Any], images: Tensor, _type_index: Tensor, _types: int) -> Tensor:
+def _none_held_out(
+    _config: Mapping[str, Any], images: Tensor, _type_index: Tensor, _types: int, _photograph: Tensor
+) -> Tensor:
     return torch.zeros(len(images), dtype=torch.bool)
 
 
@@ -26,14 +28,15 @@ class PresetBuilder:
         name: the preset's name.
         build_trainer: makes a trainer at its first step. Arguments: a configuration of exactly ``resolution``,
             ``channels``, ``seed`` and the preset's overrides; images, (N, channels, resolution, resolution) uint8 on
-            the CPU; the defect type of each image, (N,) int64; the number of types; the device for the networks.
+            the CPU; the defect type of each image, (N,) int64; the number of types; the device for the networks;
+            for each image the number of its photograph, (N,) int64: a photograph may be cut into several.
         build_generator: makes a generator of random weights. Arguments: a configuration with at least ``resolution``,
             ``channels`` and the overrides that shape the generator; the number of types.
-        held_out: which photographs its trainer never trains on, (N,) bool. Arguments: as the first three and the
-            number of types of ``build_trainer``.
+        held_out: which photographs its trainer never trains on, (N,) bool. Arguments: as those of
+            ``build_trainer``, without the device.
     """
 
     name: str
-    build_trainer: Callable[[Mapping[str, Any], Tensor, Tensor, int, torch.device], Trainer]
+    build_trainer: Callable[[Mapping[str, Any], Tensor, Tensor, int, torch.device, Tensor], Trainer]
     build_generator: Callable[[Mapping[str, Any], int], PresetGenerator]
-    held_out: Callable[[Mapping[str, Any], Tensor, Tensor, int], Tensor] = _none_held_out
+    held_out: Callable[[Mapping[str, Any], Tensor, Tensor, int, Tensor], Tensor] = _none_held_out

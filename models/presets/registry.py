@@ -65,15 +65,21 @@ BUILDERS = _builders_of_the_tree()
 
 
 def build_trainer(
-    preset: str, config: Mapping[str, Any], images: Tensor, type_index: Tensor, types: int, device: torch.device
+    preset: str,
+    config: Mapping[str, Any],
+    images: Tensor,
+    type_index: Tensor,
+    types: int,
+    device: torch.device,
+    photograph: Tensor | None = None,
 ) -> Trainer:
-    """A run of the preset at its first step; see `PresetBuilder`.
+    """A run of the preset at its first step; see `PresetBuilder`. Without ``photograph``, each image is another one.
 
     Raises:
         LookupError: the preset is unknown.
         TypeError: a field of ``config`` is missing or unknown; the message names it.
     """
-    return BUILDERS[preset].build_trainer(config, images, type_index, types, device)
+    return BUILDERS[preset].build_trainer(config, images, type_index, types, device, _numbers(images, photograph))
 
 
 def build_generator(preset: str, config: Mapping[str, Any], types: int) -> PresetGenerator:
@@ -85,10 +91,21 @@ def build_generator(preset: str, config: Mapping[str, Any], types: int) -> Prese
     return BUILDERS[preset].build_generator(config, types)
 
 
-def held_out(preset: str, config: Mapping[str, Any], images: Tensor, type_index: Tensor, types: int) -> Tensor:
-    """Which photographs a run of the preset never trains on, (N,) bool; see `PresetBuilder`.
+def held_out(
+    preset: str,
+    config: Mapping[str, Any],
+    images: Tensor,
+    type_index: Tensor,
+    types: int,
+    photograph: Tensor | None = None,
+) -> Tensor:
+    """Which photographs a run never trains on, (N,) bool; see `PresetBuilder` and `build_trainer`.
 
     Raises:
         LookupError: the preset is unknown.
     """
-    return BUILDERS[preset].held_out(config, images, type_index, types)
+    return BUILDERS[preset].held_out(config, images, type_index, types, _numbers(images, photograph))
+
+
+def _numbers(images: Tensor, photograph: Tensor | None) -> Tensor:
+    return torch.arange(len(images)) if photograph is None else photograph

@@ -3,13 +3,17 @@
 import io
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from PIL import Image
 from tests.conftest import Service, photograph, start_service, stop_service, until, zipped
+
+from flawsmith.core.store.reference_photographs import FILE, ReferencePhotographs
 
 SMALL = {
     "preset": "fewshot",
@@ -142,3 +146,50 @@ def test_photographs_far_longer_than_wide_are_cut_into_squares_with_a_warning_of
     assert job["config"]["crop"] == {"around": "grid"}
     assert any("the crop 'grid' loses 68%" in each and "'pad'" in each for each in job["health"]["reasons"])
     assert site.ended(job["id"])["state"] == "succeeded"
+
+
+def test_the_twin_of_a_held_out_photograph_is_not_trained_on(site: Service) -> None:
+    parts = {f"part-{number}.png": photograph(200 + number) for number in range(60)}
+    darker = {name.replace(".", "-darker."): exposed(data, 0.6, 20) for name, data in parts.items()}
+    site.upload("twins", zipped(parts | darker))
+    trained_on = trained_photographs(site, "twins")
+    known = [name in trained_on for name in parts]
+    assert known == [name in trained_on for name in darker]
+    assert known.count(False) == 6  # a tenth
+
+
+def test_no_square_of_a_held_out_photograph_is_trained_on(site: Service) -> None:
+    site.upload("strips", zipped({f"{number}.png": strip(number) for number in range(30)}))
+    squares = trained_photographs(site, "strips")
+    assert set(squares.values()) == {3}
+    assert len(squares) == 27
+
+
+def exposed(picture: bytes, gain: float, offset: float) -> bytes:
+    """The same picture at another exposure."""
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(picture)).point(lambda value: gain * value + offset).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def strip(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 107), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def trained_photographs(site: Service, dataset: str) -> Counter[str]:
+    """Trains on the dataset; how many squares of each photograph were trained on.
+
+    No answer lists them all: `nearest` names one of them for each image, from the file that is read here.
+    """
+    job = site.ended(
+        site.client.post("/training-jobs", json={"dataset": dataset, "model": dataset, **SMALL}).json()["id"]
+    )
+    assert job["state"] == "succeeded", job
+    body = {"model": f"{dataset}@1", "count": 64, "seed": 0}
+    answer = site.client.post("/generate?nearest=true&data=false", json=body, headers={"Accept": "application/json"})
+    folder = site.data_dir / "artifacts" / "models" / dataset / "versions" / "1"
+    trained_on = Counter(ReferencePhotographs.load(folder / FILE).files)
+    assert {each["nearest"]["file"] for each in answer.json()["images"]} <= trained_on.keys()
+    return trained_on

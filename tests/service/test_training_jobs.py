@@ -1,6 +1,8 @@
 """What a submission can set: priority, length, patience, the version to start from, determinism."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,3 +116,36 @@ def test_a_deterministic_job_repeated_gives_the_same_weights(short_segments: Ser
     assert [job["state"] for job in jobs] == ["succeeded"] * 2
     digests = {short_segments.client.get(f"/models/again-{n}/versions/1").json()["weights_sha256"] for n in range(2)}
     assert len(digests) == 1
+
+
+def test_a_job_whose_checkpoint_a_later_release_wrote_fails_on_resume_and_nothing_is_moved(
+    short_segments: Service,
+) -> None:
+    job = submit(short_segments, "from-later", steps=MANY)
+    path, folder = f"/training-jobs/{job}", short_segments.data_dir / "artifacts" / "jobs" / job
+    until(lambda: short_segments.client.get(path).json()["checkpoint_step"], 30, "the job has a checkpoint")
+    short_segments.client.post(f"{path}/cancel")
+    until(lambda: not short_segments.has_lease(job), 20, "its worker has left it")
+    newest = max((folder / "checkpoints").glob("*/checkpoint.json"))
+    card = json.loads(newest.read_bytes())
+    newest.write_text(json.dumps(card | {"format": card["format"] + 1}))
+    before = contents(folder / "checkpoints")
+
+    assert short_segments.client.post(f"{path}/resume").status_code == 202
+    ended = short_segments.ended(job)
+
+    assert ended["state"] == "failed"
+    step, found = int(newest.parent.name), card["format"] + 1
+    assert ended["error"].startswith(f"checkpoint {step:09d} has format {found}, and this release reads up to")
+    assert "Run that release or a later one" in ended["error"]
+    assert contents(folder / "checkpoints") == before
+    assert not (folder / "damaged").exists()
+
+    newest.write_text(json.dumps(card))  # as the release would that can read it
+    short_segments.client.post(f"{path}/resume")
+    until(lambda: step_of(short_segments, job) > step, 30, "the job trains on")
+    short_segments.client.post(f"{path}/cancel")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}

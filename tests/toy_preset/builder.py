@@ -26,7 +26,7 @@ class ToyTrainer(nn.Module):
 
     analysis, completed_steps = dict, property(lambda self: int(self.steps))
 
-    def __init__(self, config, images, type_index, types, device):
+    def __init__(self, config, images, type_index, types, device, photograph):
         super().__init__()
         self.images, self.batch_size = images, config["batch_size"]
         self.steps_per_epoch = -(-len(images) // self.batch_size)

@@ -2,10 +2,11 @@
 
 import builtins
 import filecmp
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,10 @@ class Squares:
     classes: list[str]
     files: list[str]
     photograph: npt.NDArray[np.int64]
+
+    def holdout_units(self, config: Mapping[str, Any]) -> npt.NDArray[np.int64]:
+        """(N,) int64: squares of equal number are held out together in a run of this configuration."""
+        return self.photograph if config.get("whole_photographs") else np.arange(len(self.photograph))
 
 
 class Datasets:

@@ -12,7 +12,12 @@ from flawsmith.models.presets.dcgan.trainer import DcganConfig, DcganTrainer
 
 
 def build_trainer(
-    config: Mapping[str, Any], images: Tensor, type_index: Tensor, types: int, device: torch.device
+    config: Mapping[str, Any],
+    images: Tensor,
+    type_index: Tensor,
+    types: int,
+    device: torch.device,
+    _photograph: Tensor,
 ) -> DcganTrainer:
     """Raises TypeError, with the name of the field, if the configuration lacks one or has an unknown one."""
     return DcganTrainer(DcganConfig(**config), images, type_index, types, device)

@@ -14,10 +14,15 @@ from flawsmith.models.training.holdout import holdout
 
 
 def build_trainer(
-    config: Mapping[str, Any], images: Tensor, type_index: Tensor, types: int, device: torch.device
+    config: Mapping[str, Any],
+    images: Tensor,
+    type_index: Tensor,
+    types: int,
+    device: torch.device,
+    photograph: Tensor,
 ) -> FewshotTrainer:
     """Raises TypeError, with the name of the field, if the configuration lacks one or has an unknown one."""
-    return FewshotTrainer(FewshotConfig(**config), images, type_index, types, device)
+    return FewshotTrainer(FewshotConfig(**config), images, type_index, types, device, photograph)
 
 
 def build_generator(config: Mapping[str, Any], types: int) -> Generator:
@@ -32,8 +37,8 @@ def build_generator(config: Mapping[str, Any], types: int) -> Generator:
     )
 
 
-def held_out(config: Mapping[str, Any], images: Tensor, type_index: Tensor, types: int) -> Tensor:
-    return holdout(images, type_index, types, config["seed"])
+def held_out(config: Mapping[str, Any], images: Tensor, type_index: Tensor, types: int, photograph: Tensor) -> Tensor:
+    return holdout(images, type_index, types, config["seed"], photograph)
 
 
 BUILDER = PresetBuilder("fewshot", build_trainer, build_generator, held_out)

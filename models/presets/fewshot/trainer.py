@@ -45,6 +45,7 @@ class FewshotTrainer:
         type_index: (N,) int64, each image's defect type.
         types: number of defect types.
         device: where the networks live, and a copy of the images.
+        photograph: (N,) int64, equal for the images that were cut from one photograph; None where each is another one.
         hold_out: whether images may be held out.
     """
 
@@ -55,12 +56,13 @@ class FewshotTrainer:
         type_index: Tensor,
         types: int,
         device: torch.device,
+        photograph: Tensor | None = None,
         *,
         hold_out: bool = True,
     ) -> None:
         self.config, self.device, self.types = config, device, types
         none = torch.zeros(len(images), dtype=torch.bool)
-        held_out = holdout(images, type_index, types, config.seed) if hold_out else none
+        held_out = holdout(images, type_index, types, config.seed, photograph) if hold_out else none
         self.holdout, self.holdout_type_index = images[held_out], type_index[held_out]
         self.images, self.type_index = images[~held_out].to(device), type_index[~held_out]
         self.photographs = len(images)

@@ -103,11 +103,8 @@ def test_a_configuration_of_an_earlier_release_is_read_and_left_as_it_is() -> No
     config = trainer_config("fewshot", stored)
     assert config["ema_half_life_images"] == 10000
     assert "average_images" in stored
-    assert config.keys() == resolved(dataset(20)).keys() - JOB.keys() - {"crop", "start", "prior"} | {
-        "resolution",
-        "channels",
-        "seed",
-    }
+    later = {"crop", "start", "prior", "whole_photographs"}
+    assert config.keys() == resolved(dataset(20)).keys() - JOB.keys() - later | {"resolution", "channels", "seed"}
 
 
 def test_a_dcgan_configuration_from_before_precision_could_be_chosen_means_float32() -> None:

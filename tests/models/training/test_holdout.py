@@ -57,3 +57,25 @@ def test_a_turned_copy_and_an_equal_photograph_are_near_duplicates_too() -> None
 def test_where_all_photographs_are_alike_none_counts_as_unseen() -> None:
     images = noise(1).repeat(60, 1, 1, 1)
     assert holdout(images, torch.zeros(60, dtype=torch.int64), 1, seed=0).sum() == 0
+
+
+def test_all_squares_of_a_photograph_are_on_the_same_side() -> None:
+    photograph = torch.arange(120) // 3
+    for seed in range(5):
+        held_out = holdout(noise(120), torch.zeros(120, dtype=torch.int64), 1, seed, photograph)
+        assert held_out.view(40, 3).sum(1).unique().tolist() == [0, 3]
+        assert held_out.sum() == 12
+
+
+def test_photographs_of_which_a_square_is_a_near_duplicate_are_on_the_same_side() -> None:
+    images = noise(120)
+    images[3], images[7] = images[2], images[5]  # of photographs 1 and 0, 2 and 1
+    for seed in range(20):
+        held_out = holdout(images, torch.zeros(120, dtype=torch.int64), 1, seed, torch.arange(120) // 3)
+        assert len(held_out[:9].unique()) == 1
+
+
+def test_photographs_of_one_square_each_are_held_out_as_in_earlier_releases() -> None:
+    type_index = torch.tensor([0] * 60 + [1] * 20 + [2] * 50)
+    held_out = holdout(noise(130), type_index, 3, seed=0, photograph=torch.arange(130) + 7)
+    assert held_out.nonzero().squeeze(1).tolist() == EARLIER_HOLDOUT
