@@ -16,7 +16,11 @@ def blotches(canvas: Canvas) -> Plane:
     ragged = canvas.field(canvas.scale(1.5, 5), canvas.scale(1, 3), canvas.grain, decay=1.1)
     threshold = np.float32(canvas.between(0.3, 1.7))
     inside = step(shape + ragged * np.float32(canvas.scale(0.03, 0.35)) - threshold, canvas.scale(0.06, 1.2))
-    change = inside * np.float32(canvas.signed(12, 170, bright=0.22))
+    contrast = canvas.signed(12, 170, bright=0.22)
+    change = inside * np.float32(contrast)
+    if canvas.chance(0.4):  # a core and a border, as a stain dries and oxide grows
+        core = step(shape + ragged * np.float32(0.2) - threshold - np.float32(canvas.between(0.2, 0.8)), 0.3)
+        change = change + core * np.float32(contrast * canvas.between(-0.5, 0.7))
     change = change + _inside(canvas, inside)
     if canvas.chance(0.3):
         change = change + _specks(canvas)
@@ -52,10 +56,10 @@ def _border(canvas: Canvas) -> Plane:
 
 
 def _inside(canvas: Canvas, inside: Plane) -> Plane:
-    """Grain of its own within a region, most of it weaker than the region's contrast."""
+    """Grain of its own within a region, most often weaker than the region's contrast."""
     size = canvas.fine(0.5, 2.5)
     grain = canvas.field(size * canvas.scale(1, 2), size, canvas.grain, decay=1.2)
-    return inside * grain * np.float32(canvas.scale(1, 16))
+    return inside * grain * np.float32(canvas.scale(1.5, 24))
 
 
 def _specks(canvas: Canvas) -> Plane:

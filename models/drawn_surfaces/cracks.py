@@ -48,8 +48,12 @@ def _crazing(canvas: Canvas) -> Plane:
     spread = canvas.between(5, 45)
     headings = np.deg2rad(canvas.grain + 90 + canvas.random.normal(0, spread, count))
     paths = _walks(canvas, starts, headings, canvas.scale(2, 12), canvas.scale(0.1, 0.45))
-    strengths = np.repeat(canvas.random.uniform(0.3, 1, count), paths.shape[1])
-    return _widened(canvas, _ink(canvas, paths.reshape(-1, 2), strengths), canvas.scale(0.25, 0.6))
+    along = np.linspace(0, 1, paths.shape[1]) / canvas.random.uniform(0.2, 1, (count, 1))  # short and long ones
+    fading = np.clip(4 * np.minimum(along, 1 - along), 0, 1) * canvas.random.uniform(0.2, 1, (count, 1))
+    ink = _ink(canvas, paths.reshape(-1, 2), fading.ravel())
+    scorched = np.maximum(canvas.field(canvas.fine(0.5, 1.5), canvas.fine(0.4, 1), canvas.grain, decay=1.2), 0)
+    lines = _widened(canvas, ink, canvas.scale(0.2, 0.5)) + np.float32(canvas.between(0, 0.3)) * scorched
+    return lines.astype(np.float32)
 
 
 def _walks(canvas: Canvas, starts: Path, headings: Path, length: float, wander: float) -> Path:

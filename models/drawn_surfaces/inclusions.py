@@ -33,6 +33,6 @@ def rolled_scale(canvas: Canvas) -> Plane:
     height = np.maximum(crumbs + band * np.float32(canvas.between(0.5, 1.5)) - np.float32(canvas.between(1, 2)), 0)
     shading = relief(height, canvas.between(0, 360))
     dark = step(height - np.float32(0.3), 0.3) * np.float32(canvas.scale(3, 40))
-    rough = canvas.field(canvas.scale(2, 8), canvas.scale(1, 4), angle, decay=1) * np.float32(canvas.scale(1, 8))
-    change: Plane = shading * np.float32(canvas.scale(8, 60)) - dark + rough
+    rough = canvas.field(canvas.scale(2, 8), canvas.scale(1, 4), angle, decay=1) * np.float32(canvas.scale(2, 12))
+    change: Plane = shading * np.float32(canvas.scale(12, 90)) - dark + rough
     return change

@@ -32,8 +32,10 @@ def scratches(canvas: Canvas) -> Plane:
         return _band(canvas)
     if kind < 0.72:
         return _bundle(canvas)
-    if kind < 0.86:
+    if kind < 0.8:
         return _dashes(canvas)
+    if kind < 0.9:
+        return _worn(canvas)
     return _hair_lines(canvas)
 
 
@@ -121,6 +123,16 @@ def _hair_lines(canvas: Canvas) -> Plane:
         )
         turned = turned + draw_stroke(canvas, replace(line, contrast=strongest * canvas.scale(0.15, 1), rim=0))
     return turned
+
+
+def _worn(canvas: Canvas) -> Plane:
+    """Dozens of lines of all lengths side by side, dense in places, as sliding stock leaves them."""
+    angle = flaw_direction(canvas)
+    _, across = canvas.axes(angle)
+    lines = canvas.field(canvas.scale(8, 80), canvas.fine(0.3, 0.9), angle)
+    dense = canvas.along_wave(across, canvas.scale(6, 24), 0.1) * np.float32(canvas.between(0.2, 1))
+    above = np.maximum(lines + dense - np.float32(canvas.between(1.2, 2.4)), 0)
+    return np.minimum(above, 1) * np.float32(canvas.signed(30, 180, bright=0.8))
 
 
 def draw_stroke(canvas: Canvas, stroke: Stroke) -> Plane:
