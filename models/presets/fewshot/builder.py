@@ -27,8 +27,8 @@ def build_generator(config: Mapping[str, Any], types: int) -> Generator:
         config["latent_size"],
         config["generator_width"],
         types,
-        config["direction"],
-        config["wavelet"],
+        config.get("direction", False),  # cards of earlier releases have neither
+        config.get("wavelet", False),
     )
 
 
