@@ -93,6 +93,7 @@ def train(given: argparse.Namespace, pictures: NDArray[np.uint8], command: str) 
         figures=_figures(images, samples),
     )
     save_prior(networks, card, given.out)
+    given.out.chmod(0o644)  # safetensors gives it to its owner alone
     print(f"{given.out}: {given.out.stat().st_size:,} bytes\n{card.model_dump_json(indent=2)}", flush=True)
     if given.sheet:
         given.sheet.write_bytes(encode_png(_sheet(images[-ON_SHEET:], samples[:ON_SHEET])))

@@ -107,6 +107,19 @@ def test_a_configuration_of_an_earlier_release_is_read_and_left_as_it_is() -> No
     assert config.keys() == resolved(dataset(20)).keys() - JOB.keys() - later | {"resolution", "channels", "seed"}
 
 
+def test_networks_of_a_stored_configuration_have_the_shape_that_they_were_trained_with() -> None:
+    config = trainer_config("fewshot", {**JOB, **FEWSHOT})
+    assert (config["direction"], config["wavelet"]) == (False, False)
+
+
+@pytest.mark.parametrize(("resolution", "wavelet"), [(32, False), (64, False), (128, True), (256, True)])
+def test_new_networks_know_directions_and_end_in_wavelets_from_128_pixels(resolution: int, wavelet: bool) -> None:
+    config = resolved(dataset(300), resolution=resolution)
+    assert (config["direction"], config["wavelet"]) == (True, wavelet)
+    asked = resolved(dataset(300), resolution=resolution, overrides={"direction": False, "wavelet": not wavelet})
+    assert (asked["direction"], asked["wavelet"]) == (False, not wavelet)
+
+
 def test_a_dcgan_configuration_from_before_precision_could_be_chosen_means_float32() -> None:
     stored = {name: value for name, value in {**JOB, **DCGAN}.items() if name != "precision"}
     assert trainer_config("dcgan", stored) == trainer_config("dcgan", {**JOB, **DCGAN})

@@ -68,7 +68,7 @@ def test_a_picture_of_the_start_hardly_changed_is_still_its_picture() -> None:
 
 
 def test_samples_between_start_and_photographs_are_a_warning() -> None:
-    mixed = torch.cat([OTHERS[:84], FRESH[:36]])[torch.randperm(120, generator=torch.Generator().manual_seed(0))]
+    mixed = torch.cat([OTHERS[:66], FRESH[:54]])[torch.randperm(120, generator=torch.Generator().manual_seed(0))]
     judgement = judged(mixed)
     assert judgement.state == "warning"
     assert "still look like those that training started from" in judgement.sentence

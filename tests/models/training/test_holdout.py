@@ -1,5 +1,6 @@
 """Which photographs are held out."""
 
+import pytest
 import torch
 from torch import Tensor
 
