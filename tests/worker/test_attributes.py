@@ -128,3 +128,15 @@ def test_a_version_of_an_earlier_release_has_no_direction() -> None:
     assert plain.sample(3).shape == (32, 32)
     with pytest.raises(ValueError, match="takes no angles"):
         plain.sample(3, angle=(30, 60))
+
+
+@pytest.mark.gpu
+def test_a_captured_pass_draws_the_same_directions(file: Path, generator: PublishedGenerator) -> None:
+    on_gpu = load_generator(file, device="cuda")
+    asked: list[Attributes] = [(), angle(30, 60), angle(80, 100), angle(170, 10)]
+    batch = [Address("pits", seed, asked[seed % 4]) for seed in range(16)]
+    found = on_gpu.sample_batch(batch)
+    assert np.array_equal(on_gpu.sample_batch(batch), found)
+    for start in range(0, 16, 4):  # in other batches, where others were asked to be otherwise
+        assert np.array_equal(on_gpu.sample_batch(batch[start : start + 4]), found[start : start + 4])
+    assert np.abs(found.astype(int) - generator.sample_batch(batch)).max() <= 1
