@@ -18,7 +18,7 @@ class EvaluationBudget:
     """
 
     max_seconds: float | None
-    evaluating: float = 0.0  # all evaluations
+    evaluating: float = 0.0  # all evaluations, and what was computed for them once
     testing: float = 0.0  # all tests
     evaluation: float = 0.0  # the last evaluation
     test: float = 0.0  # the last test
@@ -37,6 +37,15 @@ class EvaluationBudget:
         testing = self.testing + (self.test or UNTRIED * self.evaluation)
         whole = SHARE * self.max_seconds
         return testing <= whole / 2 and testing + self.evaluating + self.evaluation <= whole
+
+    @contextmanager
+    def measured_preparation(self) -> Iterator[None]:
+        """Around what is computed once for all evaluations, so that it does not count as what each of them takes."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.evaluating += time.monotonic() - begun
 
     @contextmanager
     def measured_evaluation(self) -> Iterator[None]:

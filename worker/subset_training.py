@@ -80,6 +80,7 @@ def advance(run: Run) -> None:
     run.test_photographs()
     run.advance()
     if run.evaluation_due:
+        run.prepare_evaluation()
         with run.budget.measured_evaluation():
             run.evaluate()
     run.trained_seconds += time.monotonic() - begun

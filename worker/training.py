@@ -185,6 +185,7 @@ class TrainingWork(Work):
 
     def _evaluate(self, segment: Segment) -> None:
         """Measures the samples of the step and writes their grid. Raises Diverged."""
+        self.run.prepare_evaluation()
         with self.run.budget.measured_evaluation():
             signals = self.run.evaluate()
             pixels = self.run.trainer.preview().permute(0, 2, 3, 1).numpy()

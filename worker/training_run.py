@@ -13,7 +13,7 @@ from flawsmith.core.domain.health import diverged, judge
 from flawsmith.core.domain.job_kinds.training import StopReason, TrainingJob
 from flawsmith.core.domain.records import Health
 from flawsmith.models.quality.registry import LEADING, MEASURES
-from flawsmith.models.training.trainer import TestsPhotographs, Trainer
+from flawsmith.models.training.trainer import PreparesEvaluation, TestsPhotographs, Trainer
 from flawsmith.worker.best_step import COPIES, Best, evaluations_without_improvement, is_best
 from flawsmith.worker.cadence import Cadence
 from flawsmith.worker.determinism import (
@@ -141,6 +141,12 @@ class Run:
             return False
         self.history.append({"step": self.step, **losses})
         return True
+
+    def prepare_evaluation(self) -> None:
+        """Computes what evaluations need once; does nothing if it is there."""
+        if isinstance(self.trainer, PreparesEvaluation):
+            with self.budget.measured_preparation():
+                self.trainer.prepare_evaluation()
 
     def evaluate(self) -> dict[str, float]:
         """Measures the samples of a recorded step, and keeps its networks if none were better. Raises Diverged."""

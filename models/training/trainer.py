@@ -87,6 +87,14 @@ class StartsFromPrior(Protocol):
 
 
 @runtime_checkable
+class PreparesEvaluation(Protocol):
+    """A trainer whose first evaluation takes longer than others, unless it is prepared."""
+
+    def prepare_evaluation(self) -> object:
+        """Computes once what every `Trainer.evaluate` needs of the photographs."""
+
+
+@runtime_checkable
 class TestsPhotographs(Protocol):
     """A trainer that tests the photographs, at its first step unless the tests are postponed."""
 

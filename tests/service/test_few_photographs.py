@@ -1,6 +1,7 @@
 """The preset for few photographs over HTTP: refusals, data warnings, and what a job and its version report."""
 
 import io
+import json
 import os
 import signal
 from collections import Counter
@@ -25,7 +26,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = start_service(tmp_path_factory.mktemp("fewshot"), segment_seconds="1")
+    service = start_service(tmp_path_factory.mktemp("fewshot"), segment_seconds="1", keep_checkpoints="true")
     uneven = {f"dents/{number}.png": photograph(number) for number in range(52)}
     service.upload("set", zipped(uneven | {f"scratches/{number}.png": photograph(100 + number) for number in range(2)}))
     yield service
@@ -146,6 +147,26 @@ def test_photographs_far_longer_than_wide_are_cut_into_squares_with_a_warning_of
     assert job["config"]["crop"] == {"around": "grid"}
     assert any("the crop 'grid' loses 68%" in each and "'pad'" in each for each in job["health"]["reasons"])
     assert site.ended(job["id"])["state"] == "succeeded"
+
+
+def test_evaluations_and_tests_leave_nine_tenths_of_max_seconds_to_training(site: Service) -> None:
+    """Of six types at 64 pixels, what evaluations need once takes a tenth of so short a job on most machines."""
+    kinds, longest = [f"kind-{number}" for number in range(6)], 12
+    files = {f"{kind}/{i}.png": photograph(100 * n + i, side=64) for n, kind in enumerate(kinds) for i in range(40)}
+    site.upload("six", zipped(files))
+    body = {"dataset": "six", "model": "six", **SMALL, "resolution": 64, "steps": 10**6, "max_seconds": longest}
+    job = site.ended(site.client.post("/training-jobs", json=body).json()["id"])
+    assert (job["state"], job["stop_reason"]) == ("succeeded", "max_seconds")
+
+    distances = site.client.get(f"/training-jobs/{job['id']}/history").json()["series"]["distance"]
+    evaluations = sum(each is not None for each in distances)
+    symmetries = site.client.get("/models/six/versions/1").json()["analysis"]["augmentation"]
+    tested = sum(symmetries[kind]["horizontal_flip"]["p_value"] is not None for kind in kinds)
+    cards = (site.data_dir / "artifacts" / "jobs" / job["id"] / "checkpoints").glob("*/checkpoint.json")
+    spent = json.loads(max(cards).read_bytes())["evaluation_seconds"]
+    assert spent["evaluating"] > 0
+    only_what_is_always_made = (evaluations, tested) == (2, 0)  # at the first step and at the last
+    assert only_what_is_always_made or spent["evaluating"] + spent["testing"] <= 0.1 * longest
 
 
 def test_the_twin_of_a_held_out_photograph_is_not_trained_on(site: Service) -> None:

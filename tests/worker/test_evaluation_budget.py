@@ -25,6 +25,7 @@ class SlowTrainer(ScriptedTrainer):
         super().__init__()
         self.clock, self.costs, self.types = clock, (step, evaluation, test), types
         self.evaluations, self.tested, self.postponed = 0, 0, False
+        self.preparation = 0.0
 
     def step(self, progress: float) -> dict:  # type: ignore[type-arg]
         self.clock.seconds += self.costs[0]
@@ -32,6 +33,11 @@ class SlowTrainer(ScriptedTrainer):
             while self.tests_pending:
                 self.test_next()
         return super().step(progress)
+
+    def prepare_evaluation(self) -> None:
+        """Takes its time once."""
+        self.clock.seconds += self.preparation
+        self.preparation = 0.0
 
     def evaluate(self) -> dict[str, float]:
         self.clock.seconds += self.costs[1]
@@ -64,6 +70,7 @@ def train(run: Run, clock: Clock) -> None:
 
 
 def evaluate(run: Run) -> None:
+    run.prepare_evaluation()
     with run.budget.measured_evaluation():
         run.evaluate()
 
@@ -101,6 +108,16 @@ def test_cheap_ones_are_all_made_and_late_ones_as_well(monkeypatch: pytest.Monke
     evaluated = [point["step"] for point in run.history if "distance" in point]
     assert len(evaluated) >= 20
     assert [step for step in evaluated if 400 < step < 800]
+
+
+def test_what_is_computed_once_is_not_taken_for_the_cost_of_each_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    trainer = SlowTrainer(clock, 0.2, 0.5, 0, types=0)
+    trainer.preparation = 6.0  # six types of 33 photographs at 64 pixels, on two cores
+    run = run_of(cast(Trainer, trainer), total_steps=MANY, max_seconds=150)
+    train(run, clock)
+    assert 6 + trainer.evaluations * 0.5 <= 0.1 * clock.seconds
+    assert trainer.evaluations >= 7
 
 
 def test_a_resumed_run_counts_what_it_spent_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,12 +121,15 @@ class DcganTrainer:
     def preview(self) -> Tensor:
         return self.samples.preview(self.generator)
 
-    def evaluate(self) -> dict[str, float]:
+    def prepare_evaluation(self) -> Evaluator:
         if self._evaluator is None:
             images = by_type(self.images, self.type_index, self.types)
             # Without a score: each pass of the discriminator updates its batch norm and power iteration.
             self._evaluator = Evaluator(images, [each[:0] for each in images])
-        return self._evaluator.signals(self.samples.evaluated(self.generator))
+        return self._evaluator
+
+    def evaluate(self) -> dict[str, float]:
+        return self.prepare_evaluation().signals(self.samples.evaluated(self.generator))
 
     def reduce_learning_rate(self) -> None:
         """Halves the learning rates and clears optimiser state: NaN moments never decay."""

@@ -114,11 +114,14 @@ class FewshotTrainer:
     def preview(self) -> Tensor:
         return self.samples.preview(self.ema.module)
 
-    def evaluate(self) -> dict[str, float]:
+    def prepare_evaluation(self) -> Evaluator:
         if self._evaluator is None:
             held_out = by_type(self.holdout, self.holdout_type_index, self.types)
             self._evaluator = Evaluator(self._training_by_type(), held_out, partial(_mean_logit, self.discriminator))
-        return self._evaluator.signals(self.samples.evaluated(self.ema.module))
+        return self._evaluator
+
+    def evaluate(self) -> dict[str, float]:
+        return self.prepare_evaluation().signals(self.samples.evaluated(self.ema.module))
 
     def postpone_tests(self) -> None:
         self.augmentation.postpone()
