@@ -30,6 +30,7 @@ class RankedRun:
         photographs: of one type.
         overrides: the preset's numbers, by the step from which they apply.
         start: networks to start from; None: untrained ones.
+        device: where the networks live.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class RankedRun:
     seed: int
     overrides: dict[int, dict[str, Any]]
     start: Path | None
+    device: torch.device
 
     def train(self, steps: list[int], samples: int, seconds: float) -> int:
         """Trains to the last of the steps, or until the seconds have passed; continues what was trained before.
@@ -63,7 +65,7 @@ class RankedRun:
                 numpy.save(self.folder / f"{run.completed_steps}.npy", self._samples(run, samples).numpy())
                 torch.save(run.state_dict(), self.folder / STATE)
             if run.completed_steps in self.overrides:
-                state = run.state_dict()
+                state = {name: each.cpu() for name, each in run.state_dict().items()}
                 run = self._trainer(run.completed_steps)
                 run.load_state_dict(state)
         torch.save(run.state_dict(), self.folder / STATE)
@@ -72,7 +74,7 @@ class RankedRun:
     def _continued(self) -> Trainer:
         place = self.folder / STATE
         if place.exists():
-            state = torch.load(place)
+            state = torch.load(place, map_location="cpu")
             run = self._trainer(int(state["completed_steps"]))
             run.load_state_dict(state)
             return run
@@ -107,14 +109,15 @@ class RankedRun:
         return trainer_config(self.preset, resolve(request, self.photographs.dataset))
 
     def _trainer(self, step: int) -> Trainer:
-        return build_trainer(self.preset, self._config(step), self._images, self._types, 1, torch.device("cpu"))
+        return build_trainer(self.preset, self._config(step), self._images, self._types, 1, self.device)
 
     def _samples(self, run: Trainer, count: int) -> Tensor:
         """Samples of the averaged generator, of the same latents at each step: (count, C, side, side) uint8."""
         generator = build_generator(self.preset, self._config(run.completed_steps), 1)
         generator.load_state_dict(run.networks()["generator"])
+        generator.to(self.device)
         latents = torch.randn(count, generator.latent_size, generator=torch.Generator().manual_seed(self.seed))
-        types = torch.zeros(RENDERED_AT_ONCE, dtype=torch.int64)
+        latents, types = latents.to(self.device), torch.zeros(RENDERED_AT_ONCE, dtype=torch.int64, device=self.device)
         return torch.cat([render(generator, each, types[: len(each)]) for each in latents.split(RENDERED_AT_ONCE)])
 
     def _write_photographs(self) -> None:

@@ -57,6 +57,7 @@ def _arguments() -> argparse.Namespace:
     train.add_argument("--resolution", type=int, default=64)
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--threads", type=int, default=1)
+    train.add_argument("--device", default="cpu", help="cpu or cuda; on a GPU nobody can make the same samples again")
     train.add_argument("--seconds", type=float, default=float("inf"), help="after which to save the run and end")
     sheets = commands.add_parser("shuffle")
     sheets.add_argument("run", type=Path)
@@ -100,7 +101,16 @@ def _train(given: argparse.Namespace) -> None:
         seed=given.seed,
     )
     overrides = _overrides([*(f"0:{each}" for each in given.override), *given.change])
-    run = RankedRun(given.run, photographs, given.preset, given.resolution, given.seed, overrides, given.start)
+    run = RankedRun(
+        given.run,
+        photographs,
+        given.preset,
+        given.resolution,
+        given.seed,
+        overrides,
+        given.start,
+        torch.device(given.device),
+    )
     completed = run.train(given.steps, given.samples, given.seconds)
     print(f"{completed} of {max(given.steps)} steps")
 

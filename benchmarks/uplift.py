@@ -2,7 +2,7 @@
 
     python -m benchmarks.uplift classifier PHOTOGRAPHS
     python -m benchmarks.uplift honesty PHOTOGRAPHS --out FOLDER [--tries 20]
-    python -m benchmarks.uplift table PHOTOGRAPHS --out FOLDER [--seconds 300] [--per-type 10 50] [--repeats 5] …
+    python -m benchmarks.uplift table PHOTOGRAPHS --out FOLDER [--seconds 300] [--only 10/0 50/3] …
 
 PHOTOGRAPHS is an archive with a folder for each type.
 
@@ -11,8 +11,9 @@ its scores. `honesty` puts something else in the place of generated images: fres
 of a type; noise, which must never be said to help; nothing, under another seed, whose intervals must cover zero.
 `table` trains a generator for each subset, for `--seconds` with the preset's defaults, and prints the whole table.
 
-The last two keep the scores of each finished subset in FOLDER, and go on from there: stop them at any time, and give
-`--minutes` to make a piece.
+The last two keep the scores of each finished classifier in FOLDER, and go on from there: stop them at any time, and
+give `--minutes` to make a piece. `table --only` makes some of the subsets: several such commands, with other subsets
+each, may run at once, also on several machines whose FOLDERs are put together; without it the command prints the table.
 """
 
 import argparse
@@ -20,12 +21,14 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.kept_scores import KeptScores, OutOfTime, write_whole
 from benchmarks.serving.machine import machine
 from flawsmith.core.domain.evaluation_request import CLASSIFIER_STEPS, held_out_count
 from flawsmith.core.domain.evaluation_result import EvaluationResult
@@ -58,35 +61,6 @@ RENDERED_AT_ONCE = 16
 FRESH_PER_TYPE, FRESH_RATIOS = 10, (1.0, 4.0)
 
 
-class OutOfTime(Exception):
-    """The piece that `--minutes` asked for is done."""
-
-
-class Progress:
-    """The scores that are there already, in a file, and the time that is left.
-
-    Args:
-        path: of the file.
-        minutes: how long to go on; None for ever.
-    """
-
-    def __init__(self, path: Path, minutes: float | None) -> None:
-        self.path = path
-        self.end = None if minutes is None else time.monotonic() + 60 * minutes
-        self.scored: dict[str, dict[str, float]] = json.loads(path.read_bytes()) if path.exists() else {}
-
-    def scores(self, name: str, compute: Callable[[], Scores]) -> Scores:
-        """The scores under this name, computed if they are not there. Raises OutOfTime."""
-        if name not in self.scored:
-            if self.end is not None and time.monotonic() > self.end:
-                raise OutOfTime
-            self.scored[name] = vars(compute())
-            beside = self.path.with_suffix(".new")
-            beside.write_text(json.dumps(self.scored, indent=1))
-            beside.replace(self.path)
-        return Scores(**self.scored[name])
-
-
 def _arguments() -> argparse.Namespace:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("what", choices=("classifier", "honesty", "table"))
@@ -99,13 +73,21 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--per-type", type=int, nargs="+", default=[10, 50])
     options.add_argument("--ratios", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0])
     options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--only", nargs="+", type=_subset_name, metavar="PER_TYPE/REPEAT", help="subsets to make")
     options.add_argument("--resolution", type=int, default=64)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--threads", type=int, default=2)
     given = options.parse_args()
     if given.what != "classifier" and given.out is None:
         options.error(f"{given.what} needs --out")
+    given.end = None if given.minutes is None else time.monotonic() + 60 * given.minutes
     return given
+
+
+def _subset_name(word: str) -> tuple[int, int]:
+    """From ``10/0``: photographs of each type, and the repeat."""
+    per_type, _, repeat = word.partition("/")
+    return int(per_type), int(repeat)
 
 
 def main() -> None:
@@ -130,7 +112,7 @@ def _keep_settings(given: argparse.Namespace) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and (kept := json.loads(path.read_bytes())) != settings:
         raise SystemExit(f"{given.out} has results of {kept}; choose another folder")
-    path.write_text(json.dumps(settings))
+    write_whole(path, json.dumps(settings))
 
 
 def load(archive: Path, resolution: int) -> tuple[LabelledPhotographs, Dataset]:
@@ -171,17 +153,17 @@ def _classifier(given: argparse.Namespace, photographs: LabelledPhotographs, dat
 
 
 def _honesty(given: argparse.Namespace, photographs: LabelledPhotographs, dataset: Dataset) -> None:
-    progress = Progress(given.out / "honesty.json", given.minutes)
-    fresh = compared(photographs, fresh_photographs, FRESH_RATIOS, given.repeats, given.seed, progress, "fresh")
+    kept = KeptScores(given.out / "honesty.json", given.end)
+    fresh = compared(photographs, fresh_photographs, FRESH_RATIOS, given.repeats, given.seed, kept, "fresh")
     print(f"fresh photographs: {fresh.verdict}; {fresh.reason}", flush=True)
     noisy = []
     for attempt in range(given.tries // 2):
-        found = compared(photographs, noise, (1.0,), given.repeats, given.seed + attempt, progress, "noise")
+        found = compared(photographs, noise, (1.0,), given.repeats, given.seed + attempt, kept, "noise")
         noisy.append(found.verdict)
         print(f"noise, seed {attempt}: {found.verdict}; {found.reason}", flush=True)
     covers = []
     for attempt in range(given.tries):
-        found = compared(photographs, nothing, (1.0,), given.repeats, given.seed + attempt, progress, "nothing")
+        found = compared(photographs, nothing, (1.0,), given.repeats, given.seed + attempt, kept, "nothing")
         accuracy = found.differences[0].accuracy
         covers.append(accuracy.low <= 0 <= accuracy.high)
         print(f"nothing, seed {attempt}: {found.verdict}; {found.reason}", flush=True)
@@ -196,7 +178,7 @@ def compared(
     ratios: tuple[float, ...],
     repeats: int,
     seed: int,
-    progress: Progress,
+    kept: KeptScores,
     name: str,
     steps: int = CLASSIFIER_STEPS,
 ) -> EvaluationResult:
@@ -217,7 +199,7 @@ def compared(
             elif sample is None:
                 used, own_seed = Arm(REAL, 0.0), derived_seed(seed, "another", repeat)
             kind = "real" if used.name == REAL and own_seed is None else f"{name}/{arm.ratio:g}"
-            scored[FRESH_PER_TYPE, repeat, arm] = progress.scores(
+            scored[FRESH_PER_TYPE, repeat, arm] = kept.scores(
                 f"{seed}/{repeat}/{kind}", _deferred(experiment, subset, used, images, own_seed)
             )
     return uplift(scored, [FRESH_PER_TYPE], ratios, repeats, experiment.held_out_by_type(), leaks=False)
@@ -264,9 +246,11 @@ def nothing(experiment: Experiment) -> None:
 
 
 def _table(given: argparse.Namespace, photographs: LabelledPhotographs, dataset: Dataset) -> None:
-    progress = Progress(given.out / "table.json", given.minutes)
     experiment = experiment_of(photographs, given.seed)
-    scored = dict(_scored(given, experiment, dataset, progress))
+    subsets = given.only or [(per_type, repeat) for repeat in range(given.repeats) for per_type in given.per_type]
+    scored = {key: scores for each in subsets for key, scores in _scored(given, experiment, dataset, *each)}
+    if given.only:
+        return
     held_out = experiment.held_out_by_type()
     result = uplift(scored, given.per_type, given.ratios, given.repeats, held_out, leaks=False)
     (given.out / "result.json").write_text(result.model_dump_json(indent=1))
@@ -274,22 +258,21 @@ def _table(given: argparse.Namespace, photographs: LabelledPhotographs, dataset:
 
 
 def _scored(
-    given: argparse.Namespace, experiment: Experiment, dataset: Dataset, progress: Progress
+    given: argparse.Namespace, experiment: Experiment, dataset: Dataset, per_type: int, repeat: int
 ) -> Iterator[tuple[Key, Scores]]:
-    for repeat in range(given.repeats):
-        for per_type in given.per_type:
-            subset = experiment.subset(per_type, repeat)
-            images: dict[int, Tensor] = {}
+    """The scores of each arm with one subset."""
+    kept = KeptScores(given.out / f"scores-{per_type}-{repeat}.json", given.end)
+    subset, images = experiment.subset(per_type, repeat), dict[int, Tensor]()
 
-            def compute(arm: Arm, subset: Subset = subset, images: dict[int, Tensor] = images) -> Scores:
-                if not images:
-                    images.update(_generated(given, experiment, subset, dataset))
-                return _trained(experiment, subset, arm, images, None)
+    def compute(arm: Arm) -> Scores:
+        if not images:
+            images.update(_generated(given, experiment, subset, dataset))
+        return _trained(experiment, subset, arm, images, None)
 
-            for arm in arms(given.ratios):
-                name = f"{per_type}/{repeat}/{arm.name}/{arm.ratio:g}"
-                yield (per_type, repeat, arm), progress.scores(name, lambda arm=arm: compute(arm))  # type: ignore[misc]
-                print(name, progress.scored[name], flush=True)
+    for arm in arms(given.ratios):
+        name = f"{arm.name}/{arm.ratio:g}"
+        yield (per_type, repeat, arm), kept.scores(name, partial(compute, arm))
+        print(f"{per_type} of a type, repeat {repeat}, {name}: {kept.scored[name]}", flush=True)
 
 
 def _generated(
