@@ -142,7 +142,17 @@ def test_a_subset_of_an_evaluation_starts_as_its_version_did(services: Services)
     )
     squares = services.datasets.load(dataset.id, 32)
     images = torch.from_numpy(squares.pixels).permute(0, 3, 1, 2).contiguous()
-    run = subset_run(evaluation, version, images, torch.from_numpy(squares.type_index), 7, services, CPU, threads=1)
+    run = subset_run(
+        evaluation,
+        version,
+        images,
+        torch.from_numpy(squares.type_index),
+        torch.from_numpy(squares.photograph),
+        7,
+        services,
+        CPU,
+        threads=1,
+    )
     assert is_prior(run, services)
 
 

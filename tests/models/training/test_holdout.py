@@ -1,6 +1,5 @@
 """Which photographs are held out."""
 
-import pytest
 import torch
 from torch import Tensor
 
