@@ -68,6 +68,7 @@ def train(given: argparse.Namespace, pictures: NDArray[np.uint8], command: str) 
         Diverged: a loss is not finite.
         ValueError: the saved state is of another configuration.
     """
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     device = torch.device(given.device)
     torch.backends.cudnn.benchmark = device.type == "cuda"
     config = prior_config(given)
