@@ -8,6 +8,7 @@ It saves its state beside the file every minute; the same command continues from
 
 import argparse
 import json
+import math
 import shlex
 import sys
 import time
@@ -228,9 +229,10 @@ def _samples(trainer: PriorTrainer, count: int) -> Tensor:
 
 
 def _figures(pictures: Tensor, samples: Tensor) -> dict[str, float]:
-    """The samples beside held-out drawn surfaces, by the quality measures of an evaluation."""
+    """The samples beside held-out drawn surfaces, by the quality measures of an evaluation that give a number."""
     evaluator = Evaluator([pictures[:-HELD_OUT][:COMPARED]], [pictures[-HELD_OUT:]])
-    return {name: round(value, 4) for name, value in evaluator.signals([samples]).items()}
+    signals = evaluator.signals([samples]).items()
+    return {name: round(value, 4) for name, value in signals if math.isfinite(value)}
 
 
 def _sheet(pictures: Tensor, samples: Tensor) -> Any:
