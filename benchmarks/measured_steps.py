@@ -3,8 +3,9 @@
     python -m benchmarks.measured_steps [--threads 2] [--seconds 6]
 
 Each preset and resolution is measured in a process of its own. It prints the lines of `RATES` in
-`core/domain/presets/measured_steps.py`, the memory of the process before the first trainer (`PROCESS_BYTES`), and for
-each how many copies of the feature maps the rest of the peak is (`FEATURE_MAP_COPIES`: the largest of them).
+`core/domain/presets/measured_steps.py`, and what its figures of memory follow from, in MiB: the peak of the process
+before the first trainer, after some steps, and after an evaluation; the feature maps of a batch; weights, gradients and
+moments.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 
 import torch
 
+import flawsmith.worker.training  # noqa: F401 (what a worker loads counts as its memory)
 from benchmarks.serving.machine import machine
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.records import Dataset, SizeRange, now
@@ -26,6 +28,7 @@ from flawsmith.models.presets.registry import build_trainer
 PHOTOGRAPHS = 200
 SIDES = {"fewshot": (32, 64, 128, 256), "dcgan": (32, 64, 128)}
 WARM_STEPS = 2
+MEMORY = ("before", "stepped", "evaluated", "maps", "weights")
 
 
 def main() -> None:
@@ -43,8 +46,8 @@ def main() -> None:
             command = [sys.executable, "-m", "benchmarks.measured_steps", "--one", preset, str(side)]
             command += ["--threads", str(given.threads), "--seconds", str(given.seconds)]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            rate, copies, before = found["rate"], found["copies"], found["before"] / 2**20
-            print(f'    ("{preset}", {side}): {rate:.1f},  # {copies:.1f} copies; {before:.0f} MiB before', flush=True)
+            memory = ", ".join(f"{name} {found[name] / 2**20:.0f}" for name in MEMORY)
+            print(f'    ("{preset}", {side}): {found["rate"]:.1f},  # {memory}', flush=True)
 
 
 def _measured(preset: str, side: int, threads: int, seconds: float) -> dict[str, float]:
@@ -72,11 +75,18 @@ def _measured(preset: str, side: int, threads: int, seconds: float) -> dict[str,
         trainer.step(0.0)
         steps += 1
     rate = steps * trainer.batch_size / (time.perf_counter() - begun)
+    stepped = _peak_bytes()
+    trainer.evaluate()
     layers = PRESETS[preset].layers(config)
     assert layers is not None
-    weights = 5 * 4 * (layers.generator_weights + layers.discriminator_weights)
-    copies = (_peak_bytes() - before - weights - images.numel()) / (4 * trainer.batch_size * layers.values)
-    return {"rate": rate, "copies": copies, "before": before}
+    return {
+        "rate": rate,
+        "before": before,
+        "stepped": stepped,
+        "evaluated": _peak_bytes(),
+        "maps": 4 * trainer.batch_size * layers.values,
+        "weights": 5 * 4 * (layers.generator_weights + layers.discriminator_weights),
+    }
 
 
 def _peak_bytes() -> int:

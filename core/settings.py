@@ -130,10 +130,10 @@ class Settings(BaseSettings):
                 raise ValueError(f"set FLAWSMITH_{name.upper()} or FLAWSMITH_{name.upper()}_FILE, not both")
         return {**given, **found}
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "priors_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
 
     @field_validator("api_keys")
     @classmethod

@@ -8,6 +8,7 @@ It saves its state beside the file every minute; the same command continues from
 
 import argparse
 import json
+import math
 import shlex
 import sys
 import time
@@ -30,11 +31,12 @@ from flawsmith.models.drawn_surfaces.drawn_set import chunks
 from flawsmith.models.pixels import render
 from flawsmith.models.presets.fewshot.prior_trainer import PriorTrainer
 from flawsmith.models.quality.evaluator import Evaluator
+from flawsmith.models.training.trainer import Networks
 from flawsmith.worker.prior_file import load_prior, save_prior, weights_digest
 
 PRESET = "fewshot"
 HELD_OUT = 256  # drawn surfaces beside those trained on, for the figures
-COMPARED = 1024  # of those trained on, for the figures
+COMPARED = 512  # of those trained on, for the figures
 ON_SHEET, COLUMNS = 64, 8  # drawn and generated pictures each
 SAVED_EVERY_SECONDS, READ_EVERY_STEPS, PRINTED_EVERY_SECONDS = 60.0, 50, 10.0
 SAMPLED_AT_ONCE = 64
@@ -68,6 +70,7 @@ def train(given: argparse.Namespace, pictures: NDArray[np.uint8], command: str) 
         Diverged: a loss is not finite.
         ValueError: the saved state is of another configuration.
     """
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     device = torch.device(given.device)
     torch.backends.cudnn.benchmark = device.type == "cuda"
     config = prior_config(given)
@@ -90,10 +93,11 @@ def train(given: argparse.Namespace, pictures: NDArray[np.uint8], command: str) 
         images=trainer.completed_steps * trainer.batch_size,
         seconds=round(training.seconds, 1),
         device=_device_name(device),
-        figures=_figures(images, samples),
+        figures={},
     )
-    save_prior(networks, card, given.out)
-    given.out.chmod(0o644)  # safetensors gives it to its owner alone
+    _save(networks, card, given.out)
+    card = card.model_copy(update={"figures": _figures(images, samples)})  # slow, and an interruption costs only them
+    _save(networks, card, given.out)
     print(f"{given.out}: {given.out.stat().st_size:,} bytes\n{card.model_dump_json(indent=2)}", flush=True)
     if given.sheet:
         given.sheet.write_bytes(encode_png(_sheet(images[-ON_SHEET:], samples[:ON_SHEET])))
@@ -205,6 +209,13 @@ def _pictures(given: argparse.Namespace) -> NDArray[np.uint8]:
     return pictures
 
 
+def _save(networks: Networks, card: PriorCard, path: Path) -> None:
+    incomplete = path.with_suffix(".incomplete")
+    save_prior(networks, card, incomplete)
+    incomplete.chmod(0o644)  # safetensors gives it to its owner alone
+    incomplete.replace(path)
+
+
 def _samples(trainer: PriorTrainer, count: int) -> Tensor:
     """Of the averaged generator: (count, C, side, side) uint8."""
     latents = torch.randn(count, trainer.generator.latent_size, generator=torch.Generator().manual_seed(0))
@@ -218,9 +229,10 @@ def _samples(trainer: PriorTrainer, count: int) -> Tensor:
 
 
 def _figures(pictures: Tensor, samples: Tensor) -> dict[str, float]:
-    """The samples beside held-out drawn surfaces, by the quality measures of an evaluation."""
+    """The samples beside held-out drawn surfaces, by the quality measures of an evaluation that give a number."""
     evaluator = Evaluator([pictures[:-HELD_OUT][:COMPARED]], [pictures[-HELD_OUT:]])
-    return {name: round(value, 4) for name, value in evaluator.signals([samples]).items()}
+    signals = evaluator.signals([samples]).items()
+    return {name: round(value, 4) for name, value in signals if math.isfinite(value)}
 
 
 def _sheet(pictures: Tensor, samples: Tensor) -> Any:

@@ -13,7 +13,13 @@ from pydantic import Field
 from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.job_kinds.training import TrainingJob
 from flawsmith.core.domain.presets.layers import NetworkLayers
-from flawsmith.core.domain.presets.measured_steps import FEATURE_MAP_COPIES, MEASURED_ON, PROCESS_BYTES, RATES
+from flawsmith.core.domain.presets.measured_steps import (
+    EVALUATION_BYTES_A_PIXEL,
+    FEATURE_MAP_COPIES,
+    MEASURED_ON,
+    PROCESS_BYTES,
+    RATES,
+)
 from flawsmith.core.domain.presets.preset import Preset
 from flawsmith.core.domain.records import Dataset, Health, Record
 
@@ -28,7 +34,7 @@ class Estimate(Record):
 
     seconds: float | None = Field(description="of training; its verdict and report come on top, as does waiting")
     images_per_second: float | None = Field(description="photographs shown in a second")
-    memory_bytes: int | None = Field(description="of a worker, on the CPU, at most")
+    memory_bytes: int | None = Field(description="of a worker on the CPU, while it trains")
     disk_bytes: int | None = Field(description="of checkpoints, while it trains; a version takes a tenth of it")
     based_on: str = Field(description="what was measured")
 
@@ -121,7 +127,8 @@ def _memory_bytes(config: Mapping[str, Any], layers: NetworkLayers, dataset: Dat
     photographs = (effect.images if effect else dataset.image_count) * config["resolution"] ** 2 * config["channels"]
     weights = BYTES_A_VALUE * (5 * layers.generator_weights + 5 * layers.discriminator_weights)
     feature_maps = BYTES_A_VALUE * FEATURE_MAP_COPIES * config["batch_size"] * layers.values
-    return int(PROCESS_BYTES + BYTES_A_VALUE * photographs + weights + feature_maps)
+    evaluation = EVALUATION_BYTES_A_PIXEL * config["resolution"] ** 2
+    return int(PROCESS_BYTES + BYTES_A_VALUE * photographs + weights + max(feature_maps, evaluation))
 
 
 def _disk_bytes(layers: NetworkLayers) -> int:

@@ -59,8 +59,8 @@ def copied_weights(module: nn.Module) -> dict[str, Tensor]:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copies a tensor from the CPU to the device, without waiting for the device's current work."""
-    if device.type != "cuda":
+    """Copies a tensor to the device, unless it is there, without waiting for the device's current work."""
+    if device.type != "cuda" or tensor.is_cuda:
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 from tests.conftest import SMALL_JOB, Service, photograph, start_service, stop_service, until, zipped
+from tests.tiny_priors import TINY, write_tiny_prior
 
 MANY = 1_000_000  # steps; no test waits for so many
 
 
 @pytest.fixture(scope="module")
 def short_segments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with one worker and segments of a second."""
-    service = start_service(tmp_path_factory.mktemp("short-segments"), segment_seconds="1")
+    """A service with one worker, segments of a second, and a prior for tiny networks."""
+    priors = tmp_path_factory.mktemp("priors")
+    write_tiny_prior(priors)
+    service = start_service(tmp_path_factory.mktemp("short-segments"), segment_seconds="1", priors_dir=str(priors))
     service.upload("set", zipped({f"{i}.png": photograph(i) for i in range(8)}))
     yield service
     stop_service(service)
@@ -47,6 +50,20 @@ def test_a_job_of_higher_priority_runs_first_and_the_others_continue_after_it(sh
     )
     for job in ordinary:
         short_segments.client.post(f"/training-jobs/{job}/cancel")
+
+
+def test_a_job_starts_from_the_prior_in_its_worker_and_ends_as_ever(short_segments: Service) -> None:
+    body = {"preset": "fewshot", "resolution": 32, "overrides": TINY, "steps": MANY, "max_seconds": 2.5}
+    job = short_segments.ended(submit(short_segments, "from-prior", **body))
+    assert (job["state"], job["stop_reason"]) == ("succeeded", "max_seconds")
+    assert job["notes"] == ["starts from the prior for 32 px gray, learned from drawn surfaces"]
+    card = short_segments.client.get("/models/from-prior/versions/1").json()
+    assert (card["config"]["start"], card["config"]["prior"]) == ("prior", job["config"]["prior"])
+    dry = short_segments.client.post(
+        "/training-jobs?dry_run=true", json={"dataset": "set", "model": "m", **body}
+    ).json()
+    assert dry["estimate"]["based_on"] == "the speed of the newest job of this installation with the same networks"
+    assert dry["estimate"]["seconds"] == 2.5
 
 
 def test_a_job_ends_after_max_seconds_and_publishes_its_best_step(short_segments: Service) -> None:

@@ -1,11 +1,21 @@
-"""Steps of every preset with its default networks, gray, measured by ``python -m benchmarks.measured_steps``."""
+"""Steps of presets with their default networks, gray: for estimates where no job was recorded yet.
 
-MEASURED_ON = "two cores of a server"
+Measured by ``python -m benchmarks.measured_steps`` (memory) and ``python -m benchmarks.training`` (speed, see
+docs/presets.md; `fewshot` before its networks knew directions).
+"""
+
+MEASURED_ON = "two idle cores of an AMD EPYC"
 
 RATES = {
-    ("fewshot", 64): 100.0,
+    ("dcgan", 64): 27.7,
+    ("dcgan", 128): 4.4,
+    ("fewshot", 64): 178.9,
 }
 """Photographs a second, by preset and resolution."""
 
-PROCESS_BYTES = 500 * 2**20
-FEATURE_MAP_COPIES = 8
+MIB = 2**20
+PROCESS_BYTES = 325 * MIB  # of a worker before its first job
+# Beside weights and photographs, a step takes so many times the feature maps of a batch (642 MiB in all at 64 px), and
+# an evaluation so much a pixel of an image (947 MiB in all at 128 px); the larger of the two counts.
+FEATURE_MAP_COPIES = 11
+EVALUATION_BYTES_A_PIXEL = 36_500
