@@ -51,13 +51,14 @@ def _angles_and_coherences(images: Tensor) -> tuple[Tensor, Tensor]:
     level, slanted = (across.square() - down.square()).sum((1, 2, 3)), (2 * across * down).sum((1, 2, 3))
     energy = (across.square() + down.square()).sum((1, 2, 3))
     angles = (90 - torch.atan2(slanted, level).rad2deg() / 2) % 180
-    return angles, torch.hypot(level, slanted) / energy.clamp_min(1e-6)
+    return angles.float(), (torch.hypot(level, slanted) / energy.clamp_min(1e-6)).float()
 
 
 def _gradients(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Differences of gray values, smoothed, across and down: (N, 1, side - 6, side - 6) float32 each."""
-    gray = images.float().mean(1, keepdim=True)
-    smooth = torch.tensor(SMOOTHING, device=images.device) / sum(SMOOTHING)
+    """Differences of smoothed gray values, across and down: (N, 1, side - 6, side - 6) each, float64 on a GPU."""
+    exact = torch.float64 if images.is_cuda else torch.float32  # a GPU may round factors of float32 to ten bits
+    gray = images.to(exact).mean(1, keepdim=True)
+    smooth = torch.tensor(SMOOTHING, dtype=exact, device=images.device) / sum(SMOOTHING)
     gray = F.conv2d(F.conv2d(gray, smooth.view(1, 1, 1, -1)), smooth.view(1, 1, -1, 1))
     return gray[..., 1:-1, 2:] - gray[..., 1:-1, :-2], gray[..., 2:, 1:-1] - gray[..., :-2, 1:-1]
 

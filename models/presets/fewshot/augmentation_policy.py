@@ -43,8 +43,7 @@ class AugmentationPolicy:
         Where the configuration decides on every symmetry, nothing is tested.
         """
         if self._p_values is None:
-            tested = any(each is None for each in self.configured.values())
-            p_values = symmetry_p_values if tested else _not_tested
+            p_values = _not_tested if self._decided else symmetry_p_values
             self._p_values = torch.stack([p_values(each) for each in self._photographs()])
         return self._p_values
 
@@ -52,11 +51,17 @@ class AugmentationPolicy:
     def p_values(self, p_values: Tensor) -> None:
         self._p_values = p_values
 
+    @property
+    def _decided(self) -> bool:
+        """Whether the configuration decides on every symmetry."""
+        return all(each is not None for each in self.configured.values())
+
     def postpone(self) -> None:
         """Leaves the tests to `test_next`, unless they were made."""
         if self._p_values is None:
             types = len(self._photographs())
-            self._p_values = torch.full((types, len(SYMMETRIES)), PENDING, dtype=torch.float64)
+            left = NOT_TESTED if self._decided else PENDING
+            self._p_values = torch.full((types, len(SYMMETRIES)), left, dtype=torch.float64)
 
     @property
     def pending(self) -> list[int]:

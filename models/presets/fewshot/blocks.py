@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flawsmith.models.presets.fewshot.haar import BANDS
 from flawsmith.models.presets.fewshot.lines import level_and_upright, line_noise, weighted_noise
 
 SLOPE = 0.2  # of the leaky ReLUs, for negative values
 GRAIN_FROM = 32  # side of the first feature maps with noise per pixel; below it, such noise bends lines
+FIRST_MEAN, FIRST_DIFFERENCE = 2.0, 0.25  # initial standard deviation of an image's bands; most variance is in means
 FIRST_NOISE = 0.1  # initial standard deviation of the noise, in every channel
 
 
@@ -125,3 +127,31 @@ class DirectedResidual(nn.Module):
         inner = inner + self.of_columns(upright * features.mean(2, keepdim=True))
         changed: Tensor = features + self.after(F.leaky_relu(gain * inner, SLOPE))
         return changed
+
+
+class BandConvolution(nn.Conv2d):
+    """The last 3x3 convolution of a generator with wavelet: features to the bands of `haar`.
+
+    The bands of differences have no bias, and their kernels sum to zero: where features are constant, pixels are too.
+    Else every even pixel would be a little brighter than every odd one, which shows as a grid.
+
+    Args:
+        width: of the features.
+        channels: of the images.
+    """
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__(width, BANDS * channels, 3, padding=1, bias=False)
+        self.mean = nn.Parameter(torch.zeros(channels))
+        initialise(self, 1.0)
+        with torch.no_grad():
+            self.weight[:channels] *= FIRST_MEAN
+            self.weight[channels:] *= FIRST_DIFFERENCE
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, width, S, S) -> (B, 4 channels, S, S)."""
+        channels = len(self.mean)
+        of_mean, of_differences = self.weight[:channels], self.weight[channels:]
+        weight = torch.cat([of_mean, of_differences - of_differences.mean((2, 3), keepdim=True)])
+        bias = F.pad(self.mean, (0, len(weight) - channels))
+        return F.conv2d(features, weight, bias, padding=1)

@@ -68,10 +68,11 @@ def draw_directions(entries: Tensor, latents: Tensor, angle: Tensor | None) -> T
     Returns:
         (B, 2).
     """
-    if angle is None:
-        angle = latents.new_tensor([0.0, WHOLE]).expand(len(latents), 2)
-    low, width = angle[:, :1], angle[:, 1:] - angle[:, :1]
-    width = torch.where(width < 0, width + WHOLE, width)
+    if angle is None:  # no tensor of numbers: a CUDA graph cannot record its copy
+        low, width = torch.zeros_like(latents[:, :1]), torch.full_like(latents[:, :1], WHOLE)
+    else:
+        low, width = angle[:, :1], angle[:, 1:] - angle[:, :1]
+        width = torch.where(width < 0, width + WHOLE, width)
     beyond = (_angles(entries) - low) % WHOLE  # of each entry, from the lowest angle on
     inside = (beyond <= width) | (width >= WHOLE)
     counts = inside.sum(1, keepdim=True)
@@ -80,7 +81,7 @@ def draw_directions(entries: Tensor, latents: Tensor, angle: Tensor | None) -> T
     chosen = (inside.cumsum(1) <= wanted).sum(1, keepdim=True).clamp_max(ENTRIES - 1)
     strengths = entries.norm(dim=2)
     found = counts > 0
-    strength = torch.where(found, strengths.gather(1, chosen), strengths.quantile(STRONG, 1, keepdim=True))
+    strength = torch.where(found, strengths.gather(1, chosen), strengths.sort(1).values[:, int(STRONG * ENTRIES), None])
     turned = beyond.gather(1, chosen) + VICINITY * latents[:, 1:]
     turned = torch.where(width >= WHOLE, turned, turned.clamp_min(0).minimum(width))
     return _vectors((low + torch.where(found, turned, uniform * width)).squeeze(1), strength.squeeze(1))

@@ -32,6 +32,7 @@ from torch.nn import functional as F
 from flawsmith.models.presets.fewshot.blocks import (
     FIRST_NOISE,
     SLOPE,
+    BandConvolution,
     DirectedResidual,
     NoisyResidual,
     Upsample,
@@ -54,7 +55,6 @@ SMALLEST = 4  # height and width of the generator's first and the discriminator'
 # The widest feature maps have so many times the channels of the narrowest. The generator needs its channels for detail,
 # the discriminator for coarse layout.
 GENERATOR_WIDEST, DISCRIMINATOR_WIDEST = 4, 8
-FIRST_MEAN, FIRST_DIFFERENCE = 2.0, 0.25  # initial standard deviation of the bands of an image
 
 
 def resolutions(resolution: int) -> list[int]:
@@ -129,15 +129,14 @@ class Generator(PresetGenerator):
         )
         grains = BANDS * len(self._end_sizes) if wavelet else 1
         self.grain = nn.Linear(2 * style_size, grains * widths[-1])  # strength of the noise before the last convolution
-        self.last = nn.Conv2d(widths[-1], BANDS * channels if wavelet else channels, 3, padding=1)
+        self.last = BandConvolution(widths[-1], channels) if wavelet else nn.Conv2d(widths[-1], channels, 3, padding=1)
         self.register_buffer("conditioning", torch.zeros(()))
         nn.init.normal_(self.embedding.weight)
         initialise(self.first, 1.0)
-        initialise(self.last, 1.0)
+        if not wavelet:
+            initialise(self.last, 1.0)
         nn.init.zeros_(self.grain.weight)
         nn.init.constant_(self.grain.bias, FIRST_NOISE)
-        if wavelet:
-            _initialise_bands(self.last, channels)
         if direction:
             self.embedding_of_direction = nn.Linear(FEATURES, style_size, bias=False)
             nn.init.normal_(self.embedding_of_direction.weight)
@@ -263,10 +262,3 @@ class Discriminator(nn.Module):
         if directions is not None:
             heads = heads + self.heads_by_direction(direction_features(directions))
         return heads
-
-
-@torch.no_grad()
-def _initialise_bands(layer: nn.Conv2d, channels: int) -> None:
-    """Most of an image's variance is in the mean of 2x2 pixels, so its band begins larger than those of differences."""
-    layer.weight[:channels] *= FIRST_MEAN
-    layer.weight[channels:] *= FIRST_DIFFERENCE

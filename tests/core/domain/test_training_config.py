@@ -6,8 +6,8 @@ import pytest
 
 from flawsmith.core.domain.crops import Around, crop_of
 from flawsmith.core.domain.presets.registry import UnknownPreset
-from flawsmith.core.domain.records import CropEffect, Dataset, SizeRange, now
-from flawsmith.core.domain.training_config import WrongConfig, resolve, trainer_config
+from flawsmith.core.domain.records import CropEffect, Dataset, ModelVersion, SizeRange, now
+from flawsmith.core.domain.training_config import CannotTrain, WrongConfig, resolve, trainer_config
 from flawsmith.core.domain.training_request import TrainingRequest
 
 # Stored by commit b2444ae.
@@ -104,6 +104,41 @@ def test_a_configuration_of_an_earlier_release_is_read_and_left_as_it_is() -> No
     assert config["ema_half_life_images"] == 10000
     assert "average_images" in stored
     assert config.keys() == resolved(dataset(20)).keys() - JOB.keys() - {"crop"} | {"resolution", "channels", "seed"}
+
+
+def test_networks_of_a_stored_configuration_have_the_shape_that_they_were_trained_with() -> None:
+    config = trainer_config("fewshot", {**JOB, **FEWSHOT})
+    assert (config["direction"], config["wavelet"]) == (False, False)
+
+
+@pytest.mark.parametrize(("resolution", "wavelet"), [(32, False), (64, False), (128, True), (256, True)])
+def test_new_networks_know_directions_and_end_in_wavelets_from_128_pixels(resolution: int, wavelet: bool) -> None:
+    config = resolved(dataset(300), resolution=resolution)
+    assert (config["direction"], config["wavelet"]) == (True, wavelet)
+    asked = resolved(dataset(300), resolution=resolution, overrides={"direction": False, "wavelet": not wavelet})
+    assert (asked["direction"], asked["wavelet"]) == (False, not wavelet)
+
+
+def test_a_job_that_continues_an_earlier_version_has_networks_of_its_shape() -> None:
+    origin = ModelVersion(
+        model="m",
+        version=1,
+        classes=["type-0"],
+        resolution=32,
+        mode="L",
+        preset="fewshot",
+        config={**JOB, **FEWSHOT, "classes": ["type-0"]},
+        training_job="job",
+        dataset_digest="digest",
+        weights_sha256="weights",
+        created_at=now(),
+    )
+    request = TrainingRequest(dataset="steel", model="m", init_from="m@1")
+    config = resolve(request, dataset(20), origin)
+    assert (config["direction"], config["wavelet"]) == (False, False)
+    told = request.model_copy(update={"overrides": {"direction": True}})
+    with pytest.raises(CannotTrain, match="m@1 has direction False, not True"):
+        resolve(told, dataset(20), origin)
 
 
 def test_a_dcgan_configuration_from_before_precision_could_be_chosen_means_float32() -> None:

@@ -1,5 +1,6 @@
 """Which photographs are held out."""
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -57,3 +58,15 @@ def test_a_turned_copy_and_an_equal_photograph_are_near_duplicates_too() -> None
 def test_where_all_photographs_are_alike_none_counts_as_unseen() -> None:
     images = noise(1).repeat(60, 1, 1, 1)
     assert holdout(images, torch.zeros(60, dtype=torch.int64), 1, seed=0).sum() == 0
+
+
+def test_a_type_of_very_many_photographs_is_not_searched_for_near_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
+    photographs = noise(FEWEST)
+    photographs[1::2] = photographs[::2]  # two of each, which would stay together
+    types = torch.zeros(len(photographs), dtype=torch.int64)
+    together = holdout(photographs, types, 1, 0)
+    monkeypatch.setattr("flawsmith.models.training.holdout.MOST_COMPARED", FEWEST - 1)
+    apart = holdout(photographs, types, 1, 0)
+    assert apart.sum() == together.sum() == 10
+    assert torch.equal(together[::2], together[1::2])
+    assert not torch.equal(apart[::2], apart[1::2])

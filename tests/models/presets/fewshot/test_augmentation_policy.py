@@ -68,3 +68,10 @@ def test_tests_that_were_made_are_not_postponed() -> None:
     tested.postpone()
     assert tested.pending == []
     assert torch.equal(tested.p_values, before)
+
+
+def test_nothing_is_postponed_where_the_configuration_decides_on_every_symmetry() -> None:
+    decided = policy([lit_from_the_left(100)], horizontal_flip=True, vertical_flip=False, transposition=False)
+    decided.postpone()
+    assert decided.pending == []
+    assert decided.used.tolist() == [[True, False, False]]

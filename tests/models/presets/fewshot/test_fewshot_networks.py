@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from flawsmith.models.inference.session import InferenceSession, Precision
-from flawsmith.models.presets.fewshot.blocks import NoisyResidual
+from flawsmith.models.presets.fewshot.blocks import BandConvolution, NoisyResidual
+from flawsmith.models.presets.fewshot.haar import inverse_haar
 from flawsmith.models.presets.fewshot.networks import Discriminator, Generator, noise_size, noise_sizes
 
 BOTH = {"direction": True, "wavelet": True}
@@ -99,6 +100,15 @@ def test_the_type_has_no_effect_without_conditioning_and_an_effect_with_it() -> 
         network.conditioning.fill_(1)
     assert not torch.allclose(generator(latent, first), generator(latent, second))
     assert not torch.allclose(discriminator(image, first), discriminator(image, second))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_where_features_are_constant_an_image_of_bands_has_no_grid(channels: int) -> None:
+    last = BandConvolution(6, channels)
+    torch.nn.init.normal_(last.mean)
+    images = inverse_haar(last(torch.randn(2, 6, 1, 1).expand(2, 6, 8, 8)))[:, :, 2:-2, 2:-2]
+    torch.testing.assert_close(images, images[:, :, :1, :1].expand_as(images))
+    assert images.std(0).min() > 0.1
 
 
 def test_an_untrained_image_has_no_checkerboard() -> None:
