@@ -57,6 +57,19 @@ def test_files_that_nothing_understands_are_listed_with_the_reason(api: TestClie
     assert {each["file"] for each in dataset["rejected"]} == labels.keys()
 
 
+@pytest.mark.parametrize("folder", ["ann", "annot", "labels", "SegmentationClass", "gt"])
+def test_masks_in_a_folder_beside_the_photographs_are_no_photographs(api: TestClient, folder: str) -> None:
+    files = {f"img/{i}.jpg": photograph(i, format="JPEG") for i in range(3)}
+    dataset = upload(api, "steel", files | {f"{folder}/{i}.png": trees.mask(trees.DEFECT) for i in range(3)})
+    assert (dataset["classes"], dataset["layout"]["masks"]) == ({"steel": 3}, 3)
+
+
+def test_photographs_in_two_types_at_once_are_warned_of(api: TestClient) -> None:
+    files = {f"{kind}/{i}.png": photograph(i) for kind in ("dents", "pits") for i in range(3)}
+    dataset = upload(api, "steel", files | {f"pits/{i}.png": photograph(i) for i in range(3, 6)})
+    assert dataset["warnings"] == ["3 photographs stand in several types at once: 'dents', 'pits'"]
+
+
 def test_labelme_files_give_boxes_and_types(api: TestClient) -> None:
     layout = upload(api, "steel", trees.labelme())["layout"]
     assert (layout["kind"], layout["photographs"], layout["boxes"], layout["clean"]) == ("labelme", 3, 4, 0)

@@ -18,7 +18,7 @@ _IMAGE_WORDS = {
     "set", "dataset", "datasets",
 }  # fmt: skip
 _MASK_WORDS = GROUND_TRUTH | {
-    "mask", "masks", "label", "labels", "annotation", "annotations", "anno", "annos", "annot", "annots",
+    "mask", "masks", "label", "labels", "annotation", "annotations", "ann", "anns", "anno", "annos", "annot", "annots",
     "seg", "segmentation", "segmentations", "segmentationclass", "segmentationobject",
     "lab", "labs", "msk", "msks", "gts", "target", "targets",
 }  # fmt: skip
