@@ -87,7 +87,7 @@ def test_labelme_files_that_are_malformed_are_listed_with_the_reason(api: TestCl
     assert "labelme" in rejected["reason"]
 
 
-@pytest.mark.parametrize("folder", ["images", "Imgs", "train", "JPEGImages", "good", "OK"])
+@pytest.mark.parametrize("folder", ["images", "Imgs", "train", "JPEGImages", "good", "OK", "pass", "Un-damaged"])
 def test_a_word_of_layouts_is_no_type(api: TestClient, folder: str) -> None:
     files = {f"{folder}/{number}.png": photograph(number) for number in range(3)}
     files |= {f"dents/{number}.png": photograph(10 + number) for number in range(3)}

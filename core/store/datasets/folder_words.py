@@ -24,7 +24,8 @@ _MASK_WORDS = GROUND_TRUTH | {
 }  # fmt: skip
 _CLEAN_WORDS = {
     "good", "ok", "normal", "clean", "defectfree", "nodefect", "nodefects", "nondefect", "nondefective",
-    "withoutdefect", "faultless", "flawless", "negative", "negatives",
+    "withoutdefect", "faultless", "flawless", "pass", "passed", "healthy", "intact", "undamaged",
+    "negative", "negatives",
 }  # fmt: skip
 _PLACES = {
     "front", "back", "top", "bottom", "left", "right", "side", "part", "parts", "sample", "samples",
