@@ -33,10 +33,13 @@ def decode(cursor: str | None) -> str | None:
     if cursor is None:
         return None
     try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        position = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        if not position:  # nothing comes after it: the list would seem to be over
+            raise ValueError(cursor)
     except (binascii.Error, UnicodeError, ValueError):
         detail = "not a cursor; use the next_cursor of the previous page"
         raise Problem(422, "invalid", detail, errors=[{"pointer": "/query/cursor", "detail": detail}]) from None
+    return position
 
 
 def page(items: Iterable[T], position: Callable[[T], str], limit: int, cursor: str | None) -> Page[T]:

@@ -1,4 +1,7 @@
-"""Refuses unknown query parameters, as unknown keys of a body are refused: a mistyped one would go unnoticed."""
+"""Refuses unknown query parameters, as unknown keys of a body are refused, and repeated ones.
+
+A mistyped one would go unnoticed, and of two values one.
+"""
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
@@ -6,7 +9,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flawsmith.app.endpoint_signature import query_parameters
-from flawsmith.app.problems import unknown_parameters
+from flawsmith.app.problems import invalid, unknown_parameters
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
@@ -32,7 +35,11 @@ def _without_parameters(page: ASGIApp) -> ASGIApp:
 
 
 def check_parameters(request: Request, known: tuple[str, ...]) -> None:
-    """Raises Problem 422 for query parameters that are not ``known``."""
+    """Raises Problem 422 for query parameters that are not ``known``, or that come more than once."""
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         raise unknown_parameters(unknown, known)
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in known:
+        if names.count(name) > 1:
+            raise invalid(f"/query/{name}", f"it stands there {names.count(name)} times; send it once")

@@ -127,6 +127,8 @@ class _Receiver:
             if empty and not self._upload.files[-1][1]:
                 self._upload.files.pop()  # a browser sends this for a file input where no file was chosen
         elif self._segment:
+            if self._segment.name in self._upload.fields:
+                raise invalid(f"/{self._segment.name}", "it stands there more than once; send it once")
             self._upload.fields[self._segment.name] = self._text.decode()
 
 

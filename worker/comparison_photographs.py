@@ -85,13 +85,13 @@ def load_comparison_photographs(versions: Versions, dataset_id: str, services: S
 
 def _types(versions: Versions, squares: Squares, seen: Tensor) -> list[tuple[str, Tensor, Tensor]]:
     """The common types, each with the positions of its photographs as `split` gives them. Raises NothingInCommon."""
-    type_index = torch.from_numpy(squares.type_index)
+    type_index, photograph = torch.from_numpy(squares.type_index), torch.from_numpy(squares.photograph)
     found = []
     for name in versions[0].classes:
         if name in versions[1].classes and name in squares.classes:
             positions = (type_index == squares.classes.index(name)).nonzero().squeeze(1)
             if len(positions) >= FEWEST_OF_TYPE:
-                found.append((name, *split(positions, seen)))
+                found.append((name, *split(positions, seen, photograph)))
     if not found:
         raise NothingInCommon(f"the data set has no {FEWEST_OF_TYPE} photographs of a type that both versions make")
     return found
@@ -112,7 +112,7 @@ def _judged(
     )
 
 
-def split(positions: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+def split(positions: Tensor, seen: Tensor, photograph: Tensor) -> tuple[Tensor, Tensor]:
     """Photographs of one type to learn features from, and those to compare samples with.
 
     The latter are photographs that no version was trained on, where there are enough of them; else they are none, and
@@ -121,14 +121,22 @@ def split(positions: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         positions: of the type's photographs, (P,) int64.
         seen: which of all photographs a version was trained on, (N,) bool.
+        photograph: (N,) int64, equal for the squares of one photograph, which are all on one side.
     """
     known, unseen = positions[seen[positions]], positions[~seen[positions]]
-    lacking = max(0, min(len(positions) // 2, FEWEST) - len(known))  # photographs to learn from
+    lacking = _whole(photograph[unseen], min(len(positions) // 2, FEWEST) - len(known))  # photographs to learn from
     if len(unseen) - lacking < FEWEST_HELD_OUT:
-        lacking = max(0, FEWEST_OF_TYPE - len(known))
+        lacking = _whole(photograph[unseen], FEWEST_OF_TYPE - len(known))
     if len(unseen) - lacking < FEWEST_HELD_OUT:
         return positions, positions[:0]
     return torch.cat([known, unseen[:lacking]]), unseen[lacking:]
+
+
+def _whole(photograph: Tensor, count: int) -> int:
+    """How many squares are at least so many of the first ones, with all of each photograph; they stand in its order."""
+    if count <= 0 or count >= len(photograph):
+        return min(max(0, count), len(photograph))
+    return int((photograph == photograph[count - 1]).nonzero().max()) + 1
 
 
 def trained_on(version: ModelVersion, side: int, around: Around, services: Services) -> set[bytes] | None:

@@ -111,6 +111,15 @@ def test_every_route_documents_its_refusal_of_unknown_query_parameters(api: Test
             assert "422" in operation["responses"], f"{method} {path}"
 
 
+@pytest.mark.parametrize(
+    ("path", "name"), [("/datasets?limit=5&limit=6", "limit"), ("/models?limit=5&cursor=YQ&limit=5", "limit")]
+)
+def test_a_repeated_query_parameter_is_refused(api: TestClient, path: str, name: str) -> None:
+    answer = api.get(path)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"pointer": f"/query/{name}", "detail": "it stands there 2 times; send it once"}]
+
+
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/", "/healthz", "/readyz"])
 def test_a_page_refuses_query_parameters_too(api: TestClient, path: str) -> None:
     answer = api.get(f"{path}?limti=5")

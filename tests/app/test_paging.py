@@ -23,7 +23,7 @@ def client() -> TestClient:
     return TestClient(app)
 
 
-@pytest.mark.parametrize("position", ["", "a", "2026-01-01T00:00:00+00:00 steel", "äöü / ?&=#", "x" * 300])
+@pytest.mark.parametrize("position", ["a", "2026-01-01T00:00:00+00:00 steel", "äöü / ?&=#", "x" * 300])
 def test_a_cursor_gives_its_position_back_and_is_safe_in_a_url(position: str) -> None:
     cursor = encode(position)
     assert decode(cursor) == position
@@ -53,7 +53,7 @@ def test_an_item_that_was_deleted_since_does_not_disturb_the_next_page() -> None
     assert page(without_its_last_item, str, 10, first.next_cursor).items == NUMBERS[10:20]
 
 
-@pytest.mark.parametrize("cursor", ["!", "a", "é", "_w", "abc def", "YQ=\n="])
+@pytest.mark.parametrize("cursor", ["", "!", "a", "é", "_w", "abc def", "YQ=\n="])
 def test_a_malformed_cursor_is_422(client: TestClient, cursor: str) -> None:
     response = client.get("/numbers", params={"cursor": cursor})
     assert response.status_code == 422

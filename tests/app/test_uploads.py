@@ -44,6 +44,16 @@ def test_a_form_without_any_file_is_refused_as_such(api: TestClient) -> None:
     assert "send one 'archive'" in problem["detail"]
 
 
+@pytest.mark.parametrize("name", [b"name", b"replace", b"split"])
+def test_a_repeated_field_is_refused(api: TestClient, name: bytes) -> None:
+    value = b"true" if name == b"replace" else b"train"
+    twice = [field(name, value), field(name, value)]
+    others = [] if name == b"name" else [field(b"name", b"a")]
+    status, problem = post(api, *others, *twice, file(b"archive", b"a.zip", ARCHIVE))
+    assert (status, problem["errors"][0]["pointer"]) == (422, f"/{name.decode()}")
+    assert "send it once" in problem["detail"]
+
+
 def test_an_empty_file_that_was_chosen_is_a_file(api: TestClient) -> None:
     assert post(api, field(b"name", b"a"), file(b"archive", b"a.zip", b""))[0] == 415
 

@@ -171,10 +171,17 @@ def test_photographs_that_nobody_was_trained_on_are_the_holdout(
     seen: int, unseen: int, lesson: int, holdout: int
 ) -> None:
     known = torch.arange(seen + unseen) < seen
-    learned, compared = split(torch.arange(seen + unseen), known)
+    learned, compared = split(torch.arange(seen + unseen), known, torch.arange(seen + unseen))
     assert (len(learned), len(compared)) == (lesson, holdout)
     assert sorted([*learned.tolist(), *compared.tolist()]) == list(range(seen + unseen))
     assert not known[compared].any()
+
+
+def test_squares_of_one_photograph_are_all_learned_from_or_all_compared_with() -> None:
+    photograph = torch.arange(60) // 3
+    learned, compared = split(torch.arange(60), torch.zeros(60, dtype=torch.bool), photograph)
+    assert (len(learned), len(compared)) == (21, 39)  # 20 would do
+    assert not set(photograph[learned].tolist()) & set(photograph[compared].tolist())
 
 
 def test_colours_become_gray_and_large_images_small() -> None:

@@ -18,13 +18,14 @@ _IMAGE_WORDS = {
     "set", "dataset", "datasets",
 }  # fmt: skip
 _MASK_WORDS = GROUND_TRUTH | {
-    "mask", "masks", "label", "labels", "annotation", "annotations", "anno", "annos", "annot", "annots",
+    "mask", "masks", "label", "labels", "annotation", "annotations", "ann", "anns", "anno", "annos", "annot", "annots",
     "seg", "segmentation", "segmentations", "segmentationclass", "segmentationobject",
     "lab", "labs", "msk", "msks", "gts", "target", "targets",
 }  # fmt: skip
 _CLEAN_WORDS = {
     "good", "ok", "normal", "clean", "defectfree", "nodefect", "nodefects", "nondefect", "nondefective",
-    "withoutdefect", "faultless", "flawless", "negative", "negatives",
+    "withoutdefect", "faultless", "flawless", "pass", "passed", "healthy", "intact", "undamaged",
+    "negative", "negatives",
 }  # fmt: skip
 _PLACES = {
     "front", "back", "top", "bottom", "left", "right", "side", "part", "parts", "sample", "samples",

@@ -14,17 +14,21 @@ from flawsmith.core.store.archives import Member, printable
 from flawsmith.core.store.datasets.decoding_budget import DecodingBudget
 from flawsmith.core.store.datasets.label_files import Box, in_pixels
 from flawsmith.core.store.datasets.layout import InvalidType, is_document, is_passed_over, valid_type
-from flawsmith.core.store.datasets.masks import Rectangle, look_of, marked, rectangles
+from flawsmith.core.store.datasets.masks import Rectangle, look_of, marked, rectangles, without_white
 from flawsmith.core.store.datasets.recognition import Picture, Role, recognise
 from flawsmith.core.store.datasets.rejected_files import listed, shortened
 from flawsmith.core.store.datasets.selection import select
 from flawsmith.core.store.datasets.wide_photographs import WidePhotographs
-from flawsmith.core.store.images import Abandoned, DecodedFile, DecoderProcess, UnusableImage
+from flawsmith.core.store.images import Abandoned, DecodedFile, DecoderProcess, UnusableImage, encode_png
 
 MAX_FILE_BYTES = 256 * 1024 * 1024  # of one uploaded photograph
 MAX_LABEL_BYTES = 32 * 1024 * 1024  # of all label files of an upload
 MIN_IMAGES = 2
 MAX_CLASSES = 1000
+WHITE_IGNORED = (
+    "the masks' levels are numbers of types or defects, so their white (255; 65,535 in 16 bits) was taken for a sign "
+    "to ignore pixels; where white marks defects too, send masks of black and white"
+)
 
 
 class TooFewImages(Exception):
@@ -103,6 +107,8 @@ class Ingestion:
                 if not is_passed_over(member.path):
                     self._read(member)
             recognised = recognise(self.name, self._pictures, self._documents)
+            if recognised.ignores_white:
+                self._blacken_white(mask for each in recognised.photographs for mask in each.masks)
             chosen = select(recognised.photographs, self.split)
             for path, reason in {**recognised.rejected, **chosen.rejected}.items():
                 self._reject(path, reason)
@@ -116,7 +122,7 @@ class Ingestion:
             [each for each in used if not each.defect_type],
             recognised.kind,
             chosen.splits,
-            chosen.notes,
+            chosen.notes + [WHITE_IGNORED] * recognised.ignores_white,
             self._wide.warnings({each.staged_as for each in used}),
         )
 
@@ -146,7 +152,6 @@ class Ingestion:
         (self.folder / staged_as).write_bytes(file.png)
         if file.range:
             self._wide.add(staged_as, data, file.range)
-        look = look_of(file.gray_levels)
         self._pictures.append(
             Picture(
                 path=path,
@@ -155,8 +160,7 @@ class Ingestion:
                 mode=file.mode,
                 size=file.size,
                 pixel_digest=file.pixel_digest,
-                like_mask=look.like_mask,
-                empty=look.empty,
+                look=look_of(file.gray_levels),
             )
         )
 
@@ -214,6 +218,15 @@ class Ingestion:
             boxes=boxes,
             defects=tuple(defects),
         )
+
+    def _blacken_white(self, masks: Iterable[Picture]) -> None:
+        for mask in masks:
+            self._check_awaited()
+            path = self.folder / mask.staged_as
+            with Image.open(path) as image:
+                image.load()
+            if image.mode == "L":
+                path.write_bytes(encode_png(without_white(image)))
 
     def _marked(self, mask: Picture) -> list[Rectangle]:
         self._check_awaited()

@@ -1,4 +1,4 @@
-"""Reads label files: COCO JSON, Pascal VOC XML, YOLO text files, and the lists of splits that come with VOC."""
+"""Reads label files: COCO and labelme JSON, Pascal VOC XML, YOLO text files, and the lists of splits of VOC."""
 
 import json
 import math
@@ -14,7 +14,9 @@ import yaml  # type: ignore[import-untyped]
 from flawsmith.core.store.archives import printable
 from flawsmith.core.store.datasets.folder_words import SPLITS, place_of
 
-NOT_UNDERSTOOD = "no known layout explains this file; labels are read from COCO JSON, YOLO text and Pascal VOC XML"
+NOT_UNDERSTOOD = (
+    "no known layout explains this file; labels are read from COCO and labelme JSON, YOLO text and Pascal VOC XML"
+)
 MAX_YAML_BYTES = 64 * 1024
 MAX_CANDIDATES = 100  # photographs of one name, among which the one of a label file is searched
 _CLASS_LISTS = {"classes.txt", "obj.names"}
@@ -36,7 +38,7 @@ class Box:
 class Labels:
     """What the label files of an upload say. ``boxes`` has an entry, maybe empty, for each labelled photograph."""
 
-    kind: str | None = None  # coco, voc or yolo
+    kind: str | None = None  # coco, labelme, voc or yolo
     boxes: dict[str, list[Box]] = field(default_factory=dict)  # by the photograph's path
     splits: dict[str, str] = field(default_factory=dict)  # by the photograph's path
     rejected: dict[str, str] = field(default_factory=dict)  # reasons, by the label file's path
@@ -100,7 +102,11 @@ def in_pixels(box: Box, size: tuple[int, int]) -> Box | None:
 def _read(path: str, data: bytes, names: list[str], known: _Photographs, labels: Labels) -> None:
     suffix = PurePosixPath(path).suffix.lower()
     if suffix == ".json":
-        kind, found = "coco", _coco(json.loads(data), path, known)
+        content = json.loads(data)
+        if isinstance(content, dict) and {"shapes", "imagePath"} <= content.keys():
+            kind, found = "labelme", _labelme(content, path, known)
+        else:
+            kind, found = "coco", _coco(content, path, known)
     elif suffix == ".xml":
         kind, found = "voc", _voc(data, path, known)
     elif suffix == ".txt" and "imagesets" in path.lower() and PurePosixPath(path).stem.lower() in SPLITS:
@@ -132,6 +138,27 @@ def _coco(content: Any, path: str, known: _Photographs) -> dict[str, list[Box]]:
     if not found:
         raise _NotUnderstood("none of the photographs that this COCO file names is in the upload")
     return found
+
+
+def _labelme(content: dict[str, Any], path: str, known: _Photographs) -> dict[str, list[Box]]:
+    """Shapes of points in pixels; of each the rectangle around it."""
+    photograph = known.beside(path) or known.named(str(content["imagePath"]), path)
+    if photograph is None:
+        raise _NotUnderstood("the photograph of this labelme file is not in the upload")
+    if not content["shapes"]:
+        raise _NotUnderstood("the labelme file has no shapes; a photograph without a defect goes into a folder 'good'")
+    boxes = []
+    try:
+        for each in content["shapes"]:
+            xs, ys = zip(*(_numbers(point, 2) for point in each["points"]), strict=True)
+            left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+            if each.get("shape_type") == "circle":  # its middle, and a point of its edge
+                radius = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
+                left, top, right, bottom = xs[0] - radius, ys[0] - radius, xs[0] + radius, ys[0] + radius
+            boxes.append(Box(left, top, right - left, bottom - top, printable(str(each["label"]))))
+    except (KeyError, TypeError, AttributeError, IndexError):
+        raise _NotUnderstood("the labelme file lacks a field that it must have, or has one of another type") from None
+    return {photograph: boxes}
 
 
 def _voc(data: bytes, path: str, known: _Photographs) -> dict[str, list[Box]]:

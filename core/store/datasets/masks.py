@@ -11,6 +11,7 @@ FEW_LEVELS = 32  # gray levels of a mask; palettes of types have few
 NEAR_EXTREME = 16  # a mask that was saved as JPEG has levels this near to black and white …
 SHARE_NEAR_EXTREMES = 0.95  # … in this share of its pixels
 JPEG_NOISE = 8  # gray levels around black
+WHITE = 255
 MAX_RUNS = 20_000  # rows' pieces of a mask that are joined to defects; a busier mask counts as one defect …
 MAX_DEFECTS = 1000  # … and so does one with more defects
 
@@ -20,10 +21,19 @@ Rectangle = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class MaskLook:
-    """Whether a picture looks like a mask, and whether it marks nothing."""
+    """How a picture looks if it is a mask.
+
+    Attributes:
+        like_mask: whether it looks like one.
+        empty: whether it marks nothing.
+        white: whether some of it is white.
+        below_white: the highest gray level below white; 0 where there is none.
+    """
 
     like_mask: bool
     empty: bool
+    white: bool
+    below_white: int
 
 
 def look_of(gray_levels: Sequence[int]) -> MaskLook:
@@ -31,12 +41,33 @@ def look_of(gray_levels: Sequence[int]) -> MaskLook:
     counts = np.array(gray_levels)
     extreme = counts[:NEAR_EXTREME].sum() + counts[-NEAR_EXTREME:].sum()
     like_mask = np.count_nonzero(counts) <= FEW_LEVELS or extreme >= SHARE_NEAR_EXTREMES * counts.sum()
-    return MaskLook(bool(like_mask), empty=not counts[_least_marked(counts) :].any())
+    return MaskLook(
+        like_mask=bool(like_mask),
+        empty=not counts[_least_marked(counts) :].any(),
+        white=bool(counts[WHITE]),
+        below_white=int(np.flatnonzero(counts[:WHITE]).max(initial=0)),
+    )
+
+
+def ignore_white(masks: Sequence[MaskLook]) -> bool:
+    """Whether the levels of a set's masks number types or defects, and white is a sign to ignore pixels.
+
+    It is a property of the set: one of its masks may show nothing but pixels to ignore.
+    """
+    numbered = any(each.white and each.below_white for each in masks)
+    return numbered and all(each.below_white <= FEW_LEVELS for each in masks)
 
 
 def marked(image: Image.Image) -> NDArray[np.bool_]:
-    """The pixels that a mask marks, (H, W)."""
-    return np.asarray(image.convert("L")) >= _least_marked(_histogram(image))
+    """The pixels that a mask marks, (H, W). A colour counts by its brightest channel: dark blue is no black."""
+    levels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    levels = levels if levels.ndim == 2 else levels.max(axis=2)
+    return levels >= _least_marked(np.bincount(levels.ravel(), minlength=WHITE + 1))
+
+
+def without_white(mask: Image.Image) -> Image.Image:
+    """A gray mask whose white pixels, which are to be ignored, are black."""
+    return mask.point(lambda level: level if level < WHITE else 0)
 
 
 def rectangles(pixels: NDArray[np.bool_]) -> list[Rectangle]:
@@ -55,10 +86,6 @@ def rectangles(pixels: NDArray[np.bool_]) -> list[Rectangle]:
         np.maximum.at(highs[axis], group, last)
     sides = highs - lows
     return [tuple(map(int, each)) for each in np.concatenate([lows, sides]).T]  # type: ignore[misc]
-
-
-def _histogram(image: Image.Image) -> NDArray[np.int64]:
-    return np.array(image.convert("L").histogram())
 
 
 def _least_marked(counts: NDArray[np.int64]) -> int:

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.store.datasets.folder_words import Place, is_clean, is_number, place_of
 from flawsmith.core.store.datasets.label_files import Box, Labels, read_labels
+from flawsmith.core.store.datasets.masks import MaskLook, ignore_white
 
 _LARGEST_AREA = 1e12  # of a box that is believed
 _MOST_CANDIDATES = 100  # photographs among which that of a mask is searched
@@ -29,8 +30,7 @@ class Picture:
     mode: ImageMode
     size: tuple[int, int]
     pixel_digest: str  # SHA-256; empty where all pixels are equal
-    like_mask: bool  # it has few gray levels
-    empty: bool  # as a mask, it marks nothing
+    look: MaskLook
 
 
 @dataclass
@@ -48,11 +48,15 @@ class Role:
 
 @dataclass
 class Recognised:
-    """What was understood of an upload. ``rejected`` has reasons by path."""
+    """What was understood of an upload. ``rejected`` has reasons by path.
+
+    ``ignores_white`` says whether white in its masks means pixels to ignore.
+    """
 
     kind: str
     photographs: list[Role]
     rejected: dict[str, str]
+    ignores_white: bool = False
 
 
 def recognise(name: str, pictures: Sequence[Picture], documents: Mapping[str, bytes]) -> Recognised:
@@ -68,16 +72,20 @@ def recognise(name: str, pictures: Sequence[Picture], documents: Mapping[str, by
     photographs = [each for each in pictures if each.path not in masks and each.path not in orphans]
     labels = read_labels(documents, [each.path for each in photographs])
     masks_of: dict[str, list[Picture]] = defaultdict(list)
-    for each in pictures:
-        if each.path in masks:
-            masks_of[masks[each.path]].append(each)
+    of_masks = [each for each in pictures if each.path in masks]
+    # Lossy files have such levels by accident.
+    lossy = any(PurePosixPath(each.path).suffix.lower() in _LOSSY_SUFFIXES for each in of_masks)
+    gray = all(each.mode == "L" for each in of_masks)
+    ignores_white = gray and not lossy and ignore_white([each.look for each in of_masks])
+    for each in of_masks:
+        masks_of[masks[each.path]].append(each)
     kind = _kind(places, masks, labels)
     label_folders = {str(PurePosixPath(path).parent.parent) for path in masks} if kind == "dagm" else set()
-    roles = [_role(each, places[each.path], labels, masks_of, label_folders) for each in photographs]
+    roles = [_role(each, places[each.path], labels, masks_of, label_folders, ignores_white) for each in photographs]
     _name_types(kind, name, roles)
     if kind == "imagefolder" and _only_train_is_clean(roles):
         kind = "mvtec"
-    return Recognised(kind, roles, {**orphans, **labels.rejected})
+    return Recognised(kind, roles, {**orphans, **labels.rejected}, ignores_white)
 
 
 def _role(
@@ -86,9 +94,10 @@ def _role(
     labels: Labels,
     masks_of: Mapping[str, list[Picture]],
     label_folders: set[str],
+    ignores_white: bool,
 ) -> Role:
     masks, boxes = masks_of.get(picture.path, []), labels.boxes.get(picture.path)
-    marked = [each for each in masks if not each.empty]
+    marked = [each for each in masks if (each.look.below_white if ignores_white else not each.look.empty)]
     telling = [folder for folder in place.folders if not is_number(folder)]
     clean = bool(telling and is_clean(telling[-1])) or (not marked and not boxes and (bool(masks) or boxes is not None))
     if not masks and str(PurePosixPath(picture.path).parent) in label_folders:
@@ -115,7 +124,7 @@ def _masks(pictures: Sequence[Picture], places: Mapping[str, Place]) -> tuple[di
         place = places[each.path]
         if not _said_to_be_mask(place):
             continue
-        certain = place.in_ground_truth or each.like_mask
+        certain = place.in_ground_truth or each.look.like_mask
         stem, above = place.stem.lower(), place.folders[-1:]
         found = by_key.get(place.key) or (by_key.get(place.key[:-1]) if above else None)
         found = found or (by_stem.get(stem) if certain and len(by_stem.get(stem, ())) == 1 else None)
@@ -138,10 +147,10 @@ def _twins(pictures: Iterable[Picture]) -> dict[str, str]:
     found: dict[str, str] = {}
     for twins in by_stem.values():
         lossy = [each for each in twins if PurePosixPath(each.path).suffix.lower() in _LOSSY_SUFFIXES]
-        photographs = [each for each in twins if not each.like_mask] or lossy
+        photographs = [each for each in twins if not each.look.like_mask] or lossy
         if len(twins) > 1 and photographs:
             paths = {each.path for each in photographs}
-            masks = [each for each in twins if each.like_mask and each.path not in paths]
+            masks = [each for each in twins if each.look.like_mask and each.path not in paths]
             found |= {each.path: photographs[0].path for each in masks if each.size == photographs[0].size}
     return found
 

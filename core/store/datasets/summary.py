@@ -13,6 +13,8 @@ from flawsmith.core.store.datasets.crops import default_crop, effect
 from flawsmith.core.store.datasets.ingestion import Photograph, Upload
 from flawsmith.core.store.datasets.rejected_files import listed
 
+MOST_CONFLICTS = 10  # groups of types that share photographs, of which is warned
+
 
 def summarise(name: str, upload: Upload) -> Dataset:
     """The record of an upload.
@@ -35,7 +37,7 @@ def summarise(name: str, upload: Upload) -> Dataset:
             defect_type: len({each.pixel_digest for each in members if each.pixel_digest})
             for defect_type, members in by_type.items()
         },
-        warnings=[*upload.warnings, *_content_warnings(by_type)],
+        warnings=[*upload.warnings, *_content_warnings(by_type), *_conflicts(by_type)],
         rejected=listed(upload.rejected),
         layout=_layout(upload),
         crop=default_crop(each.size for each in photographs),
@@ -76,6 +78,18 @@ def _by_type(photographs: Sequence[Photograph]) -> dict[str, list[Photograph]]:
     for each in photographs:
         by_type.setdefault(each.defect_type, []).append(each)
     return by_type
+
+
+def _conflicts(by_type: dict[str, list[Photograph]]) -> list[str]:
+    """Warns of photographs that stand in two types: what either shows is not to be learned from them."""
+    of_picture: dict[str, set[str]] = {}
+    for defect_type, members in by_type.items():
+        for each in members:
+            if each.pixel_digest:
+                of_picture.setdefault(each.pixel_digest, set()).add(defect_type)
+    conflicts = Counter(tuple(sorted(types)) for types in of_picture.values() if len(types) > 1)
+    named = [(", ".join(map(repr, types[:10])), count) for types, count in conflicts.most_common(MOST_CONFLICTS)]
+    return [f"{count} photographs stand in several types at once: {types}" for types, count in named]
 
 
 def _content_warnings(by_type: dict[str, list[Photograph]]) -> list[str]:

@@ -17,8 +17,21 @@ from flawsmith.core.store.images.metadata import (
     declared_white,
     without_metadata,
 )
-from flawsmith.core.store.images.tiff import TIFF_SIGNATURES, TiffLayout, UnreadableTiff, read_values
-from flawsmith.core.store.images.wide_values import FULL_RANGE, HALF_RANGE, ValueRange, eight_bit, white_of
+from flawsmith.core.store.images.tiff import (
+    TIFF_SIGNATURES,
+    TiffLayout,
+    UnreadableTiff,
+    read_values,
+    with_black_as_zero,
+)
+from flawsmith.core.store.images.wide_values import (
+    FULL_RANGE,
+    HALF_RANGE,
+    ValueRange,
+    eight_bit,
+    numbers_labels,
+    white_of,
+)
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 _ORIENTATION = 0x0112  # an EXIF tag
@@ -61,9 +74,13 @@ def decode_photograph(
         raise UnusableImage("the file is empty")
     try:
         data = without_metadata(data)
+        turned_tag = with_black_as_zero(data)
+        data = turned_tag or data
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             layout = _check_header(image, max_pixels, min_side)
             on_size(image.size)
+        if layout and turned_tag:
+            layout.white_is_zero = True
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             return _decoded(image, data, layout, max_pixels, white)
     except UnusableImage:
@@ -123,7 +140,11 @@ def _decoded(image: Image.Image, data: bytes, layout: TiffLayout | None, max_pix
         found = ValueRange(FULL_RANGE if values is None else int(values.max()), declared)
     if values is not None:
         white = (white or white_of([found])) if found else 255
-        picture = eight_bit(values, white, inverted=layout is not None and layout.white_is_zero)
+        inverted = layout is not None and layout.white_is_zero
+        if numbers_labels(values) and not inverted:
+            values = np.minimum(values, 255)  # the numbers as they are, and the sign to ignore is that of 8 bits
+            white = 255
+        picture = eight_bit(values, white, inverted=inverted)
     turn = _TURNS.get(orientation)
     picture = _gray_or_colour(picture.transpose(turn) if turn is not None else picture)
     picture.info = {}  # otherwise the upload's colour profile and comments would be saved with the picture

@@ -1,6 +1,7 @@
 """Reads TIFF files, or refuses them: which layouts Pillow decodes rightly, and tifffile for some of the others."""
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 # Tags of TIFF 6.0
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR, _MAX_VALUE = 258, 259, 262, 277, 284, 281
 _TILE_WIDTH, _TILE_HEIGHT, _SAMPLE_FORMAT = 322, 323, 339
-_UNCOMPRESSED, _WHITE_IS_ZERO, _SEPARATE_PLANES, _UNSIGNED, _SIGNED = 1, 0, 2, 1, 2
+_SHORT = 3  # type of a value of 16 bits
+_UNCOMPRESSED, _WHITE_IS_ZERO, _BLACK_IS_ZERO, _SEPARATE_PLANES, _UNSIGNED, _SIGNED = 1, 0, 1, 2, 1, 2
 _COMMON_TILE_SIDE = 1024  # pixels; a tile may be larger than a small picture
 
 
@@ -53,6 +55,28 @@ class TiffLayout:
         if 8 < self.bits < 16:
             return (1 << self.bits) - 1
         return self.max_value if 255 < self.max_value < 65535 else None
+
+
+def with_black_as_zero(data: bytes) -> bytes | None:
+    """A big-endian TIFF with 16 bits where white is zero, its tag changed to "black is zero"; None for other data.
+
+    Pillow reads only the latter. The values stay as they are: the caller has to invert the picture.
+    """
+    if not data.startswith(b"MM\0*"):
+        return None
+    try:
+        (directory,) = struct.unpack_from(">I", data, 4)
+        (count,) = struct.unpack_from(">H", data, directory)
+        entries = [directory + 2 + 12 * number for number in range(count)]
+        found = {struct.unpack_from(">HHIH", data, at)[:3]: at + 8 for at in entries}
+        bits, photometric = (found.get((tag, _SHORT, 1)) for tag in (_BITS, _PHOTOMETRIC))
+        if bits is None or photometric is None or struct.unpack_from(">H", data, bits) != (16,):
+            return None
+        if struct.unpack_from(">H", data, photometric) != (_WHITE_IS_ZERO,):
+            return None
+    except struct.error:  # a broken file; its decoder says so
+        return None
+    return data[:photometric] + struct.pack(">H", _BLACK_IS_ZERO) + data[photometric + 2 :]
 
 
 def read_values(data: bytes, max_pixels: int) -> npt.NDArray[Any]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 FULL_RANGE = 65535
+FEW_LABELS = 32  # highest number of a type or a defect in a picture of numbers
 HALF_RANGE = 32767  # a picture with values above it uses all 16 bits
 
 
@@ -42,6 +43,14 @@ def white_of(ranges: list[ValueRange]) -> int:
     if declared is not None:
         return declared if peak <= declared else FULL_RANGE
     return (1 << max(8, peak.bit_length())) - 1
+
+
+def numbers_labels(values: npt.NDArray[np.uint16]) -> bool:
+    """Whether values (H, W) number types or defects, beside 65,535 as a sign to ignore pixels."""
+    if values.ndim == 3 or values.max() < FULL_RANGE:
+        return False
+    below = values[values < FULL_RANGE]
+    return 0 < int(below.max(initial=0)) <= FEW_LABELS
 
 
 def eight_bit(values: npt.NDArray[np.uint16], white: int, *, inverted: bool) -> Image.Image:

@@ -207,11 +207,12 @@ def test_clean_photographs_and_those_of_defects_have_one_white(datasets: Dataset
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}], ids=str)
-def test_a_tiff_where_white_is_zero_is_not_a_negative(bits: int, options: dict[str, object]) -> None:
+def test_a_tiff_where_white_is_zero_is_not_a_negative(bits: int, options: dict[str, object], byteorder: str) -> None:
     values = {8: GRAY, 12: twelve(GRAY), 16: GRAY.astype(np.uint16) * 257}[bits]
     white = values.dtype.type((1 << bits) - 1)
-    assert close(decode(tiff(white - values, photometric="miniswhite", **options)), GRAY)
+    assert close(decode(tiff(white - values, photometric="miniswhite", byteorder=byteorder, **options)), GRAY)
 
 
 @pytest.mark.parametrize("byteorder", ["<", ">"])
@@ -243,9 +244,8 @@ def test_the_orientation_of_every_kind_of_tiff_is_applied() -> None:
         tiff(GRAY.astype(np.uint32) << 20),
         tiff(GRAY.astype(np.float32)),
         tiff(GRAY.astype(">i2") * 100 - 9000, byteorder=">", compression="zlib"),
-        tiff(GRAY.astype(np.uint16) * 257, photometric="miniswhite", byteorder=">"),
     ],
-    ids=["negative", "signed 8 bits", "32 bits", "float", "negative, big-endian", "white is zero, big-endian"],
+    ids=["negative", "signed 8 bits", "32 bits", "float", "negative, big-endian"],
 )
 def test_tiff_values_that_are_not_read_are_refused_with_what_would_be_right(data: bytes) -> None:
     with pytest.raises(UnusableImage, match="send "):

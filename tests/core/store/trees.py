@@ -108,6 +108,20 @@ def coco() -> dict[str, bytes]:
     }
 
 
+def labelme() -> dict[str, bytes]:
+    """Three photographs with a scratch of area 16, one of them with a larger pit."""
+    x, y, width, height = DEFECT
+    corners = [[x, y], [x + width, y], [x + width, y + height], [x, y + height]]
+    scratch = {"label": "scratch", "points": corners, "shape_type": "polygon"}
+    pit = {"label": "pit", "points": [[20, 20], [24, 23]], "shape_type": "circle"}
+    shapes: list[list[dict[str, object]]] = [[scratch], [scratch], [scratch, pit]]
+    files = {f"parts/{i}.jpg": photograph(i, format="JPEG") for i in range(3)}
+    for i, each in enumerate(shapes):
+        content = {"version": "5.4", "flags": {}, "shapes": each, "imagePath": f"{i}.jpg", "imageData": None}
+        files[f"parts/{i}.json"] = json.dumps(content).encode()
+    return files
+
+
 def yolo() -> dict[str, bytes]:
     x, y, width, height = (value / SIDE for value in DEFECT)
     line = f"1 {x + width / 2} {y + height / 2} {width} {height}\n".encode()
