@@ -10,6 +10,7 @@ from flawsmith.app.media import MediaType, choose
 from flawsmith.app.model_references import Served
 from flawsmith.app.problems import invalid
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
+from flawsmith.core.domain.quality_floor import sampling_name
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.withdrawals import Withdrawn
@@ -53,6 +54,7 @@ class ImageRequest:
         withdrawn: addresses of the version that must not be given out.
         max_similarity: to a training photograph; None: any.
         with_nearest: True: the answer names the nearest training photograph of each image.
+        floor: the lowest score of an image that may be given out; None: any.
     """
 
     version: ModelVersion
@@ -65,6 +67,12 @@ class ImageRequest:
     withdrawn: Withdrawn | None = None
     max_similarity: float | None = None
     with_nearest: bool = False
+    floor: float | None = None
+
+    @property
+    def sampled(self) -> str:
+        """What workers sample and pools hold: the version, with its quality floor."""
+        return sampling_name(self.version.ref, self.floor)
 
     @property
     def is_measured(self) -> bool:
@@ -109,6 +117,7 @@ def resolve(
         withdrawn=served.withdrawn or None,
         max_similarity=body.max_similarity,
         with_nearest=flags.nearest,
+        floor=served.floor,
     )
 
 

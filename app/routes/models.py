@@ -93,6 +93,7 @@ def weights(request: Request, name: ModelName, version: Number, services: Servic
     response_class=Response,
     responses=documented(
         404,
+        409,
         410,
         429,
         504,
@@ -106,18 +107,19 @@ async def image(
     seed: Seed,
     defect_type: DefectType = None,
 ) -> Response:
-    """The image at an address (version, defect type, seed). Its bytes never change."""
+    """The image at an address (version, defect type, seed). Its bytes never change; 409 below the quality floor."""
     references: ModelReferences = request.app.state.references
-    card, withdrawn = await references.version(name, version)
+    served = await references.version(name, version)
+    card = served.version
     check_defect_type(card, defect_type)
     [address] = seeded(card.classes, defect_type, seed, 1)
-    check_withdrawn(withdrawn, [address])
+    check_withdrawn(served.withdrawn, [address])
     etag = etag_of(card.ref, card.weights_sha256, str(address))
     headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
     if is_current(request, etag):
         return not_modified(etag, headers)
     sampling: SamplingClient = request.app.state.sampling
-    wanted = ImageRequest(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS)
+    wanted = ImageRequest(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS, floor=served.floor)
     images = await sampling.charged_images(request, wanted)
     return Response(images.pngs[0], media_type="image/png", headers=headers)
 

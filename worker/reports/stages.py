@@ -11,7 +11,7 @@ from flawsmith.core.domain.quality_report import MeasureResult, Share, TwoSample
 from flawsmith.core.domain.records import Verdict
 from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, controls
 from flawsmith.models.quality.judgement import Judged as Measured
-from flawsmith.models.quality.judgement import Judgement, judging
+from flawsmith.models.quality.judgement import Judgement
 from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
 from flawsmith.models.quality.property_shares import (
     RangeShare,
@@ -23,7 +23,7 @@ from flawsmith.models.quality.spectrum import histogram_distance, radial_power_s
 from flawsmith.models.quality.wiping import masks_of
 from flawsmith.worker.reports.analysis import Curve, Judged, Lacking, PropertyAnalysis
 from flawsmith.worker.reports.material import Material
-from flawsmith.worker.verdict import judged_photographs, to_verdict
+from flawsmith.worker.verdict import judged_photographs, judging_with_scores, to_verdict
 
 MOST_CONTROLLED = 100  # photographs of a type that are made worse, unless more are held out
 LEVELS_A_BIN = 4  # gray levels
@@ -32,8 +32,13 @@ CLAIMS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
 
 
 def verdict_stage(material: Material) -> Generator[None, None, Judged]:
-    """What the judge says. A version's own verdict, made before it was published, stays what it is."""
-    judgement = yield from judging(judged_photographs(material.photographs), material.sample)
+    """What the judge says, and what images are scored with.
+
+    A version's own verdict, made before it was published, stays what it is.
+    """
+    judgement, material.scores = yield from judging_with_scores(
+        judged_photographs(material.photographs), material.sample
+    )
     return judged_of(judgement, material.version.verdict or to_verdict(judgement))
 
 
