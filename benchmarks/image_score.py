@@ -52,10 +52,10 @@ def _show(types: list[str], training: list[Tensor], holdout: list[Tensor]) -> No
         if math.isnan(found.score.scales[index][0]):
             print(f"| {name} | no score |{' |' * len(SHOWN)}")
             continue
-        begun = time.perf_counter()
+        begun = time.process_time()
         for _ in range(PASSES):
             found.score(each.images[:16], [index] * 16)
-        milliseconds = 1000 * (time.perf_counter() - begun) / PASSES
+        milliseconds = 1000 * (time.process_time() - begun) / PASSES
         own = torch.tensor(found.photographs[index])
         worse = [each.controls[control][pool.members] for control in SHOWN]
         scores = [torch.tensor(found.score(of, [index] * len(of))) for of in worse]

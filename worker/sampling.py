@@ -181,7 +181,7 @@ class Sampler:
 
     def _report_gone(self, version: str, batch: MicroBatch | None, error: UnknownModel) -> None:
         """Drops the pools of a version that was deleted, and delivers the reason to every subscriber."""
-        self.replenisher.drop(version)
+        self.replenisher.drop(parse_sampling_name(version)[0])
         if self.failing.forget(version):
             self.consumer.recovered(version)
         if batch is None:

@@ -146,11 +146,13 @@ def test_alone_it_tells_callers_why_at_once_and_stops_refilling(site: Site) -> N
     assert site.pooled == pooled
 
 
-def test_a_deleted_version_loses_its_pool_and_its_callers_hear_it(site: Site) -> None:
+@pytest.mark.parametrize("floor", [None, 0.25])
+def test_a_deleted_version_loses_its_pools_and_its_callers_hear_it(site: Site, floor: float | None) -> None:
     site.fill_pool()
+    site.fill_pool(sampling_name(VERSION, 0.25))
     announce(site.redis, SAMPLE, "sample-2", "")
     site.fail_with(UnknownModel("there is no version 1 of m"))
-    site.enqueue(1)
+    site.enqueue(1, sampling_name(VERSION, floor))
     site.sampler.run_task()
     assert site.delivered == [FAILURE_MARK + b"there is no version 1 of m"]
     assert site.pooled == 0
