@@ -2,7 +2,8 @@
 
 The network of the `learned` space tells photographs from the same ones with the defect wiped out, smoothed, blurred or
 moved. Its answer to an image is the log odds of "photograph". They are put on the scale of photographs that it did not
-learn from: 0 is the median of these with their defects wiped out, 1 their median.
+learn from: 0 is the median of these with their defects wiped out, 1 their median. Wiping out is filling in or a median
+filter, whichever the network tells better from photographs.
 """
 
 import math
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawsmith.models.quality.controls import REMOVED
+from flawsmith.models.quality.controls import REMOVED, SMOOTHED
 from flawsmith.models.quality.judging import Calibration
 from flawsmith.models.quality.small_network import SmallNetwork
 from flawsmith.models.quality.spaces.learned import LearnedFeatures
@@ -21,7 +22,7 @@ from flawsmith.models.quality.spaces.learned import LearnedFeatures
 LEARNED = "learned"
 PASS = 16  # images in each pass, padded: kernels may differ between batch sizes, and a score must not
 DECIMALS = 4
-TOLD = 0.75  # share of pairs, photograph and wiped one, that must be ranked rightly; 0.5 is chance
+TOLD = 0.75  # share of pairs that must be ranked rightly; 0.5 is chance
 
 
 class ImageScore:
@@ -65,9 +66,12 @@ def image_score(calibration: Calibration) -> CalibratedScore | None:
     assert isinstance(features, LearnedFeatures)
     genuine, scales = [], []
     for each, pool in zip(calibration.types, calibration.folds[0].pools, strict=True):
-        own, wiped = (answers(features.network, of[pool.members]) for of in (each.images, each.controls[REMOVED]))
+        own = answers(features.network, each.images[pool.members])
+        ways = [answers(features.network, each.controls[name][pool.members]) for name in (REMOVED, SMOOTHED)]
+        share, wiped = max((_share_told(own, way), way) for way in ways)
         genuine.append(own)
-        scales.append((_median(wiped), _median(own)) if each.calibrates and _told(own, wiped) else (math.nan, math.nan))
+        scores = each.calibrates and share >= TOLD
+        scales.append((_median(wiped), _median(own)) if scores else (math.nan, math.nan))
     if all(math.isnan(zero) for zero, _ in scales):
         return None
     score = ImageScore(features.network, scales)
@@ -88,10 +92,10 @@ def answers(network: SmallNetwork, images: Tensor) -> list[float]:
     return found
 
 
-def _told(own: Sequence[float], wiped: Sequence[float]) -> bool:
-    """Whether photographs are told from wiped ones."""
+def _share_told(own: Sequence[float], wiped: Sequence[float]) -> float:
+    """The share of pairs, photograph and wiped one, that the answers rank rightly."""
     pairs = torch.tensor(own)[:, None] > torch.tensor(wiped)
-    return pairs.float().mean().item() >= TOLD
+    return pairs.float().mean().item()
 
 
 def _median(values: Sequence[float]) -> float:
