@@ -134,12 +134,17 @@ def withdraw_image(
     defect_type: DefectType = None,
     reason: Annotated[str, Query(max_length=200, description="shown to who asks for the image")] = DEFAULT_REASON,
 ) -> Response:
-    """Withdraws an address for ever: 410 from then on. Copies that callers and caches hold already stay with them."""
+    """Withdraws an address for ever: 410 with the first reason from then on.
+
+    Copies that callers and caches hold already stay with them.
+    """
     card = services.registry.version(name, version)
     check_defect_type(card, defect_type)
     [address] = seeded(card.classes, defect_type, seed, 1)
-    services.audit.record(
-        "image_withdrawn", version=card.ref, **vars(address), reason=reason, caller=caller_of(request)
-    )
-    services.registry.withdraw(card, address, reason or DEFAULT_REASON)
+    if address not in services.registry.withdrawn(card):
+        reason = reason or DEFAULT_REASON
+        services.audit.record(
+            "image_withdrawn", version=card.ref, **vars(address), reason=reason, caller=caller_of(request)
+        )
+        services.registry.withdraw(card, address, reason)
     return Response(status_code=204)

@@ -178,8 +178,8 @@ def check_withdrawn(withdrawn: Withdrawn, addresses: Sequence[Address]) -> None:
 def _addresses_below_floor(wanted: ImageRequest, below: list[Address], scores: Mapping[Address, float]) -> Problem:
     seeds = ", ".join(str(each.seed) for each in below[:10]) + (", …" if len(below) > 10 else "")
     detail = (
-        f"{len(below)} of these images are below the quality floor of {wanted.version.ref}, {wanted.floor:g} "
-        f"(seeds {seeds}); leave them out, ask for new images without 'seed', or have an operator lower the floor"
+        f"{wanted.version.ref} has the quality floor {wanted.floor:g}, and {len(below)} of {wanted.count} images score "
+        f"less (seeds {seeds}); leave them out, ask for new images without 'seed', or have an operator lower the floor"
     )
     listed = [vars(address) | {"score": scores[address]} for address in below]
     return Problem(409, "below-quality-floor", detail, refused=listed)
