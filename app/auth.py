@@ -26,11 +26,12 @@ _GRANTS: dict[Scope, set[Scope]] = {
 def required_scope(method: str, path: str) -> Scope:
     """The scope that a call needs.
 
-    Reading models and generating images needs the lowest scope; deleting and moving aliases needs the highest.
+    Reading models and generating images needs the lowest scope; deleting, and setting aliases and quality floors, the
+    highest.
     """
     if path.startswith("/metrics"):
         return "metrics"
-    if method == "DELETE" or (method == "PUT" and "/aliases/" in path):
+    if method in ("DELETE", "PUT"):
         return "admin"
     if path.startswith(("/datasets", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
         return "train"

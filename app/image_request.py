@@ -12,6 +12,7 @@ from flawsmith.app.model_references import Served
 from flawsmith.app.problems import invalid
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
 from flawsmith.core.domain.attributes import Attributes
+from flawsmith.core.domain.quality_floor import sampling_name
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.withdrawals import Withdrawn
@@ -68,6 +69,7 @@ class ImageRequest:
         max_similarity: to a training photograph; None: any.
         with_nearest: True: the answer names the nearest training photograph of each image.
         attributes: of new images; those of the others are in their addresses.
+        floor: the lowest score of an image that may be given out; None: any.
     """
 
     version: ModelVersion
@@ -81,6 +83,12 @@ class ImageRequest:
     max_similarity: float | None = None
     with_nearest: bool = False
     attributes: Attributes = ()
+    floor: float | None = None
+
+    @property
+    def sampled(self) -> str:
+        """What workers sample and pools hold: the version, with its quality floor."""
+        return sampling_name(self.version.ref, self.floor)
 
     @property
     def is_measured(self) -> bool:
@@ -127,6 +135,7 @@ def resolve(
         max_similarity=body.max_similarity,
         with_nearest=flags.nearest,
         attributes=attributes,
+        floor=served.floor,
     )
 
 

@@ -30,7 +30,17 @@ from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.quality_metrics import QualityMetrics
 from flawsmith.app.query_parameters import refuse_on_pages, refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
-from flawsmith.app.routes import aliases, comparisons, datasets, evaluations, generate, models, operations, reports
+from flawsmith.app.routes import (
+    aliases,
+    comparisons,
+    datasets,
+    evaluations,
+    generate,
+    models,
+    operations,
+    quality_floors,
+    reports,
+)
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.jobs import load_object
@@ -78,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
         evaluations.of_version,
         models.router,
         aliases.router,
+        quality_floors.router,
         reports.of_version,
         comparisons.of_version,
         operations.router,

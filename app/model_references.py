@@ -15,10 +15,11 @@ MOST_REMEMBERED = 1000
 
 
 class Served(NamedTuple):
-    """A version, and its addresses that were withdrawn."""
+    """A version, its addresses that were withdrawn, and its quality floor."""
 
     version: ModelVersion
     withdrawn: Withdrawn
+    floor: float | None
 
 
 class ModelReferences:
@@ -38,7 +39,7 @@ class ModelReferences:
         return (await self.served(reference)).version
 
     async def served(self, reference: str) -> Served:
-        """The version with its withdrawn addresses. Raises UnknownModel."""
+        """The version with its withdrawn addresses and its quality floor. Raises UnknownModel."""
         found = self._remembered.get(reference)
         if found and found[0] > time.monotonic() and found[1] == self.registry.changes:
             return found[2]
@@ -66,4 +67,5 @@ class ModelReferences:
 
     def _read(self, reference: str) -> Served:
         version = self.registry.resolve(reference)
-        return Served(version, self.registry.withdrawn(version))
+        floor = self.registry.quality_floor(version)
+        return Served(version, self.registry.withdrawn(version), floor.score if floor else None)

@@ -14,6 +14,8 @@
 | conflict                 | 409    | a dataset in use, a version with an alias, a job in the wrong state   |
 | too-similar              | 409    | images are nearer to a training photograph than `max_similarity`      |
 | no-references            | 409    | the version has no photographs to compare images with                 |
+| below-quality-floor      | 409    | images score less than the version's quality floor                    |
+| no-image-scores          | 409    | the version has nothing to score images with                          |
 | in-flight                | 409    | the first call with this Idempotency-Key is still running             |
 | only-failing             | 409    | a bare model name, where every version is failing; `versions`         |
 | not-for-production       | 409    | the alias `production`, for a version that `reasons` speak against    |

@@ -69,6 +69,8 @@ def _damaged(photographs: Pixels) -> dict[str, Pixels]:
         "copies, noise of 10 levels": noisy(10),
         "copies, blurred by 1 px": blurred(1),
         "copies, shifted by 1 px": np.roll(photographs, (1, 1), (1, 2)),
+        "copies, shifted by 2 px": np.roll(photographs, (2, -2), (1, 2)),
+        "copies, shifted by 3 px": np.roll(photographs, (3, 3), (1, 2)),
     }
 
 

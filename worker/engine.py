@@ -14,6 +14,7 @@ from flawsmith.core.domain.attributes import attributes_text
 from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.registry import Registry
 from flawsmith.worker.generator_file import load_generator
+from flawsmith.worker.image_scores import PublishedScore
 from flawsmith.worker.known_images import check_known_images
 from flawsmith.worker.published_generator import PublishedGenerator
 
@@ -32,6 +33,7 @@ class Engine:
     def __init__(self, registry: Registry, capacity: int, device: torch.device) -> None:
         self.registry, self.capacity, self.device = registry, capacity, device
         self._loaded: OrderedDict[str, PublishedGenerator] = OrderedDict()
+        self._scores: OrderedDict[str, PublishedScore] = OrderedDict()
         self._loading = threading.Lock()
 
     def sample(self, reference: str, addresses: Sequence[Address]) -> NDArray[np.uint8]:
@@ -54,6 +56,24 @@ class Engine:
                 LOADED.set(len(self._loaded))
             self._loaded.move_to_end(reference)
             return self._loaded[reference]
+
+    def scores(self, reference: str, addresses: Sequence[Address], pixels: NDArray[np.uint8]) -> list[float]:
+        """The score of each of (B, H, W, C) images that `sample` made; NaN where the type has none.
+
+        May be called from several threads at once.
+
+        Raises:
+            UnknownModel: the version does not exist, or no longer.
+            FileNotFoundError: it has nothing to score images with.
+        """
+        with self._loading:
+            if reference not in self._scores:
+                self._scores[reference] = PublishedScore(self.registry.folder(self.registry.resolve(reference)))
+                while len(self._scores) > self.capacity:
+                    self._scores.popitem(last=False)
+            self._scores.move_to_end(reference)
+            score = self._scores[reference]
+        return score(addresses, pixels)
 
     def _load(self, reference: str) -> PublishedGenerator:
         version = self.registry.resolve(reference)

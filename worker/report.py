@@ -16,6 +16,7 @@ from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.logs import request_id
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.job_folder import JobFolder
+from flawsmith.core.store.quality_floors import made_later, scores_file
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.core.store.version_drift import save_known_images
 from flawsmith.core.store.version_report import save_report, save_report_job
@@ -106,6 +107,7 @@ class ReportWork(Work):
             self._step += 1
 
     def save(self, segment: Segment) -> None:
+        self._save_scores(segment)
         path = JobFolder(services().store, self.job.id).checkpoint(self.step) / "checkpoint.json"
         saved = {"step": self.step, "analysis": self.analysis.model_dump(mode="json")}
         segment.claim.write_bytes(path, json.dumps(saved).encode())
@@ -117,6 +119,7 @@ class ReportWork(Work):
         history = services().history.read(self.version.training_job)
         page = render_page(self.version, report, self.analysis, history)
         folder = services().registry.folder(self.version)
+        self._save_scores(segment)
         try:
             save_known_images(folder, known, segment.claim.write_bytes)
             save_report(folder, report.model_dump(mode="json"), page, segment.claim.write_bytes)
@@ -124,6 +127,12 @@ class ReportWork(Work):
             raise UnknownModel(f"{self.version.ref} was deleted before its report was made") from error
         path = f"/models/{self.version.model}/versions/{self.version.version}/report"
         return Result(f"made the report of {self.version.ref}", {"report": path})
+
+    def _save_scores(self, segment: Segment) -> None:
+        """Keeps what images are scored with, for a version that was published without."""
+        folder, scores = services().registry.folder(self.version), self._material.scores
+        if scores and scores_file(folder) is None and folder.is_dir():
+            segment.claim.write_bytes(made_later(folder), scores.to_bytes())
 
 
 def _report(version: ModelVersion, analysis: ReportAnalysis) -> QualityReport:

@@ -5,6 +5,7 @@ import threading
 import time
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache, partial
 
 from prometheus_client import Counter, Histogram
@@ -12,10 +13,11 @@ from redis.exceptions import RedisError
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
+from flawsmith.core.domain.quality_floor import parse_sampling_name
 from flawsmith.core.live.broker_transport import SAMPLE_TASK
 from flawsmith.core.live.image_cache import store_in_cache
 from flawsmith.core.live.image_pool import PoolReplenisher, RefillRequest
-from flawsmith.core.live.sampling_queue import FAILURE_MARK, Consumer, MicroBatch
+from flawsmith.core.live.sampling_queue import BELOW_FLOOR_MARK, FAILURE_MARK, Consumer, MicroBatch
 from flawsmith.core.live.task_queues import SAMPLE, worker_name
 from flawsmith.core.logs import request_id as current_request_id
 from flawsmith.core.store.registry import UnknownModel
@@ -32,6 +34,9 @@ SPEED_MEMORY = 0.8  # weight of the earlier measurements, at each micro-batch
 
 IMAGES = Counter("flawsmith_images_generated_total", "Images made by this worker", ["model", "purpose"])
 FAILURES = Counter("flawsmith_sampling_failures_total", "Micro-batches that this worker failed to make", ["model"])
+BELOW_FLOOR = Counter(
+    "flawsmith_images_below_floor_total", "Images that are below their version's quality floor", ["model"]
+)
 PASS_SECONDS = Histogram(
     "flawsmith_sampling_pass_seconds", "Time of a generator's pass over one micro-batch, in seconds"
 )
@@ -64,6 +69,7 @@ class Sampler:
         self.consumer = Consumer(redis, worker_name(SAMPLE))
         self.replenisher = PoolReplenisher(redis, settings)
         self.speed, self.failing = Speed(), FailingVersions()
+        self.fruitless = FailingVersions()  # those whose quality floor no image of a whole refill reached
         self.parallel = _executor(threads() + EXTRA_IN_FLIGHT, 1)
         self.alone = _executor(1, threads())
         self.in_flight: set[Future[None]] = set()
@@ -90,7 +96,8 @@ class Sampler:
         batch = self.consumer.next_batch()
         free = MICRO_BATCH - (len(batch.addresses) if batch else 0)
         only = batch.version if batch else ""
-        refill = self.replenisher.next_refill(free, only, self.failing.paused) if free else None
+        paused = [*self.failing.paused, *self.fruitless.paused]
+        refill = self.replenisher.next_refill(free, only, paused) if free else None
         wanted = [each for each in (batch, refill) if each]
         if not wanted:
             return False
@@ -113,9 +120,7 @@ class Sampler:
         addresses = [*(batch.addresses if batch else []), *(refill.addresses if refill else [])]
         begun = time.monotonic()
         try:
-            with PASS_SECONDS.time():
-                pixels = self.engine.sample(version, addresses)
-            pngs = list(map(partial(encode, version), addresses, pixels))
+            images = self._images(version, addresses)
         except Exception as error:
             self._report_failure(version, batch, error)
             return
@@ -123,14 +128,38 @@ class Sampler:
             self.consumer.recovered(version)
         self.speed.record(version, (time.monotonic() - begun) / parallel)
         if batch:
-            self._deliver(batch, dict(zip(batch.addresses, pngs, strict=False)))
+            self._deliver(batch, {each: images[each] for each in batch.addresses})
         if refill:
-            self.replenisher.refill(refill, pngs[-len(refill.addresses) :])
-            IMAGES.labels(_model(version), "pool").inc(len(refill.addresses))
+            self._refill(refill, images)
+
+    def _images(self, name: str, addresses: list[Address]) -> dict[Address, bytes]:
+        """The PNG at each address, or its score behind `BELOW_FLOOR_MARK`."""
+        version, floor = parse_sampling_name(name)
+        with PASS_SECONDS.time():
+            pixels = self.engine.sample(version, addresses)
+        if floor is None:
+            return dict(zip(addresses, map(partial(encode, version), addresses, pixels), strict=True))
+        images: dict[Address, bytes] = {}
+        scores = self.engine.scores(version, addresses, pixels)
+        for address, each, score in zip(addresses, pixels, scores, strict=True):
+            below = score < floor  # never of a type without a score
+            images[address] = BELOW_FLOOR_MARK + b"%g" % score if below else encode(version, address, each)
+        BELOW_FLOOR.labels(_model(version)).inc(sum(map(_is_below, images.values())))
+        return images
+
+    def _refill(self, refill: RefillRequest, images: dict[Address, bytes]) -> None:
+        """Puts images into their pool. If the floor leaves nothing, the pool rests: it would be refilled for ever."""
+        passed = [each for each in refill.addresses if not _is_below(images[each])]
+        if passed:
+            self.fruitless.forget(refill.version)
+            self.replenisher.refill(replace(refill, addresses=passed), [images[each] for each in passed])
+            IMAGES.labels(_model(refill.version), "pool").inc(len(passed))
+        elif len(refill.addresses) == MICRO_BATCH:
+            self.fruitless.record(refill.version)
 
     def _deliver(self, batch: MicroBatch, images: dict[Address, bytes]) -> None:
         if batch.by_address:
-            cacheable = {each: images[each] for each in batch.by_address}
+            cacheable = {each: images[each] for each in batch.by_address if not _is_below(images[each])}
             with suppress(RedisError):  # then the image is made again for the next request
                 store_in_cache(quick_services().redis, batch.version, cacheable, services().settings.cache_bytes)
         self.consumer.deliver(batch, images, self.speed.images_per_second(batch.version))
@@ -152,7 +181,7 @@ class Sampler:
 
     def _report_gone(self, version: str, batch: MicroBatch | None, error: UnknownModel) -> None:
         """Drops the pools of a version that was deleted, and delivers the reason to every subscriber."""
-        self.replenisher.drop(version)
+        self.replenisher.drop(parse_sampling_name(version)[0])
         if self.failing.forget(version):
             self.consumer.recovered(version)
         if batch is None:
@@ -193,6 +222,10 @@ class Speed:
 def _executor(count: int, cores: int) -> ThreadPoolExecutor:
     """``count`` threads, each of whose passes runs on ``cores`` cores."""
     return ThreadPoolExecutor(count, f"sample-on-{cores}", set_intra_op_threads, (cores,))
+
+
+def _is_below(payload: bytes) -> bool:
+    return payload.startswith(BELOW_FLOOR_MARK)
 
 
 def _model(version: str) -> str:

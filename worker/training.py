@@ -15,13 +15,14 @@ from flawsmith.core.domain.image_modes import mode_of
 from flawsmith.core.domain.job_kinds.training import TrainingJob, TrainingProgress
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.domain.presets.registry import UnknownPreset
-from flawsmith.core.domain.records import Health, ModelVersion, Verdict
+from flawsmith.core.domain.records import Health, ModelVersion
 from flawsmith.core.domain.training_config import WrongConfig
 from flawsmith.core.store.claims import Claim
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.images import encode_png, grid, to_image
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.priors import UnknownPrior
+from flawsmith.core.store.quality_floors import FILE as IMAGE_SCORES
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.models.inference.session import device_kind
 from flawsmith.models.quality.registry import LEADING
@@ -39,7 +40,7 @@ from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.start import start_generator
 from flawsmith.worker.training_run import Run
-from flawsmith.worker.verdict import health_with, verdict_in_steps
+from flawsmith.worker.verdict import Judged, health_with, verdict_in_steps
 from flawsmith.worker.version_attributes import version_attributes
 from flawsmith.worker.version_photographs import load_photographs
 
@@ -79,7 +80,7 @@ class TrainingWork(Work):
     def __init__(self, job: TrainingJob, run: Run) -> None:
         super().__init__(job, run.saved_step)
         self.run = run
-        self._published: tuple[dict[str, Any], Verdict]  # what `before_finish` found out
+        self._published: tuple[dict[str, Any], Judged]  # what `before_finish` found out
         self._reported_at, self._reported_step = time.monotonic(), run.step
 
     @property
@@ -156,9 +157,9 @@ class TrainingWork(Work):
         )
 
     def finish(self, segment: Segment) -> Result:
-        run, (essentials, verdict) = self.run, self._published
-        health = health_with(run.health, verdict)
-        version = _publish(run, segment.claim, essentials, verdict, health)
+        run, (essentials, judged) = self.run, self._published
+        health = health_with(run.health, judged.verdict)
+        version = _publish(run, segment.claim, essentials, judged, health)
         enqueue_report(version, self.job.priority)
         reason = f"published {version.ref}, of step {version.step}"
         if version.verdict:
@@ -217,7 +218,7 @@ def _essentials(run: Run) -> dict[str, Any]:
     }
 
 
-def _publish(run: Run, claim: Claim, essentials: dict[str, Any], verdict: Verdict, health: Health) -> ModelVersion:
+def _publish(run: Run, claim: Claim, essentials: dict[str, Any], judged: Judged, health: Health) -> ModelVersion:
     """Publishes the networks of the best step as the next version of the job's model."""
     assert run.best is not None
     with claim.staged() as staged:
@@ -225,6 +226,8 @@ def _publish(run: Run, claim: Claim, essentials: dict[str, Any], verdict: Verdic
             if name != "generator":
                 save_file(weights, staged / f"{name}.safetensors")
         _save_references(run, staged)
+        if judged.scores:
+            (staged / IMAGE_SCORES).write_bytes(judged.scores.to_bytes())
         digest = save_generator(_generator_weights(run), staged / "generator.safetensors", essentials)
         return services().registry.publish(
             run.job.model,
@@ -236,7 +239,7 @@ def _publish(run: Run, claim: Claim, essentials: dict[str, Any], verdict: Verdic
             step=run.best.step,
             distance=run.best.distance,
             health=health,
-            verdict=verdict,
+            verdict=judged.verdict,
             analysis=run.analysis(),
         )
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Generator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,14 +10,25 @@ from torch import Tensor
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import Health, HealthState, Verdict, VerdictState
 from flawsmith.core.services import Services
-from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sampler, judging
+from flawsmith.core.store.quality_floors import ImageScores
+from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sampler, judging_by
+from flawsmith.models.quality.judging import calibrating
+from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.models.quality.start_likeness import beside_start
+from flawsmith.worker.image_scores import image_scores
 from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.version_photographs import VersionPhotographs, load_photographs
 
 log = logging.getLogger(__name__)
 
 NOT_JUDGED = "The samples could not be judged: a measure met an error, which is in the worker's log."
+
+
+class Judged(NamedTuple):
+    """The verdict on a generator, and what its images are scored with; None where the photographs do not allow it."""
+
+    verdict: Verdict
+    scores: ImageScores | None
 
 
 def verdict_in_steps(
@@ -28,7 +39,7 @@ def verdict_in_steps(
     config: dict[str, Any],
     dataset_digest: str,
     services: Services,
-) -> Generator[None, None, Verdict]:
+) -> Generator[None, None, Judged]:
     """Judges the generator, in steps of about a second between which the worker can stop.
 
     ``start`` is the generator that its training started from, if its samples are to be compared with that one's.
@@ -41,14 +52,26 @@ def verdict_in_steps(
     photographs = load_photographs(dataset_digest, preset, config, services)
     yield
     try:
-        judged = judged_photographs(photographs)
-        judgement = yield from judging(judged, sampler(generator))
-        if start:
-            judgement = yield from beside_start(judgement, judged, sampler(generator), sampler(start))
+        judgement, scores = yield from judging_with_scores(
+            judged_photographs(photographs), sampler(generator), sampler(start) if start else None
+        )
     except Exception:
         log.exception("the generator could not be judged")
-        return Verdict(state=VerdictState.WARNING, sentence=NOT_JUDGED, reasons=[NOT_JUDGED])
-    return to_verdict(judgement)
+        return Judged(Verdict(state=VerdictState.WARNING, sentence=NOT_JUDGED, reasons=[NOT_JUDGED]), None)
+    return Judged(to_verdict(judgement), scores)
+
+
+def judging_with_scores(
+    photographs: JudgedPhotographs, sample: Sampler, start: Sampler | None
+) -> Generator[None, None, tuple[Judgement, ImageScores | None]]:
+    """The judgement in steps, also of what training started from if that is given, and what images are scored with."""
+    calibration = yield from calibrating(photographs, SPACES)
+    judgement = yield from judging_by(calibration, sample)
+    if start:
+        judgement = yield from beside_start(judgement, photographs, sample, start)
+    scores = image_scores(calibration, sample)
+    yield
+    return judgement, scores
 
 
 def judged_photographs(photographs: VersionPhotographs) -> JudgedPhotographs:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from flawsmith.app.caller import caller_of, fingerprint
 from flawsmith.app.dependencies import ServicesDep
@@ -30,9 +30,16 @@ class AliasTarget(RequestBody):
         None,
         min_length=1,
         max_length=1000,
-        pattern=r"\S",
+        json_schema_extra={"pattern": r"\S"},
         description="why the alias is right whatever speaks against the version; kept with the version",
     )
+
+    @field_validator("override")
+    @classmethod
+    def _says_something(cls, why: str | None) -> str | None:
+        if why is not None and not why.strip():
+            raise ValueError("an override is blank; say in words why the version is right, or leave 'override' out")
+        return why
 
 
 @router.put("/{alias}", responses=documented(404, 409, 415))

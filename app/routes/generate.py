@@ -110,4 +110,5 @@ async def _repeated(wanted: ImageRequest, first: dict[str, Any], references: Mod
         withdrawn=served.withdrawn or None,
         addresses=addresses,
         max_similarity=None,  # the first call's images have passed
+        floor=None,
     )

@@ -102,6 +102,7 @@ def weights(request: Request, name: ModelName, version: Number, services: Servic
     response_class=Response,
     responses=documented(
         404,
+        409,
         410,
         429,
         504,
@@ -116,19 +117,23 @@ async def image(
     defect_type: DefectType = None,
     angle: Angle = None,
 ) -> Response:
-    """The image at an address: version, defect type, seed, and attributes if any. Its bytes never change."""
+    """The image at an address: version, defect type, seed, and attributes if any. Its bytes never change.
+
+    409 below the version's quality floor.
+    """
     references: ModelReferences = request.app.state.references
-    card, withdrawn = await references.version(name, version)
+    served = await references.version(name, version)
+    card = served.version
     check_defect_type(card, defect_type)
     attributes = of_query(card, request) if angle is not None else ()
     [address] = seeded(card.classes, defect_type, seed, 1, attributes)
-    check_withdrawn(withdrawn, [address])
+    check_withdrawn(served.withdrawn, [address])
     etag = etag_of(card.ref, card.weights_sha256, str(address))
     headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
     if is_current(request, etag):
         return not_modified(etag, headers)
     sampling: SamplingClient = request.app.state.sampling
-    wanted = ImageRequest(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS)
+    wanted = ImageRequest(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS, floor=served.floor)
     images = await sampling.charged_images(request, wanted)
     return Response(images.pngs[0], media_type="image/png", headers=headers)
 
@@ -144,13 +149,18 @@ def withdraw_image(
     angle: Angle = None,
     reason: Annotated[str, Query(max_length=200, description="shown to who asks for the image")] = DEFAULT_REASON,
 ) -> Response:
-    """Withdraws an address for ever: 410 from then on, with any attributes. Copies of callers and caches stay."""
+    """Withdraws an address for ever, with any attributes: 410 with the first reason from then on.
+
+    Copies that callers and caches hold already stay with them.
+    """
     card = services.registry.version(name, version)
     check_defect_type(card, defect_type)
     attributes = of_query(card, request) if angle is not None else ()
     [address] = seeded(card.classes, defect_type, seed, 1, attributes)
-    services.audit.record(
-        "image_withdrawn", version=card.ref, **address.to_json(), reason=reason, caller=caller_of(request)
-    )
-    services.registry.withdraw(card, address, reason or DEFAULT_REASON)
+    if address.plain not in services.registry.withdrawn(card):
+        reason = reason or DEFAULT_REASON
+        services.audit.record(
+            "image_withdrawn", version=card.ref, **address.to_json(), reason=reason, caller=caller_of(request)
+        )
+        services.registry.withdraw(card, address, reason)
     return Response(status_code=204)

@@ -25,7 +25,6 @@ from flawsmith.app.sampling.refusal_cache import RefusalCache, busy_problem
 from flawsmith.app.sampling.resubmission import SILENCE_SECONDS, Resubmitter
 from flawsmith.app.sampling.workers import SamplingWorkers
 from flawsmith.core.domain.addresses import Address
-from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.live.image_cache import read_cached
 from flawsmith.core.live.image_pool import ImagePool
 from flawsmith.core.live.pipeline_batcher import PipelineBatcher
@@ -83,7 +82,7 @@ class SamplingClient:
                 504 when they were not ready in time, 500 when the worker could not make them; those of `ImageFilter`.
             ClientDisconnect: the client went away; what was not made yet is not made for this request.
         """
-        if wanted.withdrawn or wanted.is_measured:
+        if wanted.withdrawn or wanted.is_measured or wanted.floor is not None:
             images = await self._filter.images(request, wanted)
         else:
             images = await self._unchecked(request, wanted)
@@ -108,24 +107,26 @@ class SamplingClient:
         """Addresses alone, new ones unless they were given."""
         if wanted.addresses is not None:
             return wanted.addresses
-        version = wanted.version
-        taken = await self.pool.take(version.ref, version.classes, wanted.defect_type, wanted.count, ready=False)
+        classes = wanted.version.classes
+        taken = await self.pool.take(wanted.sampled, classes, wanted.defect_type, wanted.count, ready=False)
         addresses = [address for address, _ in taken.images]
         return [replace(each, attributes=wanted.attributes) for each in addresses] if wanted.attributes else addresses
 
     async def _new_images(self, request: Request, wanted: ImageRequest) -> Images:
         """Images that no caller was given before: out of the pool, and those that it lacks made now."""
-        version, deadline = wanted.version, time.monotonic() + wanted.deadline_seconds
+        deadline = time.monotonic() + wanted.deadline_seconds
         self._repeat_refusal(request, wanted, wanted.count)
-        taken = await self._take_coalescer.take(version, wanted.defect_type, wanted.count)
+        taken = await self._take_coalescer.take(
+            wanted.sampled, wanted.version.classes, wanted.defect_type, wanted.count
+        )
         if taken.wake_sampler:
             self._workers.wake()
         addresses = [address for address, _ in taken.images]
         ready = {address: png for address, png in taken.images if png is not None}
         try:
-            return await self._complete(request, version, addresses, ready, deadline, by_address=False)
+            return await self._complete(request, wanted, addresses, ready, deadline, by_address=False)
         except BaseException:
-            await asyncio.shield(self.pool.give_back(version.ref, list(ready.items()), taken.run))
+            await asyncio.shield(self.pool.give_back(wanted.sampled, list(ready.items()), taken.run))
             raise
 
     async def _asked_images(self, request: Request, wanted: ImageRequest) -> Images:
@@ -133,20 +134,20 @@ class SamplingClient:
         deadline = time.monotonic() + wanted.deadline_seconds
         self._repeat_refusal(request, wanted, wanted.count)
         addresses = await self._addresses(wanted)
-        return await self._complete(request, wanted.version, addresses, {}, deadline, by_address=False)
+        return await self._complete(request, wanted, addresses, {}, deadline, by_address=False)
 
     async def _images_at(self, request: Request, wanted: ImageRequest, addresses: Sequence[Address]) -> Images:
         """The images at these addresses: out of the cache, and the others made now."""
-        version, deadline = wanted.version, time.monotonic() + wanted.deadline_seconds
-        found = await read_cached(self._pipeline, version.ref, addresses)
+        deadline = time.monotonic() + wanted.deadline_seconds
+        found = await read_cached(self._pipeline, wanted.sampled, addresses)
         ready = {address: png for address, png in zip(addresses, found, strict=True) if png}
         self._repeat_refusal(request, wanted, len(addresses) - len(ready))
-        return await self._complete(request, version, addresses, ready, deadline, by_address=True)
+        return await self._complete(request, wanted, addresses, ready, deadline, by_address=True)
 
     async def _complete(
         self,
         request: Request,
-        version: ModelVersion,
+        wanted: ImageRequest,
         addresses: Sequence[Address],
         ready: dict[Address, bytes],
         deadline: float,
@@ -155,44 +156,46 @@ class SamplingClient:
     ) -> Images:
         missing = [each for each in addresses if each not in ready]
         if not missing:
-            self._refusals.remove(version.ref, caller_of(request))
-        made = await self._make(request, version, missing, deadline, by_address) if missing else {}
-        availability: Availability = "miss" if not ready else "partial" if missing else "hit"
-        return Images(version, addresses, [ready.get(each) or made[each] for each in addresses], availability)
+            self._refusals.remove(wanted.sampled, caller_of(request))
+            return Images(wanted.version, addresses, [ready[each] for each in addresses], "hit")
+        made = await self._make(request, wanted, missing, deadline, by_address)
+        availability: Availability = "partial" if ready else "miss"
+        pngs = [ready.get(each) or made.images.get(each, b"") for each in addresses]
+        return Images(wanted.version, addresses, pngs, availability, below_floor=made.below_floor)
 
     async def _make(
-        self, request: Request, version: ModelVersion, addresses: Sequence[Address], deadline: float, by_address: bool
-    ) -> dict[Address, bytes]:
-        """Enqueues addresses and waits for their images."""
+        self, request: Request, wanted: ImageRequest, addresses: Sequence[Address], deadline: float, by_address: bool
+    ) -> PendingRequest:
+        """Enqueues addresses and waits for their images; returns what arrived."""
         workers = await self._workers.live()
         if not workers:
             raise unavailable("no sampling worker is live; one may be starting")
         number = f"{secrets.token_hex(4)}-{request_id.get()}"
         subscriber = Subscriber(caller_of(request), self._inbox.name, number, by_address)
-        pending = PendingRequest(subscriber, version.ref, set(addresses), deadline)
+        pending = PendingRequest(subscriber, wanted.sampled, set(addresses), deadline)
         self._inbox.pending[number] = pending
         patience = max(SHORTEST_PATIENCE, deadline - time.monotonic())
         try:
-            if await self._producer.enqueue(subscriber, version.ref, addresses, patience, workers):
+            if await self._producer.enqueue(subscriber, wanted.sampled, addresses, patience, workers):
                 self._workers.wake()
-            self._refusals.remove(version.ref, subscriber.caller)
+            self._refusals.remove(wanted.sampled, subscriber.caller)
             await _until_done(request, pending, patience)
         except Overloaded as overloaded:
-            self._refusals.add(version.ref, subscriber.caller, len(addresses), patience, overloaded)
+            self._refusals.add(wanted.sampled, subscriber.caller, len(addresses), patience, overloaded)
             pending.missing.clear()  # nothing is enqueued that had to be cancelled
-            raise busy_problem(version, overloaded, patience) from None
+            raise busy_problem(wanted.version, overloaded, patience) from None
         finally:
             del self._inbox.pending[number]
             if pending.missing:
-                await asyncio.shield(self._producer.cancel(subscriber, version.ref, list(pending.missing)))
-        return pending.images
+                await asyncio.shield(self._producer.cancel(subscriber, wanted.sampled, list(pending.missing)))
+        return pending
 
     def _repeat_refusal(self, request: Request, wanted: ImageRequest, count: int) -> None:
         """Raises Problem 429 when the caller was refused the same a moment ago. ``count``: images to make."""
         if not count or not self._refusals:
             return
         version, seconds = wanted.version, wanted.deadline_seconds
-        overloaded = self._refusals.find(version.ref, caller_of(request), count, seconds)
+        overloaded = self._refusals.find(wanted.sampled, caller_of(request), count, seconds)
         if overloaded:
             raise busy_problem(version, overloaded, seconds)
 

@@ -1,10 +1,12 @@
-"""Keeps images from callers who must not or do not want to have them: withdrawn ones, and near copies of photographs.
+"""Keeps images from callers who must not or do not want to have them: withdrawn ones, those below a version's quality
+floor, and near copies of photographs.
 
-Only requests that need it come here: for versions with withdrawn addresses, with ``max_similarity`` or ``nearest``.
+Only requests that need it come here: for versions with withdrawn addresses or a floor, with ``max_similarity`` or
+``nearest``.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 
@@ -47,13 +49,15 @@ class ImageFilter:
         """The images that were asked for; new ones are drawn again until they pass.
 
         Raises:
-            Problem: 410 for withdrawn addresses; 409 where images are too near to photographs, or the version has no
-                photographs to compare with; 504 after the deadline; as the ``sample`` of this filter.
+            Problem: 410 for withdrawn addresses; 409 where images are below the quality floor or too near to
+                photographs, or the version has no photographs to compare with; 504 after the deadline; as the
+                ``sample`` of this filter.
         """
         if wanted.addresses is not None and wanted.withdrawn:
             check_withdrawn(wanted.withdrawn, wanted.addresses)
         references = await self._comparison.references(wanted.version) if wanted.is_measured else None
-        sampled = replace(wanted, with_pixels=wanted.with_pixels or wanted.is_measured)
+        looked_at = wanted.is_measured or wanted.floor is not None
+        sampled = replace(wanted, with_pixels=wanted.with_pixels or looked_at)
         draws = _Draws(self._sample_again, request, sampled)
         await draws.begin(self._sample)
         images, nearest = draws.images, list[Nearest]()
@@ -90,13 +94,17 @@ class ImageFilter:
 
 @dataclass
 class _Draws:
-    """The images of one request, each of which can be drawn again; none has a withdrawn address."""
+    """The images of one request, each of which can be drawn again.
+
+    None has a withdrawn address, and none is below the quality floor.
+    """
 
     sample_again: Sample
     request: Request
     wanted: ImageRequest
     pairs: list[tuple[Address, bytes]] = field(default_factory=list)
     availabilities: set[Availability] = field(default_factory=set)
+    below_floor: dict[Address, float] = field(default_factory=dict)  # all that were met
 
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.wanted.deadline_seconds
@@ -110,12 +118,26 @@ class _Draws:
     async def begin(self, sample: Sample) -> None:
         """Draws every image."""
         self.pairs = await self._draw(sample, self.wanted)
-        await self._replace_withdrawn(range(len(self.pairs)))
+        await self._replace_unfit(range(len(self.pairs)))
 
     async def redraw(self, positions: Sequence[int]) -> None:
         """Draws new images, of the same types, for those at these positions."""
         await self._replace(positions)
-        await self._replace_withdrawn(positions)
+        await self._replace_unfit(positions)
+
+    async def _replace_unfit(self, positions: Sequence[int]) -> None:
+        """Replaces withdrawn images, and those below the floor. Raises Problem 409 where `REDRAWS` are not enough."""
+        for redraw in range(1 + REDRAWS):
+            await self._replace_withdrawn(positions)
+            positions = [each for each in positions if self.pairs[each][0] in self.below_floor]
+            if not positions:
+                return
+            if self.wanted.addresses is not None:
+                below = [self.pairs[each][0] for each in positions]
+                raise _addresses_below_floor(self.wanted, below, self.below_floor)
+            if redraw < REDRAWS:
+                await self._replace(positions)
+        raise _all_below_floor(self.wanted, len(positions), max(self.below_floor.values()))
 
     async def _replace_withdrawn(self, positions: Iterable[int]) -> None:
         """Every new address is higher than those before, so that this ends."""
@@ -139,6 +161,7 @@ class _Draws:
     async def _draw(self, sample: Sample, wanted: ImageRequest) -> list[tuple[Address, bytes]]:
         images = await sample(self.request, wanted)
         self.availabilities.add(images.availability)
+        self.below_floor.update(images.below_floor)
         return list(zip(images.addresses, images.pngs or repeat(b""), strict=False))
 
 
@@ -150,6 +173,25 @@ def check_withdrawn(withdrawn: Withdrawn, addresses: Sequence[Address]) -> None:
         listed = [each.to_json() | {"reason": withdrawn[each.plain]} for each in gone]
         detail = f"an operator withdrew {described}; ask for other seeds"
         raise Problem(410, "withdrawn", detail, withdrawn=listed)
+
+
+def _addresses_below_floor(wanted: ImageRequest, below: list[Address], scores: Mapping[Address, float]) -> Problem:
+    seeds = ", ".join(str(each.seed) for each in below[:10]) + (", …" if len(below) > 10 else "")
+    detail = (
+        f"{wanted.version.ref} has the quality floor {wanted.floor:g}, and {len(below)} of {wanted.count} images score "
+        f"less (seeds {seeds}); leave them out, ask for new images without 'seed', or have an operator lower the floor"
+    )
+    listed = [address.to_json() | {"score": scores[address]} for address in below]
+    return Problem(409, "below-quality-floor", detail, refused=listed)
+
+
+def _all_below_floor(wanted: ImageRequest, left: int, highest: float) -> Problem:
+    detail = (
+        f"{left} of {wanted.count} images were below the quality floor of {wanted.version.ref}, {wanted.floor:g}, each "
+        f"time of {1 + REDRAWS}; the highest score among the refused ones was {highest:g}. Have an operator lower the "
+        "floor, or use another version"
+    )
+    return Problem(409, "below-quality-floor", detail)
 
 
 def _addresses_too_similar(most: float, refused: list[tuple[Address, Nearest]]) -> Problem:

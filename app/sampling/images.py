@@ -1,6 +1,7 @@
 """The images that answer a request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from flawsmith.core.domain.addresses import Address
@@ -18,6 +19,7 @@ class Images(NamedTuple):
         pngs: empty where the request asked for addresses only.
         refused: how many images were too near to a training photograph and were redrawn; None: none was compared.
         nearest: the nearest training photograph of each image; empty where the request did not ask for it.
+        below_floor: images that are below the version's quality floor, with their scores; they have no PNG.
     """
 
     version: ModelVersion
@@ -26,3 +28,4 @@ class Images(NamedTuple):
     availability: Availability
     refused: int | None = None
     nearest: Sequence[Nearest] = ()
+    below_floor: Mapping[Address, float] = MappingProxyType({})

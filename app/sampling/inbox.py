@@ -13,7 +13,7 @@ from flawsmith.app.problems import Problem
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.live import keys
 from flawsmith.core.live.connections import connect_async
-from flawsmith.core.live.sampling_queue import FAILURE_MARK, Subscriber
+from flawsmith.core.live.sampling_queue import BELOW_FLOOR_MARK, FAILURE_MARK, Subscriber
 from flawsmith.core.logs import OutageLog
 from flawsmith.core.settings import Settings
 
@@ -32,6 +32,7 @@ class PendingRequest:
         missing: addresses whose images have not arrived.
         deadline: when it stops waiting, on the monotonic clock.
         images: encoded images that have arrived.
+        below_floor: scores that arrived instead of images.
         done: ends when no image is missing, or with the Problem that a worker reported.
         last_news: when the request was last enqueued or received an image, on the monotonic clock.
     """
@@ -41,11 +42,12 @@ class PendingRequest:
     missing: set[Address]
     deadline: float
     images: dict[Address, bytes] = field(default_factory=dict)
+    below_floor: dict[Address, float] = field(default_factory=dict)
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     last_news: float = field(default_factory=time.monotonic)
 
     def receive(self, address: Address, payload: bytes) -> None:
-        """Notes an image, or the reason why there is none."""
+        """Notes an image, its score if it is below the floor, or the reason why there is none."""
         if self.done.done():
             return
         self.last_news = time.monotonic()
@@ -53,7 +55,10 @@ class PendingRequest:
             reason = payload.removeprefix(FAILURE_MARK).decode()
             self.done.set_exception(Problem(500, "sampling-failed", reason))
             return
-        self.images[address] = payload
+        if payload.startswith(BELOW_FLOOR_MARK):
+            self.below_floor[address] = float(payload.removeprefix(BELOW_FLOOR_MARK))
+        else:
+            self.images[address] = payload
         self.missing.discard(address)
         if not self.missing:
             self.done.set_result(None)

@@ -44,7 +44,8 @@ def objections(
     found = []
     if "verdict" in demands and version.verdict and version.failing:
         found.append(f"its verdict is failing: {version.verdict.sentence.rstrip('.')}")
-        found += version.verdict.reasons
+        said = version.verdict.sentence.casefold()
+        found += [each for each in version.verdict.reasons if each.casefold() not in said]
     if "uplift" in demands:
         hurtful = {name: each for name, each in evaluations.items() if each.get("verdict") == HURTS}
         found += [f"{name} says that its images hurt a classifier{_where(each)}" for name, each in hurtful.items()]

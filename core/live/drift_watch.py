@@ -12,6 +12,7 @@ from redis import Redis
 
 from flawsmith.core.domain.job_kinds.drift import KIND, new_drift_job
 from flawsmith.core.domain.job_states import JobUnfinished
+from flawsmith.core.domain.quality_floor import sampling_name
 from flawsmith.core.domain.records import Dataset, ModelVersion
 from flawsmith.core.live import keys
 from flawsmith.core.live.job_repository import JobRepository, UnknownJob
@@ -77,7 +78,9 @@ class DriftWatch:
 
     def _newest(self, version: ModelVersion) -> dict[str, int]:
         """The first seed not yet reserved of each type that was served; empty where none was."""
-        names = [f"{keys.NEXT_SEED}{version.ref}\n{each}" for each in version.classes]
+        floor = self.registry.quality_floor(version)
+        sampled = sampling_name(version.ref, floor.score if floor else None)
+        names = [f"{keys.NEXT_SEED}{sampled}\n{each}" for each in version.classes]
         pipe = self.redis.pipeline(transaction=False)
         for name in names:
             pipe.hget(name, "next")

@@ -5,7 +5,8 @@ they are asked for, within bounds of bytes. When half of that is left, a samplin
 restarted may have lost which images it gave out last, so a pool is good for one run of the server and is emptied in
 the next.
 
-Each change is one Lua script, see `lua/`. A pool's name is ``version LF defect type``. Redis keys, below `keys.POOLS`:
+Each change is one Lua script, see `lua/`. A pool's name is ``version LF defect type``, where a version with a quality
+floor has it in its name (`sampling_name`). Redis keys, below `keys.POOLS`:
 
 | key           | what                                                                                          |
 |---------------|-----------------------------------------------------------------------------------------------|
@@ -26,6 +27,7 @@ from redis import Redis
 
 from flawsmith.core.domain.addresses import Address, seed_floor
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
+from flawsmith.core.domain.quality_floor import parse_sampling_name
 from flawsmith.core.live import keys
 from flawsmith.core.live.scripts import script
 from flawsmith.core.live.task_queues import SAMPLE
@@ -132,9 +134,9 @@ class PoolReplenisher:
         return bool(self._call_plan("check") == 1)
 
     def drop(self, version: str) -> None:
-        """Removes the pools of a version."""
+        """Removes the pools of a version, whatever its quality floor was."""
         for name in self._names():
-            if name.partition("\n")[0] == version:
+            if parse_sampling_name(name.partition("\n")[0])[0] == version:
                 pipe = self.redis.pipeline()
                 pipe.zrem(_NAMES, name)
                 pipe.delete(_IMAGES + name, _STATE + name)
@@ -148,7 +150,7 @@ class PoolReplenisher:
             pipe.llen(_IMAGES + name)
         counts: dict[str, int] = {}
         for name, count in zip(names, pipe.execute(), strict=True):
-            version = name.partition("\n")[0]
+            version, _ = parse_sampling_name(name.partition("\n")[0])
             counts[version] = counts.get(version, 0) + count
         return counts
 

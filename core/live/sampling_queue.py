@@ -37,6 +37,7 @@ from redis import Redis
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
+from flawsmith.core.domain.quality_floor import parse_sampling_name
 from flawsmith.core.live import keys
 from flawsmith.core.live.pipeline_batcher import PipelineBatcher
 from flawsmith.core.live.scripts import script
@@ -44,6 +45,7 @@ from flawsmith.core.live.task_queues import SAMPLE
 from flawsmith.core.settings import Settings
 
 FAILURE_MARK = b"!"  # begins a payload that says why there is no image; a PNG begins with 0x89
+BELOW_FLOOR_MARK = b"<"  # begins a payload that has the score of an image below the version's quality floor
 ACTIVE_SECONDS = 5.0  # an active worker that asks for no micro-batch for so long no longer counts as active
 INBOX_SECONDS = 60  # an inbox that nobody reads expires
 MARGIN = 2.5  # factor on the expected time of the work ahead, so that what is accepted is ready in time on a bad day
@@ -176,7 +178,7 @@ class Consumer:
 
         Args:
             batch: what `next_batch` gave.
-            payloads: encoded images, or reasons that begin with `FAILURE_MARK`.
+            payloads: encoded images, reasons that begin with `FAILURE_MARK`, or scores with `BELOW_FLOOR_MARK`.
             rate: images a second that this worker makes of the version; 0: unknown.
         """
         arguments: list[Any] = [self.worker, batch.number, batch.version, f"{rate:.3f}", INBOX_SECONDS]
@@ -224,7 +226,7 @@ def failing_workers(client: Redis, live: Collection[str]) -> list[tuple[str, str
     noted = [cast(tuple[str, str], tuple(field.decode().split("\n"))) for field in fields]
     if gone := [f"{worker}\n{version}" for worker, version in noted if worker not in live]:
         client.hdel(f"{_QUEUE}failing", *gone)
-    return sorted((worker, version) for worker, version in noted if worker in live)
+    return sorted({(worker, parse_sampling_name(version)[0]) for worker, version in noted if worker in live})
 
 
 def waiting_images(client: Redis) -> int:

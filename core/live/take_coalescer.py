@@ -1,11 +1,10 @@
 """Takes images from the pool for many concurrent requests in one call."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.live.image_pool import ImagePool, TakeResult
 
 
@@ -26,30 +25,32 @@ class TakeCoalescer:
         self._waiting: dict[tuple[str, str | None], list[_Request]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()  # asyncio holds tasks weakly
 
-    async def take(self, version: ModelVersion, defect_type: str | None, count: int) -> TakeResult:
+    async def take(self, version: str, classes: Sequence[str], defect_type: str | None, count: int) -> TakeResult:
         """See `ImagePool.take`."""
-        key = version.ref, defect_type
+        key = version, defect_type
         if (waiting := self._waiting.get(key)) is not None:
             request = _Request(count, asyncio.get_running_loop().create_future())
             waiting.append(request)
             return await request.answer
         self._waiting[key] = []
         try:
-            return await self.pool.take(version.ref, version.classes, defect_type, count)
+            return await self.pool.take(version, classes, defect_type, count)
         finally:
-            self._serve_waiting(version, defect_type)
+            self._serve_waiting(version, classes, defect_type)
 
-    def _serve_waiting(self, version: ModelVersion, defect_type: str | None) -> None:
+    def _serve_waiting(self, version: str, classes: Sequence[str], defect_type: str | None) -> None:
         """Starts one take for the requests that arrived meanwhile."""
-        requests = self._waiting.pop((version.ref, defect_type))
+        requests = self._waiting.pop((version, defect_type))
         if requests:
-            self._waiting[version.ref, defect_type] = []
-            self._start(self._take_for(requests, version, defect_type))
+            self._waiting[version, defect_type] = []
+            self._start(self._take_for(requests, version, classes, defect_type))
 
-    async def _take_for(self, requests: list[_Request], version: ModelVersion, defect_type: str | None) -> None:
+    async def _take_for(
+        self, requests: list[_Request], version: str, classes: Sequence[str], defect_type: str | None
+    ) -> None:
         try:
             total = sum(request.count for request in requests)
-            taken = await self.pool.take(version.ref, version.classes, defect_type, total)
+            taken = await self.pool.take(version, classes, defect_type, total)
         except Exception as error:
             for request in requests:
                 if not request.answer.done():
@@ -57,9 +58,9 @@ class TakeCoalescer:
         else:
             self._distribute(requests, version, taken)
         finally:
-            self._serve_waiting(version, defect_type)
+            self._serve_waiting(version, classes, defect_type)
 
-    def _distribute(self, requests: list[_Request], version: ModelVersion, taken: TakeResult) -> None:
+    def _distribute(self, requests: list[_Request], version: str, taken: TakeResult) -> None:
         """Gives each request its images; those of a request that was cancelled go back to the pool."""
         start, wake_sampler = 0, taken.wake_sampler
         for request in requests:
@@ -69,7 +70,7 @@ class TakeCoalescer:
                 request.answer.set_result(TakeResult(images, wake_sampler, taken.run))
                 wake_sampler = False  # one request wakes the sampler
             elif ready := [(address, png) for address, png in images if png is not None]:
-                self._start(self.pool.give_back(version.ref, ready, taken.run))
+                self._start(self.pool.give_back(version, ready, taken.run))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from flawsmith.core.store.durable_files import sync_folder
@@ -24,7 +25,11 @@ LEAST_SCALE = 0.01  # of the median below; up to this distance, two pictures cou
 UNKNOWN_SCALE = 1.0  # of a version that was trained on a single photograph
 MOST_COMPARED = 300  # photographs of a type whose own nearest neighbours are looked for
 AT_ONCE = 16  # images
+SHIFT = 2  # pixels of a picture by which a copy may be moved, each way; less in pictures of less than 32 pixels
+COARSE_SIDE = 16  # pixels, at which the photographs and symmetries are chosen that are compared in full,
+CANDIDATES = 24  # so many of them
 KEPT = 4  # versions in memory
+SYMMETRIES = 8
 
 Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
@@ -37,7 +42,7 @@ class Nearest:
     Attributes:
         file: the name of the photograph as it was uploaded.
         distance: Euclidean, of the two pictures with mean 0 and norm 1, 0 … 2, rounded to 4 places; the minimum over
-            the image's flips and quarter turns.
+            flips, quarter turns and shifts of up to `SHIFT` pixels, of what both show.
         percentile: share, in percent, of the photographs of the image's type that are nearer to another photograph
             than the image is to this one.
         similarity: 2 ** -(distance / median), rounded to 4 places. The median is of the distances of the photographs
@@ -48,6 +53,23 @@ class Nearest:
     distance: float
     percentile: float
     similarity: float
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The nearest photographs of B images.
+
+    Attributes:
+        which: (B,) int64, the position of the nearest photograph.
+        distance: (B,) float64, to it; see `Nearest`.
+        second: (B,) float64, to the second nearest photograph; infinite if there is none.
+        symmetry: (B,) int64, 0 … 7: the photograph turned so looks like the image, see `turned`.
+    """
+
+    which: NDArray[np.int64]
+    distance: NDArray[np.float64]
+    second: NDArray[np.float64]
+    symmetry: NDArray[np.int64]
 
 
 class ReferencePhotographs:
@@ -71,9 +93,9 @@ class ReferencePhotographs:
         own_distances: dict[str, NDArray[np.float32]],
     ) -> None:
         self.classes, self.files, self.own_distances = classes, files, own_distances
-        self._shape = pictures.shape
-        self._vectors: Vectors = pictures.reshape(len(pictures), -1).astype(np.float32)
-        self._norms = _norms(self._vectors)
+        self._pictures = pictures
+        self._coarse = _coarse(pictures)
+        self._coarse_norms = _norms(self._coarse)
 
     @classmethod
     def of(cls, pixels: Pixels, type_index: NDArray[np.int64], classes: list[str], files: list[str]) -> Self:
@@ -84,22 +106,28 @@ class ReferencePhotographs:
             type_index: (N,) int64, the position of each one's type in ``classes``.
             classes, files: see the attributes.
         """
-        found = cls(classes, files, np.stack([small_picture(each) for each in pixels]), {})
+        found = cls.unscaled(pixels, classes, files)
         for index, name in enumerate(classes):
             found.own_distances[name] = found._own_distances((type_index == index).nonzero()[0])
         return found
 
+    @classmethod
+    def unscaled(cls, pixels: Pixels, classes: list[str], files: list[str]) -> Self:
+        """The references without the distances among them: for `matches`, not for `nearest`."""
+        return cls(classes, files, np.stack([small_picture(each) for each in pixels]), {})
+
     def nearest(self, images: Sequence[Pixels], defect_types: Sequence[str]) -> list[Nearest]:
         """The nearest photograph, of any type, to each image of (side, side[, C]) pixels and a defect type."""
-        found: list[Nearest] = []
-        for start in range(0, len(images), AT_ONCE):
-            pictures = np.stack([small_picture(each) for each in images[start : start + AT_ONCE]])
-            cosines = self._cosines(pictures)
-            which = cosines.argmax(0)
-            distances = _distances(cosines[which, range(len(which))])
-            types = defect_types[start : start + AT_ONCE]
-            found += [self._nearest(*each) for each in zip(which, distances, types, strict=True)]
-        return found
+        found = self.matches(images)
+        return [self._nearest(*each) for each in zip(found.which, found.distance, defect_types, strict=True)]
+
+    def matches(self, images: Sequence[Pixels]) -> Matches:
+        """The nearest photographs, of any type, to images of (side, side[, C]) pixels."""
+        return self._matches(np.stack([small_picture(each) for each in images]), None)
+
+    def matches_among(self, members: NDArray[np.int64]) -> Matches:
+        """The nearest other photographs, of any type, to the photographs at these positions."""
+        return self._matches(self._pictures[members], members)
 
     def _nearest(self, photograph: int, distance: float, defect_type: str) -> Nearest:
         own = self.own_distances[defect_type]
@@ -117,29 +145,55 @@ class ReferencePhotographs:
         if len(self.files) < 2 or not len(members):
             return np.empty(0, np.float32)
         chosen = members[np.linspace(0, len(members) - 1, min(len(members), MOST_COMPARED)).astype(np.int64)]
-        nearest = []
-        for start in range(0, len(chosen), AT_ONCE):
-            some = chosen[start : start + AT_ONCE]
-            cosines = self._cosines(self._vectors[some].reshape(-1, *self._shape[1:]))
-            cosines[some, range(len(some))] = -1.0
-            nearest.append(_distances(cosines.max(0)))
-        return np.sort(np.concatenate(nearest)).astype(np.float32)
+        return np.sort(self.matches_among(chosen).distance).astype(np.float32)
 
-    def _cosines(self, pictures: NDArray[np.int16] | Vectors) -> NDArray[np.float64]:
-        """Between each photograph and (B, SIDE, SIDE, C) pictures, (N, B): the highest over a picture's symmetries."""
-        both = (pictures, pictures[:, :, ::-1])
-        turned = np.stack([np.rot90(each, quarters, (1, 2)) for each in both for quarters in range(4)])
-        queries: Vectors = turned.reshape(8 * len(pictures), -1).astype(np.float32)
-        products = (self._vectors @ queries.T).reshape(-1, 8, len(pictures)).max(1).astype(np.float64)
-        scales = self._norms[:, None] * _norms(queries[: len(pictures)])
+    def _matches(self, pictures: NDArray[np.int16], own: NDArray[np.int64] | None) -> Matches:
+        """``own``: positions of photographs that the pictures are of, which do not count."""
+        rows: list[tuple[int, float, float, int]] = []
+        for start in range(0, len(pictures), AT_ONCE):
+            some = pictures[start : start + AT_ONCE]
+            cosines = self._coarse_cosines(some)
+            if own is not None:
+                cosines[own[start : start + AT_ONCE], :, range(len(some))] = -np.inf
+            rows += [self._match(picture, cosines[:, :, number]) for number, picture in enumerate(some)]
+        which, distance, second, symmetry = zip(*rows, strict=True)
+        return Matches(np.array(which), np.array(distance), np.array(second), np.array(symmetry))
+
+    def _coarse_cosines(self, pictures: NDArray[np.int16]) -> NDArray[np.float64]:
+        """Between each photograph and (B, side, side, C) pictures under each symmetry, (N, 8, B)."""
+        queries = np.concatenate([_coarse(turned(pictures, each)) for each in range(SYMMETRIES)])
+        scales = self._coarse_norms[:, None] * _norms(queries)
+        products = self._coarse @ queries.T
         cosines: NDArray[np.float64] = np.divide(products, scales, out=np.zeros_like(products), where=scales > 0)
-        return cosines
+        return cosines.reshape(-1, SYMMETRIES, len(pictures))
+
+    def _match(self, picture: NDArray[np.int16], coarse: NDArray[np.float64]) -> tuple[int, float, float, int]:
+        """Compares the candidates in full: position of the nearest, two distances, and its symmetry.
+
+        A small shift hardly changes a coarse picture, so a copy's photograph is among the candidates.
+
+        Args:
+            picture: (side, side, C).
+            coarse: (N, 8), cosines of each photograph and the picture under each symmetry; -inf: it does not count.
+        """
+        flat = coarse.ravel()
+        candidates = np.sort(np.argpartition(-flat, min(CANDIDATES, flat.size) - 1)[:CANDIDATES])
+        candidates = candidates[flat[candidates] > -np.inf]
+        photographs, symmetries = np.divmod(candidates, SYMMETRIES)
+        turns = [
+            turned(self._pictures[each], _inverse(symmetry))
+            for each, symmetry in zip(photographs, symmetries.tolist(), strict=True)
+        ]
+        distances = _distances(_shifted_cosines(picture, np.stack(turns)))
+        nearest = int(distances.argmin())
+        others = distances[photographs != photographs[nearest]]
+        second = float(others.min()) if len(others) else np.inf
+        return int(photographs[nearest]), float(distances[nearest]), second, _inverse(int(symmetries[nearest]))
 
     def save(self, path: Path) -> None:
         """Writes the file."""
         arrays: dict[str, Any] = {f"own_{index}": self.own_distances[name] for index, name in enumerate(self.classes)}
-        pictures = self._vectors.astype(np.int16).reshape(self._shape)
-        arrays |= {"classes": np.array(self.classes), "files": np.array(self.files), "pictures": pictures}
+        arrays |= {"classes": np.array(self.classes), "files": np.array(self.files), "pictures": self._pictures}
         np.savez(path, **arrays)
 
     @classmethod
@@ -202,10 +256,60 @@ def delete_references(folder: Path) -> bool:
     return True
 
 
-def _norms(vectors: Vectors) -> NDArray[np.float64]:
+def turned(pictures: NDArray[Any], symmetry: int) -> NDArray[Any]:
+    """(…, side, side, C) under one of eight flips and quarter turns; 0 changes nothing."""
+    flip, quarters = divmod(symmetry, 4)
+    return np.rot90(pictures[..., ::-1, :] if flip else pictures, quarters, (-3, -2))
+
+
+def _inverse(symmetry: int) -> int:
+    """The symmetry that undoes this one."""
+    flip, quarters = divmod(symmetry, 4)
+    return symmetry if flip else -quarters % 4
+
+
+def _coarse(pictures: NDArray[np.int16]) -> NDArray[np.float64]:
+    """(N, side, side, C) pictures as sums over cells, (N, D) float64: integers, so that products are exact."""
+    edges = np.arange(min(COARSE_SIDE, pictures.shape[1])) * pictures.shape[1] // min(COARSE_SIDE, pictures.shape[1])
+    sums = np.add.reduceat(np.add.reduceat(pictures.astype(np.int64), edges, 1), edges, 2)
+    sums = sums[:, 1:] + sums[:, :-1]
+    sums = sums[:, :, 1:] + sums[:, :, :-1]
+    return sums.reshape(len(pictures), -1).astype(np.float64)
+
+
+def _shifted_cosines(picture: NDArray[np.int16], photographs: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Of the middles of (K, side, side, C) photographs and the best part of a picture of that size, (K,).
+
+    Both parts are brought to mean 0. All sums are of integers, and exact.
+    """
+    side = picture.shape[0]
+    shift = min(SHIFT, side // 16)
+    kept = side - 2 * shift
+    parts = sliding_window_view(picture, (kept, kept), axis=(0, 1))  # (shifts, shifts, C, kept, kept)
+    windows: Vectors = parts.reshape((2 * shift + 1) ** 2, -1).astype(np.float32)
+    middles = photographs[:, shift : side - shift, shift : side - shift].transpose(0, 3, 1, 2)
+    vectors: Vectors = middles.reshape(len(photographs), -1).astype(np.float32)
+    count = vectors.shape[1]
+    sums, window_sums = (each.sum(1).astype(np.float64) for each in (vectors, windows))
+    powers = _powers(vectors) - sums**2 / count
+    window_powers = _powers(windows) - window_sums**2 / count
+    products = (vectors @ windows.T).astype(np.float64) - sums[:, None] * window_sums / count
+    scales = np.sqrt(np.maximum(0, powers[:, None] * window_powers))
+    cosines: NDArray[np.float64] = np.divide(products, scales, out=np.zeros_like(products), where=scales > 1e-6)
+    best: NDArray[np.float64] = cosines.max(1)
+    return best
+
+
+def _norms(vectors: NDArray[Any]) -> NDArray[np.float64]:
     """Of (N, D) vectors, (N,) float64."""
-    norms: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+    norms: NDArray[np.float64] = np.sqrt(_powers(vectors))
     return norms
+
+
+def _powers(vectors: NDArray[Any]) -> NDArray[np.float64]:
+    """Squared norms of (N, D) vectors, (N,) float64."""
+    powers: NDArray[np.float64] = np.einsum("nd,nd->n", vectors, vectors).astype(np.float64)
+    return powers
 
 
 def _distances(cosines: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.quality_floor import QualityFloor
 from flawsmith.core.domain.records import NAME_PATTERN, Model, ModelVersion, now
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
+from flawsmith.core.store.quality_floors import QualityFloors
 from flawsmith.core.store.version_results import results_folder
 from flawsmith.core.store.withdrawals import Withdrawals, Withdrawn
 
@@ -54,7 +56,8 @@ class Registry:
         self._cards: OrderedDict[tuple[str, int], ModelVersion] = OrderedDict()
         self._digests: dict[tuple[str, int], str] = {}  # of the data sets that versions were trained on
         self._withdrawals = Withdrawals(store)
-        self.changes = 0  # of versions, aliases and withdrawals that were made through this object
+        self._floors = QualityFloors(store)
+        self.changes = 0  # of versions, aliases, withdrawals and quality floors that were made through this object
 
     def publish(self, model: str, staged: Path, **card: Any) -> ModelVersion:
         """Publishes a staged folder as the model's next version. A job publishes once: later calls return that version.
@@ -161,6 +164,15 @@ class Registry:
     def withdraw(self, version: ModelVersion, address: Address, reason: str) -> None:
         """Withdraws an address for ever: see `Withdrawals`."""
         self._withdrawals.withdraw(version, address, reason)
+        self.changes += 1
+
+    def quality_floor(self, version: ModelVersion) -> QualityFloor | None:
+        """The lowest score of an image of the version that is given out; None: any."""
+        return self._floors.of(version)
+
+    def set_quality_floor(self, version: ModelVersion, floor: QualityFloor | None) -> None:
+        """Sets the version's quality floor; None removes it."""
+        self._floors.set(version, floor)
         self.changes += 1
 
     def aliases(self, model: str) -> dict[str, int]:

@@ -1,15 +1,12 @@
-"""Which training photograph each image is nearest to, in pixels, over the photograph's flips and quarter turns."""
+"""What the nearest training photographs of images say about them: whether they are copies."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from flawsmith.models.quality.memorization import IDENTICAL, normalised
+from flawsmith.models.quality.memorization import IDENTICAL
 
-COMPARED_SIDE = 64  # pixels
 GENUINE_NEARER = (
     0.01  # share of photographs that are nearer to another one than the distance that `CopyFigures.nearer` uses
 )
@@ -36,45 +33,6 @@ def turned(images: Tensor, symmetry: int) -> Tensor:
     """(N, C, side, side) images of any dtype under one of eight flips and quarter turns, 0 … 7; 0 changes nothing."""
     flip, quarters = divmod(symmetry, 4)
     return torch.rot90(images.flip(3) if flip else images, quarters, (2, 3))
-
-
-def nearest_photographs(images: Tensor, training: Tensor) -> Nearest:
-    """Finds the nearest training photograph of each image. Large images are compared at `COMPARED_SIDE` pixels.
-
-    Args:
-        images: (N, C, side, side) uint8.
-        training: (M, C, side, side) uint8, M > 1.
-    """
-    return _nearest(*_distances(_reduced(images), _reduced(training)))
-
-
-def nearest_among(training: Tensor) -> Nearest:
-    """Finds the nearest other photograph of each training photograph, (M, C, side, side) uint8, M > 2."""
-    small = _reduced(training)
-    distances, symmetry = _distances(small, small)
-    return _nearest(distances.fill_diagonal_(math.inf), symmetry)
-
-
-def _distances(ours: Tensor, training: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance of each image to each photograph, (N, M) float32, and the symmetry that it is the least under."""
-    vectors = normalised(ours)
-    least = torch.full((len(ours), len(training)), math.inf)
-    symmetry = torch.zeros(least.shape, dtype=torch.uint8)
-    for each in range(8):  # one after another: all eight at once would take eight times the memory
-        distances = torch.cdist(vectors, normalised(turned(training, each)))
-        symmetry[distances < least] = each
-        least = torch.minimum(least, distances)
-    return least, symmetry
-
-
-def _nearest(distances: Tensor, symmetry: Tensor) -> Nearest:
-    two, which = distances.topk(2, dim=1, largest=False)
-    return Nearest(two[:, 0], two[:, 1], which[:, 0], symmetry.gather(1, which[:, :1])[:, 0].long())
-
-
-def _reduced(images: Tensor) -> Tensor:
-    side = min(images.shape[-1], COMPARED_SIDE)
-    return F.adaptive_avg_pool2d(images.float(), side)
 
 
 @dataclass(frozen=True)

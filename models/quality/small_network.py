@@ -1,7 +1,8 @@
 """A small convolutional network with random numbers of its own, trained for a fixed number of steps on the CPU."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -31,7 +32,24 @@ class SmallNetwork:
         self._biases = [torch.zeros(outputs, requires_grad=True) for outputs, _, _ in sizes]
         self._answer = self._drawn(labels, 2 * WIDTHS[-1])
         self._answer_bias = torch.zeros(labels, requires_grad=True)
-        self._adam = torch.optim.Adam([*self._weights, *self._biases, self._answer, self._answer_bias], LEARNING_RATE)
+        self._adam = torch.optim.Adam(self._parameters, LEARNING_RATE)
+
+    @property
+    def _parameters(self) -> list[Tensor]:
+        return [*self._weights, *self._biases, self._answer, self._answer_bias]
+
+    def state(self) -> list[Tensor]:
+        """All weights, float32, in the order that `load` takes."""
+        return [each.detach().clone() for each in self._parameters]
+
+    @classmethod
+    def load(cls, state: Sequence[Tensor]) -> Self:
+        """The network with these weights."""
+        network = cls(state[0].shape[1], len(state[-1]), 0)
+        with torch.no_grad():
+            for parameter, each in zip(network._parameters, state, strict=True):
+                parameter.copy_(each)
+        return network
 
     def train(self, batch: Batch, steps: int) -> None:
         """Trains on so many batches, with random flips; the learning rate falls to zero."""

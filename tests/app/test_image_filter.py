@@ -322,6 +322,7 @@ class TestWithdrawal:
     @pytest.mark.usefixtures("version")
     def test_it_is_in_the_audit_log_and_goes_with_the_version(self, api: TestClient, services: Services) -> None:
         api.delete(self.path.format(11), params={"reason": "a part", "defect_type": "scratches"})
+        api.delete(self.path.format(11), params={"reason": "changes nothing", "defect_type": "scratches"})
         [line] = services.audit.path.read_text().splitlines()
         event = json.loads(line)
         assert event | {"event": "image_withdrawn", "version": "steel@1", "seed": 11, "reason": "a part"} == event

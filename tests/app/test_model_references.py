@@ -30,6 +30,9 @@ class StallingRegistry:
     def withdrawn(self, version: Any) -> dict[str, str]:
         return {}
 
+    def quality_floor(self, version: Any) -> None:
+        return None
+
     def version(self, model: str, number: str) -> Any:
         raise UnknownModel(f"{model} has no version {number}")
 

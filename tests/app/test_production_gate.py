@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.published_versions import FAILING, GOOD, publish
 
-from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.domain.records import ModelVersion, Verdict, VerdictState
 from flawsmith.core.services import Services
 from flawsmith.core.store.version_results import EVALUATIONS, save_result
 
@@ -51,6 +51,16 @@ def test_a_failing_version_is_refused_with_the_verdicts_words(api: TestClient, f
     for words in ("scratches@1", FAILING.sentence, "Choose another version", "'override'"):
         assert words in problem["detail"]
     assert api.get("/models/scratches").json()["aliases"] == {}
+
+
+def test_what_the_verdicts_sentence_says_is_not_said_again(api: TestClient, services: Services) -> None:
+    again, more = "samples of 'pits' are pure noise", "by ridges, samples of 'pits' are far from photographs"
+    verdict = Verdict(
+        state=VerdictState.FAILING, sentence="Samples of 'pits' are pure noise: not one line.", reasons=[again, more]
+    )
+    publish(services.registry, "job-1", verdict=verdict)
+    reasons = api.put(ALIAS, json={"version": 1}).json()["reasons"]
+    assert reasons == ["its verdict is failing: Samples of 'pits' are pure noise: not one line", more]
 
 
 def test_a_version_that_hurts_is_refused_and_the_problem_says_where(api: TestClient, hurtful: ModelVersion) -> None:
@@ -112,6 +122,8 @@ def test_an_override_needs_a_reason(api: TestClient, failing: ModelVersion, over
     answer = api.put(ALIAS, json={"version": 1, "override": override})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/override"
+    if isinstance(override, str) and override.isspace():
+        assert "say in words why" in answer.json()["detail"]
     assert api.get("/models/scratches").json()["aliases"] == {}
 
 

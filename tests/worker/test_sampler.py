@@ -1,18 +1,30 @@
 """A sampling task whose generator cannot be sampled: what callers and pools notice of it."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import cycle, repeat
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import redis
 import redis.asyncio
+from numpy.typing import NDArray
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.quality_floor import sampling_name
 from flawsmith.core.live import keys
 from flawsmith.core.live.image_pool import ImagePool, PoolReplenisher
-from flawsmith.core.live.sampling_queue import FAILURE_MARK, Producer, Subscriber, failing_workers, waiting_images
+from flawsmith.core.live.sampling_queue import (
+    BELOW_FLOOR_MARK,
+    FAILURE_MARK,
+    Producer,
+    Subscriber,
+    failing_workers,
+    waiting_images,
+)
 from flawsmith.core.live.task_queues import SAMPLE, announce
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.registry import UnknownModel
@@ -33,6 +45,23 @@ class FailingEngine:
 
 
 @dataclass
+class ScoringEngine:
+    """An engine whose images have the scores of the test, in turn."""
+
+    given: Iterator[float]
+    passes: int = 0
+
+    def sample(self, version: str, addresses: list[Address]) -> NDArray[np.uint8]:
+        assert version == VERSION
+        self.passes += 1
+        return np.zeros((len(addresses), 8, 8, 1), np.uint8)
+
+    def scores(self, version: str, addresses: list[Address], pixels: NDArray[np.uint8]) -> list[float]:
+        assert version == VERSION
+        return [next(self.given) for _ in addresses]
+
+
+@dataclass
 class Site:
     """A worker whose passes fail, the queue and the pools."""
 
@@ -47,21 +76,21 @@ class Site:
         self.sampler.engine = engine  # type: ignore[assignment]
         return engine
 
-    def enqueue(self, count: int) -> None:
+    def enqueue(self, count: int, version: str = VERSION) -> None:
         async def run() -> None:
             async with redis.asyncio.Redis(unix_socket_path=str(self.socket)) as client:
                 addresses = [Address("pits", seed) for seed in range(count)]
                 subscriber = Subscriber("caller", "api", "1")
-                await Producer(client, self.settings).enqueue(subscriber, VERSION, addresses, 30, 1)
+                await Producer(client, self.settings).enqueue(subscriber, version, addresses, 30, 1)
 
         asyncio.run(run())
 
-    def fill_pool(self) -> None:
+    def fill_pool(self, version: str = VERSION) -> None:
         """Asks for an image, so that there is a pool, and puts some into it."""
 
         async def ask() -> None:
             async with redis.asyncio.Redis(unix_socket_path=str(self.socket)) as client:
-                await ImagePool(client).take(VERSION, ["pits"], "pits", 1)
+                await ImagePool(client).take(version, ["pits"], "pits", 1)
 
         asyncio.run(ask())
         replenisher = PoolReplenisher(self.redis, self.settings)
@@ -117,11 +146,44 @@ def test_alone_it_tells_callers_why_at_once_and_stops_refilling(site: Site) -> N
     assert site.pooled == pooled
 
 
-def test_a_deleted_version_loses_its_pool_and_its_callers_hear_it(site: Site) -> None:
+@pytest.mark.parametrize("floor", [None, 0.25])
+def test_a_deleted_version_loses_its_pools_and_its_callers_hear_it(site: Site, floor: float | None) -> None:
     site.fill_pool()
+    site.fill_pool(sampling_name(VERSION, 0.25))
     announce(site.redis, SAMPLE, "sample-2", "")
     site.fail_with(UnknownModel("there is no version 1 of m"))
-    site.enqueue(1)
+    site.enqueue(1, sampling_name(VERSION, floor))
     site.sampler.run_task()
     assert site.delivered == [FAILURE_MARK + b"there is no version 1 of m"]
     assert site.pooled == 0
+
+
+def test_below_the_floor_callers_get_scores_and_the_pool_nothing(site: Site) -> None:
+    floored = sampling_name(VERSION, 0.25)
+    site.fill_pool(floored)
+    pooled = site.pooled
+    site.sampler.engine = ScoringEngine(cycle([0.2, 0.3]))  # type: ignore[assignment]
+    site.enqueue(4, floored)
+    site.sampler.run_task()
+    scored = [each for each in site.delivered if each.startswith(BELOW_FLOOR_MARK)]
+    assert scored == [BELOW_FLOOR_MARK + b"0.2"] * 2
+    assert len(site.delivered) == 4
+    assert site.pooled > pooled
+
+
+def test_a_pool_that_nothing_is_good_enough_for_rests(site: Site) -> None:
+    floored = sampling_name(VERSION, 0.25)
+    site.fill_pool(floored)
+    pooled = site.pooled
+    engine = ScoringEngine(repeat(0.2))
+    site.sampler.engine = engine  # type: ignore[assignment]
+    for _ in range(3):
+        site.sampler.run_task()
+    assert (engine.passes, site.pooled) == (1, pooled)
+
+
+def test_a_type_without_a_score_always_passes(site: Site) -> None:
+    site.sampler.engine = ScoringEngine(repeat(float("nan")))  # type: ignore[assignment]
+    site.enqueue(3, sampling_name(VERSION, 0.25))
+    site.sampler.run_task()
+    assert [each[:4] for each in site.delivered] == [b"\x89PNG"] * 3

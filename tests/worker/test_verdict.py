@@ -28,14 +28,15 @@ def test_an_error_in_a_measure_is_a_warning_and_costs_no_model(monkeypatch: pyte
 
     empty = VersionPhotographs(["pits"], torch.zeros(0), torch.zeros(0), torch.zeros(0, dtype=torch.bool), [], [])
     monkeypatch.setattr(verdict, "load_photographs", lambda *_: empty)
-    monkeypatch.setattr(verdict, "judging", fails)
+    monkeypatch.setattr(verdict, "calibrating", fails)
     nothing = cast(Any, None)
     steps = verdict_in_steps(nothing, preset="dcgan", config={}, dataset_digest="", services=nothing)
     with pytest.raises(StopIteration) as end:
         while True:
             next(steps)
-    assert end.value.value.state is VerdictState.WARNING
-    assert "could not be judged" in end.value.value.sentence
+    found, scores = end.value.value
+    assert (found.state, scores) == (VerdictState.WARNING, None)
+    assert "could not be judged" in found.sentence
 
 
 def test_photographs_and_masks_are_split_by_type_and_holdout() -> None:

@@ -6,14 +6,9 @@ import torch
 from torch import Tensor
 
 from flawsmith.core.domain.quality_report import NearPair
-from flawsmith.models.quality.nearest_photographs import (
-    CopyFigures,
-    Nearest,
-    copy_figures,
-    nearest_among,
-    nearest_photographs,
-    turned,
-)
+from flawsmith.core.store.reference_photographs import ReferencePhotographs
+from flawsmith.models.quality.nearest_photographs import CopyFigures, Nearest, copy_figures, turned
+from flawsmith.worker.references import pixels_of, to_nearest
 from flawsmith.worker.reports.analysis import CopyAnalysis, CopyShares, PairPicture, TypeCopies
 from flawsmith.worker.reports.material import FIRST_SEED, Material
 from flawsmith.worker.reports.pictures import sheet
@@ -26,9 +21,14 @@ def copy_stage(material: Material) -> Iterator[CopyAnalysis]:
     """What was found of the types so far; the last one is of all types."""
     types: list[TypeCopies] = []
     found: list[tuple[float, int, int, int, int]] = []  # distance, type, sample, photograph, symmetry
+    search = _Search(material)
+    yield CopyAnalysis(types=[], worst=[], random=[])
+    for index in range(len(material.classes)):
+        search.compare_among(index)
+        yield CopyAnalysis(types=[], worst=[], random=[])
     for index, name in enumerate(material.classes):
         if len(material.training(index)) >= FEWEST:
-            nearest, figures = _of_type(material, index, name)
+            nearest, figures = search.of_type(index, name)
             types.append(figures)
             columns = nearest.distance.tolist(), nearest.which.tolist(), nearest.symmetry.tolist()
             found += [
@@ -38,42 +38,73 @@ def copy_stage(material: Material) -> Iterator[CopyAnalysis]:
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(0))[:PAIRS].tolist()
     yield CopyAnalysis(
         types=types,
-        worst=[_picture(material, *each) for each in sorted(found)[:PAIRS]],
-        random=[_picture(material, *found[each]) for each in order],
+        worst=[search.picture(*each) for each in sorted(found)[:PAIRS]],
+        random=[search.picture(*found[each]) for each in order],
     )
 
 
-def _of_type(material: Material, index: int, name: str) -> tuple[Nearest, TypeCopies]:
-    training, holdout = material.training(index), material.holdout(index)
-    nearest, among = nearest_photographs(material.samples(index), training), nearest_among(training)
-    genuine = nearest_photographs(holdout, training) if len(holdout) else among
-    return nearest, TypeCopies(
-        type=name,
-        samples=_shares(copy_figures(nearest, among, genuine)),
-        genuine=_shares(copy_figures(genuine, among, genuine)),
-        distance=nearest.distance.median().item(),
-        genuine_distance=genuine.distance.median().item(),
-        n=len(nearest.distance),
-        genuine_n=len(genuine.distance),
-        held_out=len(holdout) > 0,
-    )
+class _Search:
+    """Samples beside all photographs that the version was trained on, by the measure of ``max_similarity``."""
+
+    def __init__(self, material: Material) -> None:
+        self._material = material
+        photographs = material.photographs
+        self._trained_on = (~photographs.held_out).nonzero().squeeze(1)
+        files = [photographs.files[each] for each in self._trained_on.tolist()]
+        pixels = pixels_of(photographs.images[self._trained_on])
+        self._references = ReferencePhotographs.unscaled(pixels, photographs.classes, files)
+        self._type_index = photographs.type_index[self._trained_on]
+        count = len(self._trained_on)
+        zeros = torch.zeros(count, dtype=torch.int64)
+        self._among = Nearest(torch.zeros(count), torch.zeros(count), zeros, zeros.clone())
+
+    def compare_among(self, index: int) -> None:
+        """Finds the nearest other photograph of each photograph of a type."""
+        members = self._members(index)
+        if len(self._trained_on) > 1 and len(members):
+            found = to_nearest(self._references.matches_among(members.numpy()))
+            for name, values in vars(found).items():
+                getattr(self._among, name)[members] = values
+
+    def of_type(self, index: int, name: str) -> tuple[Nearest, TypeCopies]:
+        """Samples of a type, beside photographs of the type; all types were compared among one another before."""
+        holdout, members = self._material.holdout(index), self._members(index)
+        nearest = self._nearest(self._material.samples(index))
+        own = Nearest(**{each: values[members] for each, values in vars(self._among).items()})
+        genuine = self._nearest(holdout) if len(holdout) else own
+        return nearest, TypeCopies(
+            type=name,
+            samples=_shares(copy_figures(nearest, self._among, genuine)),
+            genuine=_shares(copy_figures(genuine, self._among, genuine)),
+            distance=nearest.distance.median().item(),
+            genuine_distance=genuine.distance.median().item(),
+            n=len(nearest.distance),
+            genuine_n=len(genuine.distance),
+            held_out=len(holdout) > 0,
+        )
+
+    def picture(self, distance: float, index: int, sample: int, which: int, symmetry: int) -> PairPicture:
+        """A sample beside its nearest photograph."""
+        material, position = self._material, int(self._trained_on[which])
+        ours = material.samples(index)[sample : sample + 1]
+        photograph = turned(material.photographs.images[position : position + 1], symmetry)
+        pair = NearPair(
+            seed=FIRST_SEED + sample,
+            defect_type=material.classes[index],
+            file=material.photographs.files[position],
+            distance=distance,
+        )
+        return PairPicture(pair=pair, png=sheet(torch.cat([ours, photograph, _difference(ours, photograph)]), 3))
+
+    def _members(self, index: int) -> Tensor:
+        return (self._type_index == index).nonzero().squeeze(1)
+
+    def _nearest(self, images: Tensor) -> Nearest:
+        return to_nearest(self._references.matches(list(pixels_of(images))))
 
 
 def _shares(figures: CopyFigures) -> CopyShares:
     return CopyShares(**vars(figures))
-
-
-def _picture(material: Material, distance: float, index: int, sample: int, which: int, symmetry: int) -> PairPicture:
-    position = int(material.photographs.training(index)[which])
-    ours = material.samples(index)[sample : sample + 1]
-    photograph = turned(material.photographs.images[position : position + 1], symmetry)
-    pair = NearPair(
-        seed=FIRST_SEED + sample,
-        defect_type=material.classes[index],
-        file=material.photographs.files[position],
-        distance=distance,
-    )
-    return PairPicture(pair=pair, png=sheet(torch.cat([ours, photograph, _difference(ours, photograph)]), 3))
 
 
 def _difference(ours: Tensor, photograph: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
+from flawsmith.core.store.quality_floors import ImageScores
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.start import start_generator
@@ -31,6 +32,7 @@ class Material:
 
     def __init__(self, version: ModelVersion, services: Services, device: torch.device) -> None:
         self.version, self._services, self._device = version, services, device
+        self.scores: ImageScores | None = None  # once the version was judged here
         self._photographs: VersionPhotographs | None = None
         self._generator: PublishedGenerator | None = None
         self._samples: list[list[Tensor]] = [[] for _ in version.classes]

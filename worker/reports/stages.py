@@ -11,7 +11,7 @@ from flawsmith.core.domain.quality_report import MeasureResult, Share, TwoSample
 from flawsmith.core.domain.records import Verdict
 from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, controls
 from flawsmith.models.quality.judgement import Judged as Measured
-from flawsmith.models.quality.judgement import Judgement, judging
+from flawsmith.models.quality.judgement import Judgement
 from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
 from flawsmith.models.quality.property_shares import (
     RangeShare,
@@ -20,11 +20,10 @@ from flawsmith.models.quality.property_shares import (
     lacking_directions,
 )
 from flawsmith.models.quality.spectrum import histogram_distance, radial_power_spectrum, spectrum_distance
-from flawsmith.models.quality.start_likeness import beside_start
 from flawsmith.models.quality.wiping import masks_of
 from flawsmith.worker.reports.analysis import Curve, Judged, Lacking, PropertyAnalysis
 from flawsmith.worker.reports.material import Material
-from flawsmith.worker.verdict import judged_photographs, sampler, to_verdict
+from flawsmith.worker.verdict import judged_photographs, judging_with_scores, sampler, to_verdict
 
 MOST_CONTROLLED = 100  # photographs of a type that are made worse, unless more are held out
 LEVELS_A_BIN = 4  # gray levels
@@ -33,11 +32,14 @@ CLAIMS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
 
 
 def verdict_stage(material: Material) -> Generator[None, None, Judged]:
-    """What the judge says. A version's own verdict, made before it was published, stays what it is."""
-    photographs = judged_photographs(material.photographs)
-    judgement = yield from judging(photographs, material.sample)
-    if start := material.start:
-        judgement = yield from beside_start(judgement, photographs, material.sample, sampler(start))
+    """What the judge says, and what images are scored with.
+
+    A version's own verdict, made before it was published, stays what it is.
+    """
+    start = material.start
+    judgement, material.scores = yield from judging_with_scores(
+        judged_photographs(material.photographs), material.sample, sampler(start) if start else None
+    )
     return judged_of(judgement, material.version.verdict or to_verdict(judgement))
 
 

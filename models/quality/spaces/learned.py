@@ -30,12 +30,12 @@ class LearnedFeatures:
     """
 
     def __init__(self, lesson: Lesson) -> None:
-        self._network = SmallNetwork(lesson.images.shape[1], VERSIONS, SEED)
-        self._network.train(_batches(lesson), STEPS)
-        self._reference = self._network(lesson.images)
+        self.network = SmallNetwork(lesson.images.shape[1], VERSIONS, SEED)
+        self.network.train(_batches(lesson), STEPS)
+        self._reference = self.network(lesson.images)
 
     def __call__(self, images: Tensor) -> Tensor:
-        found = zip(self._network(images), self._reference, strict=True)
+        found = zip(self.network(images), self._reference, strict=True)
         parts = [standardised(each, reference) / each.shape[1] ** 0.5 for each, reference in found]
         return torch.cat(parts, 1)
 

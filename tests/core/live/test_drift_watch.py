@@ -12,7 +12,8 @@ from tests.published_versions import publish
 
 from flawsmith.core.domain.job_kinds.drift import KIND, DriftJob
 from flawsmith.core.domain.known_images import KnownImages
-from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.domain.quality_floor import QualityFloor, sampling_name
+from flawsmith.core.domain.records import ModelVersion, now
 from flawsmith.core.live import keys
 from flawsmith.core.live.drift_watch import DriftWatch
 from flawsmith.core.services import Services
@@ -61,8 +62,8 @@ def looked(services: Services, hours: float = 24.0) -> list[DriftJob]:
     return found  # type: ignore[return-value]
 
 
-def serve(services: Services, version: ModelVersion, seed: int) -> None:
-    services.redis.hset(f"{keys.NEXT_SEED}{version.ref}\nscratches", "next", seed)
+def serve(services: Services, version: ModelVersion, seed: int, floor: float | None = None) -> None:
+    services.redis.hset(f"{keys.NEXT_SEED}{sampling_name(version.ref, floor)}\nscratches", "next", seed)
 
 
 def age(path: Path, hours: float) -> None:
@@ -84,6 +85,15 @@ def test_a_version_that_served_is_looked_at_once_a_day(
     [second] = look()  # the record of the earlier one is gone
     assert second.id != first.id
     assert second.newest == {"scratches": SERVED + 1}
+
+
+def test_with_a_quality_floor_the_seeds_under_it_count(
+    services: Services, version: ModelVersion, look: Callable[..., list[DriftJob]]
+) -> None:
+    services.registry.set_quality_floor(version, QualityFloor(score=0.5, set_at=now()))
+    assert look() == []  # nothing was served under it
+    serve(services, version, SERVED + 7, floor=0.5)
+    assert [each.newest for each in look()] == [{"scratches": SERVED + 7}]
 
 
 def test_one_process_looks_at_a_time(services: Services, version: ModelVersion) -> None:

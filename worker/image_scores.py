@@ -1,0 +1,58 @@
+"""The scores of single images in the worker: made with a version's verdict, kept in a file, used while it samples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.store.quality_floors import FILE, ImageScores, scores_file
+from flawsmith.models.quality.image_score import ImageScore, image_score
+from flawsmith.models.quality.judgement import Sampler
+from flawsmith.models.quality.judging import Calibration
+from flawsmith.models.quality.small_network import SmallNetwork
+
+BATCH, BATCHES = 16, 4  # samples of each type that say how many images a floor refuses
+
+
+def image_scores(calibration: Calibration, sample: Sampler) -> ImageScores | None:
+    """What the images of the generator can be scored with; None where the photographs do not allow it."""
+    found = image_score(calibration)
+    if found is None:
+        return None
+    score, classes = found.score, calibration.photographs.classes
+    samples = []
+    for index in range(len(classes)):
+        drawn = torch.cat([sample(index, first, BATCH) for first in range(0, BATCH * BATCHES, BATCH)])
+        samples.append(np.sort(score(drawn, [index] * len(drawn))))
+    return ImageScores(
+        classes=classes,
+        network=[each.numpy() for each in score.network.state()],
+        scales=np.array(score.scales),
+        photographs=[np.array(each) for each in found.photographs],
+        samples=samples,
+    )
+
+
+class PublishedScore:
+    """Scores images of one version. Raises FileNotFoundError where the version has nothing to score them with.
+
+    Args:
+        folder: of the version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = scores_file(folder)
+        if path is None:
+            raise FileNotFoundError(f"{FILE}: the version has nothing to score images with; make its report again")
+        kept = ImageScores.load(path)
+        network = SmallNetwork.load([torch.from_numpy(each) for each in kept.network])
+        self.classes = kept.classes
+        self._score = ImageScore(network, [(zero, one) for zero, one in kept.scales.tolist()])
+
+    def __call__(self, addresses: Sequence[Address], pixels: NDArray[np.uint8]) -> list[float]:
+        """The score of each of (B, H, W, C) images; NaN where the type has none. May be called from threads."""
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        return self._score(images, [self.classes.index(each.defect_type) for each in addresses])
