@@ -14,6 +14,7 @@ from flawsmith.models.quality.judged_photographs import (
     JudgedPhotographs,
 )
 from flawsmith.models.quality.judging import VARIETY_IN, Calibration, TypeFigures, calibrating, measured, told_apart
+from flawsmith.models.quality.property_shares import RangeShare, direction_shares, lacking_directions
 from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.models.quality.verdict_words import STATES, State, TypeVerdict, verdict_of
 
@@ -25,6 +26,8 @@ Sampler = Callable[[int, int, int], Tensor]
 """Type, first seed and count -> the samples at these addresses, (count, C, side, side) uint8."""
 
 SAMPLES, LEAST_SAMPLES = 150, 40  # of all types together, but at least of each
+DIRECTED = 300  # more samples of all types together whose directions are looked at
+MOST_DIRECTED = 1000  # photographs of a type whose directions are looked at
 BATCH = 16
 CHANCE = 0.5  # accuracy of a classifier that cannot tell two sets apart
 
@@ -102,6 +105,10 @@ def judging_by(calibration: Calibration, sample: Sampler) -> Generator[None, Non
     asked = [len(each.images) - each.known if each.has_holdout else each.known // 2 + 1 for each in types]
     fresh = yield from _sampled(sample, len(types), count, max(asked))
     two_sample = yield from _two_sample(calibration, samples, fresh)
+    further = yield from _sampled(sample, len(types), count + max(asked), DIRECTED // len(types))
+    for index, (figure, *drawn) in enumerate(zip(figures, samples, fresh, further, strict=True)):
+        figure.lacking_directions = _lacking_directions(calibration.photographs, index, torch.cat(drawn))
+        yield
     verdicts = [verdict_of(each, SPACES, calibration.photographs.classes) for each in figures]
     return _judgement(figures, verdicts, two_sample)
 
@@ -125,6 +132,14 @@ def _sampled(sample: Sampler, types: int, first: int, count: int) -> Generator[N
             yield
         found.append(torch.cat(batches))
     return found
+
+
+def _lacking_directions(photographs: JudgedPhotographs, index: int, samples: Tensor) -> list[tuple[str, RangeShare]]:
+    """Images that are given several times, as by a generator that collapsed, count once."""
+    known = torch.cat([photographs.training[index], photographs.holdout[index]])
+    known = known[torch.randperm(len(known), generator=torch.Generator().manual_seed(0))[:MOST_DIRECTED]]
+    different = samples.flatten(1).unique(dim=0).view(-1, *samples.shape[1:])
+    return lacking_directions(direction_shares(known, different))
 
 
 def _two_sample(

@@ -1,7 +1,7 @@
 """Measures samples in every feature space, beside photographs and their controls: what a verdict is made of."""
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -9,10 +9,11 @@ from torch import Tensor
 
 from flawsmith.models.quality.calibration import Scale, distances_of, scale_of
 from flawsmith.models.quality.classifier_test import classifier_test
-from flawsmith.models.quality.controls import REMOVED
+from flawsmith.models.quality.controls import REMOVED, WARPS
 from flawsmith.models.quality.defect_score import score_of
 from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs, folds, preparing
 from flawsmith.models.quality.memorization import memorization_rate, min_nn_ratio
+from flawsmith.models.quality.property_shares import RangeShare
 from flawsmith.models.quality.random_features import Features
 from flawsmith.models.quality.space import Lesson, Space
 from flawsmith.models.quality.two_sample import energy_distance, mean_distance
@@ -96,6 +97,7 @@ class TypeFigures:
             noise themselves.
         copies: share of samples that are near-copies of photographs trained on; None where that cannot be told.
         copies_by_chance: the largest share that photographs would have.
+        lacking_directions: which directions of lines the samples lack, see `lacking_directions`.
     """
 
     name: str
@@ -106,6 +108,7 @@ class TypeFigures:
     correlation: tuple[float, float] = (0.0, 0.0)
     copies: float | None = None
     copies_by_chance: float = 0.0
+    lacking_directions: list[tuple[str, RangeShare]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,8 @@ def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Gene
         for fold in parts:
             features = space.prepare(fold.lesson)
             yield
-            calibrated[space.name].append((yield from _calibrated(features, fold, types)))
+            without = () if space.of_lines else WARPS
+            calibrated[space.name].append((yield from _calibrated(features, fold, types, without)))
     scores = []
     for number, fold in enumerate(parts):
         by = [calibrated[name][number].features for name in SHOWN_BY if name in calibrated]
@@ -211,14 +215,15 @@ def told_apart(
 
 
 def _calibrated(
-    features: Features, fold: Fold, types: Sequence[TypePhotographs]
+    features: Features, fold: Fold, types: Sequence[TypePhotographs], without: Collection[str]
 ) -> Generator[None, None, CalibratedSpace]:
+    """The space beside the photographs and all controls but those that it goes without."""
     found = CalibratedSpace(features, [], [], [])
     for each, pool in zip(types, fold.pools, strict=True):
         photographs, controls = features(each.images[pool.members]), {}
         yield
-        for name, worse in each.controls.items():
-            controls[name] = features(worse[pool.members])
+        for name in (of for of in each.controls if of not in without):
+            controls[name] = features(each.controls[name][pool.members])
             yield
         found.photographs.append(photographs)
         found.controls.append(controls)

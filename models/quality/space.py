@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from flawsmith.models.quality.controls import WARPS
 from flawsmith.models.quality.random_features import Features
 
 
@@ -46,3 +47,8 @@ class Space:
     cheap: bool = True
     leads: bool = False
     paper: str = ""
+
+    @property
+    def of_lines(self) -> bool:
+        """Whether it tells straight lines from wavering ones; only then it is measured against the `WARPS`."""
+        return not set(self.claims).isdisjoint(WARPS)

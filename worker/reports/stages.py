@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flawsmith.core.domain.quality_report import MeasureResult, Share, TwoSample
 from flawsmith.core.domain.records import Verdict
-from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, controls
+from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, WARPS, controls
 from flawsmith.models.quality.judgement import Judged as Measured
 from flawsmith.models.quality.judgement import Judgement, judging
 from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
@@ -118,7 +118,8 @@ def _made_worse(material: Material, index: int) -> dict[str, Tensor]:
     count = min(len(positions), max(MOST_CONTROLLED, 2 * len(photographs.holdout(index))))
     chosen = positions[torch.linspace(0, len(positions) - 1, count).round().long()]
     images = photographs.images[chosen]
-    return controls(images, masks_of(images, [photographs.masks[each] for each in chosen.tolist()]))
+    worse = controls(images, masks_of(images, [photographs.masks[each] for each in chosen.tolist()]))
+    return {name: made for name, made in worse.items() if name not in WARPS}  # neighbourhoods do not see lines waver
 
 
 def _property(
