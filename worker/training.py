@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from flawsmith.core.domain.image_modes import mode_of
 from flawsmith.core.domain.job_kinds.training import TrainingJob, TrainingProgress
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.domain.presets.registry import UnknownPreset
-from flawsmith.core.domain.records import Health, ModelVersion, Verdict
+from flawsmith.core.domain.records import Health, ModelVersion
 from flawsmith.core.domain.training_config import WrongConfig
 from flawsmith.core.store.claims import Claim
 from flawsmith.core.store.datasets import UnknownDataset
@@ -33,10 +34,11 @@ from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.qualification import qualify
 from flawsmith.worker.references import save_references
 from flawsmith.worker.report import enqueue_report
+from flawsmith.worker.reports.analysis import Judged
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.training_run import Run
-from flawsmith.worker.verdict import health_with, verdict_in_steps
+from flawsmith.worker.verdict import health_with, save_judgement, verdict_in_steps
 from flawsmith.worker.version_photographs import load_photographs
 
 STEPS = Counter("flawsmith_training_steps_total", "Training steps done by this worker")
@@ -66,7 +68,7 @@ class TrainingWork(Work):
     def __init__(self, job: TrainingJob, run: Run) -> None:
         super().__init__(job, run.saved_step)
         self.run = run
-        self._published: tuple[dict[str, Any], Verdict]  # what `before_finish` found out
+        self._published: tuple[dict[str, Any], Judged]  # what `before_finish` found out
         self._reported_at, self._reported_step = time.monotonic(), run.step
 
     @property
@@ -88,21 +90,14 @@ class TrainingWork(Work):
 
     def advance(self, segment: Segment) -> None:
         """Makes one step, and evaluates it where that is due. Raises Diverged."""
-        begun = time.monotonic()
-        self.run.test_photographs()
-        if self.run.advance():
+        if self.run.train(partial(self._evaluate, segment)):
             self.unrecorded.append(self.run.history[-1])
         STEPS.inc()
-        if self.run.evaluation_due:
-            self._evaluate(segment)
-        self.run.trained_seconds += time.monotonic() - begun
 
     def conclude(self, segment: Segment) -> None:
         """Evaluates the last step, so that it can be the best one."""
-        run = self.run
-        if not run.evaluated and (run.recorded or run.record()):
-            self._evaluate(segment)
-            self.unrecorded.append(run.history[-1])
+        if self.run.conclude(partial(self._evaluate, segment)):
+            self.unrecorded.append(self.run.history[-1])
 
     def report(self) -> dict[str, Any]:
         """Progress and speed since the last report, losses, health and the newest checkpoint's step."""
@@ -140,9 +135,9 @@ class TrainingWork(Work):
         )
 
     def finish(self, segment: Segment) -> Result:
-        run, (essentials, verdict) = self.run, self._published
-        health = health_with(run.health, verdict)
-        version = _publish(run, segment.claim, essentials, verdict, health)
+        run, (essentials, judged) = self.run, self._published
+        health = health_with(run.health, judged.verdict)
+        version = _publish(run, segment.claim, essentials, judged, health)
         enqueue_report(version, self.job.priority)
         reason = f"published {version.ref}, of step {version.step}"
         if version.verdict:
@@ -169,12 +164,10 @@ class TrainingWork(Work):
 
     def _evaluate(self, segment: Segment) -> None:
         """Measures the samples of the step and writes their grid. Raises Diverged."""
-        with self.run.budget.measured_evaluation():
-            signals = self.run.evaluate()
-            pixels = self.run.trainer.preview().permute(0, 2, 3, 1).numpy()
-            sheet = grid(list(map(to_image, pixels)), PREVIEW_COLUMNS)
-            path = JobFolder(services().store, self.job.id).sample(self.step)
-            segment.claim.write_bytes(path, encode_png(sheet))
+        signals = self.run.evaluate()
+        pixels = self.run.trainer.preview().permute(0, 2, 3, 1).numpy()
+        sheet = grid(list(map(to_image, pixels)), PREVIEW_COLUMNS)
+        segment.claim.write_bytes(JobFolder(services().store, self.job.id).sample(self.step), encode_png(sheet))
         for name, value in signals.items():
             SIGNALS.labels(name).set(value)
         segment.emit("samples", {"step": self.step, "distance": signals[LEADING]})
@@ -200,7 +193,7 @@ def _essentials(run: Run) -> dict[str, Any]:
     }
 
 
-def _publish(run: Run, claim: Claim, essentials: dict[str, Any], verdict: Verdict, health: Health) -> ModelVersion:
+def _publish(run: Run, claim: Claim, essentials: dict[str, Any], judged: Judged, health: Health) -> ModelVersion:
     """Publishes the networks of the best step as the next version of the job's model."""
     assert run.best is not None
     with claim.staged() as staged:
@@ -208,6 +201,7 @@ def _publish(run: Run, claim: Claim, essentials: dict[str, Any], verdict: Verdic
             if name != "generator":
                 save_file(weights, staged / f"{name}.safetensors")
         _save_references(run, staged)
+        save_judgement(judged, staged)
         digest = save_generator(_generator_weights(run), staged / "generator.safetensors", essentials)
         return services().registry.publish(
             run.job.model,
@@ -219,7 +213,7 @@ def _publish(run: Run, claim: Claim, essentials: dict[str, Any], verdict: Verdic
             step=run.best.step,
             distance=run.best.distance,
             health=health,
-            verdict=verdict,
+            verdict=judged.verdict,
             analysis=run.analysis(),
         )
 

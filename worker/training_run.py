@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,6 +125,32 @@ class Run:
         if self.step % STEPS_UNREAD == 0:
             self._roll_back_if_not_finite(self.losses)
         return False
+
+    def train(self, evaluate: Callable[[], object]) -> bool:
+        """Makes one step on the run's clock, and evaluates it where that is due; returns whether it was recorded.
+
+        Args:
+            evaluate: is called for an evaluation; `evaluate`, and whatever else is to be done then.
+
+        Raises:
+            Diverged: see `roll_back`.
+        """
+        begun = time.monotonic()
+        self.test_photographs()
+        recorded = self.advance()
+        if self.evaluation_due:
+            with self.budget.measured_evaluation():
+                evaluate()
+        self.trained_seconds += time.monotonic() - begun
+        return recorded
+
+    def conclude(self, evaluate: Callable[[], object]) -> bool:
+        """Evaluates the last step, so that it can be the best one; returns whether it was not evaluated before."""
+        if self.evaluated or not (self.recorded or self.record()):
+            return False
+        with self.budget.measured_evaluation():
+            evaluate()
+        return True
 
     def test_photographs(self) -> None:
         """In a run whose length is a time, makes a part of the tests that are left, if there is time for it."""

@@ -1,27 +1,33 @@
 """The verdict on the generator that a run is about to publish, by the photographs that it was trained on."""
 
 import logging
+import math
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.quality_report import MeasureResult, TwoSample
 from flawsmith.core.domain.records import Health, HealthState, Verdict, VerdictState
 from flawsmith.core.services import Services
+from flawsmith.models.quality.judgement import Judged as Measured
 from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sampler, judging
 from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.reports.analysis import Judged
 from flawsmith.worker.version_photographs import VersionPhotographs, load_photographs
 
 log = logging.getLogger(__name__)
 
+JUDGEMENT = "judgement.json"  # in a version's folder: what its verdict is made of
 NOT_JUDGED = "The samples could not be judged: a measure met an error, which is in the worker's log."
 
 
 def verdict_in_steps(
     generator: PublishedGenerator, *, preset: str, config: dict[str, Any], dataset_digest: str, services: Services
-) -> Generator[None, None, Verdict]:
+) -> Generator[None, None, Judged]:
     """Judges the generator, in steps of about a second between which the worker can stop.
 
     An error in a measure must not cost a model that took hours: the verdict is then a warning that says so.
@@ -35,8 +41,34 @@ def verdict_in_steps(
         judgement = yield from judging(judged_photographs(photographs), sampler(generator))
     except Exception:
         log.exception("the generator could not be judged")
-        return Verdict(state=VerdictState.WARNING, sentence=NOT_JUDGED, reasons=[NOT_JUDGED])
-    return to_verdict(judgement)
+        verdict = Verdict(state=VerdictState.WARNING, sentence=NOT_JUDGED, reasons=[NOT_JUDGED])
+        return Judged(verdict=verdict, leading="", measures=[], two_sample=None)
+    return judged_of(judgement, to_verdict(judgement))
+
+
+def save_judgement(judged: Judged, folder: Path) -> None:
+    """Writes what a version's verdict is made of into its folder, before it is published."""
+    (folder / JUDGEMENT).write_text(judged.model_dump_json(indent=1))
+
+
+def load_judgement(folder: Path) -> Judged | None:
+    """What a version's verdict was made of; None for versions of releases that did not keep it."""
+    try:
+        content = (folder / JUDGEMENT).read_bytes()
+    except FileNotFoundError:
+        return None
+    return Judged.model_validate_json(content)
+
+
+def judged_of(judgement: Judgement, verdict: Verdict) -> Judged:
+    """The record of a judgement, with the verdict that counts."""
+    accuracy = judgement.two_sample
+    return Judged(
+        verdict=verdict,
+        leading=judgement.leading,
+        measures=[MeasureResult(**vars(each)) for each in judgement.measures if _is_measured(each)],
+        two_sample=TwoSample(accuracy=accuracy[0], interval=accuracy[1], n=accuracy[2]) if accuracy else None,
+    )
 
 
 def judged_photographs(photographs: VersionPhotographs) -> JudgedPhotographs:
@@ -78,3 +110,9 @@ def health_with(health: Health, verdict: Verdict) -> Health:
     if verdict.state is not VerdictState.FAILING:
         return health
     return Health(state=HealthState.FAILING, reasons=[verdict.sentence, *health.reasons])
+
+
+def _is_measured(measure: Measured) -> bool:
+    """Whether all its figures are numbers; of two photographs, some are not."""
+    figures = [measure.value, measure.photographs, *measure.controls.values(), *(measure.interval or ())]
+    return all(map(math.isfinite, figures))

@@ -188,8 +188,8 @@ def measured(calibration: Calibration, samples: Sequence[Tensor]) -> Generator[N
             yield
     for index, figure in enumerate(figures):
         own = _neighbour_correlation(types[index].images)
-        correlated = own.mean() > 2 * own.std()
-        figure.correlation = own.mean().item() * correlated.item(), _neighbour_correlation(samples[index]).mean().item()
+        correlated = len(own) > 1 and own.mean().item() > 2 * own.std().item()
+        figure.correlation = own.mean().item() * correlated, _neighbour_correlation(samples[index]).mean().item()
         _search_copies(figure, of.photographs.training[index], of.photographs.holdout[index], samples[index])
         yield
     return figures
@@ -242,10 +242,16 @@ def _in_space(space: CalibratedSpace, fold: Fold, samples: Sequence[Tensor]) -> 
                 scale=space.scales[index],
                 distances=distances_of(ours[index], theirs, pool.references),
                 likeness=likeness,
-                diversity=mean_distance([theirs]) / max(mean_distance([ours[index]]), 1e-9),
+                diversity=mean_distance([theirs]) / _unit(ours, index),
             )
         )
     return found
+
+
+def _unit(photographs: Sequence[Tensor], index: int) -> float:
+    """Mean distance of two photographs of the type; of two of any type where it has only one."""
+    own = photographs[index] if len(photographs[index]) > 1 else torch.cat(list(photographs))
+    return max(mean_distance([own]), 1e-9)
 
 
 def _together(parts: Sequence[SpaceFigures]) -> SpaceFigures:

@@ -34,8 +34,8 @@ def test_an_error_in_a_measure_is_a_warning_and_costs_no_model(monkeypatch: pyte
     with pytest.raises(StopIteration) as end:
         while True:
             next(steps)
-    assert end.value.value.state is VerdictState.WARNING
-    assert "could not be judged" in end.value.value.sentence
+    assert end.value.value.verdict.state is VerdictState.WARNING
+    assert "could not be judged" in end.value.value.verdict.sentence
 
 
 def test_photographs_and_masks_are_split_by_type_and_holdout() -> None:

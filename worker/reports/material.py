@@ -10,7 +10,8 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.published_generator import PublishedGenerator
-from flawsmith.worker.verdict import sampler
+from flawsmith.worker.reports.analysis import Judged
+from flawsmith.worker.verdict import load_judgement, sampler
 from flawsmith.worker.version_photographs import VersionPhotographs, load_version_photographs
 
 FIRST_SEED = 1_000_000  # far from the seeds that the verdict looked at: a report's samples are fresh
@@ -50,6 +51,11 @@ class Material:
             weights = self._services.registry.weights(self.version.model, self.version.version)
             self._generator = load_generator(weights, self.version.model_dump(), self._device)
         return self._generator
+
+    @property
+    def judgement(self) -> Judged | None:
+        """What the version's verdict was made of, if that was kept."""
+        return load_judgement(self._services.registry.folder(self.version))
 
     def training(self, each_type: int) -> Tensor:
         """Photographs of a type that were trained on, (N, C, side, side) uint8."""

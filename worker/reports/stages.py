@@ -1,17 +1,14 @@
 """The stages of a report that measure. Each yields what it found out about one defect type, in a second or a few."""
 
-import math
 from collections.abc import Generator, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from flawsmith.core.domain.quality_report import MeasureResult, Share, TwoSample
-from flawsmith.core.domain.records import Verdict
+from flawsmith.core.domain.quality_report import MeasureResult, Share
 from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, WARPS, controls
-from flawsmith.models.quality.judgement import Judged as Measured
-from flawsmith.models.quality.judgement import Judgement, judging
+from flawsmith.models.quality.judgement import judging
 from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
 from flawsmith.models.quality.property_shares import (
     RangeShare,
@@ -23,7 +20,7 @@ from flawsmith.models.quality.spectrum import histogram_distance, radial_power_s
 from flawsmith.models.quality.wiping import masks_of
 from flawsmith.worker.reports.analysis import Curve, Judged, Lacking, PropertyAnalysis
 from flawsmith.worker.reports.material import Material
-from flawsmith.worker.verdict import judged_photographs, to_verdict
+from flawsmith.worker.verdict import judged_of, judged_photographs, to_verdict
 
 MOST_CONTROLLED = 100  # photographs of a type that are made worse, unless more are held out
 LEVELS_A_BIN = 4  # gray levels
@@ -32,20 +29,14 @@ CLAIMS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
 
 
 def verdict_stage(material: Material) -> Generator[None, None, Judged]:
-    """What the judge says. A version's own verdict, made before it was published, stays what it is."""
+    """What the judge said before the version was published. Where that was not kept, it judges again.
+
+    A version's own verdict stays what it is.
+    """
+    if (kept := material.judgement) is not None:
+        return kept
     judgement = yield from judging(judged_photographs(material.photographs), material.sample)
     return judged_of(judgement, material.version.verdict or to_verdict(judgement))
-
-
-def judged_of(judgement: Judgement, verdict: Verdict) -> Judged:
-    """The record of a judgement, with the verdict that counts."""
-    accuracy = judgement.two_sample
-    return Judged(
-        verdict=verdict,
-        leading=judgement.leading,
-        measures=[MeasureResult(**vars(each)) for each in judgement.measures if _is_measured(each)],
-        two_sample=TwoSample(accuracy=accuracy[0], interval=accuracy[1], n=accuracy[2]) if accuracy else None,
-    )
 
 
 def neighbourhood_stage(material: Material) -> Iterator[MeasureResult]:
@@ -103,12 +94,6 @@ def curve_stage(material: Material) -> Iterator[tuple[Curve, Curve]]:
                 ordinary=histogram_distance(*halves),
             ),
         )
-
-
-def _is_measured(measure: Measured) -> bool:
-    """Whether all its figures are numbers; of two photographs, some are not."""
-    figures = [measure.value, measure.photographs, *measure.controls.values(), *(measure.interval or ())]
-    return all(map(math.isfinite, figures))
 
 
 def _made_worse(material: Material, index: int) -> dict[str, Tensor]:

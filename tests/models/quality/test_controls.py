@@ -4,7 +4,16 @@ import pytest
 import torch
 from tests.models.pictures import SIDE, blots, streaks
 
-from flawsmith.models.quality.controls import BLURS, NOISY, SHIFTED, SHUFFLED, STATIC, WARPS, controls, modes
+from flawsmith.models.quality.controls import (
+    BLURS,
+    NOISY,
+    SHIFTED,
+    SHUFFLED,
+    STATIC,
+    WARPS,
+    controls,
+    modes,
+)
 from flawsmith.models.quality.wiping import MARGIN, defect_masks, filled
 
 PHOTOGRAPHS = blots(0, 20)

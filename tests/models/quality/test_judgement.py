@@ -1,5 +1,6 @@
 """Known truths: samplers that return photographs, or photographs made worse, are called what they are."""
 
+import math
 import re
 from functools import cache
 
@@ -192,3 +193,13 @@ def test_a_type_of_two_photographs_beside_a_larger_one_is_a_warning() -> None:
     )
     assert judgement.state != "good"
     assert "2 photographs of 'scratches' are too few to calibrate a measure: that takes 20" in judgement.reasons
+
+
+def test_a_type_of_one_photograph_has_figures_too() -> None:
+    pits = pictures("pits", 3, 2)
+    photographs = JudgedPhotographs(
+        ["scratches", "pits"], [PHOTOGRAPHS[:1], pits], [PHOTOGRAPHS[:0], pits[:0]], [[None], [None] * 3], [[], []]
+    )
+    judgement = judge(photographs, lambda each_type, seed, count: FRESH[torch.arange(seed, seed + count) % 40])
+    diversity = [each.value for each in judgement.measures if each.name == "diversity"]
+    assert all(map(math.isfinite, diversity)), diversity
