@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from flawsmith.models.quality.random_features import CombinedFeatures
+from flawsmith.models.quality.steps import Steps, in_parts, result_of
 from flawsmith.models.quality.wiping import blurred, filled, median_filtered
 
 REMOVED = "defects removed"
@@ -42,14 +43,23 @@ def controls(images: Tensor, masks: Tensor, seed: int = 0) -> dict[str, Tensor]:
     Returns:
         (N, C, side, side) uint8 each.
     """
-    return dict(made_one_by_one(images, masks, seed))
+    return result_of(making(images, masks, seed))
 
 
-def made_one_by_one(images: Tensor, masks: Tensor, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """The `controls` with their names, each made when it is asked for."""
+def making(images: Tensor, masks: Tensor, seed: int = 0) -> Steps[dict[str, Tensor]]:
+    """`controls` in steps."""
+    made = {
+        REMOVED: (yield from in_parts(images, lambda part: filled(images[part], masks[part], seed))),
+        SMOOTHED: (yield from in_parts(images, lambda part: median_filtered(images[part]))),
+    }
+    for name, worse in _made_one_by_one(images, seed):
+        made[name] = worse
+        yield
+    return made
+
+
+def _made_one_by_one(images: Tensor, seed: int) -> Iterator[tuple[str, Tensor]]:
     random = torch.Generator().manual_seed(seed)
-    yield REMOVED, filled(images, masks, seed)
-    yield SMOOTHED, median_filtered(images)
     for name, pixels in BLURS.items():
         yield name, _rounded(blurred(images.float(), pixels))
     yield NOISY, noise_added(images, random)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,11 +16,10 @@ from flawsmith.models.quality.judged_photographs import (
 from flawsmith.models.quality.judging import VARIETY_IN, Calibration, TypeFigures, calibrating, measured, told_apart
 from flawsmith.models.quality.property_shares import RangeShare, direction_shares, lacking_directions
 from flawsmith.models.quality.space_registry import SPACES
+from flawsmith.models.quality.steps import result_of
 from flawsmith.models.quality.verdict_words import STATES, State, TypeVerdict, verdict_of
 
 __all__ = ["Judged", "JudgedPhotographs", "Judgement", "Sampler", "State", "calibrate", "judge", "judge_by", "judging"]
-
-Found = TypeVar("Found")
 
 Sampler = Callable[[int, int, int], Tensor]
 """Type, first seed and count -> the samples at these addresses, (count, C, side, side) uint8."""
@@ -79,12 +78,12 @@ def judge(photographs: JudgedPhotographs, sample: Sampler) -> Judgement:
 
 def calibrate(photographs: JudgedPhotographs) -> Calibration:
     """What `judge` finds out about the photographs; several generators can be judged by it."""
-    return _result(calibrating(photographs, SPACES))
+    return result_of(calibrating(photographs, SPACES))
 
 
 def judge_by(calibration: Calibration, sample: Sampler) -> Judgement:
     """`judge`, by photographs that were calibrated before."""
-    return _result(judging_by(calibration, sample))
+    return result_of(judging_by(calibration, sample))
 
 
 def judging(photographs: JudgedPhotographs, sample: Sampler) -> Generator[None, None, Judgement]:
@@ -113,16 +112,6 @@ def judging_by(calibration: Calibration, sample: Sampler) -> Generator[None, Non
     return _judgement(figures, verdicts, two_sample)
 
 
-def _result(steps: Generator[None, None, Found]) -> Found:
-    """Makes all steps."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: Found = end.value
-            return found
-
-
 def _sampled(sample: Sampler, types: int, first: int, count: int) -> Generator[None, None, list[Tensor]]:
     found = []
     for each in range(types):
@@ -147,9 +136,8 @@ def _two_sample(
 ) -> Generator[None, None, tuple[float, tuple[float, float], int] | None]:
     right = asked = 0
     if all(each.calibrates for each in calibration.types):
-        for told, of in told_apart(calibration, samples, fresh):
+        for told, of in (yield from told_apart(calibration, samples, fresh)):
             right, asked = right + told, asked + of
-            yield
     return (right / asked, wilson_interval(right, asked), asked) if asked else None
 
 

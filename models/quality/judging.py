@@ -1,7 +1,7 @@
 """Measures samples in every feature space, beside photographs and their controls: what a verdict is made of."""
 
 import math
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,6 +16,7 @@ from flawsmith.models.quality.memorization import memorization_rate, min_nn_rati
 from flawsmith.models.quality.property_shares import RangeShare
 from flawsmith.models.quality.random_features import Features
 from flawsmith.models.quality.space import Lesson, Space
+from flawsmith.models.quality.steps import Steps
 from flawsmith.models.quality.two_sample import energy_distance, mean_distance
 
 SHOWN_BY = ("learned", "max_pooled")  # the spaces that tell whether an image shows a defect
@@ -150,13 +151,14 @@ def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Gene
     """Prepares photographs, controls and spaces, in steps of about a second."""
     types = yield from preparing(photographs)
     parts = folds(types)
+    yield
     if not any(each.calibrates for each in types):
         spaces = [each for each in spaces if each.name == VARIETY_IN]
     calibrated: dict[str, list[CalibratedSpace]] = {}
     for space in spaces:
         calibrated[space.name] = []
         for fold in parts:
-            features = space.prepare(fold.lesson)
+            features = yield from space.prepare(fold.lesson)
             yield
             without = () if space.of_lines else WARPS
             calibrated[space.name].append((yield from _calibrated(features, fold, types, without)))
@@ -197,13 +199,13 @@ def measured(calibration: Calibration, samples: Sequence[Tensor]) -> Generator[N
 
 def told_apart(
     calibration: Calibration, samples: Sequence[Tensor], fresh: Sequence[Tensor]
-) -> Iterator[tuple[int, int]]:
-    """For each fold, how many photographs and fresh samples a classifier told rightly, of how many; see the module.
+) -> Steps[list[tuple[int, int]]]:
+    """For each fold, how many photographs and fresh samples a classifier told rightly, of how many; in steps.
 
     It learns from the photographs trained on and is asked about those held out. Of a type without a holdout, it learns
     from one half and is asked about the other.
     """
-    types = calibration.types
+    types, found = calibration.types, []
     for parity in range(len(calibration.folds)):
         known, asked = [], []
         for each in types:
@@ -211,7 +213,9 @@ def told_apart(
             known.append(trained_on if each.has_holdout else trained_on[parity::2])
             asked.append(each.images[each.known :] if each.has_holdout else trained_on[1 - parity :: 2])
         fakes = [of[: len(reals)] for of, reals in zip(fresh, asked, strict=True)]
-        yield classifier_test([torch.cat(known), torch.cat(list(samples))], [torch.cat(asked), torch.cat(fakes)])
+        sets = [torch.cat(known), torch.cat(list(samples))], [torch.cat(asked), torch.cat(fakes)]
+        found.append((yield from classifier_test(*sets)))
+    return found
 
 
 def _calibrated(

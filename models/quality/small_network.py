@@ -1,7 +1,7 @@
 """A small convolutional network with random numbers of its own, trained for a fixed number of steps on the CPU."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -33,8 +33,8 @@ class SmallNetwork:
         self._answer_bias = torch.zeros(labels, requires_grad=True)
         self._adam = torch.optim.Adam([*self._weights, *self._biases, self._answer, self._answer_bias], LEARNING_RATE)
 
-    def train(self, batch: Batch, steps: int) -> None:
-        """Trains on so many batches, with random flips; the learning rate falls to zero."""
+    def training(self, batch: Batch, steps: int) -> Iterator[None]:
+        """Trains on so many batches, with random flips; the learning rate falls to zero. Yields after each."""
         for step in range(steps):
             for group in self._adam.param_groups:
                 group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -45,6 +45,7 @@ class SmallNetwork:
             self._adam.zero_grad()
             loss.backward()
             self._adam.step()
+            yield
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from flawsmith.models.quality.controls import WARPS
 from flawsmith.models.quality.random_features import BATCH, Features, weighted
-from flawsmith.models.quality.space import Lesson, Space
+from flawsmith.models.quality.space import Lesson, Space, at_once
 from flawsmith.models.quality.wiping import blurred
 
 STEPS = (4.0, 8.0, 16.0)  # pixels along a line
@@ -85,7 +85,7 @@ SPACES = (
         name="straightness",
         meaning="how much lines turn, and how much of them is left, some pixels along their own direction",
         claims=tuple(name for name, pixels in WARPS.items() if pixels >= 1),
-        prepare=_prepare,
+        prepare=at_once(_prepare),
         paper="Bigun and Granlund 1987, structure tensor",
     ),
 )
