@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from flawsmith.models.evaluation.overlaps import overlapping_pairs
 from flawsmith.models.quality.memorization import near_duplicate_groups
 from flawsmith.models.training.holdout import whole_groups
 
@@ -48,7 +49,7 @@ class Split:
 
 
 def split(photographs: LabelledPhotographs, counts: Sequence[int], seed: int) -> Split:
-    """Holds photographs out at random, so that no near-duplicate of one is left, and no other square of it.
+    """Holds photographs out at random; none that is left is a near-duplicate of one, overlaps it or is a square of it.
 
     Args:
         photographs: all of them.
@@ -71,10 +72,13 @@ def split(photographs: LabelledPhotographs, counts: Sequence[int], seed: int) ->
 
 
 def _groups(images: Tensor, photograph: Tensor, count: int) -> Tensor:
-    """The group of near-duplicates of each photograph, (count,) int64: one square that resembles another joins both."""
+    """The group of each photograph, (count,) int64: a square that resembles or overlaps another joins both."""
     groups = torch.arange(count)
     alike = near_duplicate_groups(images)
     for each in alike.unique():
         joined = groups[photograph[alike == each]].unique()
+        groups[torch.isin(groups, joined)] = joined.min()
+    for pair in overlapping_pairs(images).tolist():
+        joined = groups[photograph[pair]]
         groups[torch.isin(groups, joined)] = joined.min()
     return groups
