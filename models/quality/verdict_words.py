@@ -203,7 +203,10 @@ def _lines(figures: TypeFigures, space: Space, leading: str, objections: Sequenc
     least = max(of.scale.usual + MOST * (weakest - of.scale.usual), of.scale.most)
     if of.value < least or any(each.state == "failing" for each in objections):
         return
-    possible = _reached(figures.spaces[leading], [each for each in of.likeness if each not in WARPS])
+    lead = figures.spaces[leading]
+    possible = _reached(lead, [each for each in of.likeness if each not in WARPS])
+    if any(each.of_distance for each in objections):
+        possible.append(min(lead.likeness, key=lambda control: lead.likeness[control]))
     likest = min((*seen, *possible), key=lambda control: of.likeness[control])
     pixels = _pixels(of, seen)
     far = f"photographs warped by {max(seen.values()) if pixels is None else pixels:.1f} px"
