@@ -192,8 +192,12 @@ def test_the_verdict_of_a_run_that_did_not_leave_its_start_is_failing(services: 
     with pytest.raises(StopIteration) as end:
         while True:
             next(steps)
-    assert end.value.value.state is VerdictState.FAILING
-    assert any("training started from" in each for each in end.value.value.reasons)
+    judged = end.value.value.judged
+    assert judged.verdict.state is VerdictState.FAILING
+    assert any("training started from" in each for each in judged.verdict.reasons)
+    assert {each.type: each.value for each in judged.measures if each.name == "start_rate"} == dict.fromkeys(
+        job.config["classes"], 1.0
+    )
 
 
 def test_there_is_no_start_to_compare_with_where_there_was_no_prior_or_it_is_gone(services: Services) -> None:
