@@ -88,8 +88,8 @@ def main() -> None:
         spent = _train(run, spent, until, times[-1])
         shown = run.completed_steps * run.batch_size
         print(
-            f"\n{given.preset} {given.override} from {given.start}, seed {given.seed}: {until:g} s, step {run.completed_steps}, "
-            f"{shown:,} photographs shown, {shown / spent:.0f} a second"
+            f"\n{given.preset} {given.override} from {given.start}, seed {given.seed}: "
+            f"{until:g} s, step {run.completed_steps}, {shown:,} photographs shown, {shown / spent:.0f} a second"
         )
         _show(run, given, config, photographs, until)
 
