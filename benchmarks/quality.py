@@ -22,6 +22,7 @@ from torch import Tensor
 
 from benchmarks.photographs import Photographs, load_photographs
 from benchmarks.serving.machine import machine
+from benchmarks.starts import NOTHING, STARTS, load_start
 from flawsmith.core.domain.evaluation_request import CLASSIFIER_STEPS
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.training_config import resolve, trainer_config
@@ -43,6 +44,7 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--types", nargs="+", help="folders of the archive; default: all")
     options.add_argument("--preset", choices=PRESETS.names, default=DEFAULT_PRESET)
     options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="the preset's numbers")
+    options.add_argument("--start", choices=STARTS, default=NOTHING, help="of the training")
     options.add_argument("--resolution", type=int, default=64)
     options.add_argument("--seconds", type=float, nargs="+", required=True, help="of training, after which to measure")
     options.add_argument("--seed", type=int, default=0)
@@ -81,12 +83,13 @@ def main() -> None:
     config = trainer_config(given.preset, resolve(request, photographs.dataset))
     times = sorted(given.seconds)
     run, spent = _trainer(given.preset, config, photographs, given.device), 0.0
+    load_start(run, given.start, given.preset, config)
     for until in times:
         spent = _train(run, spent, until, times[-1])
         shown = run.completed_steps * run.batch_size
         print(
-            f"\n{given.preset} {given.override}, seed {given.seed}: {until:g} s, step {run.completed_steps}, "
-            f"{shown:,} photographs shown, {shown / spent:.0f} a second"
+            f"\n{given.preset} {given.override} from {given.start}, seed {given.seed}: "
+            f"{until:g} s, step {run.completed_steps}, {shown:,} photographs shown, {shown / spent:.0f} a second"
         )
         _show(run, given, config, photographs, until)
 

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from benchmarks.kept_scores import KeptScores, OutOfTime, write_whole
 from benchmarks.serving.machine import machine
+from benchmarks.starts import NOTHING, STARTS, load_start
 from flawsmith.core.domain.evaluation_request import CLASSIFIER_STEPS, held_out_count
 from flawsmith.core.domain.evaluation_result import EvaluationResult
 from flawsmith.core.domain.presets.registry import PRESETS
@@ -69,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--minutes", type=float, help="stop after so many, between two classifiers")
     options.add_argument("--tries", type=int, default=20, help="of nothing added; half as many of noise")
     options.add_argument("--preset", choices=PRESETS.names, default=DEFAULT_PRESET)
+    options.add_argument("--start", choices=STARTS, default=NOTHING, help="of the generators")
     options.add_argument("--seconds", type=float, default=300, help="of training for each subset")
     options.add_argument("--per-type", type=int, nargs="+", default=[10, 50])
     options.add_argument("--ratios", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0])
@@ -105,7 +107,11 @@ def main() -> None:
 
 def _keep_settings(given: argparse.Namespace) -> None:
     """Ends the program where the folder has results of other settings."""
-    names = ("preset", "seconds", "ratios", "resolution", "seed") if given.what == "table" else ("resolution", "seed")
+    names = (
+        ("preset", "start", "seconds", "ratios", "resolution", "seed")
+        if given.what == "table"
+        else ("resolution", "seed")
+    )
     settings = {"photographs": given.photographs.name, "classifier_steps": CLASSIFIER_STEPS}
     settings |= {name: getattr(given, name) for name in names}
     path = given.out / f"{given.what}-settings.json"
@@ -287,6 +293,7 @@ def _generated(
     config["seed"] = derived_seed(given.seed, "generator", subset.per_type, subset.repeat)
     images, type_index = (getattr(experiment.photographs, name)[subset.positions] for name in ("images", "type_index"))
     trainer = build_trainer(given.preset, config, images, type_index, experiment.types, CPU)
+    load_start(trainer, given.start, given.preset, config)
     begun = time.monotonic()
     while (spent := time.monotonic() - begun) < given.seconds:
         trainer.step(spent / given.seconds)

@@ -40,7 +40,7 @@ FEWSHOT = {
     "vertical_flip": None,
     "transposition": None,
     "batch_size": 4,
-    "cuda_graph": False,
+    "cuda_graph": True,
 }
 DCGAN = {
     "latent_size": 4,
