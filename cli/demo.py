@@ -24,11 +24,6 @@ MODEL = "demo"
 IMAGES = 64
 COLUMNS = 8  # on the sheet, of real and of synthetic images each
 START_SECONDS = 60.0
-# The default preset with half its channels: in a short training, more steps help more than wider networks.
-JOB = {
-    "model": MODEL,
-    "overrides": {"generator_width": 8, "discriminator_width": 16},
-}
 
 
 def run_demo(data: Path | None, out: Path, keep: bool, seconds: float) -> int:
@@ -118,9 +113,10 @@ def _post(client: httpx2.Client, name: str, archive: Path) -> dict[str, Any]:
 
 def _train(client: httpx2.Client, dataset: dict[str, Any], seconds: float) -> str | None:
     """Trains a version, such as ``demo@1``; returns None if the job did not succeed."""
-    body = {"dataset": dataset["id"], "max_seconds": seconds, **JOB}
+    body = {"dataset": dataset["id"], "model": MODEL, "max_seconds": seconds}
     job = client.post("/training-jobs", json=body).json()
     print(f"training job {job['id']}: {seconds:g} s of training")
+    print(*(f"  {note}" for note in job["notes"]), sep="\n")
     job = watch_job(client, job["id"])
     return str(job["produced"]) if job["state"] == "succeeded" else None
 

@@ -121,7 +121,7 @@ def demo(
     keep: Annotated[bool, typer.Option(help="leave the service running")] = True,
     seconds: Annotated[float, typer.Option(min=1, help="of training")] = 140.0,
 ) -> None:
-    """Start everything, train a small model, and make images."""
+    """Start everything, train from the prior, and make images."""
     from flawsmith.cli.demo import run_demo
 
     raise typer.Exit(run_demo(data, out, keep, seconds))

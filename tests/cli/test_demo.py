@@ -22,9 +22,11 @@ def test_the_demo_trains_writes_images_and_stops_its_service(tmp_path: Path) -> 
     command = [Path(sys.executable).with_name("flawsmith"), "demo", "--seconds", "3", "--no-keep", "--out", "out"]
     demo = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=170)
     assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "starts from the prior for 64 px gray" in demo.stdout
+    assert "verdict: " in demo.stdout
     out = tmp_path / "out"
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["model"] == "demo@1"  # by number: a name serves no version that is failing after so few steps
+    assert manifest["model"] == "demo@1"  # by number: a name serves no version that is failing, as after so few steps
     listed = {entry["file"] for entry in manifest["images"]}
     written = {str(path.relative_to(out)) for path in out.glob("*/*.png")}
     assert len(listed) == 64
