@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.sight import load
-from flawsmith.models.quality.controls import noise_added, patches_shuffled
+from flawsmith.models.quality.controls import noise_added, patches_shuffled, warped
 from flawsmith.models.quality.judgement import JudgedPhotographs, Sampler, calibrate, judge_by
 from flawsmith.models.quality.judging import Calibration
 from flawsmith.models.quality.wiping import blurred, defect_masks, filled, median_filtered
@@ -58,6 +58,7 @@ def _samplers(training: Tensor, holdout: Tensor) -> dict[str, Callable[[], Tenso
         "blurred by 2 px": lambda: blurred(holdout.float(), 2).round().byte(),
         "noise added": lambda: noise_added(holdout, random),
         "patches shuffled": lambda: patches_shuffled(holdout, random),
+        "warped by 1 px": lambda: warped(holdout, 1, random),
     }
 
 

@@ -13,20 +13,25 @@ from flawsmith.models.quality.image_score import ImageScore, image_score
 from flawsmith.models.quality.judgement import Sampler
 from flawsmith.models.quality.judging import Calibration
 from flawsmith.models.quality.small_network import SmallNetwork
+from flawsmith.models.quality.steps import Steps
 
 BATCH, BATCHES = 16, 4  # samples of each type that say how many images a floor refuses
 
 
-def image_scores(calibration: Calibration, sample: Sampler) -> ImageScores | None:
-    """What the images of the generator can be scored with; None where the photographs do not allow it."""
+def scoring(calibration: Calibration, sample: Sampler) -> Steps[ImageScores | None]:
+    """What the images of the generator can be scored with, in steps; None where the photographs do not allow it."""
     found = image_score(calibration)
+    yield
     if found is None:
         return None
     score, classes = found.score, calibration.photographs.classes
     samples = []
     for index in range(len(classes)):
-        drawn = torch.cat([sample(index, first, BATCH) for first in range(0, BATCH * BATCHES, BATCH)])
-        samples.append(np.sort(score(drawn, [index] * len(drawn))))
+        scores: list[float] = []
+        for first in range(0, BATCH * BATCHES, BATCH):
+            scores += score(sample(index, first, BATCH), [index] * BATCH)
+            yield
+        samples.append(np.sort(scores))
     return ImageScores(
         classes=classes,
         network=[each.numpy() for each in score.network.state()],

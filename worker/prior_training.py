@@ -50,7 +50,8 @@ class Diverged(Exception):
 def main(arguments: list[str] | None = None) -> None:
     given = options().parse_args(arguments)
     words = sys.argv[1:] if arguments is None else arguments
-    command = shlex.join(["python", "-m", "flawsmith.worker.prior_training", *words])
+    names = [Path(word).name if "/" in word else word for word in words]  # folders concern only this machine
+    command = shlex.join(["python", "-m", "flawsmith.worker.prior_training", *names])
     began = time.monotonic()
     pictures = _pictures(given)
     print(f"{len(pictures)} pictures after {time.monotonic() - began:.1f} s", flush=True)
@@ -82,19 +83,7 @@ def train(given: argparse.Namespace, pictures: NDArray[np.uint8], command: str) 
         print(f"started from {given.origin}, except {', '.join(left) or 'nothing'}", flush=True)
     training.run()
     networks, samples = trainer.prior(), _samples(trainer, HELD_OUT)
-    card = PriorCard(
-        preset=PRESET,
-        config=config,
-        weights_sha256=weights_digest(networks),
-        command=command,
-        seed=given.seed,
-        pictures=len(trainer.images),
-        steps=trainer.completed_steps,
-        images=trainer.completed_steps * trainer.batch_size,
-        seconds=round(training.seconds, 1),
-        device=_device_name(device),
-        figures={},
-    )
+    card = _card(training, config, command, weights_digest(networks))
     _save(networks, card, given.out)
     card = card.model_copy(update={"figures": _figures(images, samples)})  # slow, and an interruption costs only them
     _save(networks, card, given.out)
@@ -207,6 +196,24 @@ def _pictures(given: argparse.Namespace) -> NDArray[np.uint8]:
     if given.drawn:
         np.save(given.drawn, pictures)
     return pictures
+
+
+def _card(training: _Training, config: dict[str, Any], command: str, weights_sha256: str) -> PriorCard:
+    """Without figures."""
+    trainer = training.trainer
+    return PriorCard(
+        preset=PRESET,
+        config=config,
+        weights_sha256=weights_sha256,
+        command=command,
+        seed=trainer.config.seed,
+        pictures=len(trainer.images),
+        steps=trainer.completed_steps,
+        images=trainer.completed_steps * trainer.batch_size,
+        seconds=round(training.seconds, 1),
+        device=_device_name(trainer.device),
+        figures={},
+    )
 
 
 def _save(networks: Networks, card: PriorCard, path: Path) -> None:

@@ -16,8 +16,7 @@ from flawsmith.core.domain.quality_report import MeasureResult
 from flawsmith.models.quality.judgement import LEAST_SAMPLES, SAMPLES, Sampler, judging_by
 from flawsmith.models.quality.judging import Calibration, TypeFigures, measured
 from flawsmith.worker.reports.analysis import Judged
-from flawsmith.worker.reports.stages import judged_of
-from flawsmith.worker.verdict import to_verdict
+from flawsmith.worker.verdict import judged_of, to_verdict
 
 PARTS = 10  # of the samples, for an estimate of their error
 STUDENT = 2.262  # 95 % quantile, two-sided, of Student's t with PARTS - 1 degrees of freedom

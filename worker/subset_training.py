@@ -1,6 +1,5 @@
 """Trains a version's preset again, on a part of the photographs, for its evaluation."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,16 +75,9 @@ def _training_job(job: EvaluationJob, version: ModelVersion, config: dict[str, A
 
 def advance(run: Run) -> None:
     """Makes one step, evaluates it where that is due, and evaluates the last one. Raises Diverged."""
-    begun = time.monotonic()
-    run.test_photographs()
-    run.advance()
-    if run.evaluation_due:
-        run.prepare_evaluation()
-        with run.budget.measured_evaluation():
-            run.evaluate()
-    run.trained_seconds += time.monotonic() - begun
-    if run.stop_reason and not run.evaluated and (run.recorded or run.record()):
-        run.evaluate()
+    run.train(run.evaluate)
+    if run.stop_reason:
+        run.conclude(run.evaluate)
 
 
 def generator_weights(run: Run) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,7 +41,7 @@ from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.start import start_generator
 from flawsmith.worker.training_run import Run
-from flawsmith.worker.verdict import Judged, health_with, verdict_in_steps
+from flawsmith.worker.verdict import VersionJudgement, health_with, save_judgement, verdict_in_steps
 from flawsmith.worker.version_attributes import version_attributes
 from flawsmith.worker.version_photographs import load_photographs
 
@@ -80,7 +81,7 @@ class TrainingWork(Work):
     def __init__(self, job: TrainingJob, run: Run) -> None:
         super().__init__(job, run.saved_step)
         self.run = run
-        self._published: tuple[dict[str, Any], Judged]  # what `before_finish` found out
+        self._published: tuple[dict[str, Any], VersionJudgement]  # what `before_finish` found out
         self._reported_at, self._reported_step = time.monotonic(), run.step
 
     @property
@@ -102,21 +103,14 @@ class TrainingWork(Work):
 
     def advance(self, segment: Segment) -> None:
         """Makes one step, and evaluates it where that is due. Raises Diverged."""
-        begun = time.monotonic()
-        self.run.test_photographs()
-        if self.run.advance():
+        if self.run.train(partial(self._evaluate, segment)):
             self.unrecorded.append(self.run.history[-1])
         STEPS.inc()
-        if self.run.evaluation_due:
-            self._evaluate(segment)
-        self.run.trained_seconds += time.monotonic() - begun
 
     def conclude(self, segment: Segment) -> None:
         """Evaluates the last step, so that it can be the best one."""
-        run = self.run
-        if not run.evaluated and (run.recorded or run.record()):
-            self._evaluate(segment)
-            self.unrecorded.append(run.history[-1])
+        if self.run.conclude(partial(self._evaluate, segment)):
+            self.unrecorded.append(self.run.history[-1])
 
     def report(self) -> dict[str, Any]:
         """Progress and speed since the last report, losses, health and the newest checkpoint's step."""
@@ -157,9 +151,9 @@ class TrainingWork(Work):
         )
 
     def finish(self, segment: Segment) -> Result:
-        run, (essentials, judged) = self.run, self._published
-        health = health_with(run.health, judged.verdict)
-        version = _publish(run, segment.claim, essentials, judged, health)
+        run, (essentials, judgement) = self.run, self._published
+        health = health_with(run.health, judgement.judged.verdict)
+        version = _publish(run, segment.claim, essentials, judgement, health)
         enqueue_report(version, self.job.priority)
         reason = f"published {version.ref}, of step {version.step}"
         if version.verdict:
@@ -186,13 +180,10 @@ class TrainingWork(Work):
 
     def _evaluate(self, segment: Segment) -> None:
         """Measures the samples of the step and writes their grid. Raises Diverged."""
-        self.run.prepare_evaluation()
-        with self.run.budget.measured_evaluation():
-            signals = self.run.evaluate()
-            pixels = self.run.trainer.preview().permute(0, 2, 3, 1).numpy()
-            sheet = grid(list(map(to_image, pixels)), PREVIEW_COLUMNS)
-            path = JobFolder(services().store, self.job.id).sample(self.step)
-            segment.claim.write_bytes(path, encode_png(sheet))
+        signals = self.run.evaluate()
+        pixels = self.run.trainer.preview().permute(0, 2, 3, 1).numpy()
+        sheet = grid(list(map(to_image, pixels)), PREVIEW_COLUMNS)
+        segment.claim.write_bytes(JobFolder(services().store, self.job.id).sample(self.step), encode_png(sheet))
         for name, value in signals.items():
             SIGNALS.labels(name).set(value)
         segment.emit("samples", {"step": self.step, "distance": signals[LEADING]})
@@ -218,7 +209,9 @@ def _essentials(run: Run) -> dict[str, Any]:
     }
 
 
-def _publish(run: Run, claim: Claim, essentials: dict[str, Any], judged: Judged, health: Health) -> ModelVersion:
+def _publish(
+    run: Run, claim: Claim, essentials: dict[str, Any], judgement: VersionJudgement, health: Health
+) -> ModelVersion:
     """Publishes the networks of the best step as the next version of the job's model."""
     assert run.best is not None
     with claim.staged() as staged:
@@ -226,8 +219,9 @@ def _publish(run: Run, claim: Claim, essentials: dict[str, Any], judged: Judged,
             if name != "generator":
                 save_file(weights, staged / f"{name}.safetensors")
         _save_references(run, staged)
-        if judged.scores:
-            (staged / IMAGE_SCORES).write_bytes(judged.scores.to_bytes())
+        save_judgement(judgement.judged, staged)
+        if judgement.scores:
+            (staged / IMAGE_SCORES).write_bytes(judgement.scores.to_bytes())
         digest = save_generator(_generator_weights(run), staged / "generator.safetensors", essentials)
         return services().registry.publish(
             run.job.model,
@@ -239,7 +233,7 @@ def _publish(run: Run, claim: Claim, essentials: dict[str, Any], judged: Judged,
             step=run.best.step,
             distance=run.best.distance,
             health=health,
-            verdict=judged.verdict,
+            verdict=judgement.judged.verdict,
             analysis=run.analysis(),
         )
 

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +126,38 @@ class Run:
             self._roll_back_if_not_finite(self.losses)
         return False
 
+    def train(self, evaluate: Callable[[], object]) -> bool:
+        """Makes one step on the run's clock, and evaluates it where that is due; returns whether it was recorded.
+
+        Args:
+            evaluate: is called for an evaluation; `evaluate`, and whatever else is to be done then.
+
+        Raises:
+            Diverged: see `roll_back`.
+        """
+        begun = time.monotonic()
+        self.test_photographs()
+        recorded = self.advance()
+        if self.evaluation_due:
+            self._on_budget(evaluate)
+        self.trained_seconds += time.monotonic() - begun
+        return recorded
+
+    def conclude(self, evaluate: Callable[[], object]) -> bool:
+        """Evaluates the last step, so that it can be the best one; returns whether it was not evaluated before."""
+        if self.evaluated or not (self.recorded or self.record()):
+            return False
+        self._on_budget(evaluate)
+        return True
+
+    def _on_budget(self, evaluate: Callable[[], object]) -> None:
+        """Evaluates. What all evaluations need once is not taken for the cost of each of them."""
+        if isinstance(self.trainer, PreparesEvaluation):
+            with self.budget.measured_preparation():
+                self.trainer.prepare_evaluation()
+        with self.budget.measured_evaluation():
+            evaluate()
+
     def test_photographs(self) -> None:
         """In a run whose length is a time, makes a part of the tests that are left, if there is time for it."""
         trainer = self.trainer
@@ -141,12 +174,6 @@ class Run:
             return False
         self.history.append({"step": self.step, **losses})
         return True
-
-    def prepare_evaluation(self) -> None:
-        """Computes what evaluations need once; does nothing if it is there."""
-        if isinstance(self.trainer, PreparesEvaluation):
-            with self.budget.measured_preparation():
-                self.trainer.prepare_evaluation()
 
     def evaluate(self) -> dict[str, float]:
         """Measures the samples of a recorded step, and keeps its networks if none were better. Raises Diverged."""

@@ -42,10 +42,7 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
 
 
 def resolve_request(
-    request: TrainingRequest,
-    dataset: Dataset,
-    origin: ModelVersion | None = None,
-    priors: Sequence[PriorCard] = (),
+    request: TrainingRequest, dataset: Dataset, origin: ModelVersion | None = None, priors: Sequence[PriorCard] = ()
 ) -> Resolved:
     """The whole configuration of a run, defaults included, as the job's record shows it.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from flawsmith.models.evaluation.overlaps import overlapping_pairs
 from flawsmith.models.training.holdout import photograph_groups, whole_groups
 
 
@@ -47,7 +48,7 @@ class Split:
 
 
 def split(photographs: LabelledPhotographs, counts: Sequence[int], seed: int) -> Split:
-    """Holds photographs out at random, so that no near-duplicate of one is left, and no other square of it.
+    """Holds photographs out at random; none that is left is a near-duplicate of one, overlaps it or is a square of it.
 
     Args:
         photographs: all of them.
@@ -62,9 +63,18 @@ def split(photographs: LabelledPhotographs, counts: Sequence[int], seed: int) ->
         squares = (photographs.type_index == each).nonzero().squeeze(1)
         numbers, of_square = photographs.photograph[squares].unique(return_inverse=True)
         by_photograph = [squares[of_square == number] for number in range(len(numbers))]
-        groups = torch.zeros(len(numbers), dtype=torch.int64)
-        groups[of_square] = photograph_groups(photographs.images[squares], of_square)  # equal for those of one
+        groups = _groups(photographs.images[squares], of_square, len(numbers))
         chosen = set(whole_groups(torch.randperm(len(numbers), generator=random), groups, count).tolist())
         held_out += [by_photograph[number] for number in sorted(chosen)]
         left.append([each for number, each in enumerate(by_photograph) if number not in chosen])
     return Split(torch.cat(held_out) if held_out else torch.zeros(0, dtype=torch.int64), left)
+
+
+def _groups(images: Tensor, photograph: Tensor, count: int) -> Tensor:
+    """The group of each photograph, (count,) int64: a square that resembles or overlaps another joins both."""
+    groups = torch.zeros(count, dtype=torch.int64)
+    groups[photograph] = photograph_groups(images, photograph)  # equal for the squares of one
+    for pair in overlapping_pairs(images).tolist():
+        joined = groups[photograph[pair]]
+        groups[torch.isin(groups, joined)] = joined.min()
+    return groups

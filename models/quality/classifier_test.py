@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flawsmith.models.quality.small_network import Batch, SmallNetwork
+from flawsmith.models.quality.steps import Steps
 
 STEPS = 60
 EACH = 24  # photographs, and samples, in a batch
@@ -17,15 +18,15 @@ SEED = 1
 NORMAL = 1.96  # of a 95 % interval
 
 
-def classifier_test(known: Sequence[Tensor], asked: Sequence[Tensor]) -> tuple[int, int]:
-    """How many of the images asked about are told rightly, and how many they are.
+def classifier_test(known: Sequence[Tensor], asked: Sequence[Tensor]) -> Steps[tuple[int, int]]:
+    """How many of the images asked about are told rightly, and how many they are; in steps.
 
     Args:
         known: photographs and samples to learn from, (N, C, side, side) and (M, C, side, side) uint8.
         asked: other photographs and samples.
     """
     network = SmallNetwork(known[0].shape[1], 2, SEED)
-    network.train(_batches(known), STEPS)
+    yield from network.training(_batches(known), STEPS)
     right = sum(int((network(images)[1].argmax(1) == label).sum()) for label, images in enumerate(asked) if len(images))
     return right, sum(map(len, asked))
 

@@ -3,12 +3,15 @@
 All of them are made from the user's own photographs, and their strength from the photographs' own contrast.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from flawsmith.models.quality.random_features import CombinedFeatures
+from flawsmith.models.quality.steps import Steps, in_parts, result_of
 from flawsmith.models.quality.wiping import blurred, filled, median_filtered
 
 REMOVED = "defects removed"
@@ -19,8 +22,11 @@ SHUFFLED = "patches shuffled"
 SHIFTED = "gray values shifted"
 HALF = "half of the modes missing"
 STATIC = "nothing but noise"
+WARPS = {"warped 0.25 px": 0.25, "warped 1 px": 1.0, "warped 2 px": 2.0}
+"""Lines waver, and nothing else changes: only spaces that claim to see one of them are measured against them."""
 
 CELLS = 4  # a side, of the patches that are shuffled
+WAVES = (8.0, 16.0)  # shortest and longest wavelength of a warp, in pixels
 NOISE = 0.5  # standard deviation of added noise, as a share of that of an image's pixels
 
 
@@ -37,20 +43,31 @@ def controls(images: Tensor, masks: Tensor, seed: int = 0) -> dict[str, Tensor]:
     Returns:
         (N, C, side, side) uint8 each.
     """
-    return dict(made_one_by_one(images, masks, seed))
+    return result_of(making(images, masks, seed))
 
 
-def made_one_by_one(images: Tensor, masks: Tensor, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """The `controls` with their names, each made when it is asked for."""
+def making(images: Tensor, masks: Tensor, seed: int = 0) -> Steps[dict[str, Tensor]]:
+    """`controls` in steps."""
+    made = {
+        REMOVED: (yield from in_parts(images, lambda part: filled(images[part], masks[part], seed))),
+        SMOOTHED: (yield from in_parts(images, lambda part: median_filtered(images[part]))),
+    }
+    for name, worse in _made_one_by_one(images, seed):
+        made[name] = worse
+        yield
+    return made
+
+
+def _made_one_by_one(images: Tensor, seed: int) -> Iterator[tuple[str, Tensor]]:
     random = torch.Generator().manual_seed(seed)
-    yield REMOVED, filled(images, masks, seed)
-    yield SMOOTHED, median_filtered(images)
     for name, pixels in BLURS.items():
         yield name, _rounded(blurred(images.float(), pixels))
     yield NOISY, noise_added(images, random)
     yield SHUFFLED, patches_shuffled(images, random)
     yield SHIFTED, _rounded(images.float() + max(1.0, images.float().std().item()))
     yield STATIC, static(images, random)
+    for name, pixels in WARPS.items():
+        yield name, warped(images, pixels, random)
 
 
 def contrast(images: Tensor) -> float:
@@ -77,6 +94,23 @@ def patches_shuffled(images: Tensor, random: torch.Generator) -> Tensor:
         count, channels, rows * cell, rows * cell
     )
     return shuffled
+
+
+def warped(images: Tensor, amplitude: float, random: torch.Generator) -> Tensor:
+    """Images whose rows and columns are displaced along themselves by a sine of this amplitude in pixels.
+
+    Wavelength, between `WAVES`, and phase are random for each image and direction.
+    """
+    count, side = len(images), images.shape[-1]
+    shortest, longest = WAVES
+    length = shortest + (longest - shortest) * torch.rand(count, 2, 1, generator=random)
+    phase = 2 * math.pi * torch.rand(count, 2, 1, generator=random)
+    places = torch.arange(side).float()
+    moved = amplitude * torch.sin(2 * math.pi * places / length + phase)
+    across = (places + moved[:, 0, :, None]).expand(-1, side, side)
+    down = (places[:, None] + moved[:, 1, None, :]).expand(-1, side, side)
+    grid = torch.stack([across, down], 3) * 2 / (side - 1) - 1
+    return _rounded(F.grid_sample(images.float(), grid, "bicubic", "reflection", align_corners=True))
 
 
 def static(images: Tensor, random: torch.Generator) -> Tensor:

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from flawsmith.models.quality.calibration import Split, random_splits
-from flawsmith.models.quality.controls import HALF, made_one_by_one, modes
+from flawsmith.models.quality.controls import HALF, making, modes
 from flawsmith.models.quality.space import Lesson
+from flawsmith.models.quality.steps import in_parts
 from flawsmith.models.quality.wiping import filled, masks_of
 
 COMPARED = 200  # photographs of all types together, of 64 pixels a side; of larger ones fewer, but at least:
@@ -111,14 +112,10 @@ def preparing(photographs: JudgedPhotographs) -> Generator[None, None, list[Type
 def _preparing_type(
     images: Tensor, known: Sequence[Tensor | None], trained_on: int
 ) -> Generator[None, None, TypePhotographs]:
-    masks = masks_of(images, known)
-    yield
-    elsewhere = filled(images, masks.roll(len(images) // 3 or 1, 0) & ~masks, 1)
-    yield
-    made = {}
-    for name, worse in made_one_by_one(images, masks):
-        made[name] = worse
-        yield
+    masks = yield from in_parts(images, lambda part: masks_of(images[part], known[part]))
+    others = masks.roll(len(images) // 3 or 1, 0) & ~masks
+    elsewhere = yield from in_parts(images, lambda part: filled(images[part], others[part], 1))
+    made = yield from making(images, masks)
     return TypePhotographs(images, made, elsewhere, masks, trained_on)
 
 

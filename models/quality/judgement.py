@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,17 +14,19 @@ from flawsmith.models.quality.judged_photographs import (
     JudgedPhotographs,
 )
 from flawsmith.models.quality.judging import VARIETY_IN, Calibration, TypeFigures, calibrating, measured, told_apart
+from flawsmith.models.quality.property_shares import RangeShare, direction_shares, lacking_directions
 from flawsmith.models.quality.space_registry import SPACES
+from flawsmith.models.quality.steps import result_of
 from flawsmith.models.quality.verdict_words import STATES, State, TypeVerdict, verdict_of
 
 __all__ = ["Judged", "JudgedPhotographs", "Judgement", "Sampler", "State", "calibrate", "judge", "judge_by", "judging"]
-
-Found = TypeVar("Found")
 
 Sampler = Callable[[int, int, int], Tensor]
 """Type, first seed and count -> the samples at these addresses, (count, C, side, side) uint8."""
 
 SAMPLES, LEAST_SAMPLES = 150, 40  # of all types together, but at least of each
+DIRECTED = 300  # more samples of all types together whose directions are looked at
+MOST_DIRECTED = 1000  # photographs of a type whose directions are looked at
 BATCH = 16
 CHANCE = 0.5  # accuracy of a classifier that cannot tell two sets apart
 
@@ -76,12 +78,12 @@ def judge(photographs: JudgedPhotographs, sample: Sampler) -> Judgement:
 
 def calibrate(photographs: JudgedPhotographs) -> Calibration:
     """What `judge` finds out about the photographs; several generators can be judged by it."""
-    return _result(calibrating(photographs, SPACES))
+    return result_of(calibrating(photographs, SPACES))
 
 
 def judge_by(calibration: Calibration, sample: Sampler) -> Judgement:
     """`judge`, by photographs that were calibrated before."""
-    return _result(judging_by(calibration, sample))
+    return result_of(judging_by(calibration, sample))
 
 
 def judging(photographs: JudgedPhotographs, sample: Sampler) -> Generator[None, None, Judgement]:
@@ -102,18 +104,12 @@ def judging_by(calibration: Calibration, sample: Sampler) -> Generator[None, Non
     asked = [len(each.images) - each.known if each.has_holdout else each.known // 2 + 1 for each in types]
     fresh = yield from sampled(sample, len(types), count, max(asked))
     two_sample = yield from _two_sample(calibration, samples, fresh)
+    further = yield from sampled(sample, len(types), count + max(asked), DIRECTED // len(types))
+    for index, (figure, *drawn) in enumerate(zip(figures, samples, fresh, further, strict=True)):
+        figure.lacking_directions = _lacking_directions(calibration.photographs, index, torch.cat(drawn))
+        yield
     verdicts = [verdict_of(each, SPACES, calibration.photographs.classes) for each in figures]
     return _judgement(figures, verdicts, two_sample)
-
-
-def _result(steps: Generator[None, None, Found]) -> Found:
-    """Makes all steps."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: Found = end.value
-            return found
 
 
 def sampled(sample: Sampler, types: int, first: int, count: int) -> Generator[None, None, list[Tensor]]:
@@ -128,14 +124,21 @@ def sampled(sample: Sampler, types: int, first: int, count: int) -> Generator[No
     return found
 
 
+def _lacking_directions(photographs: JudgedPhotographs, index: int, samples: Tensor) -> list[tuple[str, RangeShare]]:
+    """Images that are given several times, as by a generator that collapsed, count once."""
+    known = torch.cat([photographs.training[index], photographs.holdout[index]])
+    known = known[torch.randperm(len(known), generator=torch.Generator().manual_seed(0))[:MOST_DIRECTED]]
+    different = samples.flatten(1).unique(dim=0).view(-1, *samples.shape[1:])
+    return lacking_directions(direction_shares(known, different))
+
+
 def _two_sample(
     calibration: Calibration, samples: Sequence[Tensor], fresh: Sequence[Tensor]
 ) -> Generator[None, None, tuple[float, tuple[float, float], int] | None]:
     right = asked = 0
     if all(each.calibrates for each in calibration.types):
-        for told, of in told_apart(calibration, samples, fresh):
+        for told, of in (yield from told_apart(calibration, samples, fresh)):
             right, asked = right + told, asked + of
-            yield
     return (right / asked, wilson_interval(right, asked), asked) if asked else None
 
 

@@ -1,7 +1,7 @@
 """Measures samples in every feature space, beside photographs and their controls: what a verdict is made of."""
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -9,12 +9,14 @@ from torch import Tensor
 
 from flawsmith.models.quality.calibration import Scale, distances_of, scale_of
 from flawsmith.models.quality.classifier_test import classifier_test
-from flawsmith.models.quality.controls import REMOVED
+from flawsmith.models.quality.controls import REMOVED, WARPS
 from flawsmith.models.quality.defect_score import score_of
 from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs, folds, preparing
 from flawsmith.models.quality.memorization import memorization_rate, min_nn_ratio
+from flawsmith.models.quality.property_shares import RangeShare
 from flawsmith.models.quality.random_features import Features
 from flawsmith.models.quality.space import Lesson, Space
+from flawsmith.models.quality.steps import Steps
 from flawsmith.models.quality.two_sample import energy_distance, mean_distance
 
 SHOWN_BY = ("learned", "max_pooled")  # the spaces that tell whether an image shows a defect
@@ -96,6 +98,7 @@ class TypeFigures:
             noise themselves.
         copies: share of samples that are near-copies of photographs trained on; None where that cannot be told.
         copies_by_chance: the largest share that photographs would have.
+        lacking_directions: which directions of lines the samples lack, see `lacking_directions`.
     """
 
     name: str
@@ -106,6 +109,7 @@ class TypeFigures:
     correlation: tuple[float, float] = (0.0, 0.0)
     copies: float | None = None
     copies_by_chance: float = 0.0
+    lacking_directions: list[tuple[str, RangeShare]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -147,15 +151,17 @@ def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Gene
     """Prepares photographs, controls and spaces, in steps of about a second."""
     types = yield from preparing(photographs)
     parts = folds(types)
+    yield
     if not any(each.calibrates for each in types):
         spaces = [each for each in spaces if each.name == VARIETY_IN]
     calibrated: dict[str, list[CalibratedSpace]] = {}
     for space in spaces:
         calibrated[space.name] = []
         for fold in parts:
-            features = space.prepare(fold.lesson)
+            features = yield from space.prepare(fold.lesson)
             yield
-            calibrated[space.name].append((yield from _calibrated(features, fold, types)))
+            without = () if space.of_lines else WARPS
+            calibrated[space.name].append((yield from _calibrated(features, fold, types, without)))
     scores = []
     for number, fold in enumerate(parts):
         by = [calibrated[name][number].features for name in SHOWN_BY if name in calibrated]
@@ -184,8 +190,8 @@ def measured(calibration: Calibration, samples: Sequence[Tensor]) -> Generator[N
             yield
     for index, figure in enumerate(figures):
         own = _neighbour_correlation(types[index].images)
-        correlated = own.mean() > 2 * own.std()
-        figure.correlation = own.mean().item() * correlated.item(), _neighbour_correlation(samples[index]).mean().item()
+        correlated = len(own) > 1 and own.mean().item() > 2 * own.std().item()
+        figure.correlation = own.mean().item() * correlated, _neighbour_correlation(samples[index]).mean().item()
         _search_copies(figure, of.photographs.training[index], of.photographs.holdout[index], samples[index])
         yield
     return figures
@@ -193,13 +199,13 @@ def measured(calibration: Calibration, samples: Sequence[Tensor]) -> Generator[N
 
 def told_apart(
     calibration: Calibration, samples: Sequence[Tensor], fresh: Sequence[Tensor]
-) -> Iterator[tuple[int, int]]:
-    """For each fold, how many photographs and fresh samples a classifier told rightly, of how many; see the module.
+) -> Steps[list[tuple[int, int]]]:
+    """For each fold, how many photographs and fresh samples a classifier told rightly, of how many; in steps.
 
     It learns from the photographs trained on and is asked about those held out. Of a type without a holdout, it learns
     from one half and is asked about the other.
     """
-    types = calibration.types
+    types, found = calibration.types, []
     for parity in range(len(calibration.folds)):
         known, asked = [], []
         for each in types:
@@ -207,18 +213,21 @@ def told_apart(
             known.append(trained_on if each.has_holdout else trained_on[parity::2])
             asked.append(each.images[each.known :] if each.has_holdout else trained_on[1 - parity :: 2])
         fakes = [of[: len(reals)] for of, reals in zip(fresh, asked, strict=True)]
-        yield classifier_test([torch.cat(known), torch.cat(list(samples))], [torch.cat(asked), torch.cat(fakes)])
+        sets = [torch.cat(known), torch.cat(list(samples))], [torch.cat(asked), torch.cat(fakes)]
+        found.append((yield from classifier_test(*sets)))
+    return found
 
 
 def _calibrated(
-    features: Features, fold: Fold, types: Sequence[TypePhotographs]
+    features: Features, fold: Fold, types: Sequence[TypePhotographs], without: Collection[str]
 ) -> Generator[None, None, CalibratedSpace]:
+    """The space beside the photographs and all controls but those that it goes without."""
     found = CalibratedSpace(features, [], [], [])
     for each, pool in zip(types, fold.pools, strict=True):
         photographs, controls = features(each.images[pool.members]), {}
         yield
-        for name, worse in each.controls.items():
-            controls[name] = features(worse[pool.members])
+        for name in (of for of in each.controls if of not in without):
+            controls[name] = features(each.controls[name][pool.members])
             yield
         found.photographs.append(photographs)
         found.controls.append(controls)
@@ -237,10 +246,16 @@ def _in_space(space: CalibratedSpace, fold: Fold, samples: Sequence[Tensor]) -> 
                 scale=space.scales[index],
                 distances=distances_of(ours[index], theirs, pool.references),
                 likeness=likeness,
-                diversity=mean_distance([theirs]) / max(mean_distance([ours[index]]), 1e-9),
+                diversity=mean_distance([theirs]) / _unit(ours, index),
             )
         )
     return found
+
+
+def _unit(photographs: Sequence[Tensor], index: int) -> float:
+    """Mean distance of two photographs of the type; of two of any type where it has only one."""
+    own = photographs[index] if len(photographs[index]) > 1 else torch.cat(list(photographs))
+    return max(mean_distance([own]), 1e-9)
 
 
 def _together(parts: Sequence[SpaceFigures]) -> SpaceFigures:

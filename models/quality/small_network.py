@@ -1,7 +1,7 @@
 """A small convolutional network with random numbers of its own, trained for a fixed number of steps on the CPU."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 import torch
@@ -51,8 +51,8 @@ class SmallNetwork:
                 parameter.copy_(each)
         return network
 
-    def train(self, batch: Batch, steps: int) -> None:
-        """Trains on so many batches, with random flips; the learning rate falls to zero."""
+    def training(self, batch: Batch, steps: int) -> Iterator[None]:
+        """Trains on so many batches, with random flips; the learning rate falls to zero. Yields after each."""
         for step in range(steps):
             for group in self._adam.param_groups:
                 group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -63,6 +63,7 @@ class SmallNetwork:
             self._adam.zero_grad()
             loss.backward()
             self._adam.step()
+            yield
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:

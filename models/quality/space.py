@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from flawsmith.models.quality.controls import WARPS
 from flawsmith.models.quality.random_features import Features
+from flawsmith.models.quality.steps import Steps
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Space:
         meaning: one line for the documentation, without a full stop.
         claims: the controls that it must tell from photographs. On a data set where it misses one, it does not count.
         prepare: from the lesson to the features, (N, C, side, side) uint8 to (N, D) float32; called once for a fold.
+            In steps of less than a second, see `at_once`.
         leads: whether it is part of the leading measure, see docs/training.md for how that was chosen.
         cheap: whether it may be computed while a job trains.
         paper: the source.
@@ -42,7 +45,22 @@ class Space:
     name: str
     meaning: str
     claims: Sequence[str]
-    prepare: Callable[[Lesson], Features]
+    prepare: Callable[[Lesson], Steps[Features]]
     cheap: bool = True
     leads: bool = False
     paper: str = ""
+
+    @property
+    def of_lines(self) -> bool:
+        """Whether it tells straight lines from wavering ones; only then it is measured against the `WARPS`."""
+        return not set(self.claims).isdisjoint(WARPS)
+
+
+def at_once(prepare: Callable[[Lesson], Features]) -> Callable[[Lesson], Steps[Features]]:
+    """For features that take one step."""
+
+    def prepared(lesson: Lesson) -> Steps[Features]:
+        yield
+        return prepare(lesson)
+
+    return prepared

@@ -1,13 +1,14 @@
 """What the figures of one type mean, in words: a state, and reasons on the scale of photographs made worse."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from flawsmith.models.quality.classifier_test import wilson_interval
 from flawsmith.models.quality.combined import COMBINED, counting
-from flawsmith.models.quality.controls import BLURS, HALF, NOISY, REMOVED, SHIFTED, SHUFFLED, SMOOTHED, STATIC
+from flawsmith.models.quality.controls import BLURS, HALF, NOISY, REMOVED, SHIFTED, SHUFFLED, SMOOTHED, STATIC, WARPS
 from flawsmith.models.quality.judged_photographs import FEWEST
 from flawsmith.models.quality.judging import VARIETY_IN, SpaceFigures, TypeFigures
 from flawsmith.models.quality.space import Space
@@ -59,11 +60,14 @@ def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[
         *_collapse(figures),
         *_copies(figures),
         *_not_shown(figures, seeing),
+        *_directions(figures),
     ]
     if trusted:
         objections += _distance(figures, leading, classes)
         for each in trusted:
-            if each.name != leading:
+            if each.of_lines:
+                objections += _lines(figures, each, leading, objections)
+            elif each.name != leading:
                 objections += _other_distance(figures, each)
     objections.sort(key=lambda each: (-STATES.index(each.state), each.rank))
     good = _good(figures, leading, [each.name for each in trusted])
@@ -83,6 +87,7 @@ def described(control: str, name: str, classes: Sequence[str]) -> str:
         SHIFTED: "photographs whose gray values were shifted",
         STATIC: "pure noise",
         HALF: "photographs of which half of the kinds are missing",
+        **{warp: f"photographs warped by {pixels:g} px" for warp, pixels in WARPS.items()},
     }[control]
 
 
@@ -186,6 +191,48 @@ def _other_distance(figures: TypeFigures, space: Space) -> Iterator[Objection]:
         yield Objection("failing" if useless and set(useless) <= set(reached) else "warning", 6, words)
 
 
+def _lines(figures: TypeFigures, space: Space, leading: str, objections: Sequence[Objection]) -> Iterator[Objection]:
+    """What a measure of lines says, where samples are half way to the weakest warp that it sees, or farther.
+
+    Samples of no use have no lines that waver. The words are of wavering only where samples are more like a warp than
+    like photographs (they may be straighter), and than like any control that the leading measure does not rule out.
+    """
+    of, name = figures.spaces[space.name], figures.name
+    seen = {warp: pixels for warp, pixels in WARPS.items() if of.scale.sees(warp)}
+    weakest = min(of.scale.controls[warp].mean().item() for warp in seen)
+    least = max(of.scale.usual + MOST * (weakest - of.scale.usual), of.scale.most)
+    if of.value < least or any(each.state == "failing" for each in objections):
+        return
+    lead = figures.spaces[leading]
+    possible = _reached(lead, [each for each in of.likeness if each not in WARPS])
+    if any(each.of_distance for each in objections):
+        possible.append(min(lead.likeness, key=lambda control: lead.likeness[control]))
+    likest = min((*seen, *possible), key=lambda control: of.likeness[control])
+    pixels = _pixels(of, seen)
+    far = f"photographs warped by {max(seen.values()) if pixels is None else pixels:.1f} px"
+    if likest in seen and of.likeness[likest] < of.value:
+        words = f"lines of samples of '{name}' waver {'more than' if pixels is None else 'as'} in {far}"
+    else:
+        beyond = "farther from photographs than" if pixels is None else "as far from photographs as"
+        words = f"by {space.name}, samples of '{name}' are {beyond} {far}"
+    yield Objection("warning", 6, words, of_distance=True)
+
+
+def _directions(figures: TypeFigures) -> Iterator[Objection]:
+    """Which directions of lines the samples lack."""
+    for direction, share in figures.lacking_directions:
+        shares = [
+            f"{part:.0%} of {count} {what} ({low:.0%} to {high:.0%})"
+            for what, part, count in (
+                ("photographs", share.photographs, share.photographs_n),
+                ("samples", share.samples, share.samples_n),
+            )
+            for low, high in [wilson_interval(round(part * count), count)]
+        ]
+        words = f"samples of '{figures.name}' lack {direction} lines: {shares[0]} have them, {shares[1]} do"
+        yield Objection("warning", 6, words)
+
+
 def _reached(figures: SpaceFigures, controls: Sequence[str]) -> list[str]:
     """The controls that the space sees and that are no farther from photographs than the samples are."""
     seen = [name for name in controls if name in figures.scale.controls and figures.scale.sees(name)]
@@ -194,15 +241,21 @@ def _reached(figures: SpaceFigures, controls: Sequence[str]) -> list[str]:
 
 def _as_far_as(figures: SpaceFigures) -> str:
     """The samples' distance as that of photographs blurred by so many pixels."""
+    if figures.value < figures.scale.usual:
+        return "as near to photographs as photographs are to one another"
+    if (pixels := _pixels(figures, BLURS)) is None:
+        return f"farther from photographs than photographs blurred by {max(BLURS.values()):g} px"
+    return f"as far from photographs as photographs blurred by {pixels:.1f} px"
+
+
+def _pixels(figures: SpaceFigures, controls: Mapping[str, float]) -> float | None:
+    """For how many pixels the samples are as far as such controls, by their pixels; None: for more than they show."""
     known = [(0.0, figures.scale.usual)]
-    known += [(pixels, figures.scale.controls[name].mean().item()) for name, pixels in BLURS.items()]
+    known += [(pixels, figures.scale.controls[name].mean().item()) for name, pixels in controls.items()]
     for (less, nearer), (more, farther) in pairwise(known):
         if nearer <= figures.value < farther:
-            pixels = less + (more - less) * (figures.value - nearer) / (farther - nearer)
-            return f"as far from photographs as photographs blurred by {pixels:.1f} px"
-    if figures.value < known[0][1]:
-        return "as near to photographs as photographs are to one another"
-    return f"farther from photographs than photographs blurred by {known[-1][0]:g} px"
+            return less + (more - less) * (figures.value - nearer) / (farther - nearer)
+    return None
 
 
 def _good(figures: TypeFigures, leading: str, trusted: Sequence[str]) -> str:

@@ -56,23 +56,11 @@ class SlowTrainer(ScriptedTrainer):
         self.tested += 1
 
 
-def train(run: Run, clock: Clock) -> None:
+def train(run: Run) -> None:
     """As `TrainingWork` does, to the end."""
     while run.stop_reason is None:
-        begun = clock.seconds
-        run.test_photographs()
-        run.advance()
-        if run.evaluation_due:
-            evaluate(run)
-        run.trained_seconds += clock.seconds - begun
-    if not run.evaluated and (run.recorded or run.record()):
-        evaluate(run)
-
-
-def evaluate(run: Run) -> None:
-    run.prepare_evaluation()
-    with run.budget.measured_evaluation():
-        run.evaluate()
+        run.train(run.evaluate)
+    run.conclude(run.evaluate)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +79,7 @@ def test_they_take_at_most_a_tenth_of_the_time(
     clock = Clock(monkeypatch)
     trainer = SlowTrainer(clock, step, evaluation, test, types)
     run = run_of(cast(Trainer, trainer), total_steps=MANY, max_seconds=max_seconds)
-    train(run, clock)
+    train(run)
     spent = trainer.evaluations * evaluation + trainer.tested * test
     assert spent <= 0.1 * clock.seconds
     assert trainer.evaluations >= 2  # the first step and the last one
@@ -103,7 +91,7 @@ def test_cheap_ones_are_all_made_and_late_ones_as_well(monkeypatch: pytest.Monke
     clock = Clock(monkeypatch)
     trainer = SlowTrainer(clock, 0.1, 0.05, 0.1, 6)
     run = run_of(cast(Trainer, trainer), total_steps=MANY, max_seconds=90)
-    train(run, clock)
+    train(run)
     assert trainer.tested == 6
     evaluated = [point["step"] for point in run.history if "distance" in point]
     assert len(evaluated) >= 20
@@ -115,7 +103,7 @@ def test_what_is_computed_once_is_not_taken_for_the_cost_of_each_evaluation(monk
     trainer = SlowTrainer(clock, 0.2, 0.5, 0, types=0)
     trainer.preparation = 6.0  # six types of 33 photographs at 64 pixels, on two cores
     run = run_of(cast(Trainer, trainer), total_steps=MANY, max_seconds=150)
-    train(run, clock)
+    train(run)
     assert 6 + trainer.evaluations * 0.5 <= 0.1 * clock.seconds
     assert trainer.evaluations >= 7
 
@@ -133,6 +121,6 @@ def test_without_max_seconds_the_clock_changes_nothing(monkeypatch: pytest.Monke
     clock = Clock(monkeypatch)
     trainer = SlowTrainer(clock, 0.1, cost, cost, 6)
     run = run_of(cast(Trainer, trainer), total_steps=1000)
-    train(run, clock)
+    train(run)
     assert (trainer.postponed, trainer.tested) == (False, 6)
     assert [point["step"] for point in run.history if "distance" in point] == [1, *range(20, 1001, 20)]

@@ -14,6 +14,7 @@ from tests.tiny_priors import noise
 from torch import Tensor
 
 from flawsmith.core.domain.priors import LARGEST_BYTES
+from flawsmith.core.store.priors import Priors
 from flawsmith.models.drawn_surfaces import draw
 from flawsmith.models.presets.fewshot.prior_trainer import PriorTrainer
 from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
@@ -108,8 +109,10 @@ def test_the_command_draws_pictures_once_and_trains_on_them(tmp_path: Path, capf
     assert drawn.shape == (8 + HELD_OUT, 1, 32, 32)
     assert (drawn[3] == draw(3, 32, 1)).all()
     main([*command, "--steps", "1"])
-    assert "--pictures 8" in capfd.readouterr().out
     assert load_prior(out)
+    shown = capfd.readouterr().out
+    assert "--pictures 8 --drawn drawn.npy --out 32-gray.safetensors" in shown
+    assert f"{kept.parent}/" not in Priors(tmp_path).cards[0].command
     with pytest.raises(ValueError, match="another file"):
         main([*command, "--steps", "1", "--channels", "3"])
 

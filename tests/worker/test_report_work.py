@@ -10,8 +10,8 @@ from tests.conftest import photograph, zipped
 
 from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.domain.job_kinds.report import STAGES, new_report_job
-from flawsmith.core.domain.quality_report import QualityReport
-from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.domain.quality_report import MeasureResult, QualityReport
+from flawsmith.core.domain.records import ModelVersion, Verdict, VerdictState
 from flawsmith.core.domain.training_config import resolve
 from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.core.live.leases import Lease
@@ -21,9 +21,12 @@ from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.core.store.version_report import page_file, report_file
 from flawsmith.models.presets.registry import build_generator
+from flawsmith.models.quality.neighbourhoods import BETTER
 from flawsmith.worker import report
 from flawsmith.worker.executor import Segment
 from flawsmith.worker.generator_file import save_generator
+from flawsmith.worker.reports.analysis import Judged
+from flawsmith.worker.verdict import save_judgement
 
 PHOTOGRAPHS = 8
 
@@ -160,3 +163,28 @@ def test_colour_and_a_type_of_two_photographs(services: Services) -> None:
     found = QualityReport.model_validate(published(services, version))
     assert found.verdict.state != "good"
     assert {each.defect_type for each in found.copies.worst} == {"several"}  # the others are too few to compare
+
+
+def test_the_report_has_the_judgement_that_the_verdict_was_made_of(
+    services: Services, version: ModelVersion, work: report.ReportWork
+) -> None:
+    measure = MeasureResult(
+        name="combined",
+        type="pits",
+        value=0.3,
+        photographs=0.0,
+        controls={"blurred 1 px": 0.4},
+        interval=(0.2, 0.4),
+        better="lower",
+        n=10,
+    )
+    verdict = Verdict(state=VerdictState.WARNING, sentence="Lines waver.", reasons=["lines waver"])
+    judged = Judged(verdict=verdict, leading="combined", measures=[measure], two_sample=None)
+    save_judgement(judged, services.registry.folder(version))
+    held = segment(services, work)
+    advance_to(work, len(STAGES), held)
+    work.finish(held)
+    found = QualityReport.model_validate(published(services, version))
+    assert (found.verdict, found.leading, found.two_sample) == (verdict, "combined", None)
+    assert measure in found.measures
+    assert {each.name for each in found.measures if each.type == "pits"} <= {"combined", *BETTER}

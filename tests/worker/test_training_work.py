@@ -20,6 +20,7 @@ from flawsmith.core.settings import Settings
 from flawsmith.worker import report, training
 from flawsmith.worker.executor import Segment
 from flawsmith.worker.run_checkpoint import load_or_resume
+from flawsmith.worker.verdict import load_judgement
 
 PHOTOGRAPHS = 24
 
@@ -67,5 +68,9 @@ def test_what_a_run_of_one_step_publishes_is_failing_and_says_why(services: Serv
     assert version.health.state is HealthState.FAILING
     assert version.verdict.sentence in version.health.reasons
     assert result.reason.endswith("; its verdict is failing")
+    judged = load_judgement(services.registry.folder(version))
+    assert judged is not None
+    assert judged.verdict == version.verdict
+    assert judged.leading in {each.name for each in judged.measures}
     record = job.changed(**result.fields)
     assert (record.verdict, record.served_by_name) == (version.verdict, None)

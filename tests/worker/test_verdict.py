@@ -34,9 +34,9 @@ def test_an_error_in_a_measure_is_a_warning_and_costs_no_model(monkeypatch: pyte
     with pytest.raises(StopIteration) as end:
         while True:
             next(steps)
-    found, scores = end.value.value
-    assert (found.state, scores) == (VerdictState.WARNING, None)
-    assert "could not be judged" in found.sentence
+    judged, scores = end.value.value
+    assert (judged.verdict.state, scores) == (VerdictState.WARNING, None)
+    assert "could not be judged" in judged.verdict.sentence
 
 
 def test_photographs_and_masks_are_split_by_type_and_holdout() -> None:

@@ -12,8 +12,9 @@ from flawsmith.core.services import Services
 from flawsmith.core.store.quality_floors import ImageScores
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.reports.analysis import Judged
 from flawsmith.worker.start import start_generator
-from flawsmith.worker.verdict import sampler
+from flawsmith.worker.verdict import load_judgement, sampler
 from flawsmith.worker.version_photographs import VersionPhotographs, load_version_photographs
 
 FIRST_SEED = 1_000_000  # far from the seeds that the verdict looked at: a report's samples are fresh
@@ -60,6 +61,11 @@ class Material:
         """The generator that the version's training started from, see `start_generator`."""
         weights = self._services.registry.weights(self.version.model, self.version.version)
         return start_generator(load_file(weights), self.version.model_dump(), self._services, self._device)
+
+    @property
+    def judgement(self) -> Judged | None:
+        """What the version's verdict was made of, if that was kept."""
+        return load_judgement(self._services.registry.folder(self.version))
 
     def training(self, each_type: int) -> Tensor:
         """Photographs of a type that were trained on, (N, C, side, side) uint8."""

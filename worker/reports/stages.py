@@ -1,17 +1,13 @@
 """The stages of a report that measure. Each yields what it found out about one defect type, in a second or a few."""
 
-import math
 from collections.abc import Generator, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from flawsmith.core.domain.quality_report import MeasureResult, Share, TwoSample
-from flawsmith.core.domain.records import Verdict
-from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, controls
-from flawsmith.models.quality.judgement import Judged as Measured
-from flawsmith.models.quality.judgement import Judgement
+from flawsmith.core.domain.quality_report import MeasureResult, Share
+from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, WARPS, controls
 from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
 from flawsmith.models.quality.property_shares import (
     RangeShare,
@@ -23,7 +19,7 @@ from flawsmith.models.quality.spectrum import histogram_distance, radial_power_s
 from flawsmith.models.quality.wiping import masks_of
 from flawsmith.worker.reports.analysis import Curve, Judged, Lacking, PropertyAnalysis
 from flawsmith.worker.reports.material import Material
-from flawsmith.worker.verdict import judged_photographs, judging_with_scores, sampler, to_verdict
+from flawsmith.worker.verdict import judged_of, judged_photographs, judging_with_scores, sampler, to_verdict
 
 MOST_CONTROLLED = 100  # photographs of a type that are made worse, unless more are held out
 LEVELS_A_BIN = 4  # gray levels
@@ -32,26 +28,17 @@ CLAIMS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
 
 
 def verdict_stage(material: Material) -> Generator[None, None, Judged]:
-    """What the judge says, and what images are scored with.
+    """What the judge said before the version was published. Where that was not kept, it judges again.
 
-    A version's own verdict, made before it was published, stays what it is.
+    A version's own verdict stays what it is. Judging again also finds out what images are scored with.
     """
+    if (kept := material.judgement) is not None:
+        return kept
     start = material.start
     judgement, material.scores = yield from judging_with_scores(
         judged_photographs(material.photographs), material.sample, sampler(start) if start else None
     )
     return judged_of(judgement, material.version.verdict or to_verdict(judgement))
-
-
-def judged_of(judgement: Judgement, verdict: Verdict) -> Judged:
-    """The record of a judgement, with the verdict that counts."""
-    accuracy = judgement.two_sample
-    return Judged(
-        verdict=verdict,
-        leading=judgement.leading,
-        measures=[MeasureResult(**vars(each)) for each in judgement.measures if _is_measured(each)],
-        two_sample=TwoSample(accuracy=accuracy[0], interval=accuracy[1], n=accuracy[2]) if accuracy else None,
-    )
 
 
 def neighbourhood_stage(material: Material) -> Iterator[MeasureResult]:
@@ -111,12 +98,6 @@ def curve_stage(material: Material) -> Iterator[tuple[Curve, Curve]]:
         )
 
 
-def _is_measured(measure: Measured) -> bool:
-    """Whether all its figures are numbers; of two photographs, some are not."""
-    figures = [measure.value, measure.photographs, *measure.controls.values(), *(measure.interval or ())]
-    return all(map(math.isfinite, figures))
-
-
 def _made_worse(material: Material, index: int) -> dict[str, Tensor]:
     """Photographs of a type made worse, by what was done; more of them than the type has held out."""
     photographs = material.photographs
@@ -124,7 +105,8 @@ def _made_worse(material: Material, index: int) -> dict[str, Tensor]:
     count = min(len(positions), max(MOST_CONTROLLED, 2 * len(photographs.holdout(index))))
     chosen = positions[torch.linspace(0, len(positions) - 1, count).round().long()]
     images = photographs.images[chosen]
-    return controls(images, masks_of(images, [photographs.masks[each] for each in chosen.tolist()]))
+    worse = controls(images, masks_of(images, [photographs.masks[each] for each in chosen.tolist()]))
+    return {name: made for name, made in worse.items() if name not in WARPS}  # neighbourhoods do not see lines waver
 
 
 def _property(

@@ -73,16 +73,7 @@ def decode_photograph(
     if not data:
         raise UnusableImage("the file is empty")
     try:
-        data = without_metadata(data)
-        turned_tag = with_black_as_zero(data)
-        data = turned_tag or data
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            layout = _check_header(image, max_pixels, min_side)
-            on_size(image.size)
-        if layout and turned_tag:
-            layout.white_is_zero = True
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return _decoded(image, data, layout, max_pixels, white)
+        return _read(without_metadata(data), max_pixels, min_side, white, on_size)
     except UnusableImage:
         raise
     except UnreadableTiff as error:
@@ -97,6 +88,20 @@ def decode_photograph(
         raise UnusableImage("it takes too much memory to decode") from None
     except Exception as error:  # a decoder can raise anything on a hostile file
         raise UnusableImage(f"the image is broken: {str(error)[:100] or type(error).__name__}") from None
+
+
+def _read(
+    data: bytes, max_pixels: int, min_side: int, white: int | None, on_size: Callable[[tuple[int, int]], None]
+) -> Decoded:
+    turned_tag = with_black_as_zero(data)
+    data = turned_tag or data
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        layout = _check_header(image, max_pixels, min_side)
+        on_size(image.size)
+    if layout and turned_tag:
+        layout.white_is_zero = True
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        return _decoded(image, data, layout, max_pixels, white)
 
 
 def _check_header(image: Image.Image, max_pixels: int, min_side: int) -> TiffLayout | None:

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from flawsmith.models.presets.fewshot.trainer import OF_PHOTOGRAPHS
 from flawsmith.models.training.trainer import Networks
+
+OF_PHOTOGRAPHS = ("embedding.weight", "heads_by_type.weight", "conditioning", "directions")
+"""What belongs to a network's own types and pictures, by the names of the tensors."""
 
 Weights = Mapping[str, Tensor]
 

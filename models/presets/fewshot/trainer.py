@@ -16,6 +16,7 @@ from flawsmith.models.presets.fewshot.directions import augmented_directions, di
 from flawsmith.models.presets.fewshot.discriminator_pass import DiscriminatorPass
 from flawsmith.models.presets.fewshot.networks import Discriminator, Generator
 from flawsmith.models.presets.fewshot.photograph_directions import PhotographDirections
+from flawsmith.models.presets.fewshot.prior_weights import OF_PHOTOGRAPHS
 from flawsmith.models.presets.fewshot.schedule import FewshotSchedule
 from flawsmith.models.quality.comparison import by_type
 from flawsmith.models.quality.evaluator import Evaluator
@@ -31,8 +32,6 @@ from flawsmith.models.training.state import below, copied_weights, flat_state, l
 from flawsmith.models.training.symmetries import SYMMETRIES
 from flawsmith.models.training.trainer import Networks
 
-# What belongs to a prior's types and pictures, by the names of the tensors.
-OF_PHOTOGRAPHS = ("embedding.weight", "heads_by_type.weight", "conditioning", "directions")
 BETA1, BETA2 = 0.0, 0.99  # of Adam: R3GAN, arXiv:2501.05441, and StyleGAN2, arXiv:1912.04958
 
 

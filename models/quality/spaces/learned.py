@@ -12,6 +12,7 @@ from flawsmith.models.quality.controls import REMOVED, SMOOTHED
 from flawsmith.models.quality.random_features import Features, standardised
 from flawsmith.models.quality.small_network import Batch, SmallNetwork
 from flawsmith.models.quality.space import Lesson, Space
+from flawsmith.models.quality.steps import Steps
 
 STEPS = 100
 PHOTOGRAPHS = 10  # in a batch, each in all versions
@@ -24,15 +25,14 @@ class LearnedFeatures:
     """Pooled features and answers of the network, with equal weight.
 
     Args:
-        lesson: what it learns from.
+        network: taught by the lesson.
+        reference: (M, C, side, side) uint8, the photographs that define the scale.
 
     Calling it with (N, C, side, side) uint8 gives (N, 133) float32.
     """
 
-    def __init__(self, lesson: Lesson) -> None:
-        self.network = SmallNetwork(lesson.images.shape[1], VERSIONS, SEED)
-        self.network.train(_batches(lesson), STEPS)
-        self._reference = self.network(lesson.images)
+    def __init__(self, network: SmallNetwork, reference: Tensor) -> None:
+        self.network, self._reference = network, network(reference)
 
     def __call__(self, images: Tensor) -> Tensor:
         found = zip(self.network(images), self._reference, strict=True)
@@ -78,8 +78,10 @@ def patch_moved(images: Tensor, others: Tensor, random: torch.Generator) -> Tens
     return moved
 
 
-def _prepare(lesson: Lesson) -> Features:
-    return LearnedFeatures(lesson)
+def _prepare(lesson: Lesson) -> Steps[Features]:
+    network = SmallNetwork(lesson.images.shape[1], VERSIONS, SEED)
+    yield from network.training(_batches(lesson), STEPS)
+    return LearnedFeatures(network, lesson.images)
 
 
 SPACES = (

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from flawsmith.models.quality.controls import NOISY, REMOVED, SMOOTHED, STATIC
 from flawsmith.models.quality.random_features import BATCH, Features, random_responses, weighted
-from flawsmith.models.quality.space import Lesson, Space
+from flawsmith.models.quality.space import Lesson, Space, at_once
 
 UPPER = 0.005  # share of the pixels whose mean is the upper quantile's feature
 
@@ -48,6 +48,6 @@ SPACES = (
         name="max_pooled",
         meaning="random convolutions at three scales, pooled by maximum, upper half percent and mean",
         claims=(REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", NOISY, STATIC),
-        prepare=_prepare,
+        prepare=at_once(_prepare),
     ),
 )

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC
 from flawsmith.models.quality.random_features import BATCH, Features, weighted
-from flawsmith.models.quality.space import Lesson, Space
+from flawsmith.models.quality.space import Lesson, Space, at_once
 from flawsmith.models.quality.wiping import blurred
 
 SCALES = ((1, 1.0), (2, 1.0), (2, 2.0))  # pixels averaged beforehand, and standard deviations of the filters in such
@@ -119,7 +119,7 @@ SPACES = (
         name="ridges",
         meaning="strength of lines and spots at three scales, their directions, and the largest connected anomaly",
         claims=(REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC),
-        prepare=_prepare,
+        prepare=at_once(_prepare),
         leads=True,
         paper="Lindeberg 1998, doi:10.1023/A:1008097225773",
     ),

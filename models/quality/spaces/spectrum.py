@@ -5,7 +5,7 @@ from torch import Tensor
 
 from flawsmith.models.quality.controls import NOISY, SHIFTED, STATIC
 from flawsmith.models.quality.random_features import Features, weighted
-from flawsmith.models.quality.space import Lesson, Space
+from flawsmith.models.quality.space import Lesson, Space, at_once
 from flawsmith.models.quality.spectrum import radial_power_spectra
 
 QUANTILES = 9
@@ -39,12 +39,12 @@ SPACES = (
         name="power_spectrum",
         meaning="power at each spatial frequency, over all directions",
         claims=("blurred 1 px", "blurred 2 px", "blurred 4 px", NOISY, STATIC),
-        prepare=_prepare_spectrum,
+        prepare=at_once(_prepare_spectrum),
     ),
     Space(
         name="gray_values",
         meaning="quantiles of an image's gray values",
         claims=(SHIFTED,),
-        prepare=_prepare_gray_values,
+        prepare=at_once(_prepare_gray_values),
     ),
 )

@@ -8,6 +8,7 @@ from flawsmith.models.quality.calibration import distances_of, energy_distance_z
 from flawsmith.models.quality.controls import controls
 from flawsmith.models.quality.space import Lesson, Space
 from flawsmith.models.quality.space_registry import SPACES
+from flawsmith.models.quality.steps import result_of
 from flawsmith.models.quality.two_sample import energy_distance
 from flawsmith.models.quality.wiping import defect_masks
 
@@ -18,7 +19,7 @@ def test_z_is_near_0_for_other_photographs_and_large_for_blurred_ones() -> None:
     other, worse = streaks(1, 40), blurred(streaks(0, 40))
     assert abs(energy_distance_z(PHOTOGRAPHS, other.flatten(1).float())) < 2
     spectrum = next(each for each in SPACES if each.name == "power_spectrum")
-    features = spectrum.prepare(_lesson())
+    features = result_of(spectrum.prepare(_lesson()))
     assert energy_distance_z(features(streaks(0, 40)), features(worse)) > 10
 
 
@@ -45,7 +46,9 @@ def test_a_control_that_changes_nothing_is_not_seen() -> None:
 def test_each_space_claims_controls_that_there_are_and_gives_each_image_finite_features(space: Space) -> None:
     lesson = _lesson()
     assert set(space.claims) <= set(lesson.controls)
-    features = space.prepare(lesson)(torch.cat([lesson.images[:3], torch.zeros(1, 1, 32, 32, dtype=torch.uint8)]))
+    features = result_of(space.prepare(lesson))(
+        torch.cat([lesson.images[:3], torch.zeros(1, 1, 32, 32, dtype=torch.uint8)])
+    )
     assert features.shape[0] == 4
     assert torch.isfinite(features).all()
 

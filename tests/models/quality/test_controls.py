@@ -1,9 +1,19 @@
 """Photographs made worse: each in one way, and only in that."""
 
+import pytest
 import torch
 from tests.models.pictures import SIDE, blots, streaks
 
-from flawsmith.models.quality.controls import BLURS, NOISY, SHIFTED, SHUFFLED, STATIC, controls, modes
+from flawsmith.models.quality.controls import (
+    BLURS,
+    NOISY,
+    SHIFTED,
+    SHUFFLED,
+    STATIC,
+    WARPS,
+    controls,
+    modes,
+)
 from flawsmith.models.quality.wiping import MARGIN, defect_masks, filled
 
 PHOTOGRAPHS = blots(0, 20)
@@ -69,3 +79,13 @@ def test_color_photographs_are_made_worse_as_well() -> None:
 
 def test_modes_are_halves() -> None:
     assert modes(PHOTOGRAPHS).sum() == len(PHOTOGRAPHS) // 2
+
+
+@pytest.mark.parametrize("name", WARPS)
+def test_a_warp_moves_a_line_to_either_side_by_its_pixels(name: str) -> None:
+    images = torch.full((20, 1, 64, 64), 40, dtype=torch.uint8)
+    images[:, :, :, 31:34] = 200
+    line = controls(images, torch.zeros(20, 64, 64, dtype=torch.bool))[name].float() - 40
+    place = (line * torch.arange(64.0)).sum(3) / line.sum(3) - 32
+    assert place.abs().max() == pytest.approx(WARPS[name], abs=0.15)
+    assert place.mean().abs() < 0.1 * WARPS[name] + 0.02

@@ -1,5 +1,7 @@
 """Known truths: samplers that return photographs, or photographs made worse, are called what they are."""
 
+import math
+import re
 from functools import cache
 
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flawsmith.cli.demo_set import render_picture
-from flawsmith.models.quality.controls import noise_added
+from flawsmith.models.quality.controls import noise_added, warped
 from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sampler, calibrate, judge, judge_by
 from flawsmith.models.quality.judging import Calibration
 from flawsmith.models.quality.wiping import blurred, defect_masks, filled, median_filtered
@@ -109,6 +111,46 @@ def test_another_type_is_called_by_its_name() -> None:
     assert "samples of 'scratches' cannot be told from photographs of 'pits'" in judgement.sentence.lower()
 
 
+@pytest.mark.parametrize("pixels", [1.0, 1.5])
+def test_wavering_lines_are_called_so(pixels: float) -> None:
+    judgement = judged(warped(FRESH, pixels, torch.Generator().manual_seed(5)))
+    assert judgement.state == "warning"
+    said = re.search(
+        r"ines of samples of 'scratches' waver as in photographs warped by ([\d.]+) px", judgement.sentence
+    )
+    assert said, judgement.sentence
+    assert float(said[1]) == pytest.approx(pixels, abs=0.4)
+    by_name = {each.name: each for each in judgement.measures}
+    straightness = by_name["straightness"]
+    assert straightness.counts
+    assert straightness.photographs < straightness.controls["warped 1 px"] < straightness.controls["warped 2 px"]
+    assert "warped 1 px" not in by_name["combined"].controls
+
+
+def test_a_direction_that_no_sample_has_is_said_with_its_counts() -> None:
+    turned = torch.cat([PHOTOGRAPHS[:30], PHOTOGRAPHS[30:].transpose(2, 3)])[torch.randperm(COUNT)]
+    calibrated = calibrate(one_type(turned, HELD_OUT))
+    both = torch.cat([FRESH[:40], FRESH[40:].transpose(2, 3)])[torch.randperm(80)]
+    upright = judge_by(calibrated, returning(FRESH))
+    assert upright.state != "good"
+    assert any(
+        re.search(r"lack level lines: \d+% of 60 photographs \(.*\) have them, 0% of 80 samples", each)
+        for each in upright.reasons
+    ), upright.reasons
+    assert not any("lack" in each for each in judge_by(calibrated, returning(both)).reasons)
+
+
+def test_what_only_the_classifier_tells_from_photographs_is_a_warning() -> None:
+    dotted = FRESH.int()
+    dotted[:, :, ::4, ::4] += 14  # gray levels
+    judgement = judged(dotted.clamp(0, 255).byte(), held_out=30)
+    assert judgement.two_sample is not None
+    assert judgement.two_sample[1][0] > 0.5
+    assert judgement.state == "warning"
+    assert "but a classifier tells photographs from samples in" in judgement.sentence
+    assert len(judgement.reasons) == 2, "nothing else was said"
+
+
 def test_few_photographs_are_never_good() -> None:
     judgement = judged(FRESH, 12, held_out=0)
     assert judgement.state == "warning"
@@ -151,3 +193,13 @@ def test_a_type_of_two_photographs_beside_a_larger_one_is_a_warning() -> None:
     )
     assert judgement.state != "good"
     assert "2 photographs of 'scratches' are too few to calibrate a measure: that takes 20" in judgement.reasons
+
+
+def test_a_type_of_one_photograph_has_figures_too() -> None:
+    pits = pictures("pits", 3, 2)
+    photographs = JudgedPhotographs(
+        ["scratches", "pits"], [PHOTOGRAPHS[:1], pits], [PHOTOGRAPHS[:0], pits[:0]], [[None], [None] * 3], [[], []]
+    )
+    judgement = judge(photographs, lambda each_type, seed, count: FRESH[torch.arange(seed, seed + count) % 40])
+    diversity = [each.value for each in judgement.measures if each.name == "diversity"]
+    assert all(map(math.isfinite, diversity)), diversity
