@@ -14,8 +14,10 @@ from torch import Tensor
 from benchmarks.ranked_sheets import digest
 from flawsmith.models.quality import report
 from flawsmith.models.quality.evaluator import Evaluator
-from flawsmith.models.quality.judgement import JudgedPhotographs, judge
+from flawsmith.models.quality.judgement import SAMPLES, JudgedPhotographs, calibrate, judge_by
+from flawsmith.models.quality.judging import Calibration
 from flawsmith.models.quality.registry import BY_NAME
+from flawsmith.models.quality.verdict_words import STATES
 
 OFFLINE = {
     "mmd_poly": 1,
@@ -29,13 +31,21 @@ OFFLINE = {
 """Figures of the offline report, the mean over feature spaces; -1 where more is better."""
 
 
-def figures(training: Tensor, holdout: Tensor, samples: Tensor, *, offline: bool = False) -> dict[str, float]:
+def figures(
+    calibration: Calibration, training: Tensor, holdout: Tensor, samples: Tensor, *, offline: bool = False
+) -> dict[str, float]:
     """By name, what the measures say of samples; negative where more is better, so that less always is.
 
     Args:
+        calibration: of these photographs.
         training, holdout, samples: (N, C, side, side) uint8, of one type.
         offline: whether to add the figures of the offline report, which take most of the time.
+
+    Raises:
+        ValueError: the samples are too few.
     """
+    if len(samples) < (least := SAMPLES + len(holdout)):
+        raise ValueError(f"{least} samples are needed, and there are {len(samples)}; train with more --samples")
     signals = Evaluator([training], [holdout]).signals([samples])
     directions = {"lower": 1, "higher": -1}
     found = {
@@ -46,8 +56,9 @@ def figures(training: Tensor, holdout: Tensor, samples: Tensor, *, offline: bool
     if offline:
         measured = report.measure(samples, holdout, training)
         found |= {f"{name}, offline": sign * _mean(getattr(measured, name)) for name, sign in OFFLINE.items()}
-    judgement = judge(_judged(training, holdout), partial(_addressed, samples))
+    judgement = judge_by(calibration, partial(_addressed, samples))
     found |= {f"{each.name}, verdict": directions[each.better] * each.value for each in judgement.measures}
+    found["state, verdict"] = STATES.index(judgement.state)
     if judgement.two_sample:
         found["two-sample accuracy, verdict"] = judgement.two_sample[0]
     return found
@@ -90,7 +101,8 @@ def _correlations(ranking: Mapping[str, Any], run: Path, offline: bool) -> dict[
         "step number": spearman([-each["step"] for each in checkpoints], by_eye),
     }
     samples = [_ranked_samples(run, each) for each in checkpoints]
-    measured = [figures(training, holdout, each, offline=offline) for each in samples]
+    calibration = calibrate(_judged(training, holdout))
+    measured = [figures(calibration, training, holdout, each, offline=offline) for each in samples]
     for name in measured[0]:
         found[name] = spearman([each[name] for each in measured], by_eye)
     return found
@@ -108,10 +120,11 @@ def _judged(training: Tensor, holdout: Tensor) -> JudgedPhotographs:
 
 
 def _addressed(samples: Tensor, of_type: int, first: int, count: int) -> Tensor:
-    """The samples at these seeds. Raises ValueError where the file holds fewer."""
-    if first + count > len(samples):
-        raise ValueError(f"{first + count} samples are needed, and there are {len(samples)}; train with more --samples")
-    return samples[first : first + count]
+    """The samples at these seeds, from the first again after the last.
+
+    Only the search for directions that samples lack goes so far, and it counts an image once.
+    """
+    return samples[torch.arange(first, first + count) % len(samples)]
 
 
 def _mean(value: Any) -> float:

@@ -42,12 +42,13 @@ def record(run: Path) -> dict[str, Any]:
         ValueError: a pass does not rank each sheet once.
     """
     written = json.loads((run / WRITTEN).read_text())
-    ranks: dict[int, list[int]] = {}
-    for number, names in enumerate(written["passes"], 1):
+    ranks: dict[int, list[float]] = {}
+    for number, places in enumerate(written["passes"], 1):
         key = json.loads(_key(run, number).read_text())
-        if sorted(names) != sorted(key):
+        ranked = _ranked(places)
+        if sorted(name for name, _ in ranked) != sorted(key):
             raise ValueError(f"pass {number} of {run} has to rank each of these once: {', '.join(sorted(key))}")
-        for rank, name in enumerate(names, 1):
+        for name, rank in ranked:
             ranks.setdefault(key[name], []).append(rank)
     first = json.loads(_key(run, 1).read_text())
     words = {step: written["words"][name] for name, step in first.items()}
@@ -73,6 +74,16 @@ def picture(ranking: Path, runs: Path) -> Image.Image:
 def digest(samples: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     return hashlib.sha256(samples.read_bytes()).hexdigest()
+
+
+def _ranked(places: list[str | list[str]]) -> list[tuple[str, float]]:
+    """Each name with its rank, 1 the best; names that tie, a list within the list, share their mean rank."""
+    ranked: list[tuple[str, float]] = []
+    for place in places:
+        tied = [place] if isinstance(place, str) else place
+        rank = len(ranked) + (len(tied) + 1) / 2
+        ranked += [(name, int(rank) if rank.is_integer() else rank) for name in tied]
+    return ranked
 
 
 def _key(run: Path, number: int) -> Path:

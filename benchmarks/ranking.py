@@ -15,9 +15,9 @@ under random names in `RUN/pass-1`. Rank these, the best first: would an enginee
 defect, with its variety, and without copying? A second pass has other names and shows other samples.
 
 `record` reads what you wrote into `RUN/by-eye.json`, `{"shows": …, "passes": [[names, the best first], …], "words":
-{name of the first pass: one sentence}}`, and writes the ranking by step, with the samples' SHA-256. Nobody opens
-`RUN/pass-1-key.json` before that. `picture` shows a ranking: photographs never trained on, then each checkpoint in a
-row, the best first.
+{name of the first pass: one sentence}}`, where names that tie are a list within the list, and writes the ranking by
+step, with the samples' SHA-256. Nobody opens `RUN/pass-1-key.json` before that. `picture` shows a ranking: photographs
+never trained on, then each checkpoint in a row, the best first.
 
 `compare` reads rankings such as `benchmarks/rankings/a.json` and prints Spearman's correlation of each quality measure,
 and of the step number, with each. It refuses samples that are not those that were ranked.

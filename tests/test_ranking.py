@@ -34,6 +34,18 @@ def test_ranking_by_names_becomes_a_ranking_by_steps(tmp_path: Path) -> None:
     assert {each["step"]: each["ranks"] for each in ranking["checkpoints"]} == {50: [3, 3], 200: [1, 1], 800: [2, 2]}
 
 
+def test_sheets_that_tie_share_their_mean_rank(tmp_path: Path) -> None:
+    _ranked(tmp_path / "a")
+    place = tmp_path / "a" / "by-eye.json"
+    written = json.loads(place.read_text())
+    written["passes"] = [[best, rest] for best, *rest in written["passes"]]
+    place.write_text(json.dumps(written))
+
+    ranks = {each["step"]: each["ranks"] for each in record(tmp_path / "a")["checkpoints"]}
+
+    assert ranks == {50: [2.5, 2.5], 200: [1, 1], 800: [2.5, 2.5]}
+
+
 def test_names_of_sheets_differ_between_the_passes(tmp_path: Path) -> None:
     _ranked(tmp_path / "a")
 
