@@ -186,7 +186,8 @@ def _other_distance(figures: TypeFigures, space: Space) -> Iterator[Objection]:
     if reached := _reached(of, tuple(space.claims)):
         farthest = max(reached, key=lambda name: of.scale.controls[name].mean().item())
         what = described(farthest, figures.name, ())
-        words = f"by the measure '{space.name.replace('_', ' ')}', samples of '{figures.name}' are as far from photographs as {what}"
+        measure = space.name.replace("_", " ")
+        words = f"by the measure '{measure}', samples of '{figures.name}' are as far from photographs as {what}"
         useless = [name for name in space.claims if name in USELESS]
         yield Objection("failing" if useless and set(useless) <= set(reached) else "warning", 6, words)
 
