@@ -45,18 +45,27 @@ _TITLES = {
     "mmd_poly": "kernel distance (mmd poly)",
     "memorization_rate": "share of copies (memorization rate)",
     "start_rate": "share of the start's pictures (start rate)",
+}
+_LEGENDS = {
     "generator_loss": "generator",
     "discriminator_loss": "discriminator",
     "distance": "whole image (distance)",
-    "defect_distance": "the defect (defect_distance)",
+    "defect_distance": "defect (defect_distance)",
     "defect_shown": "1: as often as photographs, 0: as photographs without their defects",
+    "memorization_rate": "memorization rate",
+    "diversity": "1: as different as photographs are",
 }
 _LABELS = {HALF: "half of the kinds missing"}
 
 
 def title_of(name: str) -> str:
-    """What the page calls a measure, or a value of the training's history."""
+    """What the page calls a measure."""
     return _TITLES.get(name, name.replace("_", " "))
+
+
+def legend_of(name: str) -> str:
+    """What the page says beside a curve of the training's history."""
+    return _LEGENDS.get(name, name.replace("_", " "))
 
 
 def label_of(control: str) -> str:

@@ -13,7 +13,7 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.live.job_history import Point
 from flawsmith.worker.reports.analysis import Curve, PropertyAnalysis, ReportAnalysis
 from flawsmith.worker.reports.charts import curve_chart, measure_chart, percent, share_chart, short
-from flawsmith.worker.reports.meanings import label_of, meaning_of, title_of
+from flawsmith.worker.reports.meanings import label_of, legend_of, meaning_of, title_of
 
 _FOLDER = Path(__file__).parent
 _TRAINING_CHARTS = {
@@ -58,6 +58,7 @@ def render_page(
         reasons=[each for each in report.verdict.reasons if not _said(each, report.verdict.sentence)],
         meaning_of=meaning_of,
         title_of=title_of,
+        legend_of=legend_of,
         measure_chart=measure_chart,
         placed=placed,
         overall=[each for each in analysis.coverage if each.type is None or not several],
