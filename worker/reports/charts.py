@@ -88,7 +88,7 @@ class _Frame:
         xs, ys = [x for x, _ in points], [y for _, y in points]
         room = 0.04 * ((max(ys) - min(ys)) or max(abs(max(ys)), 1.0))
         self.first, self.last = min(xs), max(xs)
-        self.low, self.high = min(ys) - room, max(ys) + room
+        self.low, self.high = min(ys) - room if min(ys) else 0.0, max(ys) + room
         self.log_x = log_x
 
     def place(self, point: Point) -> Point:

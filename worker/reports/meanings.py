@@ -35,7 +35,8 @@ _OF_JUDGEMENT = {
     ),
     "memorization_rate": (
         "The share of samples that copy one training photograph: nearer to it, compared with the second nearest, than"
-        " any genuine photograph is, and nearer than it is to any other photograph."
+        " any genuine photograph is, and nearer than it is to any other photograph. Where"
+        " few photographs are held out, a few samples meet this by chance."
     ),
     NAME: "The share of samples that are the pictures that training started from, hardly changed.",
 }
