@@ -14,7 +14,7 @@ from flawsmith.core.domain.health import diverged, judge
 from flawsmith.core.domain.job_kinds.training import StopReason, TrainingJob
 from flawsmith.core.domain.records import Health
 from flawsmith.models.quality.registry import LEADING, MEASURES
-from flawsmith.models.training.trainer import PreparesEvaluation, TestsPhotographs, Trainer
+from flawsmith.models.training.trainer import Preparation, PreparesEvaluation, TestsPhotographs, Trainer
 from flawsmith.worker.best_step import COPIES, Best, evaluations_without_improvement, is_best
 from flawsmith.worker.cadence import Cadence
 from flawsmith.worker.determinism import (
@@ -29,6 +29,11 @@ from flawsmith.worker.rollback import Rollback, roll_back
 
 log = logging.getLogger(__name__)
 
+EVALUATED_AT_END = (
+    "samples are evaluated at the last step only: to evaluate them along the way would take more than a tenth of "
+    "max_seconds. So the last step is published, whether or not an earlier one was better; a longer max_seconds, or "
+    "fewer defect types, leaves a choice"
+)
 STEPS_UNREAD = 20  # after so many steps at most, losses are read to see whether they are finite
 
 
@@ -52,6 +57,7 @@ class Run:
     saved_step: int = 0  # of the checkpoint that it was restored from
     measured: Mapping[str, Tensor | float] = field(default_factory=dict)  # by the last step
     evaluation_due: bool = False  # for the last step
+    _preparation: Preparation | None = None  # of evaluations, begun in this process
     random_states: RandomStates | None = None  # the process's, as of when the run last left it
 
     def __post_init__(self) -> None:
@@ -96,7 +102,14 @@ class Run:
     def health(self) -> Health:
         """Samples are judged once the run is some way on, and at its end, however early."""
         progress = 1.0 if self.stop_reason else self.progress
-        return judge(self.data_warnings, [words for _, words in self.rollbacks], self.history, progress, MEASURES)
+        warnings = [*self.data_warnings, *([EVALUATED_AT_END] if self.evaluated_at_end else [])]
+        return judge(warnings, [words for _, words in self.rollbacks], self.history, progress, MEASURES)
+
+    @property
+    def evaluated_at_end(self) -> bool:
+        """Whether no step is evaluated but the last one, because of what that would take; known from step 2 on."""
+        earlier = any(LEADING in point and point["step"] < self.step for point in self.history)
+        return self.budget.max_seconds is not None and self.budget.preparation > 0 and self.step > 1 and not earlier
 
     @property
     def losses(self) -> dict[str, float]:
@@ -117,7 +130,7 @@ class Run:
         """Trains one step; returns whether it was recorded. Raises Diverged."""
         self.measured = self.trainer.step(self.progress)
         due, evaluation_due = self.cadence.advance(self.step, self.progress)
-        self.evaluation_due = evaluation_due and self.budget.may_evaluate(self.trained_seconds)
+        self.evaluation_due = evaluation_due and self._may_evaluate()
         if due or self.evaluation_due:
             recorded = self.record()
             self.evaluation_due = self.evaluation_due and recorded
@@ -138,8 +151,10 @@ class Run:
         begun = time.monotonic()
         self.test_photographs()
         recorded = self.advance()
+        self.evaluation_due = self.evaluation_due and self._prepare_evaluation()
         if self.evaluation_due:
-            self._on_budget(evaluate)
+            with self.budget.measured_evaluation():
+                evaluate()
         self.trained_seconds += time.monotonic() - begun
         return recorded
 
@@ -147,16 +162,33 @@ class Run:
         """Evaluates the last step, so that it can be the best one; returns whether it was not evaluated before."""
         if self.evaluated or not (self.recorded or self.record()):
             return False
-        self._on_budget(evaluate)
-        return True
-
-    def _on_budget(self, evaluate: Callable[[], object]) -> None:
-        """Evaluates. What all evaluations need once is not taken for the cost of each of them."""
-        if isinstance(self.trainer, PreparesEvaluation):
-            with self.budget.measured_preparation():
-                self.trainer.prepare_evaluation()
+        self._prepare_evaluation(at_end=True)
         with self.budget.measured_evaluation():
             evaluate()
+        return True
+
+    def _may_evaluate(self) -> bool:
+        """Whether there is time to evaluate the last step, by what is known of the cost."""
+        unprepared = self._preparation.unprepared_types if self._preparation else 0
+        return self.budget.may_prepare(unprepared) and self.budget.may_evaluate(self.trained_seconds)
+
+    def _prepare_evaluation(self, *, at_end: bool = False) -> bool:
+        """Computes what all evaluations need once, so that it is not taken for the cost of each of them.
+
+        Returns:
+            Whether all of it is there: one type shows what the others will cost, and they are left to the end of the
+            run where there is no time for them.
+        """
+        if not isinstance(self.trainer, PreparesEvaluation):
+            return True
+        with self.budget.measured_preparation():
+            self._preparation = self.trainer.prepare_evaluation()
+        while self._preparation.unprepared_types:
+            if not (at_end or self.budget.may_prepare(self._preparation.unprepared_types)):
+                return False
+            with self.budget.measured_type():
+                self._preparation.prepare_next()
+        return True
 
     def test_photographs(self) -> None:
         """In a run whose length is a time, makes a part of the tests that are left, if there is time for it."""

@@ -55,7 +55,8 @@ class TrainingRequest(RequestBody):
         gt=0,
         le=1e9,
         description="end after so many seconds of steps, evaluations and tests of the photographs; waiting, loading, "
-        "checkpoints and the last evaluation do not count. Evaluations and tests take at most a tenth of it",
+        "checkpoints and the last evaluation do not count. Evaluations and tests take at most a tenth of it; where "
+        "there is no room for them, only the last step is evaluated",
     )
     patience: int | None = Field(
         None, ge=1, le=EVALUATIONS, description="end after so many evaluations in a row without a better one"

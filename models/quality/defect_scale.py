@@ -23,6 +23,7 @@ class DefectScale:
     """How far samples are from photographs, and how many show a defect; 0 and 1 come from the photographs themselves.
 
     Only types count whose photographs are told from the same ones without their defects; `seen` says how many they are.
+    Types are prepared one by one, by `prepare_next`, else where they are first needed.
 
     Args:
         training: photographs trained on, (N, C, side, side) uint8, for each type.
@@ -31,19 +32,35 @@ class DefectScale:
 
     def __init__(self, training: Sequence[Tensor], holdout: Sequence[Tensor]) -> None:
         self._types: dict[int, _Type] = {}
-        if all(len(known) < FEWEST for known in training):
-            return
-        training = [known[:MOST] for known in training]
-        together = torch.cat(list(training))
-        self._spaces: list[Features] = [MaxPooledFeatures(together), RidgeFeatures(together)]
-        for index, (known, held_out) in enumerate(zip(training, holdout, strict=True)):
-            if len(known) >= FEWEST:
-                found = _Type(self._spaces, known, held_out if len(held_out) >= FEWEST_HELD_OUT else known)
-                if found.seen:
-                    self._types[index] = found
+        self._unprepared = {
+            index: (known[:MOST], held_out if len(held_out) >= FEWEST_HELD_OUT else known[:MOST])
+            for index, (known, held_out) in enumerate(zip(training, holdout, strict=True))
+            if len(known) >= FEWEST
+        }
+        if self._unprepared:
+            together = torch.cat([known[:MOST] for known in training])
+            self._spaces: list[Features] = [MaxPooledFeatures(together), RidgeFeatures(together)]
+
+    @property
+    def unprepared(self) -> int:
+        """Types that are not prepared yet."""
+        return len(self._unprepared)
+
+    def prepare_next(self) -> None:
+        """Prepares one more type. All take about as long.
+
+        Raises:
+            StopIteration: all are prepared.
+        """
+        index = next(iter(self._unprepared))
+        found = _Type(self._spaces, *self._unprepared[index])
+        del self._unprepared[index]
+        if found.seen:
+            self._types[index] = found
 
     @property
     def seen(self) -> int:
+        self._prepare_all()
         return len(self._types)
 
     def measure(self, samples: Sequence[Tensor]) -> tuple[float, float]:
@@ -56,11 +73,16 @@ class DefectScale:
         Args:
             samples: (M, C, side, side) uint8, M > 1, for each type.
         """
+        self._prepare_all()
         found = []
         for index, each in self._types.items():
             features = [space(samples[index]) for space in self._spaces]
             found.append((each.distance(features), each.shown(features)))
         return fmean(distance for distance, _ in found), fmean(shown for _, shown in found)
+
+    def _prepare_all(self) -> None:
+        while self._unprepared:
+            self.prepare_next()
 
 
 class _Type:

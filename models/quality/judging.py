@@ -12,7 +12,7 @@ from flawsmith.models.quality.classifier_test import classifier_test
 from flawsmith.models.quality.controls import REMOVED, WARPS
 from flawsmith.models.quality.defect_score import score_of
 from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs, folds, preparing
-from flawsmith.models.quality.memorization import memorization_rate, min_nn_ratio
+from flawsmith.models.quality.memorization import copied_share, min_nn_ratio
 from flawsmith.models.quality.property_shares import RangeShare
 from flawsmith.models.quality.random_features import Features
 from flawsmith.models.quality.space import Lesson, Space
@@ -302,7 +302,7 @@ def _search_copies(figure: TypeFigures, training: Tensor, holdout: Tensor, sampl
     known = training if len(holdout) else training[:BESIDE]
     allowed = min_nn_ratio(known, holdout) if len(known) > 2 else 0.0
     if allowed > 0:
-        figure.copies = memorization_rate(samples, training, allowed)
+        figure.copies = copied_share(samples, training, allowed)
         figure.copies_by_chance = min(1.0, CONFIDENT / (len(holdout) or len(known) / 2))
 
 

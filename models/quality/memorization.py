@@ -80,6 +80,21 @@ def memorization_rate(images: Tensor, training: Tensor, allowed: float) -> float
     return (_ratio(nearest_distances(images, training)) < allowed).float().mean().item()
 
 
+def copied_share(images: Tensor, training: Tensor, allowed: float) -> float:
+    """`memorization_rate` of those images only that are no authentic ones.
+
+    A copy is also nearer to its photograph than that photograph is to any other one. Few photographs never trained on
+    may by chance all be far from single ones; the ratio alone then takes ordinary images for copies.
+    """
+    distances = _symmetric_distances(images, training)
+    nearest, which = distances.topk(2, dim=1, largest=False)
+    suspects = (_ratio(nearest) < allowed).nonzero().squeeze(1)
+    originals = which[suspects, 0]
+    among = _symmetric_distances(training[originals], training)
+    among[torch.arange(len(originals)), originals] = math.inf
+    return (nearest[suspects, 0] < among.min(1).values).sum().item() / len(images)
+
+
 def near_duplicate_groups(photographs: Tensor) -> Tensor:
     """Groups photographs that are near-duplicates of one another, such as two exposures of one part: (N,) int64.
 

@@ -42,8 +42,8 @@ class CopyFigures:
     Attributes:
         authenticity: farther from their nearest photograph than that one is from its own nearest (Alaa et al. 2021,
             arXiv:2102.08921, section 3.3). Copies have 0, photographs never trained on about a half.
-        memorization_rate: nearer to one photograph, compared with the second nearest, than any genuine photograph;
-            None where the photographs are too few to say what a genuine one does.
+        memorization_rate: nearer to one photograph, compared with the second nearest, than any genuine photograph, and
+            nearer than it is to any other one; None where the photographs are too few to say what a genuine one does.
         nearer: nearer to a training photograph than `GENUINE_NEARER` of the genuine photographs are.
     """
 
@@ -64,9 +64,10 @@ def copy_figures(images: Nearest, among: Nearest, genuine: Nearest) -> CopyFigur
     ratios = (genuine.distance / genuine.second.clamp_min(1e-9))[different]
     allowed = ratios.min().item() if len(ratios) > 1 else None
     ours = images.distance / images.second.clamp_min(1e-9)
+    authentic = images.distance > among.distance[images.which]
     limit = genuine.distance.quantile(GENUINE_NEARER).item()
     return CopyFigures(
-        authenticity=(images.distance > among.distance[images.which]).float().mean().item(),
-        memorization_rate=None if allowed is None else (ours < allowed).float().mean().item(),
+        authenticity=authentic.float().mean().item(),
+        memorization_rate=None if allowed is None else ((ours < allowed) & ~authentic).float().mean().item(),
         nearer=(images.distance < limit).float().mean().item(),
     )

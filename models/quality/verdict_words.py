@@ -186,7 +186,8 @@ def _other_distance(figures: TypeFigures, space: Space) -> Iterator[Objection]:
     if reached := _reached(of, tuple(space.claims)):
         farthest = max(reached, key=lambda name: of.scale.controls[name].mean().item())
         what = described(farthest, figures.name, ())
-        words = f"by {space.name.replace('_', ' ')}, samples of '{figures.name}' are as far from photographs as {what}"
+        measure = space.name.replace("_", " ")
+        words = f"by the measure '{measure}', samples of '{figures.name}' are as far from photographs as {what}"
         useless = [name for name in space.claims if name in USELESS]
         yield Objection("failing" if useless and set(useless) <= set(reached) else "warning", 6, words)
 
@@ -214,7 +215,7 @@ def _lines(figures: TypeFigures, space: Space, leading: str, objections: Sequenc
         words = f"lines of samples of '{name}' waver {'more than' if pixels is None else 'as'} in {far}"
     else:
         beyond = "farther from photographs than" if pixels is None else "as far from photographs as"
-        words = f"by {space.name}, samples of '{name}' are {beyond} {far}"
+        words = f"by the measure '{space.name}', samples of '{name}' are {beyond} {far}"
     yield Objection("warning", 6, words, of_distance=True)
 
 

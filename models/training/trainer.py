@@ -90,8 +90,19 @@ class StartsFromPrior(Protocol):
 class PreparesEvaluation(Protocol):
     """A trainer whose first evaluation takes longer than others, unless it is prepared."""
 
-    def prepare_evaluation(self) -> object:
-        """Computes once what every `Trainer.evaluate` needs of the photographs."""
+    def prepare_evaluation(self) -> "Preparation":
+        """Computes once what every `Trainer.evaluate` needs of all photographs together; the rest is for the caller."""
+
+
+class Preparation(Protocol):
+    """What evaluations need once, type by type; an evaluation computes whatever is left of it."""
+
+    @property
+    def unprepared_types(self) -> int:
+        """Defect types for which `prepare_next` has still to be called."""
+
+    def prepare_next(self) -> None:
+        """Computes what evaluations need of one more defect type. All take about as long."""
 
 
 @runtime_checkable

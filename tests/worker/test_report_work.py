@@ -26,6 +26,8 @@ from flawsmith.worker import report
 from flawsmith.worker.executor import Segment
 from flawsmith.worker.generator_file import save_generator
 from flawsmith.worker.reports.analysis import Judged
+from flawsmith.worker.reports.material import Material
+from flawsmith.worker.reports.stages import CLAIMS, MOST_CONTROLLED, neighbourhood_stage
 from flawsmith.worker.verdict import save_judgement
 
 PHOTOGRAPHS = 8
@@ -124,6 +126,15 @@ def test_a_resumed_report_is_that_of_an_undisturbed_one(
     advance_to(resumed, len(STAGES), held)
     resumed.finish(held)
     assert {**published(services, version), "created_at": 0} == {**whole, "created_at": 0}
+
+
+def test_many_photographs_of_which_none_is_held_out_are_compared_with_their_halves(services: Services) -> None:
+    many = 2 * MOST_CONTROLLED + 4
+    version = publish(services, {f"{number}.png": photograph(number) for number in range(many)})
+    found = list(neighbourhood_stage(Material(version, services, torch.device("cpu"))))
+    assert {each.name for each in found} == BETTER.keys()
+    assert all(each.n == many // 2 for each in found)
+    assert all(set(CLAIMS) <= each.controls.keys() for each in found)
 
 
 def test_a_few_photographs_have_a_report_too(

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from markupsafe import Markup
 
 from flawsmith.core.domain.quality_report import MeasureResult
+from flawsmith.worker.reports.meanings import label_of
 
 WIDTH = 360  # units of a chart: about the pixels of a telephone
 ROW = 19
@@ -17,6 +18,7 @@ LABEL_WIDTH, VALUE_WIDTH = 156, 52
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 34  # margins of a chart with axes
 HEIGHT = 190
 TICKS = 4
+ROUNDING = 1e-6  # what is nearer to 0 is written as 0
 
 Point = tuple[float, float]
 
@@ -36,7 +38,7 @@ def measure_chart(measure: MeasureResult) -> Markup:
 
     for index, (name, value, kind) in enumerate(rows):
         y = index * ROW + ROW / 2 + 3
-        _text(svg, LABEL_WIDTH, y + 4, name, f"{kind} end")
+        _text(svg, LABEL_WIDTH, y + 4, label_of(name), f"{kind} end")
         _line(svg, (x(low), y), (x(high), y), "rule")
         if kind == "samples" and measure.interval:
             _line(svg, (x(measure.interval[0]), y), (x(measure.interval[1]), y), "interval")
@@ -86,7 +88,7 @@ class _Frame:
         xs, ys = [x for x, _ in points], [y for _, y in points]
         room = 0.04 * ((max(ys) - min(ys)) or max(abs(max(ys)), 1.0))
         self.first, self.last = min(xs), max(xs)
-        self.low, self.high = min(ys) - room, max(ys) + room
+        self.low, self.high = min(ys) - room if min(ys) else 0.0, max(ys) + room
         self.log_x = log_x
 
     def place(self, point: Point) -> Point:
@@ -123,8 +125,8 @@ def share_chart(title: str, rows: Sequence[tuple[str, float, float]]) -> Markup:
 
 def short(value: float) -> str:
     """A number in at most three significant digits."""
-    if value == 0 or not math.isfinite(value):
-        return "0" if value == 0 else str(value)
+    if abs(value) < ROUNDING or not math.isfinite(value):
+        return "0" if abs(value) < ROUNDING else str(value)
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 

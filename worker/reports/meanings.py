@@ -1,6 +1,7 @@
 """What each measure means, in plain words."""
 
 from flawsmith.models.quality.combined import COMBINED
+from flawsmith.models.quality.controls import HALF
 from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.models.quality.start_likeness import NAME
 
@@ -32,9 +33,45 @@ _OF_JUDGEMENT = {
         "The share of samples that show a defect. A network says so that learned to tell these photographs from the"
         " same ones without their defects."
     ),
-    "memorization_rate": "The share of samples that copy one training photograph.",
+    "memorization_rate": (
+        "The share of samples that copy one training photograph: nearer to it, compared with the second nearest, than"
+        " any genuine photograph is, and nearer than it is to any other photograph. Where"
+        " few photographs are held out, a few samples meet this by chance."
+    ),
     NAME: "The share of samples that are the pictures that training started from, hardly changed.",
 }
+
+
+_TITLES = {
+    "mmd_poly": "kernel distance (mmd poly)",
+    "memorization_rate": "share of copies (memorization rate)",
+    "start_rate": "share of the start's pictures (start rate)",
+}
+_LEGENDS = {
+    "generator_loss": "generator",
+    "discriminator_loss": "discriminator",
+    "distance": "whole image (distance)",
+    "defect_distance": "defect (defect_distance)",
+    "defect_shown": "1: as often as photographs, 0: as photographs without their defects",
+    "memorization_rate": "memorization rate",
+    "diversity": "1: as different as photographs are",
+}
+_LABELS = {HALF: "half of the kinds missing"}
+
+
+def title_of(name: str) -> str:
+    """What the page calls a measure."""
+    return _TITLES.get(name, name.replace("_", " "))
+
+
+def legend_of(name: str) -> str:
+    """What the page says beside a curve of the training's history."""
+    return _LEGENDS.get(name, name.replace("_", " "))
+
+
+def label_of(control: str) -> str:
+    """What the page calls photographs made worse."""
+    return _LABELS.get(control, control)
 
 
 def meaning_of(name: str) -> str:

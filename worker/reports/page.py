@@ -13,7 +13,7 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.live.job_history import Point
 from flawsmith.worker.reports.analysis import Curve, PropertyAnalysis, ReportAnalysis
 from flawsmith.worker.reports.charts import curve_chart, measure_chart, percent, share_chart, short
-from flawsmith.worker.reports.meanings import meaning_of
+from flawsmith.worker.reports.meanings import label_of, legend_of, meaning_of, title_of
 
 _FOLDER = Path(__file__).parent
 _TRAINING_CHARTS = {
@@ -52,9 +52,13 @@ def render_page(
         report=report,
         analysis=analysis,
         style=Markup((_FOLDER / "page.css").read_text()),
+        several=several,
+        copies_n=sum(each.n for each in analysis.copies.types) if analysis.copies else 0,
         measures=_by_name(report),
-        reasons=[each for each in report.verdict.reasons if not _same(each, report.verdict.sentence)],
+        reasons=[each for each in report.verdict.reasons if not _said(each, report.verdict.sentence)],
         meaning_of=meaning_of,
+        title_of=title_of,
+        legend_of=legend_of,
         measure_chart=measure_chart,
         placed=placed,
         overall=[each for each in analysis.coverage if each.type is None or not several],
@@ -72,13 +76,13 @@ def placed(measure: MeasureResult) -> str:
     sign = 1 if measure.better == "lower" else -1
     if not measure.counts:
         missed = [name for name, value in measure.controls.items() if sign * value <= sign * measure.photographs]
-        blind = f", such as {', '.join(f'“{each}”' for each in missed[:3])}" if missed else ""
+        blind = f", such as {', '.join(f'“{label_of(each)}”' for each in missed[:3])}" if missed else ""
         return f"Does not count here: on these photographs it misses what it should see{blind}."
     if sign * measure.value <= sign * measure.photographs:
         return "Samples are as good as photographs by this measure."
     controls = sorted(measure.controls.items(), key=lambda each: sign * each[1])
-    worse = [name for name, value in controls if sign * value >= sign * measure.value]
-    better = [name for name, value in controls if sign * value < sign * measure.value]
+    worse = [label_of(name) for name, value in controls if sign * value >= sign * measure.value]
+    better = [label_of(name) for name, value in controls if sign * value < sign * measure.value]
     if not controls:
         return "There are no photographs made worse to compare with."
     if not worse:
@@ -88,8 +92,9 @@ def placed(measure: MeasureResult) -> str:
     return f"Worse than “{better[-1]}”, but better than “{worse[0]}”."
 
 
-def _same(reason: str, sentence: str) -> bool:
-    return reason.rstrip(".").casefold() == sentence.rstrip(".").casefold()
+def _said(reason: str, sentence: str) -> bool:
+    """Whether a verdict's sentence, which joins the gravest reasons, has this one."""
+    return reason.rstrip(".").casefold() in sentence.casefold()
 
 
 def _by_name(report: QualityReport) -> dict[str, list[MeasureResult]]:
@@ -114,7 +119,9 @@ def lacking_sentences(found: PropertyAnalysis, classes: Sequence[str]) -> list[s
     for each in found.lacking:
         amount = "No" if each.samples < each.photographs / 10 else "Few"
         what = (
-            f"{each.what} {found.type}" if found.property == "direction" else f"{found.type} of gray level {each.what}"
+            f"{each.what} {found.type}"
+            if found.property == "direction"
+            else f"images of {found.type} with a mean gray level of {each.what}"
         )
         shares = f"{percent(each.photographs)} of photographs, {percent(each.samples)} of samples"
         sentences.append(f"{amount} {what}: {shares}.")

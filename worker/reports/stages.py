@@ -21,7 +21,7 @@ from flawsmith.worker.reports.analysis import Curve, Judged, Lacking, PropertyAn
 from flawsmith.worker.reports.material import Material
 from flawsmith.worker.verdict import judged_of, judged_photographs, judging_with_scores, sampler, to_verdict
 
-MOST_CONTROLLED = 100  # photographs of a type that are made worse, unless more are held out
+MOST_CONTROLLED = 100  # photographs of a type that are made worse, unless samples are compared with more
 LEVELS_A_BIN = 4  # gray levels
 CLAIMS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
 """What density, coverage and kernel distance must see to count: controls that show no defect that could be used."""
@@ -99,10 +99,11 @@ def curve_stage(material: Material) -> Iterator[tuple[Curve, Curve]]:
 
 
 def _made_worse(material: Material, index: int) -> dict[str, Tensor]:
-    """Photographs of a type made worse, by what was done; more of them than the type has held out."""
+    """Photographs of a type made worse, by what was done; at least as many as samples are compared with."""
     photographs = material.photographs
     positions = photographs.training(index)
-    count = min(len(positions), max(MOST_CONTROLLED, 2 * len(photographs.holdout(index))))
+    compared_with = max(2 * len(photographs.holdout(index)), -(-len(positions) // 2))
+    count = min(len(positions), max(MOST_CONTROLLED, compared_with))
     chosen = positions[torch.linspace(0, len(positions) - 1, count).round().long()]
     images = photographs.images[chosen]
     worse = controls(images, masks_of(images, [photographs.masks[each] for each in chosen.tolist()]))

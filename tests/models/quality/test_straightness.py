@@ -62,5 +62,5 @@ def test_lines_straighter_than_those_of_the_photographs_do_not_waver() -> None:
     judged = JudgedPhotographs(["cracks"], [photographs[12:]], [photographs[:12]], nothing[:1], nothing[1:])
     upright = lines(5, least=88, most=92)
     judgement = judge(judged, lambda _, seed, count: upright[torch.arange(seed, seed + count) % COUNT])
-    assert any("by straightness" in each for each in judgement.reasons), judgement.reasons
+    assert any("by the measure 'straightness'" in each for each in judgement.reasons), judgement.reasons
     assert not any("waver" in each for each in judgement.reasons)
