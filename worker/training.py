@@ -219,7 +219,8 @@ def _publish(
             if name != "generator":
                 save_file(weights, staged / f"{name}.safetensors")
         _save_references(run, staged)
-        save_judgement(judgement.judged, staged)
+        if judgement.judged.measures:  # else a later report judges again
+            save_judgement(judgement.judged, staged)
         if judgement.scores:
             (staged / IMAGE_SCORES).write_bytes(judgement.scores.to_bytes())
         digest = save_generator(_generator_weights(run), staged / "generator.safetensors", essentials)

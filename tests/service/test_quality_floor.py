@@ -14,7 +14,6 @@ from tests.conftest import Service, start_service, stop_service, until, zipped
 
 from flawsmith.cli.demo_set import render_picture
 from flawsmith.core.store.quality_floors import FILE
-from flawsmith.worker.verdict import JUDGEMENT
 
 FLOOR = "/models/steel/versions/1/quality-floor"
 IMAGES = "/models/steel/versions/1/images"
@@ -153,10 +152,9 @@ def test_every_change_is_in_the_audit_log(site: Service) -> None:
 
 
 def test_a_report_makes_the_scores_of_a_version_that_has_none(site: Service) -> None:
-    """As an earlier release published it. This test comes last: it takes files that were published."""
+    """As an earlier release published it. This test comes last: it takes a file that was published."""
     before = scores(site)
-    for file in (FILE, JUDGEMENT):
-        (site.data_dir / "artifacts" / "models" / "steel" / "versions" / "1" / file).unlink()
+    (site.data_dir / "artifacts" / "models" / "steel" / "versions" / "1" / FILE).unlink()
     assert site.client.get(FLOOR).json()["types"] == {"scratches": None}
     refused = site.client.put(FLOOR, json={"score": 0.2})
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:flawsmith:no-image-scores")

@@ -9,7 +9,7 @@ from torch import Tensor
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
-from flawsmith.core.store.quality_floors import ImageScores
+from flawsmith.core.store.quality_floors import ImageScores, scores_file
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.reports.analysis import Judged
@@ -61,6 +61,11 @@ class Material:
         """The generator that the version's training started from, see `start_generator`."""
         weights = self._services.registry.weights(self.version.model, self.version.version)
         return start_generator(load_file(weights), self.version.model_dump(), self._services, self._device)
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether the version has something to score its images with."""
+        return scores_file(self._services.registry.folder(self.version)) is not None
 
     @property
     def judgement(self) -> Judged | None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from flawsmith.core.domain.quality_report import MeasureResult, Share
 from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, WARPS, controls
+from flawsmith.models.quality.judging import calibrating
 from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
 from flawsmith.models.quality.property_shares import (
     RangeShare,
@@ -15,8 +16,10 @@ from flawsmith.models.quality.property_shares import (
     direction_shares,
     lacking_directions,
 )
+from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.models.quality.spectrum import histogram_distance, radial_power_spectrum, spectrum_distance
 from flawsmith.models.quality.wiping import masks_of
+from flawsmith.worker.image_scores import scoring
 from flawsmith.worker.reports.analysis import Curve, Judged, Lacking, PropertyAnalysis
 from flawsmith.worker.reports.material import Material
 from flawsmith.worker.verdict import judged_of, judged_photographs, judging_with_scores, sampler, to_verdict
@@ -30,9 +33,14 @@ CLAIMS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
 def verdict_stage(material: Material) -> Generator[None, None, Judged]:
     """What the judge said before the version was published. Where that was not kept, it judges again.
 
-    A version's own verdict stays what it is. Judging again also finds out what images are scored with.
+    A version's own verdict stays what it is. What images are scored with is made again too, where it is missing.
     """
-    if (kept := material.judgement) is not None:
+    kept = material.judgement
+    if kept is not None and material.has_scores:
+        return kept
+    if kept is not None:
+        calibration = yield from calibrating(judged_photographs(material.photographs), SPACES)
+        material.scores = yield from scoring(calibration, material.sample)
         return kept
     start = material.start
     judgement, material.scores = yield from judging_with_scores(
