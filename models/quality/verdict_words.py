@@ -153,6 +153,7 @@ def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Ite
     likest = min(of.likeness, key=lambda name: of.likeness[name])
     same = of.likeness[likest] <= of.scale.most < of.value and of.likeness[likest] < of.value
     if not reached and not same:
+        yield from _half_way_there(figures.name, of)
         return
     other_type = likest.startswith("type ")
     useless = any(name in USELESS for name in reached) or of.value >= _half_way(of)
@@ -168,6 +169,14 @@ def _distance(figures: TypeFigures, leading: str, classes: Sequence[str]) -> Ite
         )
     else:
         yield Objection(state, 5, f"samples of '{name}' are {_as_far_as(of)}", of_distance=True)
+
+
+def _half_way_there(name: str, of: SpaceFigures) -> Iterator[Objection]:
+    """What the leading measure says where samples have not come as far as any control."""
+    if of.value >= _half_way(of):
+        share = (of.value - of.scale.usual) / (of.scale.controls[REMOVED].mean().item() - of.scale.usual)
+        words = f"samples of '{name}' are {share:.0%} as far from photographs as {described(REMOVED, name, ())}"
+        yield Objection("failing", 5, words, of_distance=True)
 
 
 def _half_way(figures: SpaceFigures) -> float:

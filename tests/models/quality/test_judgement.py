@@ -10,9 +10,13 @@ import torch
 from torch import Tensor
 
 from flawsmith.cli.demo_set import render_picture
-from flawsmith.models.quality.controls import noise_added, warped
+from flawsmith.models.quality.calibration import Scale
+from flawsmith.models.quality.combined import COMBINED
+from flawsmith.models.quality.controls import BLURS, REMOVED, noise_added, warped
 from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sampler, calibrate, judge, judge_by
-from flawsmith.models.quality.judging import Calibration
+from flawsmith.models.quality.judging import VARIETY_IN, Calibration, SpaceFigures, TypeFigures
+from flawsmith.models.quality.space_registry import SPACES
+from flawsmith.models.quality.verdict_words import verdict_of
 from flawsmith.models.quality.wiping import blurred, defect_masks, filled, median_filtered
 
 SIDE, COUNT, HELD_OUT = 48, 60, 15
@@ -93,6 +97,22 @@ def test_photographs_made_worse_are_called_what_they_are(made, words: str) -> No
     assert judgement.state != "good"
     assert judgement.state == "failing" or "noise added" in words
     assert words in judgement.sentence
+
+
+def test_samples_half_way_to_no_defect_are_failing_though_they_reach_no_control() -> None:
+    """Wiped-out patches are nearer to photographs than blurred ones are, so that nothing lies between."""
+    splits = torch.linspace(-0.01, 0.01, 20)
+    scale = Scale(splits, {REMOVED: splits + 1, **{blur: splits + 2 + pixels for blur, pixels in BLURS.items()}})
+    photographs = calibration().types[0]
+
+    def state(distance: float) -> tuple[str, list[str]]:
+        space = SpaceFigures(scale, splits + distance, dict.fromkeys(scale.controls, distance), 1.0)
+        verdict = verdict_of(TypeFigures("patches", photographs, 40, {VARIETY_IN: space, COMBINED: space}), SPACES, [])
+        return verdict.state, [each.words for each in verdict.objections]
+
+    words = "samples of 'patches' are 80% as far from photographs as photographs whose patches were wiped out"
+    assert state(0.8) == ("failing", [words])
+    assert state(0.4) == ("good", [])
 
 
 def test_another_type_is_called_by_its_name() -> None:
