@@ -5,13 +5,15 @@
 PHOTOGRAPHS is a folder with photographs of one type, or an archive with a folder for each type. One model is trained on
 all chosen types, on photographs that the seed selects. Time spent on measuring does not count as training. Prints one
 table for each type; its last column has the same measures of the photographs trained on. `--picture` writes a picture
-with photographs on the left and generated images on the right.
+with photographs on the left and generated images on the right. `--verdict` prints what the judge of a version's verdict
+says, with the photographs that were never trained on as the reference.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -30,7 +32,9 @@ from flawsmith.core.domain.training_request import DEFAULT_PRESET, TrainingReque
 from flawsmith.core.store.images import encode_png, grid
 from flawsmith.models.evaluation.classifier import Classifier
 from flawsmith.models.pixels import render
+from flawsmith.models.presets.generator import PresetGenerator
 from flawsmith.models.presets.registry import build_generator, build_trainer
+from flawsmith.models.quality.judgement import JudgedPhotographs, judge
 from flawsmith.models.quality.report import Quality, measure
 from flawsmith.models.training.trainer import Trainer
 
@@ -54,6 +58,7 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--holdout", type=int, default=100, help="photographs of each type that are never trained on")
     options.add_argument("--images", type=int, default=300, help="generated images of each type to measure")
     options.add_argument("--picture", type=Path, help="where to write PNGs; type and seconds are added to the name")
+    options.add_argument("--verdict", action="store_true", help="judge the images as a version's are")
     return options.parse_args()
 
 
@@ -92,6 +97,8 @@ def main() -> None:
             f"{until:g} s, step {run.completed_steps}, {shown:,} photographs shown, {shown / spent:.0f} a second"
         )
         _show(run, given, config, photographs, until)
+        if given.verdict:
+            _print_verdict(run, given, config, photographs)
 
 
 def _trainer(preset: str, config: dict[str, Any], photographs: Photographs, device: str) -> Trainer:
@@ -134,6 +141,36 @@ def _show(
         if given.picture:
             place = given.picture.with_stem(f"{given.picture.stem}-{name}-{seconds:g}")
             place.write_bytes(encode_png(_picture(holdout, images)))
+
+
+def _print_verdict(run: Trainer, given: argparse.Namespace, config: dict[str, Any], photographs: Photographs) -> None:
+    generator = build_generator(given.preset, config, len(photographs.training))
+    generator.load_state_dict(run.networks()["generator"])
+    judgement = judge(_judged(photographs), partial(_seeded_samples, generator))
+    for reason in [judgement.state, judgement.sentence, *judgement.reasons]:
+        print(reason)
+    for each in judgement.measures:
+        controls = ", ".join(f"{name} {value:.2f}" for name, value in each.controls.items())
+        print(f"{each.type}, {each.name}: {each.value:.3f}; photographs {each.photographs:.3f}, {controls}")
+
+
+def _judged(photographs: Photographs) -> JudgedPhotographs:
+    training, holdout = list(photographs.training.values()), list(photographs.holdout.values())
+    return JudgedPhotographs(
+        classes=list(photographs.training),
+        training=training,
+        holdout=holdout,
+        training_masks=[[None] * len(each) for each in training],
+        holdout_masks=[[None] * len(each) for each in holdout],
+    )
+
+
+def _seeded_samples(generator: PresetGenerator, type_index: int, first: int, count: int) -> Tensor:
+    """(count, C, side, side) uint8: a sample for each seed from the first on."""
+    seeds = (torch.Generator().manual_seed(seed) for seed in range(first, first + count))
+    latents = torch.stack([torch.randn(generator.latent_size, generator=each) for each in seeds])
+    parts = latents.split(RENDERED_AT_ONCE)
+    return torch.cat([render(generator, each, torch.full((len(each),), type_index)) for each in parts])
 
 
 def _classified_share(photographs: Photographs) -> Callable[[Tensor, int], float] | None:
