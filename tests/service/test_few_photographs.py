@@ -165,8 +165,8 @@ def test_evaluations_and_tests_leave_nine_tenths_of_max_seconds_to_training(site
     cards = (site.data_dir / "artifacts" / "jobs" / job["id"] / "checkpoints").glob("*/checkpoint.json")
     spent = json.loads(max(cards).read_bytes())["evaluation_seconds"]
     assert spent["evaluating"] > 0
-    only_what_is_always_made = (evaluations, tested) == (2, 0)  # at the first step and at the last
-    assert only_what_is_always_made or spent["evaluating"] + spent["testing"] <= 0.1 * longest
+    no_more_than_at_the_ends = evaluations <= 2 and tested == 0  # where there is no room, at the last step alone
+    assert no_more_than_at_the_ends or spent["evaluating"] + spent["testing"] <= 0.1 * longest
 
 
 def test_the_twin_of_a_held_out_photograph_is_not_trained_on(site: Service) -> None:
