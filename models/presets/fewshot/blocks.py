@@ -53,21 +53,23 @@ class Upsample(nn.Module):
         return F.conv_transpose2d(changed, low_pass, stride=2, padding=1, groups=len(low_pass))
 
 
-class NoisyResidual(nn.Module):
-    """Residual block of two 3x3 convolutions on features, their row and column means, and noise.
+class StyledResidual(nn.Module):
+    """The layers of a residual block with means of rows and columns, and noise whose strength the style sets.
 
-    The branch is zero at first. Between the convolutions the style sets, for each channel, a gain and the strength of
-    the noise per pixel, row and column.
+    Args:
+        noise_sizes: noise values of each kind; 0 where a kind is left out at this side.
+        width: channels.
+        style_size: length of the style.
     """
 
-    def __init__(self, side: int, width: int, style_size: int) -> None:
+    def __init__(self, noise_sizes: list[int], width: int, style_size: int) -> None:
         super().__init__()
-        self.noise_sizes = pixel_row_column_noise(side)
+        self.noise_sizes = noise_sizes
         self.before = nn.Conv2d(width, width, 3, padding=1)
         self.after = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.of_rows = nn.Conv2d(width, width, 1, bias=False)
         self.of_columns = nn.Conv2d(width, width, 1, bias=False)
-        self.styling = nn.Linear(style_size, (4 if self.noise_sizes[0] else 3) * width)
+        self.styling = nn.Linear(style_size, (1 + sum(map(bool, noise_sizes))) * width)
         initialise(self.before, math.sqrt(2 / (1 + SLOPE**2)))
         initialise(self.of_rows, 1.0)
         initialise(self.of_columns, 1.0)
@@ -75,6 +77,17 @@ class NoisyResidual(nn.Module):
         nn.init.zeros_(self.styling.weight)
         with torch.no_grad():
             self.styling.bias.fill_(FIRST_NOISE)[:width] = 1
+
+
+class NoisyResidual(StyledResidual):
+    """Residual block of two 3x3 convolutions on features, their row and column means, and noise.
+
+    The branch is zero at first. Between the convolutions the style sets, for each channel, a gain and the strength of
+    the noise per pixel, row and column.
+    """
+
+    def __init__(self, side: int, width: int, style_size: int) -> None:
+        super().__init__(pixel_row_column_noise(side), width, style_size)
 
     def forward(self, features: Tensor, noise: Tensor, style: Tensor) -> Tensor:
         """(B, width, S, S), (B, sum of `pixel_row_column_noise`), (B, style_size) -> (B, width, S, S)."""
@@ -90,27 +103,14 @@ class NoisyResidual(nn.Module):
         return changed
 
 
-class DirectedResidual(nn.Module):
+class DirectedResidual(StyledResidual):
     """As `NoisyResidual`, for images with a direction: noise per line in place of noise per row and column.
 
     The means of rows count as far as the direction is level, those of columns as far as it is upright.
     """
 
     def __init__(self, side: int, width: int, style_size: int) -> None:
-        super().__init__()
-        self.noise_sizes = pixel_line_noise(side)
-        self.before = nn.Conv2d(width, width, 3, padding=1)
-        self.after = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.of_rows = nn.Conv2d(width, width, 1, bias=False)
-        self.of_columns = nn.Conv2d(width, width, 1, bias=False)
-        self.styling = nn.Linear(style_size, (3 if self.noise_sizes[0] else 2) * width)
-        initialise(self.before, math.sqrt(2 / (1 + SLOPE**2)))
-        initialise(self.of_rows, 1.0)
-        initialise(self.of_columns, 1.0)
-        nn.init.zeros_(self.after.weight)
-        nn.init.zeros_(self.styling.weight)
-        with torch.no_grad():
-            self.styling.bias.fill_(FIRST_NOISE)[:width] = 1
+        super().__init__(pixel_line_noise(side), width, style_size)
 
     def forward(self, features: Tensor, noise: Tensor, style: Tensor, directions: Tensor) -> Tensor:
         """(B, width, S, S), (B, sum of `pixel_line_noise`), (B, style_size), (B, 2) -> (B, width, S, S)."""
