@@ -2,7 +2,7 @@
 
     python -m benchmarks.image_score PHOTOGRAPHS.zip [--types scratches …] [--resolution 64] [--held-out 30]
 
-All types are learned together, as a version of several types does. See docs/quality-floor.md.
+All types are learned at once, as a version of several types does. See docs/quality-floor.md.
 """
 
 import argparse

@@ -18,9 +18,9 @@ import time
 import torch
 
 import flawsmith.worker.training  # noqa: F401 (what a worker loads counts as its memory)
+from benchmarks.noise_photographs import noise_dataset
 from benchmarks.serving.machine import machine
 from flawsmith.core.domain.presets.registry import PRESETS
-from flawsmith.core.domain.records import Dataset, SizeRange, now
 from flawsmith.core.domain.training_config import resolve, trainer_config
 from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.models.presets.registry import build_trainer
@@ -52,17 +52,7 @@ def main() -> None:
 
 def _measured(preset: str, side: int, threads: int, seconds: float) -> dict[str, float]:
     torch.set_num_threads(threads)
-    dataset = Dataset(
-        id="ds-1",
-        name="steel",
-        digest="",
-        image_count=PHOTOGRAPHS,
-        classes={"pits": PHOTOGRAPHS},
-        size=SizeRange(min=(side, side), max=(side, side)),
-        mode="L",
-        rejected=[],
-        created_at=now(),
-    )
+    dataset = noise_dataset(PHOTOGRAPHS, side)
     config = resolve(TrainingRequest(dataset="steel", model="m", preset=preset, resolution=side), dataset)
     fields = trainer_config(preset, config)
     images = torch.randint(0, 256, (PHOTOGRAPHS, 1, side, side), dtype=torch.uint8)

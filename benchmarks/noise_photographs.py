@@ -6,6 +6,8 @@ import zipfile
 import numpy as np
 from PIL import Image
 
+from flawsmith.core.domain.records import Dataset, SizeRange, now
+
 
 def noise_archive(count: int, side: int = 40) -> bytes:
     """A zip with ``count`` different gray PNGs of side x side pixels."""
@@ -14,6 +16,21 @@ def noise_archive(count: int, side: int = 40) -> bytes:
         for seed in range(count):
             archive.writestr(f"{seed}.png", _noise_png(seed, side))
     return buffer.getvalue()
+
+
+def noise_dataset(count: int, side: int) -> Dataset:
+    """The record of a dataset of so many gray photographs of one type."""
+    return Dataset(
+        id="ds-1",
+        name="noise",
+        digest="",
+        image_count=count,
+        classes={"noise": count},
+        size=SizeRange(min=(side, side), max=(side, side)),
+        mode="L",
+        rejected=[],
+        created_at=now(),
+    )
 
 
 def _noise_png(seed: int, side: int) -> bytes:

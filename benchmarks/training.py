@@ -19,8 +19,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.article_loop import ArticleLoop
+from benchmarks.noise_photographs import noise_dataset
 from benchmarks.serving.machine import machine
-from flawsmith.core.domain.records import Dataset, SizeRange, now
 from flawsmith.core.domain.training_config import resolve, trainer_config
 from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.models.presets.dcgan.trainer import DcganConfig
@@ -112,17 +112,7 @@ def _contenders(
 
 
 def _config(preset: str, resolution: int, overrides: dict[str, Any]) -> dict[str, Any]:
-    dataset = Dataset(
-        id="ds-1",
-        name="noise",
-        digest="",
-        image_count=PHOTOGRAPHS,
-        classes={"noise": PHOTOGRAPHS},
-        size=SizeRange(min=(resolution, resolution), max=(resolution, resolution)),
-        mode="L",
-        rejected=[],
-        created_at=now(),
-    )
+    dataset = noise_dataset(PHOTOGRAPHS, resolution)
     request = TrainingRequest(
         dataset="ds-1", model="m", preset=preset, resolution=resolution, overrides=overrides, steps=100_000
     )

@@ -13,7 +13,7 @@ of a type; noise, which must never be said to help; nothing, under another seed,
 
 The last two keep the scores of each finished classifier in FOLDER, and go on from there: stop them at any time, and
 give `--minutes` to make a piece. `table --only` makes some of the subsets: several such commands, with other subsets
-each, may run at once, also on several machines whose FOLDERs are put together; without it the command prints the table.
+each, may run at once, also on several machines whose FOLDERs are merged; without it the command prints the table.
 """
 
 import argparse

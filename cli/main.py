@@ -161,7 +161,7 @@ def main() -> None:
 
 def _explained(error: ErrorDetails) -> str:
     """One line about a wrong setting. It shows the value only of a single setting that is no secret."""
-    if not error["loc"]:  # several settings together, whose values are all of them
+    if not error["loc"]:  # several settings at once, whose values are all of them
         return error["msg"]
     name = "_".join(map(str, error["loc"]))
     shown = "" if name in SECRETS else f" (it is {error['input']!r})"

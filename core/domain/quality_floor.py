@@ -27,6 +27,6 @@ def sampling_name(version: str, floor: float | None) -> str:
 
 
 def parse_sampling_name(name: str) -> tuple[str, float | None]:
-    """The version's reference and the floor that `sampling_name` put together."""
+    """The version's reference and the floor that `sampling_name` joined."""
     version, _, floor = name.partition(_SIGN)
     return version, float(floor) if floor else None

@@ -24,7 +24,7 @@ from flawsmith.core.store.version_report import report_file
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 300  # between two looks of all processes together; each look enqueues one check at most
+LOOK_SECONDS = 300  # between two looks of any process; each look enqueues one check at most
 HOUR = 3600.0
 
 
