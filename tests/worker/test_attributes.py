@@ -25,6 +25,7 @@ CONFIG = {
     "generator_width": 8,
     "direction": True,
     "wavelet": False,
+    "narrow_ends": False,
 }
 
 
@@ -113,7 +114,7 @@ def test_an_attribute_of_a_later_release_is_refused(generator: PublishedGenerato
 
 def test_a_version_of_an_earlier_release_has_no_direction() -> None:
     """Its configuration lacks the fields."""
-    earlier = {name: value for name, value in CONFIG.items() if name not in ("direction", "wavelet")}
+    earlier = {name: value for name, value in CONFIG.items() if name not in ("direction", "wavelet", "narrow_ends")}
     torch.manual_seed(0)
     plain = PublishedGenerator(
         build_generator("fewshot", earlier, 2).state_dict(),
