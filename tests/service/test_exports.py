@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.conftest import Service, until
 
-COUNT = 40_000  # about 50 MB, three parts or more
+COUNT = 25_000  # about 35 MB: two parts or more
 SPLIT = {"train": 0.8, "val": 0.2}
 
 

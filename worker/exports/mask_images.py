@@ -43,8 +43,8 @@ def _drawn(record: ExportRecord, values: list[int]) -> NDArray[np.uint8]:
 
 
 def _coloured(values: NDArray[np.uint8]) -> Image.Image:
-    picture = Image.fromarray(values).convert("P")
-    picture.putdata(values.ravel().tolist())
+    height, width = values.shape
+    picture = Image.frombytes("P", (width, height), values.tobytes())
     picture.putpalette(_PALETTE)
     return picture
 
