@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.published_versions import publish
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.job_kinds.export import KIND, ExportResult
@@ -13,6 +14,7 @@ from flawsmith.core.domain.records import ModelVersion, now
 from flawsmith.core.services import Services
 from flawsmith.core.store.export_files import HeldAddresses, addresses_file, archive_file
 from flawsmith.core.store.job_folder import JobFolder
+from flawsmith.core.store.reference_photographs import FILE as REFERENCES
 
 BODY = {"model": "steel", "count": 10}
 CONTENT = bytes(range(256)) * 40
@@ -92,6 +94,17 @@ def test_conditions_that_need_what_the_version_lacks_are_409(
     services.registry.set_quality_floor(version, QualityFloor(score=0.2, set_at=now()))
     answer = api.post("/exports", json=BODY)
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:flawsmith:no-image-scores")
+
+
+def test_photographs_to_compare_with_stay_until_it_ends(api: TestClient, services: Services, dataset: str) -> None:
+    digest = services.datasets.get(dataset).digest
+    version = publish(services.registry, "job-1", "pits", classes=["pits"], dataset_digest=digest)
+    (services.registry.folder(version) / REFERENCES).write_bytes(b"looked at by the worker only")
+    answer = api.post("/exports", json={"model": "pits", "count": 1, "max_similarity": 0.7})
+    assert (answer.status_code, answer.json()["dataset"]) == (202, dataset)
+    assert api.delete(f"/datasets/{dataset}").status_code == 409
+    assert api.post(f"{answer.headers['location']}/cancel").status_code == 202
+    assert api.delete(f"/datasets/{dataset}").status_code == 204
 
 
 def test_the_calls_of_every_kind_work_and_a_repeated_key_makes_one_job(api: TestClient, version: ModelVersion) -> None:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +84,9 @@ class RecordSource(ABC):
         left_out: how many candidates were left out, by the reason.
     """
 
-    labels: ClassVar[LabelKind]
     title: str
     classes: list[str]
+    labels: LabelKind
     source_type: DigitalSourceType
     left_out: Counter[str]
 

@@ -50,8 +50,6 @@ class VersionSource(RecordSource):
         FileNotFoundError: the version has a quality floor, and nothing to score images with.
     """
 
-    labels = VERSION_LABELS
-
     def __init__(
         self,
         version: ModelVersion,
@@ -61,7 +59,7 @@ class VersionSource(RecordSource):
         state: Mapping[str, Any],
     ) -> None:
         self.version, self.config, self._registry = version, config, services.registry
-        self.title, self.classes = version.ref, version.classes
+        self.title, self.classes, self.labels = version.ref, version.classes, VERSION_LABELS
         self.source_type = version.digital_source_type or GENERATED
         self.left_out = Counter(state.get("left_out", {}))
         self._type: int = state.get("type", 0)  # whose turn it is

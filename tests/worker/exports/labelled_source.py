@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +38,11 @@ class LabelledSource(RecordSource):
         labels: masks, or the boxes around them.
     """
 
-    labels: ClassVar[LabelKind] = LabelKind.MASKS
-
     def __init__(self, registry: Registry, count: int, state: dict[str, Any], labels: LabelKind) -> None:
         self.version = publish(registry, "job-1", "steel", classes=CLASSES)
         self.title, self.classes, self.source_type = "steel@1", CLASSES, GENERATED
         self.count, self.made, self.left_out = count, state.get("made", 0), Counter[str]()
-        self.labels = labels  # type: ignore[misc]
+        self.labels = labels
 
     @property
     def over(self) -> bool:
