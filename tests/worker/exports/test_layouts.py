@@ -15,8 +15,11 @@ from pycocotools.coco import COCO
 from tests.worker.exports.conftest import MakeSite
 from tests.worker.exports.labelled_source import CLASSES, HEIGHT, WIDTH, Site, drawn_masks
 
+from flawsmith.core.domain.digital_source_type import GENERATED
 from flawsmith.core.domain.export_layouts import LabelKind
+from flawsmith.worker.exports.layouts.voc import VocWriter
 from flawsmith.worker.exports.polygons import outlines, overlap
+from flawsmith.worker.exports.records import ExportRecord
 
 SPLIT = {"train": 0.7, "val": 0.3}
 TERM = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -175,6 +178,14 @@ def test_a_voc_reader_finds_the_boxes(make_site: MakeSite, tmp_path: Path, label
         annotation = ElementTree.parse(tmp_path / each["annotation"]).getroot()
         texts = [annotation.findtext(name) for name in ("synthetic", "model", "seed", "defect_type")]
         assert texts == ["true", "steel@1", str(each["seed"]), each["defect_type"]]
+
+
+def test_names_of_files_have_no_spaces_and_are_never_the_same() -> None:
+    classes = ["a b", "A_b", "a  b", "a_b_"]
+    writer = VocWriter("steel@1", classes, LabelKind.BOXES, [], GENERATED)
+    names = [writer.unique_name(ExportRecord("7", each, (1, 1), b"", {}, [])) for each in classes]
+    assert not any(" " in each for each in names)
+    assert len({each.casefold() for each in names}) == len(classes)
 
 
 def test_voc_has_masks_of_types_and_of_single_defects(make_site: MakeSite, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class LayoutWriter(ABC):
         self.title, self.classes, self.labels, self.splits = title, classes, labels, splits
         self.source_type = source_type
         self.folders = folder_names(classes, reserved=(MANIFEST,))
+        self._stems = _without_spaces(self.folders)
 
     @property
     def has_masks(self) -> bool:
@@ -65,7 +66,7 @@ class LayoutWriter(ABC):
 
     def unique_name(self, record: ExportRecord) -> str:
         """The name of a record's files where images of all types are in one folder: ``scratches-17``."""
-        return f"{self.folders[record.defect_type]}-{record.name}"
+        return f"{self._stems[record.defect_type]}-{record.name}"
 
 
 def row_of(record: ExportRecord, file: str, split: str | None, **more: Any) -> Row:
@@ -76,6 +77,17 @@ def row_of(record: ExportRecord, file: str, split: str | None, **more: Any) -> R
     if record.defects:
         row["defects"] = [{"defect_type": each.defect_type, "box": list(each.box)} for each in record.defects]
     return {**row, **more, "synthetic": True, **record.address, "_size": list(record.size), "_held": list(record.held)}
+
+
+def _without_spaces(names: Mapping[str, str]) -> dict[str, str]:
+    """The names with other characters for spaces, which end a name in the lists of VOC; no two are the same."""
+    found: dict[str, str] = {}
+    for key, name in names.items():
+        stem = "_".join(name.split())
+        while stem.casefold() in {each.casefold() for each in found.values()}:
+            stem += "_"
+        found[key] = stem
+    return found
 
 
 def shown(row: Mapping[str, Any]) -> Row:
