@@ -1,5 +1,6 @@
 """An export goes on from its parts: with the same bytes wherever it was interrupted, in bounded memory."""
 
+import errno
 import hashlib
 import json
 import random
@@ -19,7 +20,7 @@ from flawsmith.core.domain.export_splits import split_of
 from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.export_files import HeldAddresses, addresses_file
 from flawsmith.worker import export
-from flawsmith.worker.checkpoints import NewerFormat
+from flawsmith.worker.checkpoints import DiskFull, NewerFormat
 from flawsmith.worker.exports.parts import DamagedPart
 
 COUNT = 60
@@ -166,6 +167,28 @@ def test_a_worker_that_lost_the_job_publishes_nothing(make_site: MakeSite) -> No
     with pytest.raises(ClaimLost):
         work.finish(late)
     assert not done.archive.exists()
+
+
+def test_a_full_disk_says_how_much_is_missing_and_loses_nothing(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site("coco", COUNT)
+    work, segment = site.open(), site.segment()
+    work.advance(segment)
+    work.save(segment)
+    work.advance(segment)
+
+    def full(*paths: Path) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.store, "publish", full)
+        with pytest.raises(DiskFull) as refused:
+            work.save(segment)
+    assert refused.value.needed > 5 * 2000
+    assert work.step == 10
+    work.save(segment)
+    assert site.open().step == 10
 
 
 def test_memory_holds_no_more_of_many_images_than_of_few(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
