@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from prometheus_client import Counter, Histogram
 from redis.exceptions import RedisError
@@ -22,7 +22,7 @@ from flawsmith.core.live.task_queues import SAMPLE, worker_name
 from flawsmith.core.logs import request_id as current_request_id
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.worker.celery import app, device, quick_services, services, stopping, threads
-from flawsmith.worker.engine import Engine, encode
+from flawsmith.worker.engine import Engine
 from flawsmith.worker.failing_versions import FailingVersions
 from flawsmith.worker.intra_op_threads import set_intra_op_threads
 
@@ -137,13 +137,14 @@ class Sampler:
         version, floor = parse_sampling_name(name)
         with PASS_SECONDS.time():
             pixels = self.engine.sample(version, addresses)
+        encode = self.engine.encoder(version)
         if floor is None:
-            return dict(zip(addresses, map(partial(encode, version), addresses, pixels), strict=True))
+            return dict(zip(addresses, map(encode, addresses, pixels), strict=True))
         images: dict[Address, bytes] = {}
         scores = self.engine.scores(version, addresses, pixels)
         for address, each, score in zip(addresses, pixels, scores, strict=True):
             below = score < floor  # never of a type without a score
-            images[address] = BELOW_FLOOR_MARK + b"%g" % score if below else encode(version, address, each)
+            images[address] = BELOW_FLOOR_MARK + b"%g" % score if below else encode(address, each)
         BELOW_FLOOR.labels(_model(version)).inc(sum(map(_is_below, images.values())))
         return images
 

@@ -103,6 +103,9 @@ def test_published_versions_keep_their_cards_and_their_images(upgraded: Upgraded
         earlier = np.load(upgraded.data_dir / "images" / f"{reference}.npy").astype(int)
         # Another kind of CPU may round differently: the bytes of an address are promised for one kind.
         assert np.abs(pixels - earlier).max() <= 1
+        image = client.get(f"/models/{model}/versions/{number}/images/0.png")
+        assert image.status_code == 200
+        assert b"XML:com.adobe.xmp" not in image.content  # which images of that release had not
 
 
 @pytest.mark.parametrize("model", ["few-long", "dc-long"])
