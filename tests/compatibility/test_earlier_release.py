@@ -105,6 +105,18 @@ def test_published_versions_keep_their_cards_and_their_images(upgraded: Upgraded
         assert np.abs(pixels - earlier).max() <= 1
 
 
+def test_images_of_earlier_versions_can_be_chosen_by_their_brightness(upgraded: Upgraded) -> None:
+    client = upgraded.service.client
+    for reference in upgraded.expected["versions"]:
+        body: dict[str, Any] = {"model": reference, "count": 16, "seed": 0, "format": "npy"}
+        values = np.load(io.BytesIO(client.post("/generate", json=body).content)).reshape(16, -1).mean(1)
+        middle = round(float(np.median(values)), 2)
+        answer = client.post("/generate", json={**body, "attributes": {"brightness": [middle, 255]}})
+        assert answer.status_code == 200, answer.text
+        chosen = np.load(io.BytesIO(answer.content)).reshape(16, -1).mean(1)
+        assert values.min() < middle - 0.01 < chosen.min()
+
+
 @pytest.mark.parametrize("model", ["few-long", "dc-long"])
 def test_a_cancelled_job_resumes_from_its_checkpoint(upgraded: Upgraded, model: str) -> None:
     client = upgraded.service.client
