@@ -151,6 +151,16 @@ def test_new_ones_are_given_once_and_are_found_again_by_their_seeds(site: Servic
         assert files(site, seed=seed, **asked) == {("lines", seed): file}
 
 
+def test_a_repeated_call_gets_the_same_images(site: Service, middle: float) -> None:
+    headers = {**JSON, "Idempotency-Key": "measured-1"}
+    asked: dict[str, Any] = {"attributes": {"brightness": [middle, 255]}, "defect_type": "lines", "count": 3}
+    first, again = (post(site, headers, **asked) for _ in range(2))
+    assert first.status_code == again.status_code == 200, first.text
+    assert first.json() == again.json()
+    other = post(site, headers, **{**asked, "attributes": {"brightness": [0, middle]}})
+    assert (other.status_code, other.json()["type"]) == (422, "urn:flawsmith:key-reused")
+
+
 def test_they_leave_the_pool_as_it_is(site: Service, middle: float) -> None:
     asked: dict[str, Any] = {"attributes": {"brightness": [middle, 255]}, "defect_type": "lines"}
     names = set(site.redis.scan_iter(f"{keys.POOLS}images:{VERSION}*"))
