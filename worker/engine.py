@@ -15,6 +15,7 @@ from flawsmith.core.domain.attributes import attributes_text
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.registry import Registry
+from flawsmith.worker.attribute_search import Search, search
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.image_scores import PublishedScore
 from flawsmith.worker.known_images import check_known_images
@@ -50,6 +51,10 @@ class Engine:
             UnknownModel: the version does not exist, or no longer.
         """
         return self.generator(reference).sample_batch(addresses)
+
+    def search(self, reference: str, addresses: Sequence[Address]) -> list[Search]:
+        """Searches for the images of up to `MICRO_BATCH` addresses with measured attributes. Raises as `sample`."""
+        return search(self.generator(reference).sample_batch, addresses)
 
     def generator(self, reference: str) -> PublishedGenerator:
         """The version's generator, loaded if necessary. Raises UnknownModel."""
