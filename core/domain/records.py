@@ -73,7 +73,8 @@ class Layout(Record):
     """What was understood of an upload.
 
     ``photographs`` are trained on; ``masks`` and ``boxes`` belong to them, ``clean`` photographs are stored beside
-    them. ``splits`` counts the photographs of each split in the upload. ``notes`` say what was chosen and why.
+    them. ``splits`` counts the photographs of each split in the upload, ``defects`` the annotated defects of each type.
+    ``notes`` say what was chosen and why.
     """
 
     kind: str
@@ -83,6 +84,7 @@ class Layout(Record):
     clean: int
     splits: dict[str, int]
     size_of_defects: DefectSize | None
+    defects: dict[str, int] = Field(default_factory=dict)
     notes: list[str]
 
 

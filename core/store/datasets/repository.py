@@ -19,6 +19,7 @@ from flawsmith.core.store.archives import Bounds, Member, printable, read_archiv
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 from flawsmith.core.store.datasets.dataset_folder import CLEAN, NEW, DatasetFolder, StoredPhotograph
 from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, Ingestion, single_file
+from flawsmith.core.store.datasets.layout_options import AS_THE_FILES_SAY, LayoutOptions
 from flawsmith.core.store.datasets.summary import summarise
 from flawsmith.core.store.images import Abandoned, to_pixels
 
@@ -46,12 +47,14 @@ class UploadOptions:
 
     Attributes:
         split: the split to train on, ``all`` for every one; None for the default, see `select`.
+        layout: what the caller says of the layout.
         replace: None keeps a dataset of the same name with other content. Else it is called before that dataset is
             deleted, and may raise to keep it.
         abandoned: whether nobody waits for the dataset any more.
     """
 
     split: str | None = None
+    layout: LayoutOptions = AS_THE_FILES_SAY
     replace: Callable[[Dataset], None] | None = None
     abandoned: Callable[[], bool] = lambda: False
 
@@ -96,7 +99,7 @@ class Datasets:
         masks, labels or splits are recognised, see `recognition`.
 
         Raises:
-            NotAnArchive, BrokenArchive, ArchiveTooLarge, TooFewImages, UnknownSplit: nothing was published.
+            NotAnArchive, BrokenArchive, ArchiveTooLarge, TooFewImages, UnknownSplit, CannotTell: nothing was published.
             NameTaken: the name stands for other content.
             Abandoned: nobody waits any more, and nothing was published.
         """
@@ -170,6 +173,14 @@ class Datasets:
             for square in each.mask_squares(around)
         ]
 
+    def photographs(self, dataset_id: str) -> builtins.list[StoredPhotograph]:
+        """The photographs for training with their annotations, at the size of the upload. Raises UnknownDataset."""
+        return DatasetFolder(self._folder(self.get(dataset_id).id)).photographs()
+
+    def clean_photographs(self, dataset_id: str) -> builtins.list[StoredPhotograph]:
+        """The clean photographs, like those of `photographs`. Raises UnknownDataset."""
+        return DatasetFolder(self._folder(self.get(dataset_id).id)).clean()
+
     def of_digest(self, digest: str) -> Dataset:
         """The newest dataset with this content. Raises UnknownDataset."""
         for dataset in self.list():
@@ -182,9 +193,9 @@ class Datasets:
     ) -> tuple[Dataset, bool]:
         with self.store.staged() as staged:
             (staged / NEW).mkdir()
-            upload = Ingestion(name, staged / NEW, self.settings, sent_bytes, options.split, options.abandoned).run(
-                members
-            )
+            upload = Ingestion(
+                name, staged / NEW, self.settings, sent_bytes, options.split, options.layout, options.abandoned
+            ).run(members)
             dataset = summarise(name, upload)
             DatasetFolder(staged).complete(dataset, upload)
             if options.abandoned():

@@ -41,7 +41,9 @@ def summarise(name: str, upload: Upload) -> Dataset:
         rejected=listed(upload.rejected),
         layout=_layout(upload),
         crop=default_crop(each.size for each in photographs),
-        crops={around: effect(around, [(each.size, each.defects) for each in photographs]) for around in Around},
+        crops={
+            around: effect(around, [(each.size, each.annotations.boxes) for each in photographs]) for around in Around
+        },
         created_at=now(),
     )
 
@@ -60,7 +62,8 @@ def _content(upload: Upload) -> str:
 
 
 def _layout(upload: Upload) -> Layout:
-    sizes = [math.sqrt(width * height) for each in upload.photographs for _, _, width, height in each.defects]
+    sizes = [math.sqrt(width * height) for each in upload.photographs for _, _, width, height in each.annotations.boxes]
+    defects = Counter(defect.defect_type for each in upload.photographs for defect in each.defects)
     return Layout(
         kind=upload.kind,
         photographs=len(upload.photographs),
@@ -69,6 +72,7 @@ def _layout(upload: Upload) -> Layout:
         clean=len(upload.clean),
         splits=upload.splits,
         size_of_defects=DefectSize(median=round(median(sizes), 1), min=round(min(sizes), 1)) if sizes else None,
+        defects=dict(sorted(defects.items())),
         notes=upload.notes,
     )
 
