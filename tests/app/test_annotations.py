@@ -54,9 +54,10 @@ WITH_OUTLINES = [
 def test_outlines_become_masks(
     api: TestClient, services: Services, tree: Any, kind: str, splits: Any, masks: int, defects: dict[str, int]
 ) -> None:
-    layout = upload(api, "steel", tree())["layout"]
+    dataset = upload(api, "steel", tree())
+    layout = dataset["layout"]
     assert (layout["kind"], layout["splits"], layout["masks"]) == (kind, splits, masks)
-    assert (layout["photographs"], layout["clean"], layout["defects"]) == (3, 0, defects)
+    assert (layout["photographs"], layout["clean"], dataset["defects"]) == (3, 0, defects)
     for each in annotations(services).values():
         squares = [defect for defect in each.defects if defect.box == SQUARE]
         assert len(squares) == 1
@@ -102,16 +103,16 @@ ALL_TREES = [trees.mvtec, trees.kolektor, trees.visa, trees.magnetic_tile, trees
 def test_masks_are_annotations_of_photographs_at_their_own_size(
     api: TestClient, services: Services, tree: Callable[[], Files]
 ) -> None:
-    layout = upload(api, "steel", tree())["layout"]
+    dataset = upload(api, "steel", tree())
     found = [each.annotations for each in services.datasets.photographs("steel")]
     clean = [each.annotations for each in services.datasets.clean_photographs("steel")]
-    assert len(found) == layout["masks"] == sum(layout["defects"].values())
+    assert len(found) == dataset["layout"]["masks"] == sum(dataset["defects"].values())
     for each in found:
         (defect,) = each.defects
         mask = each.mask()
         assert mask is not None
         assert (defect.box, int(mask.sum()), each.size) == (DEFECT, 16, (SIDE, SIDE))
-    assert [(each.clean, each.defects) for each in clean] == [(True, ())] * layout["clean"]
+    assert [(each.clean, each.defects) for each in clean] == [(True, ())] * dataset["layout"]["clean"]
 
 
 def test_an_outline_marks_the_pixels_that_pycocotools_marks(api: TestClient, services: Services) -> None:
@@ -146,8 +147,8 @@ def test_instances_that_touch_are_defects_of_their_own(api: TestClient, services
         x, y = number % 10 * 3, number // 10 * 3
         numbers[y : y + 3, x : x + 3] = number + 1
     files = {f"images/{i}.png": photograph(i) for i in range(3)}
-    layout = upload(api, "steel", files | {f"masks/{i}.png": trees.encoded(numbers) for i in range(3)})["layout"]
-    assert layout["defects"] == {"steel": 3 * many}
+    dataset = upload(api, "steel", files | {f"masks/{i}.png": trees.encoded(numbers) for i in range(3)})
+    assert dataset["defects"] == {"steel": 3 * many}
     assert all(defect.box[2:] == (3, 3) for each in annotations(services).values() for defect in each.defects)
 
 
@@ -155,7 +156,7 @@ def test_a_soft_edge_is_no_defect_of_its_own(api: TestClient, services: Services
     soft = Image.open(io.BytesIO(trees.mask((4, 4, 6, 6), side=20))).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     files = {f"images/{i}.png": photograph(i) for i in range(3)}
     files |= {f"masks/{i}.png": trees.encoded(np.asarray(soft)) for i in range(3)}
-    assert upload(api, "steel", files)["layout"]["defects"] == {"steel": 3}
+    assert upload(api, "steel", files)["defects"] == {"steel": 3}
 
 
 def test_boxes_beyond_the_photograph_and_what_is_malformed_are_named_and_the_rest_is_used(
