@@ -107,12 +107,13 @@ def test_squares_that_are_not_native_show_each_defect_with_its_context(api: Test
         assert 12 <= columns[-1] - columns[0] + 1 <= 20  # half of the square, whatever the size of the defect
 
 
-def test_clean_squares_have_the_same_scale_and_show_no_defect(api: TestClient, services: Services) -> None:
-    upload(api, "steel", annotated())
+@pytest.mark.parametrize("folder", ["good", "images"])
+def test_clean_squares_have_the_same_scale_and_show_no_defect(api: TestClient, services: Services, folder: str) -> None:
+    upload(api, "steel", {path: data for path, data in annotated().items() if folder == "good" or "good" not in path})
     clean = services.datasets.load_clean("steel", 32, Around.ANNOTATIONS)
     assert clean.pixels.shape[1:] == (32, 32, 1)
     assert clean.pixels.max() < 255  # not a pixel of a defect, and nothing was scaled
-    assert {Path(name).parent.name for name in clean.files} == {"good", "images"}
+    assert {Path(name).parent.name for name in clean.files} == {folder}
 
 
 def test_large_photographs_without_annotations_are_cut_in_a_native_grid(api: TestClient, services: Services) -> None:

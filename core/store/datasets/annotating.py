@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ from flawsmith.core.store.datasets.recognition import Role
 from flawsmith.core.store.images import encode_png
 
 SAME_OBJECT = 0.5  # intersection over union of two rectangles, from which on they are of one defect (Pascal VOC)
+MAX_RUNS_BYTES = 128 * 1024 * 1024  # of the masks of an upload
+TOO_BUSY = f"its mask is kept as boxes only: the masks of the upload need more than {MAX_RUNS_BYTES:,} bytes"
 _OBJECTS = "segmentationobject"  # the folder of masks whose colours are instances, beside one of types
 
 
@@ -48,6 +50,7 @@ class Annotator:
 
     def __init__(self, folder: Path, colours: Mapping[str, str], passed_over: PassedOver) -> None:
         self._folder, self._colours, self._passed_over = folder, colours, passed_over
+        self._written = 0  # characters of run lengths
 
     def annotate(self, role: Role) -> Annotated:
         """What is wrong with single masks, boxes and outlines goes to ``passed_over``."""
@@ -66,12 +69,22 @@ class Annotator:
         outlined = [region for _, region in labelled if region]
         if outlined and not masks:
             masks = [self._drawn(role.picture, outlined)]
+        defects = [] if role.clean else _defects(labelled, marked, role.types_from, defect_type)
         return Annotated(
-            defects=() if role.clean else tuple(_defects(labelled, marked, role.types_from, defect_type)),
+            defects=tuple(self._bounded(each, role.picture) for each in defects),
             boxes=tuple(box for box, _ in labelled),
             masks=tuple(masks),
             defect_type=defect_type,
         )
+
+    def _bounded(self, defect: Defect, picture: Picture) -> Defect:
+        """The defect; without its mask where the masks of all together take too much room, as those of noise do."""
+        length = len(defect.runs or "")
+        if self._written + length > MAX_RUNS_BYTES:
+            self._passed_over.add_file(picture.path, TOO_BUSY)
+            return replace(defect, runs=None)
+        self._written += length
+        return defect
 
     def _labelled(self, role: Role) -> list[tuple[Box, Region | None]]:
         """The boxes in pixels, with the regions that their outlines enclose."""
@@ -115,7 +128,7 @@ class Annotator:
         numbers, names = self._numbers(mask, by_type)
         return [(each, names[each.number - 1]) for each in regions(numbers)]
 
-    def _numbers(self, mask: Picture, by_type: bool) -> tuple[NDArray[np.int64], list[str]]:
+    def _numbers(self, mask: Picture, by_type: bool) -> tuple[NDArray[np.int32], list[str]]:
         """What tells the mask's pixels apart, and the types' names by these numbers, see `instances`."""
         path = self._folder / mask.staged_as
         image: Image.Image = Image.open(path)
@@ -139,7 +152,7 @@ class Annotator:
         return Picture("", digest, staged_as, "L", picture.size, digest, look)
 
 
-def _name(region: Region, numbers: NDArray[np.int64], names: Sequence[str]) -> str:
+def _name(region: Region, numbers: NDArray[np.int32], names: Sequence[str]) -> str:
     """The name of the commonest number among the pixels of a region; empty where none is marked."""
     x, y, width, height = region.rectangle
     counts = np.bincount(numbers[y : y + height, x : x + width][region.mask], minlength=len(names) + 1)[1:]

@@ -119,17 +119,18 @@ def clean_squares(
     resolution: int,
     mode: ImageMode,
 ) -> Squares:
-    """The squares of clean photographs, all of the type `CLEAN`, and those of others where nothing is annotated.
+    """The squares of clean photographs, all of the type `CLEAN`.
 
-    The others only beside crops at the photographs' scale, and only of photographs whose defects are annotated.
+    Where there are none, beside crops at the photographs' scale: the places of annotated photographs that show no
+    annotated defect.
     """
     wanted = as_crop(crop)
     if not wanted.measured:
         return Cutter(clean, wanted, resolution).squares([CLEAN], mode, resolution)
-    annotated = [each for each in photographs if each.annotations.defects]
-    native = NativeCrops(wanted, resolution, [each.annotations for each in (*clean, *annotated)])
+    sources = clean or [each for each in photographs if each.annotations.defects]
+    native = NativeCrops(wanted, resolution, [each.annotations for each in sources])
     pixels, files, numbers = [], [], []
-    for number, photograph in enumerate((*clean, *annotated)):
+    for number, photograph in enumerate(sources):
         for square in _views_of(photograph, native.free_views(number, MOST_CLEAN)):
             pixels.append(to_pixels(square, mode, resolution))
             files.append(photograph.file)

@@ -81,7 +81,7 @@ def without_void(mask: Image.Image) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def instances(image: Image.Image, *, lossy: bool, by_type: bool = False) -> tuple[NDArray[np.int64], list[str]]:
+def instances(image: Image.Image, *, lossy: bool, by_type: bool = False) -> tuple[NDArray[np.int32], list[str]]:
     """What tells defects of a mask apart that touch each other: its levels or colours.
 
     Args:
@@ -94,16 +94,25 @@ def instances(image: Image.Image, *, lossy: bool, by_type: bool = False) -> tupl
         Of each pixel a number (H, W), 0 where nothing is marked, and the names of the numbers from 1 on: "#rrggbb".
         Without numbers, all marked pixels are 1.
     """
-    pixels = np.asarray(image.convert("RGB")).astype(np.int64)
-    colours = (pixels[..., 0] << 16) + (pixels[..., 1] << 8) + pixels[..., 2]
     of_pixels = marked(image)
+    if lossy or not of_pixels.any():
+        return of_pixels.astype(np.int32), [MARKED] if of_pixels.any() else []
+    colours = _colours(image)
     found = np.unique(colours[of_pixels])
-    highest = int(found[-1]) & WHITE if len(found) else 0
-    soft = image.mode == "L" and not by_type and highest > max(FEW_LEVELS, len(found))
-    if lossy or soft or len(found) > MAX_NUMBERS:
-        return of_pixels.astype(np.int64), [MARKED] if len(found) else []
-    numbers = np.where(of_pixels, np.searchsorted(found, colours) + 1, 0)
+    soft = image.mode == "L" and not by_type and int(found[-1]) & WHITE > max(FEW_LEVELS, len(found))
+    if soft or len(found) > MAX_NUMBERS:
+        return of_pixels.astype(np.int32), [MARKED]
+    numbers = np.zeros(of_pixels.shape, np.int32)
+    numbers[of_pixels] = np.searchsorted(found, colours[of_pixels]) + 1
     return numbers, [f"#{int(each):06x}" for each in found]
+
+
+def _colours(image: Image.Image) -> NDArray[np.int32]:
+    """Of each pixel its red, green and blue in one number, (H, W)."""
+    if image.mode == "L":
+        return np.asarray(image).astype(np.int32) * 0x010101
+    red, green, blue = (np.asarray(each).astype(np.int32) for each in image.convert("RGB").split())
+    return (red << 16) + (green << 8) + blue
 
 
 @dataclass(frozen=True)

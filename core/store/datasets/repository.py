@@ -139,11 +139,11 @@ class Datasets:
     def load_clean(self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE) -> "Squares":
         """The clean photographs, cut and scaled like those of `load`; all of the type `CLEAN`.
 
-        Beside squares at the photographs' scale, also parts of the other photographs in which no defect is annotated.
+        Where there are none, beside squares at the photographs' scale: parts of the others without a defect.
 
         Raises:
             UnknownDataset: there is no such dataset.
-            ValueError: it has no clean photographs.
+            ValueError: it has neither.
         """
         dataset = self.get(dataset_id)
         return clean_squares(
