@@ -74,6 +74,11 @@ def _crop_warnings(dataset: Dataset, around: Around, resolution: int) -> list[st
         if effect.defects_lost:
             what += f" and {effect.defects_lost} labelled defects wholly"
         found.append(f"the crop '{around}' loses {what}; {' or '.join(_gentler(dataset, around))} keeps more")
+    if effect.left_out:
+        found.append(
+            f"{effect.left_out} photographs without annotations are not trained on, as nothing says where their "
+            "defects are: annotate them, or choose another crop"
+        )
     pixels = (effect.defect_size or math.inf) * resolution
     if pixels < SMALLEST_DEFECT:
         found.append(

@@ -92,7 +92,7 @@ class CropEffect(Record):
     ``images`` squares are trained on; ``pixels_lost`` is the share of the photographs' pixels that none of them shows,
     ``defects_lost`` counts labelled defects that lie wholly outside. ``defect_size`` is the median size of the labelled
     defects, as a share of a square's side. ``types`` counts the photographs of each type where squares have types of
-    their own, around annotations; ``side`` is the median side of a square, in pixels of the photographs.
+    their own, around annotations, and ``left_out`` those without annotations; ``side`` is the median side of a square, in pixels of the photographs.
     """
 
     images: int
@@ -100,6 +100,7 @@ class CropEffect(Record):
     defects_lost: int
     defect_size: float | None
     types: dict[str, int] = Field(default_factory=dict)
+    left_out: int = 0
     side: float | None = None
 
 

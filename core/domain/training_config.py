@@ -172,13 +172,12 @@ def _job_config(
 
 def _crop(request: TrainingRequest, dataset: Dataset, resolution: int, measurable: bool) -> Crop:
     """What the request says; else around annotations, or a grid at native scale over large photographs."""
-    annotated = Around.ANNOTATIONS in dataset.crops
     if request.crop:
-        if request.crop.around is Around.ANNOTATIONS and not annotated:
+        if request.crop.around is Around.ANNOTATIONS and Around.ANNOTATIONS not in dataset.crops:
             others = ", ".join(WHOLE)
             raise CannotTrain("/crop/around", f"'{dataset.name}' has no annotations to cut around; choose: {others}")
         return request.crop.completed()
-    if measurable and annotated:
+    if measurable and dataset.crop is Around.ANNOTATIONS:
         return Crop(around=Around.ANNOTATIONS).completed()
     if measurable and dataset.crops and min(dataset.size.max) > NATIVE_ABOVE * resolution:
         return Crop(around=Around.GRID, native=True).completed()

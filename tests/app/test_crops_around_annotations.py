@@ -159,3 +159,26 @@ def test_small_photographs_without_annotations_are_cut_as_before(api: TestClient
     squares = services.datasets.load("steel", 32, crop_of(config))
     before = [np.asarray(ImageOps.fit(Image.fromarray(each), (32, 32), Image.Resampling.LANCZOS)) for each in pixels]
     assert {each.tobytes() for each in squares.pixels[..., 0]} == {each.tobytes() for each in before}
+
+
+def unannotated(folder: str) -> Files:
+    return {f"{folder}/{i}.png": surface(50 + i) for i in range(3)}
+
+
+def test_photographs_without_annotations_are_left_out_with_a_warning(api: TestClient) -> None:
+    masks = {f"masks/{i}.png": trees.encoded(np.full((HEIGHT, WIDTH), 255, np.uint8)) for i in range(1)}
+    files = {f"images/{i}.png": surface(i) for i in range(4)} | masks
+    assert upload(api, "steel", files)["crop"] == "annotations"
+    reasons = job(api).json()["health"]["reasons"]
+    assert any("3 photographs without annotations are not trained on" in each for each in reasons)
+
+
+def test_the_default_leaves_no_type_out(api: TestClient) -> None:
+    files = {f"dents/images/{i}.png": surface(i) for i in range(3)} | unannotated("pits")
+    files |= {f"dents/masks/{i}.png": trees.encoded(np.full((HEIGHT, WIDTH), 255, np.uint8)) for i in range(3)}
+    dataset = upload(api, "steel", files)
+    assert (dataset["classes"], dataset["defects"]) == ({"dents": 3, "pits": 3}, {"dents": 3})
+    config = job(api).json()["config"]
+    assert (config["crop"]["around"], config["classes"]) == ("grid", ["dents", "pits"])
+    asked = job(api, crop={"around": "annotations"}).json()["config"]
+    assert asked["classes"] == ["dents"]

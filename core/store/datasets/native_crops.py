@@ -73,11 +73,12 @@ class NativeCrops:
 
     def effect(self) -> CropEffect:
         """How many squares there are, and what they lose."""
-        images, sides, sizes, lost, shown, pixels = 0, [], [], 0, 0.0, 0
+        images, sides, sizes, lost, shown, pixels, left_out = 0, [], [], 0, 0.0, 0, 0
         types: Counter[str] = Counter()
         for number, photograph in enumerate(self.photographs):
             views = self.views(number)
             images += len(views)
+            left_out += not views
             sides += [each.side for each in views]
             area = photograph.size[0] * photograph.size[1]
             pixels += area
@@ -93,6 +94,7 @@ class NativeCrops:
             defects_lost=lost,
             defect_size=round(median(sizes), 5) if sizes else None,
             types=dict(sorted(types.items())),
+            left_out=left_out,
             side=median(sides) if sides else None,
         )
 
