@@ -91,8 +91,9 @@ class CropEffect(Record):
 
     ``images`` squares are trained on; ``pixels_lost`` is the share of the photographs' pixels that none of them shows,
     ``defects_lost`` counts labelled defects that lie wholly outside. ``defect_size`` is the median size of the labelled
-    defects, as a share of a square's side. ``types`` counts the photographs of each type where squares have types of
-    their own, around annotations, and ``left_out`` those without annotations; ``side`` is the median side of a square, in pixels of the photographs.
+    defects, as a share of a square's side; ``side`` the median side of a square, in pixels of the photographs. Around
+    annotations squares have types of their own: ``types`` counts the photographs of each, ``left_out`` those without
+    annotations.
     """
 
     images: int

@@ -51,9 +51,8 @@ def summarise(name: str, upload: Upload) -> Dataset:
 
 def _default_crop(photographs: Sequence[Photograph]) -> Around:
     """Around annotations, unless a type has none: such a crop would leave it out."""
-    if {each.defect_type for each in photographs} <= {
-        defect.defect_type for each in photographs for defect in each.defects
-    }:
+    annotated = {defect.defect_type for each in photographs for defect in each.defects}
+    if annotated.issuperset(each.defect_type for each in photographs):
         return Around.ANNOTATIONS
     return default_crop(each.size for each in photographs)
 
