@@ -30,3 +30,10 @@ class PresetGenerator(nn.Module):
             (B, 2), each of which depends on nothing but its latent, its type and its angle.
         """
         raise NotImplementedError
+
+    def feature_layers(self) -> list[nn.Module]:
+        """The layers whose outputs are an image's feature maps, (B, W, S, S) from coarse to fine.
+
+        Labels of pixels are learned from them; a preset without any cannot have its versions labelled.
+        """
+        return []

@@ -70,6 +70,9 @@ class Generator(PresetGenerator):
         images: Tensor = self.layers(conditioned[:, :, None, None])
         return images
 
+    def feature_layers(self) -> list[nn.Module]:
+        return [each for each in self.layers if isinstance(each, nn.ReLU)]
+
 
 class Discriminator(nn.Module):
     """Images to one logit each by convolutions, each halving the side.

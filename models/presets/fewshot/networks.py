@@ -192,6 +192,9 @@ class Generator(PresetGenerator):
         drawing = latents[:, self.latent_size - DRAWN_BY :]
         return draw_directions(self.directions[type_index], drawing, angle)
 
+    def feature_layers(self) -> list[nn.Module]:
+        return [*self.blocks, *([self.last_doubling] if self.narrow_ends else [])]
+
     def _last_noise(self, noise: Tensor, styled: Tensor, directions: Tensor | None) -> Tensor:
         """What noise adds to the largest feature maps before the last convolution."""
         strengths: Tensor = self.grain(styled)

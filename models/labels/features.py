@@ -1,0 +1,72 @@
+"""The feature maps from which a frozen generator makes an image: what per-pixel labels are learned from.
+
+After DatasetGAN (Zhang et al. 2021, arXiv:2104.06490) and RepurposeGANs (Tritrong et al. 2021, arXiv:2103.04379): a
+generator that makes a defect knows where it makes it, so that few labelled images teach the rest.
+"""
+
+import copy
+import threading
+
+import torch
+from torch import Tensor, nn
+
+from flawsmith.models.presets.generator import PresetGenerator
+
+
+class NoFeatures(Exception):
+    """The preset's generator shows no feature maps."""
+
+
+class FeatureMaps:
+    """A copy of a generator, in evaluation mode and float32, that gives images with their feature maps.
+
+    Args:
+        generator: of a preset.
+        device: where it works.
+
+    Attributes:
+        widths: channels of each map, from coarse to fine.
+        channels: of the images.
+
+    Raises:
+        NoFeatures: it has no `PresetGenerator.feature_layers`.
+    """
+
+    def __init__(self, generator: PresetGenerator, device: torch.device) -> None:
+        self.network = copy.deepcopy(generator).eval().float().requires_grad_(False).to(device)
+        self.device = device
+        self._kept = threading.local()  # several threads sample at once
+        layers = self.network.feature_layers()
+        if not layers:
+            raise NoFeatures("the generator of this preset shows no feature maps, from which labels could be learned")
+        for layer in layers:
+            layer.register_forward_hook(self._keep)
+        latents = torch.zeros(1, generator.latent_size)
+        images, maps = self(latents, torch.zeros(1, dtype=torch.int64))
+        self.widths, self.channels = [each.shape[1] for each in maps], images.shape[1]
+
+    def __call__(
+        self, latents: Tensor, type_index: Tensor, angles: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Makes images. May be called from several threads at once.
+
+        Args:
+            latents: (B, L) float32.
+            type_index: (B,) int64.
+            angles: (B, 2) float32, see `PresetGenerator.drawn_directions`; None: every angle.
+
+        Returns:
+            Images, (B, C, side, side) from -1 to 1, and feature maps (B, W, S, S), all float32 on the device.
+        """
+        self._kept.maps = []
+        latents, type_index = latents.to(self.device), type_index.to(self.device)
+        given: list[Tensor] = []
+        with torch.no_grad():
+            if self.network.direction:
+                angles = None if angles is None else angles.to(self.device)
+                given.append(self.network.drawn_directions(latents, type_index, angles))
+            images: Tensor = self.network(latents, type_index, *given).clamp(-1, 1)
+        return images, self._kept.maps
+
+    def _keep(self, _layer: nn.Module, _given: object, made: Tensor) -> None:
+        self._kept.maps.append(made)
