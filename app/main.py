@@ -36,6 +36,7 @@ from flawsmith.app.routes import (
     datasets,
     evaluations,
     generate,
+    labellings,
     models,
     operations,
     quality_floors,
@@ -91,6 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
         quality_floors.router,
         reports.of_version,
         comparisons.of_version,
+        labellings.of_version,
         operations.router,
     ):
         app.include_router(router)

@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,15 +12,19 @@ from numpy.typing import NDArray
 from prometheus_client import Gauge
 
 from flawsmith.core.domain.addresses import Address
-from flawsmith.core.domain.attributes import attributes_text
+from flawsmith.core.domain.image_labels import ImageLabels
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.registry import Registry
 from flawsmith.worker.attribute_search import Search, search
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.image_scores import PublishedScore
+from flawsmith.worker.image_text import image_text
 from flawsmith.worker.known_images import check_known_images
 from flawsmith.worker.published_generator import PublishedGenerator
+
+if TYPE_CHECKING:
+    from flawsmith.worker.published_labels import PublishedLabels
 
 Encode = Callable[[Address, NDArray[np.uint8]], bytes]
 """Makes the PNG of an address's (H, W, C) pixels."""
@@ -40,6 +45,7 @@ class Engine:
         self.registry, self.capacity, self.device = registry, capacity, device
         self._loaded: OrderedDict[str, tuple[PublishedGenerator, Encode]] = OrderedDict()
         self._scores: OrderedDict[str, PublishedScore] = OrderedDict()
+        self._labels: OrderedDict[str, PublishedLabels] = OrderedDict()
         self._loading = threading.Lock()
 
     def sample(self, reference: str, addresses: Sequence[Address]) -> NDArray[np.uint8]:
@@ -92,6 +98,27 @@ class Engine:
             score = self._scores[reference]
         return score(addresses, pixels)
 
+    def labels(
+        self, reference: str, addresses: Sequence[Address], candidates: Sequence[int] | None = None
+    ) -> list[ImageLabels]:
+        """The labels of up to `MICRO_BATCH` images of a version with labels; see `PublishedLabels`.
+
+        May be called from several threads at once. Raises UnknownModel.
+        """
+        from flawsmith.worker.published_labels import PublishedLabels, image_labels  # takes memory that few need
+
+        version = self.registry.resolve(reference)
+        with self._loading:
+            if reference not in self._labels:
+                folder = self.registry.folder(version)
+                self._labels[reference] = PublishedLabels(version, folder, self.device)
+                while len(self._labels) > self.capacity:
+                    self._labels.popitem(last=False)
+            self._labels.move_to_end(reference)
+            labels = self._labels[reference]
+        pairs = zip(addresses, labels(addresses, candidates), strict=True)
+        return [image_labels(version, address, found) for address, found in pairs]
+
     def _load(self, reference: str) -> tuple[PublishedGenerator, Encode]:
         version = self.registry.resolve(reference)
         weights = self.registry.weights(version.model, version.version)
@@ -105,13 +132,4 @@ def encode(version: ModelVersion, address: Address, pixels: NDArray[np.uint8]) -
 
     Its XMP says its origin, unless an earlier release published the version: then the same bytes as ever.
     """
-    text = {
-        "Synthetic": "true",
-        "Software": "Flawsmith",
-        "Model": version.ref,
-        "Defect-Type": address.defect_type,
-        "Seed": str(address.seed),
-    }
-    if address.attributes:
-        text["Attributes"] = attributes_text(address.attributes)
-    return encode_pixels(pixels, text, version.digital_source_type)
+    return encode_pixels(pixels, image_text(version, address), version.digital_source_type)

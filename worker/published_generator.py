@@ -117,7 +117,7 @@ class PublishedGenerator:
         pairs = zip(addresses, candidates or [0] * len(addresses), strict=True)
         latents = torch.stack([latent(each.seed, each.defect_type, size, candidate) for each, candidate in pairs])
         type_index = torch.tensor([self.classes.index(each.defect_type) for each in addresses])
-        angles = _angles(addresses, frozenset() if candidates is None else MEASURED)
+        angles = angles_of(addresses, frozenset() if candidates is None else MEASURED)
         pixels: NDArray[np.uint8] = self.session.sample(latents, type_index, angles).numpy()
         return pixels
 
@@ -132,7 +132,7 @@ def _canonical(angle: Range | None, brightness: Range | None, severity: Range | 
     return tuple((name, attribute.canonical(bounds)) for name, attribute, bounds in given if bounds is not None)
 
 
-def _angles(addresses: Sequence[Address], others: frozenset[str]) -> Tensor | None:
+def angles_of(addresses: Sequence[Address], others: frozenset[str]) -> Tensor | None:
     """(B, 2) float32, the range of each address; None where no address has one.
 
     Raises:

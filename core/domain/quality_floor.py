@@ -2,7 +2,8 @@
 
 What workers sample, and what image pool, image cache and sampling queue hold, has the floor in its name. So no image
 that was scored by another floor, or by none, can be given out under this one. Images that are searched for among
-candidates have a name of their own too: they take longer, and none waits in a micro-batch for those of others.
+candidates have a name of their own too: they take longer, and none waits in a micro-batch for those of others. So have
+images with their labels.
 """
 
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from flawsmith.core.domain.records import Moment, Record
 
 _SIGN = ">="
-_SEARCH = "+search"  # no reference to a version has a plus
+_SEARCH, _LABELS = "+search", "+labels"  # no reference to a version has a plus
 
 
 class QualityFloor(Record):
@@ -26,20 +27,30 @@ class QualityFloor(Record):
 
 
 class Sampled(NamedTuple):
-    """What workers sample: a version's reference, its floor, and whether its images are chosen among candidates."""
+    """What workers sample: a version's reference, its floor, and whether its images are chosen among candidates.
+
+    ``labelled`` images come with their labels.
+    """
 
     version: str
     floor: float | None
     searched: bool
+    labelled: bool
 
 
-def sampling_name(version: str, floor: float | None, *, searched: bool = False) -> str:
-    """``scratches@2``, with a floor ``scratches@2>=0.2``; ``scratches@2+search`` for images chosen among candidates."""
+def sampling_name(version: str, floor: float | None, *, searched: bool = False, labelled: bool = False) -> str:
+    """``scratches@2``, with a floor ``scratches@2>=0.2``.
+
+    ``scratches@2+search`` for images chosen among candidates, ``scratches@2+labels`` for images with labels.
+    """
     named = version + _SEARCH if searched else version
+    named = named + _LABELS if labelled else named
     return named if floor is None else f"{named}{_SIGN}{floor!r}"
 
 
 def parse_sampling_name(name: str) -> Sampled:
     """What `sampling_name` joined."""
     named, _, floor = name.partition(_SIGN)
-    return Sampled(named.removesuffix(_SEARCH), float(floor) if floor else None, named.endswith(_SEARCH))
+    unlabelled = named.removesuffix(_LABELS)
+    version = unlabelled.removesuffix(_SEARCH)
+    return Sampled(version, float(floor) if floor else None, unlabelled != version, named != unlabelled)

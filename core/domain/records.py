@@ -164,6 +164,23 @@ class Verdict(Record):
     reasons: list[str] = Field(default_factory=list)
 
 
+class Labelling(Record):
+    """How a labelled version's label network came about.
+
+    ``job`` trained it, of ``source``: masks of generated images, or the annotations of photographs. It learned from so
+    many ``masks`` and ``boxes``. ``agreement`` is the mean intersection over union with annotations that were held
+    out; null where too few were there. ``ranges`` has by type, and figure of size or shape, from where to where a mask
+    is plausible.
+    """
+
+    job: str
+    source: Literal["masks", "annotations"]
+    masks: int
+    boxes: int
+    agreement: float | None = None
+    ranges: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict)
+
+
 class ModelVersion(Record):
     """A published generator: what GET /models/{name}/versions/{v} shows, and its card in the store.
 
@@ -171,7 +188,8 @@ class ModelVersion(Record):
     the health of the training, ``verdict`` what the images are worth (versions of earlier releases have none),
     ``analysis`` what the training found out about the photographs and used, ``attributes`` what callers may ask of an
     image (versions of earlier releases have none), ``digital_source_type`` what the XMP of an image says of its origin
-    (the images of earlier releases' versions have no XMP, and keep their bytes).
+    (the images of earlier releases' versions have no XMP, and keep their bytes). ``labels`` is what images come with on
+    request: masks, from which boxes follow, or boxes alone. A labelled version has the pixels of its ``parent``.
     The generator samples in ``precision`` on the kind of device that it was ``qualified_on`` (such as
     ``cpu:avx512_bf16``), and in float32 on every other kind. To qualify, 256 images in both precisions must differ by
     at most one gray level.
@@ -196,6 +214,9 @@ class ModelVersion(Record):
     analysis: dict[str, Any] = Field(default_factory=dict, validation_alias=AliasChoices("analysis", "findings"))
     attributes: dict[str, Attribute] = Field(default_factory=dict)
     digital_source_type: DigitalSourceType | None = None
+    labels: Literal["mask", "box"] | None = None
+    parent: str | None = None
+    labelling: Labelling | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     qualified_on: str = "cpu"
     created_at: Moment
@@ -203,6 +224,11 @@ class ModelVersion(Record):
     @property
     def ref(self) -> str:
         return f"{self.model}@{self.version}"
+
+    @property
+    def published_by(self) -> str:
+        """The id of the job that published it."""
+        return self.labelling.job if self.labelling else self.training_job
 
     @property
     def failing(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.digital_source_type import GENERATED
 from flawsmith.core.domain.quality_floor import QualityFloor
-from flawsmith.core.domain.records import NAME_PATTERN, Model, ModelVersion, now
+from flawsmith.core.domain.records import NAME_PATTERN, Labelling, Model, ModelVersion, now
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 from flawsmith.core.store.quality_floors import QualityFloors
 from flawsmith.core.store.version_results import results_folder
@@ -69,8 +69,10 @@ class Registry:
             card: the fields of `ModelVersion` except the number and the time. The images' origin is `GENERATED` unless
                 it says otherwise.
         """
+        labelling: Labelling | None = card.get("labelling")
+        job = labelling.job if labelling else card["training_job"]
         for version in self.versions(model):
-            if version.training_job == card["training_job"]:
+            if version.published_by == job:
                 return version
         while True:
             number = self._highest(model) + 1
@@ -161,8 +163,14 @@ class Registry:
         return found
 
     def withdrawn(self, version: ModelVersion) -> Withdrawn:
-        """The addresses of the version whose images must not be given out."""
-        return self._withdrawals.of(version)
+        """The addresses of the version whose images must not be given out, those of its parent among them."""
+        own = self._withdrawals.of(version)
+        if version.parent is None:
+            return own
+        try:
+            return {**self.withdrawn(self.resolve(version.parent)), **own}
+        except UnknownModel:  # what had been withdrawn of it by then was withdrawn of this version as well
+            return own
 
     def withdraw(self, version: ModelVersion, address: Address, reason: str) -> None:
         """Withdraws an address for ever: see `Withdrawals`."""

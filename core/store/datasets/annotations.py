@@ -14,6 +14,7 @@ numbers, and is the tightest one.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,16 @@ class Annotations:
                 whole[y : y + height, x : x + width] |= mask
                 masked = True
         return whole if masked else None
+
+    def boxed(self) -> NDArray[np.bool_] | None:
+        """The pixels in the boxes of all defects, (H, W); None without a defect."""
+        if not self.defects:
+            return None
+        whole = np.zeros((self.size[1], self.size[0]), bool)
+        for x, y, width, height in self.boxes:
+            left, top = max(0, math.floor(x)), max(0, math.floor(y))
+            whole[top : math.ceil(y + height), left : math.ceil(x + width)] = True
+        return whole
 
 
 def defect_of(region: Region, defect_type: str) -> Defect:

@@ -11,11 +11,13 @@ from PIL import Image
 from flawsmith.core.domain.crops import Around, Crop, as_crop
 from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.domain.records import CropEffect
+from flawsmith.core.store.datasets.crops import cut, squares
 from flawsmith.core.store.datasets.dataset_folder import CLEAN, StoredPhotograph
 from flawsmith.core.store.datasets.native_crops import NativeCrops, View
 from flawsmith.core.store.images import to_pixels
 
 LEAST_MARKED = 32  # of 255, in a scaled mask: a pixel of which an eighth is marked
+HALF_MARKED = 128  # of 255: a pixel of which half is marked, so that a mask keeps its area
 MOST_CLEAN = 16  # squares of one photograph
 
 
@@ -92,6 +94,37 @@ class Cutter:
         else:
             cuts = list(self._native_masks(self._native))
         return [None if cut is None else to_pixels(cut, "L", resolution)[..., 0] >= LEAST_MARKED for cut in cuts]
+
+    def targets(self, resolution: int, *, boxes: bool) -> list[npt.NDArray[np.bool_] | None]:
+        """For each of the squares, the pixels of annotated defects, (resolution, resolution).
+
+        Args:
+            resolution: of the squares.
+            boxes: whether a defect is all that is in its box; else only masks count.
+
+        Returns:
+            None for squares of a photograph without such annotations.
+        """
+        found: list[npt.NDArray[np.bool_] | None] = []
+        for number, each in enumerate(self._photographs):
+            marked = each.annotations.boxed() if boxes else each.annotations.mask()
+            if marked is None:
+                found += [None] * self._count(number)
+                continue
+            picture = Image.fromarray(marked.astype(np.uint8) * 255)
+            if self._native is None:
+                cuts = list(cut(picture, self._crop.around, each.defects))
+            else:
+                cuts = [picture.crop(view.corners) for view in self._native.views(number)]
+            found += [to_pixels(square, "L", resolution)[..., 0] >= HALF_MARKED for square in cuts]
+        return found
+
+    def _count(self, number: int) -> int:
+        """How many squares a photograph has."""
+        if self._native is not None:
+            return len(self._native.views(number))
+        photograph = self._photographs[number]
+        return len(squares(photograph.annotations.size, self._crop.around, photograph.defects))
 
     def _cut(self) -> Iterator[tuple[int, StoredPhotograph, Image.Image, str]]:
         for number, each in enumerate(self._photographs):

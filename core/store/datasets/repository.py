@@ -156,6 +156,12 @@ class Datasets:
         """For each square of `load`, the pixels that its masks mark, (resolution, resolution); None without a mask."""
         return Cutter(self.photographs(dataset_id), crop, native_side or resolution).masks(resolution)
 
+    def load_targets(
+        self, dataset_id: str, resolution: int, crop: Crop | Around, *, boxes: bool
+    ) -> builtins.list[npt.NDArray[np.bool_] | None]:
+        """For each square of `load`, the pixels of annotated defects: see `Cutter.targets`. Raises UnknownDataset."""
+        return Cutter(self.photographs(dataset_id), crop, resolution).targets(resolution, boxes=boxes)
+
     def measured(self, dataset: Dataset, crop: Crop, resolution: int) -> Dataset:
         """The dataset with the effect of a crop at a resolution, and with the types of its squares.
 

@@ -1,0 +1,109 @@
+"""The label network of a published version in memory: labels the images at addresses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.attributes import MEASURED
+from flawsmith.core.domain.image_labels import Box, ImageLabels
+from flawsmith.core.domain.micro_batch import MICRO_BATCH
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.store.images import encode_png, to_image
+from flawsmith.models.inference.latents import latent
+from flawsmith.models.labels.classifier import PixelClassifier
+from flawsmith.models.labels.features import FeatureMaps
+from flawsmith.models.labels.masks import Mask, boxes_of, mask_of, parts_of
+from flawsmith.models.presets.registry import build_generator
+from flawsmith.worker.image_text import image_text
+from flawsmith.worker.published_generator import angles_of
+
+FILE = "labels.safetensors"  # in a version's folder, beside its generator
+MASK_LEVEL = 9  # of compression: masks shrink
+
+
+@dataclass(frozen=True)
+class FoundLabels:
+    """The mask of an image, (H, W) with at least one pixel, and whether size and shape are as those of real ones."""
+
+    mask: Mask
+    plausible: bool
+
+    @property
+    def boxes(self) -> list[Box]:
+        """Around each part of the mask."""
+        return boxes_of(self.mask)
+
+    @property
+    def parts(self) -> list[Mask]:
+        """Of each of the boxes, the pixels within the whole image."""
+        return parts_of(self.mask)
+
+
+class PublishedLabels:
+    """Labels images of one version, each by its address alone: in float32, in passes of one size.
+
+    Args:
+        version: with labels.
+        folder: of the version.
+        device: where the networks work.
+
+    Raises:
+        OSError, SafetensorError: a file cannot be read.
+    """
+
+    def __init__(self, version: ModelVersion, folder: Path, device: torch.device) -> None:
+        assert version.labelling
+        self.version, self.device = version, device
+        self.ranges = version.labelling.ranges
+        self._network = PixelClassifier.load(load_file(folder / FILE)).to(device)
+        self._maps = feature_maps(version, load_file(folder / "generator.safetensors"), device)
+
+    def __call__(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[FoundLabels]:
+        """The labels of up to `MICRO_BATCH` images. May be called from several threads at once.
+
+        Args:
+            addresses: of the images.
+            candidates: which candidate of each address, for those with measured attributes.
+        """
+        latents, type_index, angles = inputs_of(self.version, addresses, candidates, self._maps.network.latent_size)
+        empty = MICRO_BATCH - len(addresses)  # passes of one size, so that no label depends on the others
+        latents = torch.cat([latents, latents.new_zeros(empty, latents.shape[1])])
+        type_index = torch.cat([type_index, type_index.new_zeros(empty)])
+        if angles is not None:
+            angles = torch.cat([angles, angles.new_zeros(empty, 2)])
+        images, maps = self._maps(latents, type_index, angles)
+        with torch.inference_mode():
+            found = self._network(maps, images, type_index.to(self.device)).sigmoid().float().cpu().numpy()
+        pairs = zip(addresses, found[: len(addresses)], strict=True)
+        return [FoundLabels(*mask_of(each, self.ranges[address.defect_type])) for address, each in pairs]
+
+
+def feature_maps(version: ModelVersion, weights: Mapping[str, Tensor], device: torch.device) -> FeatureMaps:
+    """Of a version's generator. Raises NoFeatures."""
+    generator = build_generator(version.preset, version.config, len(version.classes))
+    generator.load_state_dict(dict(weights))
+    return FeatureMaps(generator, device)
+
+
+def inputs_of(
+    version: ModelVersion, addresses: Sequence[Address], candidates: Sequence[int] | None, size: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Latents, types and angles at addresses, for `FeatureMaps`; ``size``: of a latent."""
+    pairs = zip(addresses, candidates or [0] * len(addresses), strict=True)
+    latents = torch.stack([latent(each.seed, each.defect_type, size, candidate) for each, candidate in pairs])
+    type_index = torch.tensor([version.classes.index(each.defect_type) for each in addresses])
+    return latents, type_index, angles_of(addresses, MEASURED)
+
+
+def image_labels(version: ModelVersion, address: Address, found: FoundLabels) -> ImageLabels:
+    """The labels as they are given out. The mask's PNG says the same of itself as the image's."""
+    mask = b""
+    if version.labels == "mask":
+        picture = to_image(found.mask[:, :, None].astype("uint8") * 255)
+        mask = encode_png(picture, image_text(version, address), MASK_LEVEL, version.digital_source_type)
+    return ImageLabels(tuple(found.boxes), found.plausible, mask)
