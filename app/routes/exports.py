@@ -7,7 +7,7 @@ from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of
 from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
 from flawsmith.app.problems import Problem, documented, invalid
-from flawsmith.core.domain.export_layouts import VERSION_LABELS
+from flawsmith.core.domain.export_layouts import version_labels
 from flawsmith.core.domain.export_request import CannotExport, ExportRequest, resolve_export
 from flawsmith.core.domain.job_kinds.export import KIND, ExportJob
 from flawsmith.core.domain.jobs import Job, JobState, Progress
@@ -32,7 +32,7 @@ def create_export(body: ExportRequest, services: ServicesDep, response: Response
     version = services.registry.resolve(body.model)
     floor = services.registry.quality_floor(version)
     try:
-        config = resolve_export(body, version, VERSION_LABELS, floor.score if floor else None)
+        config = resolve_export(body, version, version_labels(version), floor.score if floor else None)
     except CannotExport as error:
         raise invalid(error.pointer, error.detail) from error
     folder = services.registry.folder(version)

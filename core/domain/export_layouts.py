@@ -3,6 +3,8 @@
 from enum import IntEnum
 from typing import Literal, get_args
 
+from flawsmith.core.domain.records import ModelVersion
+
 ExportLayout = Literal["imagefolder", "mvtec", "coco", "yolo", "voc"]
 LAYOUTS: tuple[ExportLayout, ...] = get_args(ExportLayout)
 
@@ -15,8 +17,10 @@ class LabelKind(IntEnum):
     MASKS = 2
 
 
-VERSION_LABELS = LabelKind.NONE
-"""What the images of model versions come with: generators make images without masks."""
+def version_labels(version: ModelVersion) -> LabelKind:
+    """What the images of a model version come with."""
+    return {None: LabelKind.NONE, "box": LabelKind.BOXES, "mask": LabelKind.MASKS}[version.labels]
+
 
 LEAST_LABELS: dict[ExportLayout, LabelKind] = {
     "imagefolder": LabelKind.NONE,

@@ -1,7 +1,7 @@
 """The images of a model version as records of an export."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.digital_source_type import GENERATED
-from flawsmith.core.domain.export_layouts import VERSION_LABELS
+from flawsmith.core.domain.export_layouts import LabelKind, version_labels
 from flawsmith.core.domain.export_request import SPARE_TRIES, TRIES, candidate_seed
 from flawsmith.core.domain.folder_names import folder_names
 from flawsmith.core.domain.image_modes import without_gray_axis
@@ -19,11 +19,13 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.reference_photographs import ReferenceCache
 from flawsmith.worker.engine import encode
-from flawsmith.worker.exports.records import ExportRecord, RecordSource
+from flawsmith.worker.exports.records import ExportRecord, LabelledDefect, RecordSource
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.image_scores import PublishedScore
+from flawsmith.worker.published_labels import FoundLabels, PublishedLabels
 
 TOO_SIMILAR, BELOW_FLOOR, WITHDRAWN = "too_similar", "below_floor", "withdrawn"
+DOUBTFUL_LABELS = "doubtful_labels"
 
 
 class NoReferences(Exception):
@@ -59,7 +61,7 @@ class VersionSource(RecordSource):
         state: Mapping[str, Any],
     ) -> None:
         self.version, self.config, self._registry = version, config, services.registry
-        self.title, self.classes, self.labels = version.ref, version.classes, VERSION_LABELS
+        self.title, self.classes, self.labels = version.ref, version.classes, version_labels(version)
         self.source_type = version.digital_source_type or GENERATED
         self.left_out = Counter(state.get("left_out", {}))
         self._type: int = state.get("type", 0)  # whose turn it is
@@ -69,6 +71,7 @@ class VersionSource(RecordSource):
         weights = services.registry.weights(version.model, version.version)
         self._generator = load_generator(weights, version.model_dump(), device)
         folder = services.registry.folder(version)
+        self._labels = PublishedLabels(version, folder, device) if version.labels else None
         self._score = PublishedScore(folder) if config["floor"] is not None else None
         self._references = ReferenceCache().load(folder) if config["max_similarity"] is not None else None
         if self._references is None and config["max_similarity"] is not None:
@@ -89,22 +92,27 @@ class VersionSource(RecordSource):
         """The images of one pass that pass. Raises TooFewPass."""
         defect_type, count = list(self.config["counts"].items())[self._type]
         withdrawn, addresses = self._registry.withdrawn(self.version), list[Address]()
-        is_filtered = self._score is not None or self._references is not None
+        is_filtered = any(each is not None for each in (self._score, self._references, self._labels))
         while len(addresses) < (MICRO_BATCH if is_filtered else min(MICRO_BATCH, count - self._made)):
             number = self._candidate + len(addresses)
             seed = candidate_seed(self.config, self.version, defect_type, number)
             addresses.append(Address(defect_type, seed))
         pixels = self._generator.sample_batch(addresses)
         reasons = self._reasons(addresses, pixels)
+        labels: Sequence[FoundLabels | None] = [None] * len(addresses)
+        if self._labels is not None:
+            labels = self._labels(addresses)
         records = []
-        for address, picture, reason in zip(addresses, pixels, reasons, strict=True):
+        for address, picture, found, reason in zip(addresses, pixels, labels, reasons, strict=True):
             self._candidate += 1
             if address in withdrawn:
                 reason = WITHDRAWN
+            if found and not found.plausible:
+                reason = reason or DOUBTFUL_LABELS
             if reason:
                 self.left_out[reason] += 1
                 continue
-            records.append(self._record(address, picture))
+            records.append(self._record(address, picture, found))
             self._made += 1
             if self._made == count:
                 self._type, self._candidate, self._made = self._type + 1, 0, 0
@@ -127,7 +135,7 @@ class VersionSource(RecordSource):
                     reasons[number] = BELOW_FLOOR
         return reasons
 
-    def _record(self, address: Address, pixels: NDArray[np.uint8]) -> ExportRecord:
+    def _record(self, address: Address, pixels: NDArray[np.uint8], found: FoundLabels | None) -> ExportRecord:
         height, width = pixels.shape[:2]
         return ExportRecord(
             name=str(address.seed),
@@ -136,7 +144,13 @@ class VersionSource(RecordSource):
             png=encode(self.version, address, pixels),
             address={"model": self.version.ref, **address.to_json()},
             held=[(self.version.ref, address.defect_type, address.seed)],
+            defects=self._defects(address, found) if found else (),
         )
+
+    def _defects(self, address: Address, found: FoundLabels) -> list[LabelledDefect]:
+        if self.labels is LabelKind.MASKS:
+            return [LabelledDefect.of_mask(address.defect_type, each) for each in found.parts]
+        return [LabelledDefect(address.defect_type, each) for each in found.boxes]
 
     def _too_few(self, defect_type: str, count: int) -> str:
         reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(self.left_out.items()))

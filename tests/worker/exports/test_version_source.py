@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from flawsmith.core.domain.addresses import Address, seeded
-from flawsmith.core.domain.export_layouts import VERSION_LABELS
+from flawsmith.core.domain.export_layouts import version_labels
 from flawsmith.core.domain.export_request import ExportRequest, resolve_export
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
@@ -72,7 +72,7 @@ def open_source(registry: Registry, version: ModelVersion) -> Open:
     """Opens the source of a request's body."""
 
     def opened(state: dict[str, Any] | None = None, floor: float | None = None, **body: Any) -> VersionSource:
-        config = resolve_export(ExportRequest(model="m", **body), version, VERSION_LABELS, floor)
+        config = resolve_export(ExportRequest(model="m", **body), version, version_labels(version), floor)
         services = cast(Services, SimpleNamespace(registry=registry))
         return VersionSource(version, config, services, CPU, state or {})
 
