@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from flawsmith.app import image_attributes
-from flawsmith.app.media import MediaType, choose
+from flawsmith.app.image_labels import Wanted, check_labels
+from flawsmith.app.media import MediaType, choose, choose_labelled
 from flawsmith.app.model_references import Served
 from flawsmith.app.problems import invalid
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
@@ -53,6 +54,12 @@ class GenerateRequest(BaseModel):
         "new images are drawn from other seeds, and with a seed the call is 409",
         examples=[{"angle": [30, 60]}, {"brightness": [100, 150], "severity": [0.2, 1]}],
     )
+    labels: Literal["mask", "box", "none"] | None = Field(
+        None,
+        description="what shall come with each image, of a version whose card has `labels`: its mask and boxes, or "
+        "boxes alone; application/json and application/zip hold them. New images whose labels have another size or "
+        "shape than the real ones are redrawn",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,7 @@ class ImageRequest:
         with_nearest: True: the answer names the nearest training photograph of each image.
         attributes: of all images; those with addresses have them in these.
         floor: the lowest score of an image that may be given out; None: any.
+        labels: what comes with each image; None: nothing.
     """
 
     version: ModelVersion
@@ -86,10 +94,16 @@ class ImageRequest:
     with_nearest: bool = False
     attributes: Attributes = ()
     floor: float | None = None
+    labels: Wanted | None = None
 
     @property
     def sampled(self) -> str:
         """What workers sample and pools hold: see `sampling_name`."""
+        return sampling_name(self.version.ref, self.floor, searched=self.is_searched, labelled=self.labels is not None)
+
+    @property
+    def counted(self) -> str:
+        """Under which name the seeds of new images are counted: images with labels are not given without them again."""
         return sampling_name(self.version.ref, self.floor, searched=self.is_searched)
 
     @property
@@ -123,7 +137,10 @@ def resolve(
     check_defect_type(version, body.defect_type)
     _check_range(body, services.settings.max_images_per_request)
     attributes = image_attributes.of_body(version, body.attributes, _types(version, body)) if body.attributes else ()
-    media_type = choose(accept, body.format, body.count)
+    labels = None if body.labels is None or body.labels == "none" else body.labels
+    if labels:
+        check_labels(version, labels, "/labels")
+    media_type = choose_labelled(accept, body.format) if labels else choose(accept, body.format, body.count)
     addresses = None
     if body.seed is not None:
         addresses = seeded(version.classes, body.defect_type, body.seed, body.count, attributes)
@@ -143,6 +160,7 @@ def resolve(
         with_nearest=flags.nearest,
         attributes=attributes,
         floor=served.floor,
+        labels=labels,
     )
 
 

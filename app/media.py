@@ -14,7 +14,8 @@ from PIL import Image
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from flawsmith.app.problems import Problem
+from flawsmith.app.image_labels import label_fields
+from flawsmith.app.problems import Problem, invalid
 from flawsmith.app.sampling.images import Images
 from flawsmith.app.zip_stream import zip_pieces
 from flawsmith.core.domain.addresses import Address
@@ -42,6 +43,7 @@ _FORMATS: dict[str, MediaType] = {
     "npy": "application/x-npy",
     "npz": "application/x-npz",
 }
+LABELLED_TYPES: tuple[MediaType, ...] = ("application/zip", "application/json")
 IMAGES_PER_PIECE = 16  # of a streamed array
 MAX_ACCEPT = 1024  # characters; parsing takes time that grows faster than the length
 MANIFEST = "manifest.json"
@@ -62,6 +64,19 @@ def choose(accept: str | None, format: str | None, count: int) -> MediaType:
     else:
         detail = f"none of the accepted media types can be served; available: {', '.join(MEDIA_TYPES)}"
     raise Problem(406, "not-acceptable", detail)
+
+
+def choose_labelled(accept: str | None, format: str | None) -> MediaType:
+    """The media type of an answer with labels. Raises Problem 422 if the caller accepts none that can hold them."""
+    offers = [] if format else [each for each in _acceptable(accept or "*/*", 2) if each in LABELLED_TYPES]
+    if offers:
+        return offers[0]
+    asked = f"'format': '{format}'" if format else f"'Accept: {(accept or '')[:MAX_ACCEPT]}'"
+    raise invalid(
+        "/labels",
+        f"{asked} cannot hold labels; send 'Accept: {' or '.join(LABELLED_TYPES)}' without 'format', or get "
+        "/models/NAME/versions/VERSION/images/SEED/mask.png beside an image",
+    )
 
 
 def _acceptable(accept: str, count: int) -> list[MediaType]:
@@ -134,6 +149,9 @@ def _json(version: ModelVersion, images: Images) -> Iterator[bytes]:
         entry: dict[str, Any] = {"seed": address.seed, **address.to_json(), "url": _url(version, address)}
         if images.pngs:
             entry["data"] = base64.b64encode(images.pngs[number]).decode()
+        if images.wanted_labels:
+            with_data = bool(images.pngs)
+            entry |= label_fields(images.labels[address], images.wanted_labels, with_data=with_data)
         if images.nearest:
             near = images.nearest[number]
             entry["nearest"] = {"file": near.file, "distance": near.distance, "percentile": near.percentile}
@@ -150,17 +168,25 @@ def _url(version: ModelVersion, address: Address) -> str:
 def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
     folders = folder_names(version.classes, reserved=(MANIFEST,))
     files = [f"{folders[each.defect_type]}/{each.seed}.png" for each in images.addresses]
+    entries = [
+        {"file": file, "seed": each.seed, **each.to_json()} for file, each in zip(files, images.addresses, strict=True)
+    ]
+    masks = list[tuple[str, bytes]]()
+    if wanted := images.wanted_labels:
+        for entry, address in zip(entries, images.addresses, strict=True):
+            labels = images.labels[address]
+            entry |= label_fields(labels, wanted, with_data=False)
+            if wanted == "mask":
+                entry["mask"] = entry["file"].removesuffix(".png") + "_mask.png"
+                masks.append((entry["mask"], labels.mask))
     manifest = {
         "model": version.ref,
         "synthetic": True,
         **_origin(version),
-        "images": [
-            {"file": file, "seed": each.seed, **each.to_json()}
-            for file, each in zip(files, images.addresses, strict=True)
-        ],
+        "images": entries,
     }
     content = json.dumps(manifest, indent=1).encode()
-    yield from zip_pieces([(MANIFEST, content), *zip(files, images.pngs, strict=True)])
+    yield from zip_pieces([(MANIFEST, content), *zip(files, images.pngs, strict=True), *masks])
 
 
 def _origin(version: ModelVersion) -> dict[str, str]:

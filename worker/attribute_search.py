@@ -27,12 +27,14 @@ class Search:
         address: asks for at least one measured attribute.
         tried: candidates measured so far, from candidate 0 on.
         pixels: (H, W, C) of the first candidate in all ranges; None while, or because, there is none.
+        candidate: the number of that one.
         measured: the values of each attribute asked for, of all candidates tried.
     """
 
     address: Address
     tried: int = 0
     pixels: NDArray[np.uint8] | None = None
+    candidate: int = 0
     measured: dict[str, list[float]] = field(default_factory=dict)
 
     @property
@@ -50,7 +52,7 @@ class Search:
         for name, value in values.items():
             self.measured.setdefault(name, []).append(value)
         if self.pixels is None and in_ranges(self.address.attributes, values):
-            self.pixels = pixels
+            self.pixels, self.candidate = pixels, self.tried - 1
 
 
 def search(sample: Sample, addresses: Sequence[Address]) -> list[Search]:

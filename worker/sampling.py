@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
@@ -15,8 +16,9 @@ from prometheus_client import Counter, Histogram
 from redis.exceptions import RedisError
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.image_labels import pack
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
-from flawsmith.core.domain.quality_floor import parse_sampling_name
+from flawsmith.core.domain.quality_floor import Sampled, parse_sampling_name
 from flawsmith.core.live.broker_transport import SAMPLE_TASK
 from flawsmith.core.live.image_cache import store_in_cache
 from flawsmith.core.live.image_pool import PoolReplenisher, RefillRequest
@@ -139,25 +141,41 @@ class Sampler:
             self._refill(refill, images)
 
     def _images(self, name: str, addresses: list[Address]) -> dict[Address, bytes]:
-        """The PNG at each address, its score behind `BELOW_FLOOR_MARK`, or what its candidates have."""
-        version, floor, searched = parse_sampling_name(name)
-        if searched:
-            return self._found(version, floor, addresses)
-        with PASS_SECONDS.time():
-            pixels = self.engine.sample(version, addresses)
-        return self._encoded(version, floor, addresses, pixels)
+        """The PNG at each address, its score behind `BELOW_FLOOR_MARK`, or what its candidates have.
 
-    def _found(self, version: str, floor: float | None, addresses: list[Address]) -> dict[Address, bytes]:
+        Of a name with labels, each PNG is packed with its labels.
+        """
+        sampled = parse_sampling_name(name)
+        if sampled.searched:
+            return self._found(sampled, addresses)
+        with PASS_SECONDS.time():
+            pixels = self.engine.sample(sampled.version, addresses)
+        images = self._encoded(sampled.version, sampled.floor, addresses, pixels)
+        return self._labelled(sampled.version, images) if sampled.labelled else images
+
+    def _found(self, sampled: Sampled, addresses: list[Address]) -> dict[Address, bytes]:
         """As `_images`, of images that are chosen among candidates."""
         images, found = dict[Address, bytes](), dict[Address, NDArray[np.uint8]]()
-        for each in self.engine.search(version, addresses):
+        candidates = dict[Address, int]()
+        for each in self.engine.search(sampled.version, addresses):
             if each.pixels is None:
                 images[each.address] = NOT_FOUND_MARK + json.dumps(each.reach).encode()
             else:
-                found[each.address] = each.pixels
+                found[each.address], candidates[each.address] = each.pixels, each.candidate
         if found:
-            images |= self._encoded(version, floor, list(found), np.stack(list(found.values())))
+            encoded = self._encoded(sampled.version, sampled.floor, list(found), np.stack(list(found.values())))
+            images |= self._labelled(sampled.version, encoded, candidates) if sampled.labelled else encoded
         return images
+
+    def _labelled(
+        self, version: str, images: dict[Address, bytes], candidates: Mapping[Address, int] | None = None
+    ) -> dict[Address, bytes]:
+        """Packs each image with its labels."""
+        addresses = [address for address, each in images.items() if _is_image(each)]
+        if not addresses:
+            return images
+        found = self.engine.labels(version, addresses, [candidates[each] for each in addresses] if candidates else None)
+        return images | {each: pack(images[each], labels) for each, labels in zip(addresses, found, strict=True)}
 
     def _encoded(
         self, version: str, floor: float | None, addresses: list[Address], pixels: NDArray[np.uint8]

@@ -39,7 +39,8 @@ _ENCODED_HERE = ("image/jpeg", "image/webp")  # encoding takes milliseconds; PNG
         also={
             200: {
                 "description": "The images; the headers X-Model, X-Seed, X-Defect-Type and X-Stock say which, and "
-                "X-Attributes what was asked of them, X-Refused how many max_similarity refused.",
+                "X-Attributes what was asked of them, X-Refused how many max_similarity refused, "
+                "X-Redrawn how many had doubtful labels.",
                 "content": {media_type: {} for media_type in MEDIA_TYPES},
             }
         },
@@ -91,14 +92,17 @@ def image_headers(images: Images) -> dict[str, str]:
     }
     if first.attributes:
         headers["X-Attributes"] = attributes_text(first.attributes)
+    if images.redrawn is not None:
+        headers["X-Redrawn"] = str(images.redrawn)
     if images.refused is not None:
         headers["X-Refused"] = str(images.refused)
     return headers
 
 
 def _kept_body(body: GenerateRequest) -> bytes:
-    """What a repeated call must say as well. Without attributes, what releases before them kept of it."""
-    return body.model_dump_json(exclude=None if body.attributes else {"attributes"}).encode()
+    """What a repeated call must say as well. Without attributes or labels, what releases before them kept of it."""
+    exclude = {name for name in ("attributes", "labels") if not getattr(body, name)}
+    return body.model_dump_json(exclude=exclude).encode()
 
 
 async def _repeated(wanted: ImageRequest, first: dict[str, Any], references: ModelReferences) -> ImageRequest:

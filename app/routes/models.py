@@ -12,8 +12,9 @@ from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.image_attributes import of_query
+from flawsmith.app.image_labels import Wanted, check_labels
 from flawsmith.app.image_request import ImageRequest, check_defect_type
-from flawsmith.app.model_references import ModelReferences
+from flawsmith.app.model_references import ModelReferences, Served
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import documented
 from flawsmith.app.sampling.client import SamplingClient
@@ -131,24 +132,28 @@ async def image(
 
     409 below the version's quality floor, and where none of the seed's 32 candidates has the brightness and severity.
     """
-    references: ModelReferences = request.app.state.references
-    served = await references.version(name, version)
-    card = served.version
-    check_defect_type(card, defect_type)
-    address = _address(card, request, seed, defect_type)
-    check_withdrawn(served.withdrawn, [address])
-    etag = etag_of(card.ref, card.weights_sha256, str(address))
-    headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
-    if is_current(request, etag):
-        return not_modified(etag, headers)
-    sampling: SamplingClient = request.app.state.sampling
-    wanted = ImageRequest(
-        *(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS),
-        attributes=address.attributes,
-        floor=served.floor,
-    )
-    images = await sampling.charged_images(request, wanted)
-    return Response(images.pngs[0], media_type="image/png", headers=headers)
+    served, address = await _served_image(request, name, version, seed, defect_type)
+    return await _answered(request, served, address)
+
+
+@router.get(
+    "/{name}/versions/{version}/images/{seed}/mask.png",
+    response_class=Response,
+    responses=documented(404, 409, 410, 429, 504, also={200: {"content": {"image/png": {}}}, **NOT_MODIFIED}),
+)
+async def mask(
+    request: Request,
+    name: ModelName,
+    version: Number,
+    seed: Seed,
+    defect_type: DefectType = None,
+    angle: Angle = None,
+    brightness: Brightness = None,
+    severity: Severity = None,
+) -> Response:
+    """The mask of the image at an address, of a version with masks: 255 where the defect is, else 0; never empty."""
+    served, address = await _served_image(request, name, version, seed, defect_type, "mask")
+    return await _answered(request, served, address, "mask")
 
 
 @router.delete("/{name}/versions/{version}/images/{seed}.png", status_code=204, responses=documented(404))
@@ -178,6 +183,39 @@ def withdraw_image(
         )
         services.registry.withdraw(card, address, reason)
     return Response(status_code=204)
+
+
+async def _served_image(
+    request: Request, name: str, version: str, seed: int, defect_type: str | None, labels: Wanted | None = None
+) -> tuple[Served, Address]:
+    """The version and the address that an image's URL names. Raises Problem 404, 410, 422."""
+    references: ModelReferences = request.app.state.references
+    served = await references.version(name, version)
+    if labels:
+        check_labels(served.version, labels, "/path/version")
+    check_defect_type(served.version, defect_type)
+    address = _address(served.version, request, seed, defect_type)
+    check_withdrawn(served.withdrawn, [address])
+    return served, address
+
+
+async def _answered(request: Request, served: Served, address: Address, labels: Wanted | None = None) -> Response:
+    """The image at an address, or its mask. Raises as `SamplingClient.charged_images`."""
+    card = served.version
+    etag = etag_of(card.ref, card.weights_sha256, str(address), *([labels, card.published_by] if labels else []))
+    headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
+    if is_current(request, etag):
+        return not_modified(etag, headers)
+    sampling: SamplingClient = request.app.state.sampling
+    wanted = ImageRequest(
+        *(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS),
+        attributes=address.attributes,
+        floor=served.floor,
+        labels=labels,
+    )
+    images = await sampling.charged_images(request, wanted)
+    content = images.labels[address].mask if labels else images.pngs[0]
+    return Response(content, media_type="image/png", headers=headers)
 
 
 def _address(card: ModelVersion, request: Request, seed: int, defect_type: str | None) -> Address:

@@ -25,6 +25,7 @@ from flawsmith.app.sampling.refusal_cache import RefusalCache, busy_problem
 from flawsmith.app.sampling.resubmission import SILENCE_SECONDS, Resubmitter
 from flawsmith.app.sampling.workers import SamplingWorkers
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.image_labels import unpack
 from flawsmith.core.live.image_cache import read_cached
 from flawsmith.core.live.image_pool import ImagePool
 from flawsmith.core.live.pipeline_batcher import PipelineBatcher
@@ -82,7 +83,7 @@ class SamplingClient:
                 504 when they were not ready in time, 500 when the worker could not make them; those of `ImageFilter`.
             ClientDisconnect: the client went away; what was not made yet is not made for this request.
         """
-        if wanted.withdrawn or wanted.is_measured or wanted.floor is not None or wanted.is_searched:
+        if wanted.withdrawn or wanted.is_measured or wanted.floor is not None or wanted.is_searched or wanted.labels:
             images = await self._filter.images(request, wanted)
         else:
             images = await self._unchecked(request, wanted)
@@ -95,7 +96,8 @@ class SamplingClient:
         if not wanted.with_pixels:
             return Images(wanted.version, await self._addresses(wanted), [], "miss")
         if wanted.addresses is None:
-            return await (self._asked_images if wanted.attributes else self._new_images)(request, wanted)
+            pooled = not (wanted.attributes or wanted.labels)
+            return await (self._new_images if pooled else self._asked_images)(request, wanted)
         return await self._images_at(request, wanted, wanted.addresses)
 
     async def _redrawn(self, request: Request, wanted: ImageRequest) -> Images:
@@ -108,7 +110,7 @@ class SamplingClient:
         if wanted.addresses is not None:
             return wanted.addresses
         classes = wanted.version.classes
-        taken = await self.pool.take(wanted.sampled, classes, wanted.defect_type, wanted.count, ready=False)
+        taken = await self.pool.take(wanted.counted, classes, wanted.defect_type, wanted.count, ready=False)
         addresses = [address for address, _ in taken.images]
         return [replace(each, attributes=wanted.attributes) for each in addresses] if wanted.attributes else addresses
 
@@ -130,7 +132,7 @@ class SamplingClient:
             raise
 
     async def _asked_images(self, request: Request, wanted: ImageRequest) -> Images:
-        """New images with attributes, none of which is in the pool: made now."""
+        """New images with attributes or labels, none of which is in the pool: made now."""
         deadline = time.monotonic() + wanted.deadline_seconds
         self._repeat_refusal(request, wanted, wanted.count)
         addresses = await self._addresses(wanted)
@@ -157,13 +159,14 @@ class SamplingClient:
         missing = [each for each in addresses if each not in ready]
         if not missing:
             self._refusals.remove(wanted.sampled, caller_of(request))
-            return Images(wanted.version, addresses, [ready[each] for each in addresses], "hit")
+            return _unpacked(wanted, Images(wanted.version, addresses, [ready[each] for each in addresses], "hit"))
         made = await self._make(request, wanted, missing, deadline, by_address)
         availability: Availability = "partial" if ready else "miss"
         pngs = [ready.get(each) or made.images.get(each, b"") for each in addresses]
-        return Images(
+        images = Images(
             wanted.version, addresses, pngs, availability, below_floor=made.below_floor, not_found=made.not_found
         )
+        return _unpacked(wanted, images)
 
     async def _make(
         self, request: Request, wanted: ImageRequest, addresses: Sequence[Address], deadline: float, by_address: bool
@@ -206,6 +209,15 @@ class SamplingClient:
             await asyncio.sleep(SILENCE_SECONDS / 2)
             self._refusals.remove_expired()
             await self._resubmitter.resubmit()
+
+
+def _unpacked(wanted: ImageRequest, images: Images) -> Images:
+    """The images, and their labels where these were packed with them."""
+    if wanted.labels is None:
+        return images
+    pairs = [unpack(each) if each else (each, None) for each in images.pngs]
+    labels = {address: each for address, (_, each) in zip(images.addresses, pairs, strict=True) if each}
+    return images._replace(pngs=[png for png, _ in pairs], labels=labels)
 
 
 async def _until_done(request: Request, pending: PendingRequest, seconds: float) -> None:

@@ -1,8 +1,9 @@
 """Keeps images from callers who must not or do not want to have them: withdrawn ones, those below a version's quality
-floor, and near copies of photographs; and draws others where none has the attributes that were asked for.
+floor, and near copies of photographs; and draws others where none has the attributes that were asked for, or
+labels are doubtful.
 
 Only requests that need it come here: for versions with withdrawn addresses or a floor, with ``max_similarity`` or
-``nearest``, with a brightness or severity.
+``nearest``, with a brightness or severity, with labels.
 """
 
 import time
@@ -13,12 +14,14 @@ from itertools import repeat
 from fastapi import Request
 from prometheus_client import Counter
 
+from flawsmith.app.image_labels import all_doubtful
 from flawsmith.app.image_request import ImageRequest
 from flawsmith.app.problems import Problem
 from flawsmith.app.sampling.images import Availability, Images
 from flawsmith.app.sampling.photograph_comparison import PhotographComparison
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import CANDIDATES, Range, attributes_text, range_text, to_json
+from flawsmith.core.domain.image_labels import ImageLabels
 from flawsmith.core.store.reference_photographs import Nearest, ReferencePhotographs
 from flawsmith.core.store.withdrawals import Withdrawn
 
@@ -58,7 +61,7 @@ class ImageFilter:
         if wanted.addresses is not None and wanted.withdrawn:
             check_withdrawn(wanted.withdrawn, wanted.addresses)
         references = await self._comparison.references(wanted.version) if wanted.is_measured else None
-        looked_at = wanted.is_measured or wanted.floor is not None or wanted.is_searched
+        looked_at = bool(wanted.is_measured or wanted.floor is not None or wanted.is_searched or wanted.labels)
         sampled = replace(wanted, with_pixels=wanted.with_pixels or looked_at)
         draws = _Draws(self._sample_again, request, sampled)
         await draws.begin(self._sample)
@@ -66,6 +69,8 @@ class ImageFilter:
         if references is not None:
             nearest, refused = await self._redraw_copies(draws, references)
             images = draws.images._replace(refused=None if wanted.max_similarity is None else refused)
+        if wanted.labels:
+            images = images._replace(labels=draws.labels, wanted_labels=wanted.labels, redrawn=draws.redrawn)
         if not wanted.with_pixels:
             images = images._replace(pngs=[])
         return images._replace(nearest=nearest) if wanted.with_nearest else images
@@ -108,6 +113,8 @@ class _Draws:
     availabilities: set[Availability] = field(default_factory=set)
     below_floor: dict[Address, float] = field(default_factory=dict)  # all that were met
     not_found: dict[Address, Mapping[str, Range]] = field(default_factory=dict)  # all that were met
+    labels: dict[Address, ImageLabels] = field(default_factory=dict)  # all that were met
+    redrawn: int = 0  # for their labels
 
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.wanted.deadline_seconds
@@ -131,6 +138,7 @@ class _Draws:
     async def _replace_unfit(self, positions: Sequence[int]) -> None:
         """Replaces withdrawn images, those below the floor and those without the attributes that were asked for.
 
+        New images with doubtful labels as well; an image that was asked for by its address has the labels it has.
         Raises Problem 409 where `REDRAWS` are not enough, or the search for attributes is hopeless.
         """
         in_vain = 0
@@ -138,12 +146,21 @@ class _Draws:
             await self._replace_withdrawn(positions)
             missed = [each for each in positions if self.pairs[each][0] in self.not_found]
             in_vain = in_vain + len(missed) if len(missed) == len(positions) else 0
-            positions = [each for each in positions if each in missed or self.pairs[each][0] in self.below_floor]
+            doubtful = self._doubtful(positions)
+            self.redrawn += len(doubtful)
+            unfit = {*missed, *doubtful}
+            positions = [each for each in positions if each in unfit or self.pairs[each][0] in self.below_floor]
             if not positions:
                 return
             if self.wanted.addresses is not None or in_vain >= HOPELESS or redraw == REDRAWS:
                 raise self._refusal(positions)
             await self._replace(positions)
+
+    def _doubtful(self, positions: Iterable[int]) -> list[int]:
+        if self.wanted.labels is None or self.wanted.addresses is not None:
+            return []
+        labels = {each: self.labels.get(self.pairs[each][0]) for each in positions}
+        return [position for position, each in labels.items() if each and not each.plausible]
 
     def _refusal(self, positions: Sequence[int]) -> Problem:
         """Why the images at these positions cannot be given out."""
@@ -152,6 +169,8 @@ class _Draws:
             if given:
                 return _addresses_not_found(self.wanted, {each: self.not_found[each] for each in missed})
             return _none_found(self.wanted, self.not_found)
+        if doubtful := self._doubtful(positions):
+            return all_doubtful(self.wanted.version, len(doubtful), self.wanted.count, 1 + REDRAWS)
         if given:
             return _addresses_below_floor(self.wanted, unfit, self.below_floor)
         return _all_below_floor(self.wanted, len(unfit), max(self.below_floor.values()))
@@ -180,6 +199,7 @@ class _Draws:
         self.availabilities.add(images.availability)
         self.below_floor.update(images.below_floor)
         self.not_found.update(images.not_found)
+        self.labels.update(images.labels)
         return list(zip(images.addresses, images.pngs or repeat(b""), strict=False))
 
 

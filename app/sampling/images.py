@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from flawsmith.app.image_labels import Wanted
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import Range
+from flawsmith.core.domain.image_labels import ImageLabels
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.reference_photographs import Nearest
 
@@ -21,6 +23,9 @@ class Images(NamedTuple):
         refused: how many images were too near to a training photograph and were redrawn; None: none was compared.
         nearest: the nearest training photograph of each image; empty where the request did not ask for it.
         below_floor: images that are below the version's quality floor, with their scores; they have no PNG.
+        labels: of each image, where the request asked for them.
+        wanted_labels: what of them the answer shows; None: nothing.
+        redrawn: how many images had doubtful labels and were redrawn; None: none was looked at.
         not_found: addresses none of whose candidates has their attributes, with what the candidates have.
     """
 
@@ -32,3 +37,6 @@ class Images(NamedTuple):
     nearest: Sequence[Nearest] = ()
     below_floor: Mapping[Address, float] = MappingProxyType({})
     not_found: Mapping[Address, Mapping[str, Range]] = MappingProxyType({})
+    labels: Mapping[Address, ImageLabels] = MappingProxyType({})
+    wanted_labels: Wanted | None = None
+    redrawn: int | None = None
