@@ -14,16 +14,18 @@ from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.datasets.outlines import decoded
+from flawsmith.models.labels.classifier import PixelClassifier
 from flawsmith.models.labels.features import FeatureMaps
 from flawsmith.models.labels.masks import Mask, mask_of, plausible_ranges
 from flawsmith.models.labels.photograph_labels import AnnotatedPhotographs, learned_segmenter
-from flawsmith.models.labels.training import LabelledImages
+from flawsmith.models.labels.segmenter import Segmenter
+from flawsmith.models.labels.training import LabelledImages, train_label_network
 from flawsmith.models.quality.steps import Steps
 from flawsmith.worker.published_labels import inputs_of
 
 SEED = 0  # of everything random: the same version and labels give the same label network
-TAUGHT = 96  # images of the version that a segmenter labels
-FEWEST_TAUGHT = 8  # of them with a plausible mask, without which nothing is learned
+LOOKED_AT = 32  # images of the version that a segmenter labels, …
+FEWEST = 4  # … of which so many must have a plausible mask
 Ranges = dict[str, dict[str, tuple[float, float]]]
 
 
@@ -32,36 +34,46 @@ class CannotLabel(Exception):
 
 
 @dataclass(frozen=True)
-class LabelSource:
-    """What a label network learns from.
+class Learned:
+    """A label network, and what it learned from.
 
     Attributes:
-        labelled: images of the version with their labels.
+        network: a `PixelClassifier` or a `Segmenter`.
         ranges: by type, from where to where a mask is plausible: see `plausible_ranges`.
         masks, boxes: how many a person made.
         agreement: see `Labelling`.
     """
 
-    labelled: LabelledImages
+    network: PixelClassifier | Segmenter
     ranges: Ranges
     masks: int = 0
     boxes: int = 0
     agreement: float | None = None
 
 
-def of_masks(version: ModelVersion, maps: FeatureMaps, masks: Sequence[Mapping[str, Any]]) -> Steps[LabelSource]:
-    """The source that masks of images are: ``seed``, ``defect_type`` and the ``runs`` of each."""
+def from_masks(version: ModelVersion, maps: FeatureMaps, masks: Sequence[Mapping[str, Any]]) -> Steps[Learned]:
+    """Learns from masks of the version's images: ``seed``, ``defect_type`` and the ``runs`` of each.
+
+    Raises:
+        CannotLabel: the preset shows no feature maps.
+    """
+    if not maps.widths:
+        raise CannotLabel(
+            f"the preset '{version.preset}' shows no feature maps of its images, from which masks could be learned; "
+            "annotate the photographs of its data set instead"
+        )
     addresses = [Address(each["defect_type"], each["seed"]) for each in masks]
     side = version.resolution
     drawn = [decoded(each["runs"], (side, side)) for each in masks]
     images, found, types = yield from _made(version, maps, addresses)
-    targets = torch.from_numpy(np.stack(drawn)).float()
+    labelled = LabelledImages(images, found, types, torch.from_numpy(np.stack(drawn)).float())
+    network = yield from train_label_network(labelled, len(version.classes), SEED)
     ranges = _ranges(version.classes, drawn, [each.defect_type for each in addresses])
-    return LabelSource(LabelledImages(images, found, types, targets), ranges, masks=len(masks))
+    return Learned(network, ranges, masks=len(masks))
 
 
-def of_photographs(version: ModelVersion, maps: FeatureMaps, services: Services, *, boxes: bool) -> Steps[LabelSource]:
-    """The source that the annotations of the version's photographs are; with ``boxes``, only where these are.
+def from_photographs(version: ModelVersion, maps: FeatureMaps, services: Services, *, boxes: bool) -> Steps[Learned]:
+    """Learns from the annotations of the version's photographs; with ``boxes``, what is in a box is the defect.
 
     Raises:
         UnknownDataset: the photographs were deleted.
@@ -84,26 +96,25 @@ def of_photographs(version: ModelVersion, maps: FeatureMaps, services: Services,
     segmenter, agreement = yield from learned_segmenter(photographs, SEED)
     names = [squares.classes[each] for each in squares.type_index[members]]
     ranges = _ranges(version.classes, list(masks), names)
-    addresses = seeded(version.classes, None, 0, TAUGHT)
-    images, found, types = yield from _made(version, maps, addresses)
-    parts = []
-    for part in images.split(MICRO_BATCH):
-        parts.append(segmenter.probabilities(part))
-        yield
-    likely = torch.cat(parts)
-    pairs = zip(likely.numpy(), addresses, strict=True)
-    kept = [number for number, (each, at) in enumerate(pairs) if mask_of(each, ranges[at.defect_type])[1]]
-    if len(kept) < FEWEST_TAUGHT:
-        raise CannotLabel(
-            f"only {len(kept)} of {TAUGHT} images of {version.ref} show a defect as large as the annotated ones; "
-            "send 'masks' of its images, or train it longer"
-        )
-    labelled = LabelledImages(images[kept], [each[kept] for each in found], types[kept], likely[kept])
+    yield from _check_samples(version, maps, segmenter, ranges)
     stored = [each.annotations for each in services.datasets.photographs(dataset.id)]
     counts = {"boxes": sum(len(each.defects) for each in stored)}
     if not boxes:
         counts = {"masks": sum(each.mask() is not None for each in stored)}
-    return LabelSource(labelled, ranges, agreement=agreement, **counts)
+    return Learned(segmenter, ranges, agreement=agreement, **counts)
+
+
+def _check_samples(version: ModelVersion, maps: FeatureMaps, segmenter: Segmenter, ranges: Ranges) -> Steps[None]:
+    """Raises CannotLabel where the version's images hardly ever show a defect like the annotated ones."""
+    addresses = seeded(version.classes, None, 0, LOOKED_AT)
+    images, _, _ = yield from _made(version, maps, addresses)
+    pairs = zip(segmenter.probabilities(images).numpy(), addresses, strict=True)
+    plausible = sum(mask_of(each, ranges[at.defect_type])[1] for each, at in pairs)
+    if plausible < FEWEST:
+        raise CannotLabel(
+            f"only {plausible} of {LOOKED_AT} images of {version.ref} show a defect of the annotated ones' size and "
+            "shape; send 'masks' of its images, or train it longer"
+        )
 
 
 def _ranges(classes: Sequence[str], masks: Sequence[Mask], types: Sequence[str]) -> Ranges:

@@ -18,13 +18,10 @@ from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.quality_floors import FILE as IMAGE_SCORES
 from flawsmith.core.store.quality_floors import scores_file
 from flawsmith.core.store.registry import UnknownModel
-from flawsmith.models.labels.classifier import PixelClassifier
-from flawsmith.models.labels.features import NoFeatures
-from flawsmith.models.labels.training import train_label_network
 from flawsmith.worker.celery import services, threads
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.executor import Executor, Result, Segment, UncheckpointedWork, Work
-from flawsmith.worker.label_sources import SEED, CannotLabel, LabelSource, of_masks, of_photographs
+from flawsmith.worker.label_sources import CannotLabel, Learned, from_masks, from_photographs
 from flawsmith.worker.published_labels import FILE, feature_maps
 
 CPU = torch.device("cpu")  # it takes seconds there, and learns the same everywhere
@@ -34,7 +31,7 @@ OWN_FIELDS = frozenset({"model", "version", "created_at"})  # of a version, whic
 class LabellingExecutor(Executor):
     """Opens labellings."""
 
-    lasting = (CannotLabel, NoFeatures, UnknownDataset, UnknownModel, UnknownPreset)
+    lasting = (CannotLabel, UnknownDataset, UnknownModel, UnknownPreset)
 
     def open(self, job: Job) -> Work:
         labelling = cast(LabellingJob, job)
@@ -50,7 +47,7 @@ class LabellingWork(UncheckpointedWork):
         super().__init__(job)
         self.version = version
         self._step = 0
-        self._learned: tuple[LabelSource, PixelClassifier] | None = None
+        self._learned: Learned | None = None
 
     @property
     def step(self) -> int:
@@ -63,36 +60,33 @@ class LabellingWork(UncheckpointedWork):
         yield
 
     def before_finish(self) -> Iterator[None]:
-        """Raises UnknownDataset, CannotLabel, NoFeatures."""
+        """Raises UnknownDataset, CannotLabel."""
         self._step, config, version = 0, self.job.config, self.version
         weights = services().registry.weights(version.model, version.version)
         maps = feature_maps(version, load_file(weights), CPU)
         if config["source"] == "masks":
-            source = yield from of_masks(version, maps, config["masks"])
+            learned = yield from from_masks(version, maps, config["masks"])
         else:
-            source = yield from of_photographs(version, maps, services(), boxes=config["labels"] == "box")
-        yield from self._next_step()
-        network = yield from train_label_network(source.labelled, len(version.classes), SEED)
-        yield from self._next_step()
-        self._learned = source, network
+            learned = yield from from_photographs(version, maps, services(), boxes=config["labels"] == "box")
+        self._learned, self._step = learned, 1
 
     def finish(self, segment: Segment) -> Result:
         """Publishes the labelled version. Raises UnknownModel where the version was deleted meanwhile."""
         assert self._learned
-        parent, (source, network), registry = self.version, self._learned, services().registry
+        parent, learned, registry = self.version, self._learned, services().registry
         labelling = Labelling(
             job=self.job.id,
             source=self.job.config["source"],
-            masks=source.masks,
-            boxes=source.boxes,
-            agreement=source.agreement,
-            ranges=source.ranges,
+            masks=learned.masks,
+            boxes=learned.boxes,
+            agreement=learned.agreement,
+            ranges=learned.ranges,
         )
         card = {name: value for name, value in dict(parent).items() if name not in OWN_FIELDS}
         card |= {"labels": self.job.config["labels"], "parent": parent.ref, "labelling": labelling}
         with segment.claim.staged() as staged:
             self._copy(registry.folder(parent), staged)
-            save_file(network.state_dict(), staged / FILE)
+            save_file(learned.network.state_dict(), staged / FILE)
             version = registry.publish(parent.model, staged, **card)
         # What was decided about the parent's images holds for these: they are the same.
         for address, reason in registry.withdrawn(parent).items():
@@ -111,7 +105,3 @@ class LabellingWork(UncheckpointedWork):
                 shutil.copyfile(each, staged / each.name)
         if scores := scores_file(folder):
             shutil.copyfile(scores, staged / IMAGE_SCORES)
-
-    def _next_step(self) -> Iterator[None]:
-        self._step += 1
-        yield

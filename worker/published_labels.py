@@ -18,6 +18,7 @@ from flawsmith.models.inference.latents import latent
 from flawsmith.models.labels.classifier import PixelClassifier
 from flawsmith.models.labels.features import FeatureMaps
 from flawsmith.models.labels.masks import Mask, boxes_of, mask_of, parts_of
+from flawsmith.models.labels.segmenter import Segmenter
 from flawsmith.models.presets.registry import build_generator
 from flawsmith.worker.image_text import image_text
 from flawsmith.worker.published_generator import angles_of
@@ -60,7 +61,9 @@ class PublishedLabels:
         assert version.labelling
         self.version, self.device = version, device
         self.ranges = version.labelling.ranges
-        self._network = PixelClassifier.load(load_file(folder / FILE)).to(device)
+        weights = load_file(folder / FILE)
+        kind = PixelClassifier if "of_image.weight" in weights else Segmenter
+        self._network = kind.load(weights).to(device)
         self._maps = feature_maps(version, load_file(folder / "generator.safetensors"), device)
 
     def __call__(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[FoundLabels]:
@@ -78,13 +81,17 @@ class PublishedLabels:
             angles = torch.cat([angles, angles.new_zeros(empty, 2)])
         images, maps = self._maps(latents, type_index, angles)
         with torch.inference_mode():
-            found = self._network(maps, images, type_index.to(self.device)).sigmoid().float().cpu().numpy()
+            if isinstance(self._network, Segmenter):
+                likely = self._network.probabilities(images)
+            else:
+                likely = self._network(maps, images, type_index.to(self.device)).sigmoid()
+        found = likely.cpu().numpy()
         pairs = zip(addresses, found[: len(addresses)], strict=True)
         return [FoundLabels(*mask_of(each, self.ranges[address.defect_type])) for address, each in pairs]
 
 
 def feature_maps(version: ModelVersion, weights: Mapping[str, Tensor], device: torch.device) -> FeatureMaps:
-    """Of a version's generator. Raises NoFeatures."""
+    """Of a version's generator."""
     generator = build_generator(version.preset, version.config, len(version.classes))
     generator.load_state_dict(dict(weights))
     return FeatureMaps(generator, device)

@@ -7,7 +7,7 @@ from pydantic import Field
 from flawsmith.core.domain.addresses import SEEDS
 from flawsmith.core.domain.request_body import RequestBody
 
-STEPS = 3  # of a labelling: what it learns from, the label network, the new version
+STEPS = 2  # of a labelling: the label network, the new version
 MOST_MASKS = 64
 MOST_CHARACTERS = 64_000  # of one mask's base64; a mask of 512 pixels a side takes a few thousand
 

@@ -13,9 +13,10 @@ LEAST_SPREAD = 1e-3  # of a channel of the feature maps, which is divided by it
 
 
 class PixelClassifier(nn.Module):
-    """Three layers of 1x1 convolutions: no pixel's label depends on another pixel but through the generator's features.
+    """A layer of 1x1 convolutions on each map, two of 3x3 on their sum, as in RepurposeGANs, and a last one of 1x1.
 
-    Enlarging a map and mixing its channels can be exchanged, so the first layer works on each map at its own size.
+    Without the neighbours that the 3x3 convolutions see it finds less, see docs/labels.md. Enlarging a map and mixing
+    its channels can be exchanged, so the first layer works on each map at its own size.
 
     Args:
         widths: channels of the feature maps, from coarse to fine.
@@ -28,7 +29,8 @@ class PixelClassifier(nn.Module):
         self.of_maps = nn.ModuleList(nn.Conv2d(each, HIDDEN, 1, bias=False) for each in widths)
         self.of_image = nn.Conv2d(channels, HIDDEN, 1, bias=False)
         self.of_type = nn.Embedding(types, HIDDEN)
-        self.middle = nn.Conv2d(HIDDEN, HIDDEN, 1)
+        self.near = nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1)
+        self.far = nn.Conv2d(HIDDEN, HIDDEN, 3, padding=2, dilation=2)
         self.last = nn.Conv2d(HIDDEN, 1, 1)
         nn.init.zeros_(self.of_type.weight)
         for number, each in enumerate(widths):
@@ -57,6 +59,8 @@ class PixelClassifier(nn.Module):
             mean, spread = self.get_buffer(f"mean_{number}"), self.get_buffer(f"spread_{number}")
             mixed = layer((each - mean[:, None, None]) / spread[:, None, None])
             hidden = hidden + F.interpolate(mixed, images.shape[-2:], mode="bilinear", align_corners=False)
-        hidden = F.leaky_relu(self.middle(F.leaky_relu(hidden, SLOPE)), SLOPE)
+        for convolution in (self.near, self.far):
+            hidden = convolution(F.leaky_relu(hidden, SLOPE))
+        hidden = F.leaky_relu(hidden, SLOPE)
         logits: Tensor = self.last(hidden).squeeze(1)
         return logits

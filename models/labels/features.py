@@ -13,10 +13,6 @@ from torch import Tensor, nn
 from flawsmith.models.presets.generator import PresetGenerator
 
 
-class NoFeatures(Exception):
-    """The preset's generator shows no feature maps."""
-
-
 class FeatureMaps:
     """A copy of a generator, in evaluation mode and float32, that gives images with their feature maps.
 
@@ -25,21 +21,15 @@ class FeatureMaps:
         device: where it works.
 
     Attributes:
-        widths: channels of each map, from coarse to fine.
+        widths: channels of each map, from coarse to fine; empty where the preset shows none.
         channels: of the images.
-
-    Raises:
-        NoFeatures: it has no `PresetGenerator.feature_layers`.
     """
 
     def __init__(self, generator: PresetGenerator, device: torch.device) -> None:
         self.network = copy.deepcopy(generator).eval().float().requires_grad_(False).to(device)
         self.device = device
         self._kept = threading.local()  # several threads sample at once
-        layers = self.network.feature_layers()
-        if not layers:
-            raise NoFeatures("the generator of this preset shows no feature maps, from which labels could be learned")
-        for layer in layers:
+        for layer in self.network.feature_layers():
             layer.register_forward_hook(self._keep)
         latents = torch.zeros(1, generator.latent_size)
         images, maps = self(latents, torch.zeros(1, dtype=torch.int64))

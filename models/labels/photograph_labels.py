@@ -1,7 +1,7 @@
-"""Labels of generated images that a segmenter learned from annotated photographs, for the label network to learn from.
+"""Labels of generated images by a segmenter that learned from annotated photographs.
 
-The other way, to find the latents of the photographs and label their feature maps, takes longer and finds less: see
-docs/labels.md.
+Two other ways find less, see docs/labels.md: a `PixelClassifier` that learns from what the segmenter finds, and one
+that learns from the feature maps of latents that make the photographs again (inversion).
 """
 
 from dataclasses import dataclass

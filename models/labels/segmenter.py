@@ -1,10 +1,12 @@
-"""A small U-Net that learns from annotated photographs where defects are, and then labels generated images.
+"""A small U-Net that learns from annotated photographs where defects are, and labels generated images.
 
 After Ronneberger et al. 2015 (arXiv:1505.04597), with group normalisation (Wu and He 2018, arXiv:1803.08494), which
 does not depend on the other images of a batch.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +38,13 @@ class Segmenter(nn.Module):
         self.up = nn.ModuleList(_block(coarse + fine, fine) for fine, coarse in pairwise(WIDTHS))
         self.last = nn.Conv2d(WIDTHS[0], 1, 1)
 
+    @classmethod
+    def load(cls, weights: Mapping[str, Tensor]) -> Self:
+        """The network with these weights, a state dictionary. Raises KeyError, RuntimeError if they are of another."""
+        network = cls(weights["down.0.0.weight"].shape[1])
+        network.load_state_dict(dict(weights))
+        return network.eval().requires_grad_(False)
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, side, side) from -1 to 1, the side a multiple of 8 -> logits, (B, side, side)."""
         kept = list[Tensor]()
@@ -53,7 +62,7 @@ class Segmenter(nn.Module):
         """(N, C, side, side) from -1 to 1 -> (N, side, side), the mean over the image's mirror images."""
         found = []
         for some in images.split(AT_ONCE):
-            total = torch.zeros(len(some), *some.shape[2:])
+            total = some.new_zeros(len(some), *some.shape[2:])
             for axes in ([], [2], [1], [1, 2]):
                 of_image = [each + 1 for each in axes]
                 total += self(some.flip(of_image)).sigmoid().flip(axes)

@@ -34,6 +34,6 @@ class PresetGenerator(nn.Module):
     def feature_layers(self) -> list[nn.Module]:
         """The layers whose outputs are an image's feature maps, (B, W, S, S) from coarse to fine.
 
-        Labels of pixels are learned from them; a preset without any cannot have its versions labelled.
+        Labels of pixels are learned from them; versions of a preset without any learn none from masks of their images.
         """
         return []

@@ -43,8 +43,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     found = SimpleNamespace(store=store, registry=Registry(store), datasets=Datasets(store, Settings()))
     monkeypatch.setattr(labelling, "services", lambda: found)
     monkeypatch.setattr(labelling, "threads", lambda: 1)
-    monkeypatch.setattr(labelling, "train_label_network", partial(labelling.train_label_network, steps=STEPS))
-    monkeypatch.setattr(label_sources, "learned_segmenter", partial(label_sources.learned_segmenter, steps=STEPS))
+    for name in ("train_label_network", "learned_segmenter"):
+        monkeypatch.setattr(label_sources, name, partial(getattr(label_sources, name), steps=STEPS))
     return found
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from flawsmith.models.labels.features import FeatureMaps, NoFeatures
+from flawsmith.models.labels.features import FeatureMaps
 from flawsmith.models.presets.generator import PresetGenerator
 from flawsmith.models.presets.registry import build_generator
 
@@ -48,11 +48,3 @@ def test_a_given_angle_changes_them() -> None:
     maps, latents = FeatureMaps(network, CPU), torch.randn(1, network.latent_size)
     level, upright = (maps(latents, torch.tensor([0]), torch.tensor([[each, each]]))[1] for each in (0.0, 90.0))
     assert not torch.allclose(level[-1], upright[-1])
-
-
-def test_a_generator_without_any_is_refused() -> None:
-    class Plain(PresetGenerator):
-        latent_size = 4
-
-    with pytest.raises(NoFeatures, match="shows no feature maps"):
-        FeatureMaps(Plain(), CPU)
