@@ -14,7 +14,7 @@ from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.settings import Scope
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
-_JUDGING = re.compile(r"/models/[^/]+/versions/[^/]+/(evaluations|compare)/?")
+_JOBS_OF_VERSION = re.compile(r"/models/[^/]+/versions/[^/]+/(evaluations|compare|labels)/?")
 _GRANTS: dict[Scope, set[Scope]] = {
     "generate": {"generate"},
     "train": {"generate", "train"},
@@ -35,7 +35,7 @@ def required_scope(method: str, path: str) -> Scope:
         return "admin"
     if path.startswith(("/datasets", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
         return "train"
-    if _JUDGING.fullmatch(path):
+    if _JOBS_OF_VERSION.fullmatch(path):
         return "train"
     return "generate"
 
