@@ -124,7 +124,7 @@ def _same_step(preset: Preset, theirs: Mapping[str, Any], ours: Mapping[str, Any
 
 
 def _memory_bytes(config: Mapping[str, Any], layers: NetworkLayers, dataset: Dataset) -> int:
-    effect = dataset.crops.get(crop_of(config))
+    effect = dataset.crops.get(crop_of(config).around)
     photographs = (effect.images if effect else dataset.image_count) * config["resolution"] ** 2 * config["channels"]
     weights = BYTES_A_VALUE * (5 * layers.generator_weights + 5 * layers.discriminator_weights)
     feature_maps = BYTES_A_VALUE * FEATURE_MAP_COPIES * config["batch_size"] * layers.values

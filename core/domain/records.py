@@ -92,20 +92,27 @@ class CropEffect(Record):
 
     ``images`` squares are trained on; ``pixels_lost`` is the share of the photographs' pixels that none of them shows,
     ``defects_lost`` counts labelled defects that lie wholly outside. ``defect_size`` is the median size of the labelled
-    defects, as a share of a square's side.
+    defects, as a share of a square's side; ``side`` the median side of a square, in pixels of the photographs. Around
+    annotations squares have types of their own: ``types`` counts the photographs of each, ``left_out`` those without
+    annotations.
     """
 
     images: int
     pixels_lost: float
     defects_lost: int
     defect_size: float | None
+    types: dict[str, int] = Field(default_factory=dict)
+    left_out: int = 0
+    side: float | None = None
 
 
 class Dataset(Record):
     """Photographs of one or several defect types under a name. ``digest`` identifies the content.
 
-    ``distinct`` counts the different photographs of each type, without plain ones; ``warnings`` are the data warnings.
-    ``crop`` is the default of training jobs, ``crops`` has the effect of each way to crop. Datasets of earlier releases
+    ``distinct`` counts the different photographs of each type, without plain ones, ``defects`` the annotated defects of
+    each type; ``warnings`` are the data warnings.
+    ``crop`` is the default of training jobs, ``crops`` has the effect of each way to crop; that of squares around
+    annotations depends on the resolution, and is that of 64 pixels. Datasets of earlier releases
     have neither of them, and no ``layout``.
     """
 
@@ -117,6 +124,7 @@ class Dataset(Record):
     size: SizeRange
     mode: ImageMode
     distinct: dict[str, int] = Field(default_factory=dict)
+    defects: dict[str, int] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
     rejected: list[RejectedFile]
     layout: Layout | None = None

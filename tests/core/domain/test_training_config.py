@@ -103,7 +103,7 @@ def test_a_configuration_of_an_earlier_release_is_read_and_left_as_it_is() -> No
     config = trainer_config("fewshot", stored)
     assert config["ema_half_life_images"] == 10000
     assert "average_images" in stored
-    later = {"crop", "start", "prior", "whole_photographs"}
+    later = {"crop", "scale", "start", "prior", "whole_photographs"}
     assert config.keys() == resolved(dataset(20)).keys() - JOB.keys() - later | {"resolution", "channels", "seed"}
 
 
@@ -180,5 +180,5 @@ def test_an_epoch_passes_over_all_squares_of_the_crop() -> None:
 
 
 def test_a_configuration_stored_without_a_crop_cuts_the_middle() -> None:
-    assert crop_of(JOB) is Around.MIDDLE
-    assert crop_of(resolved(long_dataset())) is Around.GRID
+    assert crop_of(JOB).around is Around.MIDDLE
+    assert crop_of(resolved(long_dataset())).around is Around.GRID
