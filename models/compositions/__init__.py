@@ -1,0 +1,37 @@
+"""Whole photographs with defects: patches on clean photographs, at native scale, with exact masks.
+
+`compose` makes one from a seed; `patches_of` cuts patches out of annotated photographs, `mask_in_boxes` makes masks of
+boxes, `part_region` finds where defects may lie. Nothing here imports torch, or reads or writes a file.
+"""
+
+from flawsmith.models.compositions.compose import compose
+from flawsmith.models.compositions.extraction import is_cut, mask_in_boxes, patches_of
+from flawsmith.models.compositions.parts import (
+    Blend,
+    Change,
+    Composition,
+    Patch,
+    Placed,
+    Rules,
+    UnplaceableError,
+    box_of,
+)
+from flawsmith.models.compositions.region import Region, part_region, polygon_region
+
+__all__ = [
+    "Blend",
+    "Change",
+    "Composition",
+    "Patch",
+    "Placed",
+    "Region",
+    "Rules",
+    "UnplaceableError",
+    "box_of",
+    "compose",
+    "is_cut",
+    "mask_in_boxes",
+    "part_region",
+    "patches_of",
+    "polygon_region",
+]
