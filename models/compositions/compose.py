@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import ndimage
 
-from flawsmith.models.compositions.blending import Stamp, blended, stamp, visibility
+from flawsmith.models.compositions.blending import blended, own_visibility, visibility
 from flawsmith.models.compositions.footprint import Footprint, Values, footprint, random_change
 from flawsmith.models.compositions.parts import (
     Blend,
@@ -21,8 +21,10 @@ from flawsmith.models.compositions.parts import (
     check_pixels,
 )
 from flawsmith.models.compositions.places import random_place
+from flawsmith.models.compositions.stamp import Stamp, stamp
 
-VISIBLE = 3.0  # visibility from which on a defect stays: a mask over what nobody sees misleads a detector
+VISIBLE = 3.0  # visibility from which on a defect stays: a mask over nothing misleads a detector
+FAINTEST = 1.5  # visibility from which on it stays where it is no fainter than in its own photograph
 ATTEMPTS = 12  # patches that are tried for one defect
 GAP = 4  # pixels between the collars of two defects
 MOST = 100  # defects on one photograph
@@ -68,7 +70,7 @@ def compose(
         if not canvas.add(chosen, rules, blend, random) and not canvas.add(patches, rules, blend, random):
             break
     if len(canvas.placed) < per_image[0]:
-        raise UnplaceableError(_too_little_room(host, patches, region, per_image[0], len(canvas.placed)))
+        raise UnplaceableError(_why_not(canvas, patches, region, per_image[0]))
     return Composition(np.rint(np.clip(canvas.values, 0, 255)).astype(np.uint8).reshape(host.shape), canvas.placed)
 
 
@@ -79,6 +81,7 @@ class _Canvas:
         self.values: Values = host.astype(np.float32).reshape(*host.shape[:2], -1)
         self.free: Mask = np.ones(host.shape[:2], bool) if region is None else region.copy()
         self.placed: list[Placed] = []
+        self.hidden = 0  # places at which a defect would not be seen
 
     def add(
         self,
@@ -107,7 +110,8 @@ class _Canvas:
         host = _window(self.values, covered.shape, place)
         made = np.clip(blended(foot, how, host), 0, 255)
         seen = visibility(made - host, host, how)
-        if seen < VISIBLE:
+        if seen < FAINTEST or (seen < VISIBLE and seen < own_visibility(foot, how)):
+            self.hidden += 1
             return False
         self.values[outer] = np.where(covered[inner][:, :, None], np.rint(made[inner]), self.values[outer])
         mask = np.zeros(self.free.shape, bool)
@@ -159,14 +163,15 @@ def _check(host: Pixels, patches: Sequence[Patch], per_image: tuple[int, int], r
         )
 
 
-def _too_little_room(host: Pixels, patches: Sequence[Patch], region: Mask | None, least: int, placed: int) -> str:
+def _why_not(canvas: _Canvas, patches: Sequence[Patch], region: Mask | None, least: int) -> str:
     boxes = [box_of(patch.mask) for patch in patches]
     _, _, width, height = min(boxes, key=lambda box: box[2] * box[3])
-    room = f"the host photograph is {host.shape[1]} x {host.shape[0]} pixels"
+    host_height, host_width = canvas.free.shape
+    room = f"the host photograph is {host_width} x {host_height} pixels"
     if region is not None:
         room += f", of which {region.mean():.0%} are the allowed region"
+    hidden = f" {canvas.hidden} had room, but would not stand out of the host's grain." if canvas.hidden else ""
     return (
-        f"{placed} of at least {least} defects fit and stand out of the grain: the smallest is {width} x {height} "
-        f"pixels before its collar, and {room}. Use a larger photograph or region, smaller or stronger defects, "
-        "or fewer per image"
+        f"{len(canvas.placed)} of at least {least} defects fit: the smallest is {width} x {height} pixels before its "
+        f"collar, and {room}.{hidden} Use a larger or smoother photograph, a larger region, or fewer defects per image"
     )

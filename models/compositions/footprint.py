@@ -11,7 +11,8 @@ from flawsmith.models.compositions.parts import Change, Mask, Patch, Rules, box_
 Values = NDArray[np.float32]
 """(H, W, C) gray levels, 0 … 255, not rounded."""
 
-MARGIN = 24  # pixels of the surface around a defect that are looked at, to know its tone and grain
+MARGIN = 32  # pixels of the surface around a defect that are looked at, to know its tone and grain
+MASK, WITHIN, OTHERS = range(3)  # of the planes that go with the pixels: the defect, the patch, other defects
 FAR = 1e6  # pixels, where no border of the patch is near
 
 
@@ -23,13 +24,13 @@ class Footprint:
         values: (H, W, C); pixels beyond the patch's border mirror those within.
         mask: (H, W), the defect; a margin of `MARGIN` pixels surrounds it.
         real: (H, W), where the patch has pixels of its own that show no other defect.
-        inside: (H, W) float32, pixels to where it is not real, 0 there.
+        to_border: (H, W) float32, pixels to the patch's border, 0 beyond it.
     """
 
     values: Values
     mask: Mask
     real: Mask
-    inside: Values
+    to_border: NDArray[np.float32]
 
 
 def random_change(rules: Rules, random: np.random.Generator) -> Change:
@@ -51,47 +52,48 @@ def footprint(patch: Patch, change: Change) -> Footprint:
     """
     values = patch.pixels.astype(np.float32)
     values = values if values.ndim == 3 else values[:, :, None]
-    mask = patch.mask
-    real = np.ones(mask.shape, bool) if patch.others is None else mask | ~patch.others
+    others = np.zeros_like(patch.mask) if patch.others is None else patch.others & ~patch.mask
+    marks = np.stack([patch.mask, np.ones_like(patch.mask), others], 2)
     if change.mirrored_horizontally:
-        values, mask, real = values[:, ::-1], mask[:, ::-1], real[:, ::-1]
+        values, marks = values[:, ::-1], marks[:, ::-1]
     if change.mirrored_vertically:
-        values, mask, real = values[::-1], mask[::-1], real[::-1]
-    values, mask, real = _with_margin(values, mask, real, 1.5 * MARGIN / min(1, change.scale))
+        values, marks = values[::-1], marks[::-1]
+    values, marks = _with_margin(values, marks, 1.5 * MARGIN / min(1, change.scale))
     if change.scale == 1 and change.rotation % 90 == 0:
         quarters = int(change.rotation // 90) % 4
-        values, mask, real = np.rot90(values, quarters), np.rot90(mask, quarters), np.rot90(real, quarters)
+        values, marks = np.rot90(values, quarters), np.rot90(marks, quarters)
     else:
-        values, mask, real = _turned(values, mask, real, change)
-    left, top, width, height = box_of(mask)
-    window = (slice(top - MARGIN, top + height + MARGIN), slice(left - MARGIN, left + width + MARGIN))
-    values, mask, real = values[window], mask[window], real[window]
-    inside = np.full(real.shape, FAR) if real.all() else ndimage.distance_transform_edt(real)
-    return Footprint(np.ascontiguousarray(values), np.ascontiguousarray(mask), real, inside.astype(np.float32))
+        values, marks = _turned(values, marks, change)
+    left, top, width, height = box_of(marks[:, :, MASK])
+    rows, columns = slice(top - MARGIN, top + height + MARGIN), slice(left - MARGIN, left + width + MARGIN)
+    marks = marks[rows, columns]
+    within = marks[:, :, WITHIN]
+    to_border = np.full(within.shape, FAR) if within.all() else ndimage.distance_transform_edt(within)
+    return Footprint(
+        values=np.ascontiguousarray(values[rows, columns]),
+        mask=marks[:, :, MASK].copy(),
+        real=within & ~marks[:, :, OTHERS],
+        to_border=to_border.astype(np.float32),
+    )
 
 
-def _with_margin(values: Values, mask: Mask, real: Mask, least: float) -> tuple[Values, Mask, Mask]:
-    """The defect with at least this margin, mirrored where the patch ends before; there it is not real."""
+def _with_margin(values: Values, marks: Mask, least: float) -> tuple[Values, Mask]:
+    """The defect with at least this margin: values mirrored where the patch ends before, nothing marked there."""
     margin = int(np.ceil(least)) + 2
-    left, top, width, height = box_of(mask)
-    around = []
-    window = []
-    for start, length, size in ((top, height, mask.shape[0]), (left, width, mask.shape[1])):
+    left, top, width, height = box_of(marks[:, :, MASK])
+    around, window = [], []
+    for start, length, size in ((top, height, marks.shape[0]), (left, width, marks.shape[1])):
         low, high = start - margin, start + length + margin
         around.append((max(0, -low), max(0, high - size)))
         window.append(slice(max(0, low), min(size, high)))
     rows, columns = window
-    values, mask, real = values[rows, columns], mask[rows, columns], real[rows, columns]
-    return (
-        np.pad(values, [*around, (0, 0)], mode="symmetric"),
-        np.pad(mask, around),
-        np.pad(real, around),
-    )
+    pads = [*around, (0, 0)]
+    return np.pad(values[rows, columns], pads, mode="symmetric"), np.pad(marks[rows, columns], pads)
 
 
-def _turned(values: Values, mask: Mask, real: Mask, change: Change) -> tuple[Values, Mask, Mask]:
+def _turned(values: Values, marks: Mask, change: Change) -> tuple[Values, Mask]:
     """Turned and scaled about the defect's middle, on a canvas that holds it with its margin."""
-    left, top, width, height = box_of(mask)
+    left, top, width, height = box_of(marks[:, :, MASK])
     middle = np.array([top + (height - 1) / 2, left + (width - 1) / 2])
     cos, sin = np.cos(np.deg2rad(change.rotation)), np.sin(np.deg2rad(change.rotation))
     turn = np.array([[cos, sin], [-sin, cos]])  # rows grow downwards: from the turned picture to the patch
@@ -102,16 +104,15 @@ def _turned(values: Values, mask: Mask, real: Mask, change: Change) -> tuple[Val
     if change.scale < 1:  # what is finer than the new pixels would alias
         blur = 0.5 * np.sqrt(1 / change.scale**2 - 1)
         values = ndimage.gaussian_filter(values, (blur, blur, 0), mode="nearest")
-    turned = np.stack(
-        [
-            ndimage.affine_transform(values[:, :, index], back, offset, shape, order=3, mode="mirror")
-            for index in range(values.shape[2])
-        ],
-        axis=2,
-    )
-    flat = ndimage.affine_transform(mask.astype(np.float32), back, offset, shape, order=1)
-    whole = ndimage.affine_transform(real.astype(np.float32), back, offset, shape, order=1) > 0.99
-    marked = flat >= 0.5
-    if not marked.any():
-        marked[tuple(np.argwhere(flat == flat.max())[0])] = True
-    return np.clip(turned, 0, 255), marked, whole
+    turned = [
+        ndimage.affine_transform(plane, back, offset, shape, order=3, mode="mirror")
+        for plane in np.moveaxis(values, 2, 0)
+    ]
+    shares = [
+        ndimage.affine_transform(plane.astype(np.float32), back, offset, shape, order=1)
+        for plane in np.moveaxis(marks, 2, 0)
+    ]
+    mask = shares[MASK] >= 0.5
+    if not mask.any():
+        mask.flat[int(np.argmax(shares[MASK]))] = True
+    return np.clip(np.stack(turned, 2), 0, 255), np.stack([mask, shares[WITHIN] > 0.99, shares[OTHERS] > 0.01], 2)

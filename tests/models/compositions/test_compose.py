@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from flawsmith.models.compositions import Blend, Patch, Rules, UnplaceableError, box_of, compose
-from flawsmith.models.compositions.blending import COLLARS
 from flawsmith.models.compositions.parts import Mask, Pixels
+from flawsmith.models.compositions.stamp import COLLARS
 
 SIDE = 160
 
@@ -186,6 +186,15 @@ def test_a_defect_at_its_patchs_border_fades_there() -> None:
     assert (np.diff(column) <= 25).all()
 
 
+def test_a_whole_defect_near_its_patchs_border_stays_whole() -> None:
+    for beside in (1, 2, 4):
+        mask = np.zeros((60, 60), bool)
+        mask[beside:40, 28:32] = True
+        made = compose(flat(120), [patch(mask)], 0, per_image=(1, 1))
+        assert made.placed[0].mask.sum() == mask.sum()
+        assert np.array_equal(made.mask, made.pixels != 120)
+
+
 def test_rules_turn_scale_and_mirror() -> None:
     lying = []
     for seed in range(20):
@@ -244,15 +253,21 @@ def test_what_cannot_be_placed_is_refused_in_words() -> None:
         compose(flat(120, 32), [patch(BROAD)], 0)
     with pytest.raises(UnplaceableError, match="0% are the allowed region"):
         compose(flat(120), [patch(DOT)], 0, region=np.zeros((SIDE, SIDE), bool))
-    with pytest.raises(UnplaceableError, match=r"of at least 90 defects"):
+    with pytest.raises(UnplaceableError, match=r"of at least 90 defects fit"):
         compose(flat(120), [patch(BROAD)], 0, per_image=(90, 90))
 
 
 def test_a_defect_that_nobody_would_see_is_not_placed() -> None:
     faint = patch(BROAD, change=5)
-    with pytest.raises(UnplaceableError, match="stand out of the grain"):
+    with pytest.raises(UnplaceableError, match=r"\d+ had room, but would not stand out of the host's grain"):
         compose(grainy(1, strength=30), [faint], 0)
     assert compose(flat(120), [faint], 0).placed
+
+
+def test_a_defect_may_be_as_faint_as_it_was() -> None:
+    mask = disc(121, 10)
+    pixels = np.clip(grainy(4, strength=20, side=121) + 12.0 * mask, 0, 255).astype(np.uint8)
+    assert compose(grainy(1, strength=20), [Patch(pixels, mask, "pits", "a.png")], 0, per_image=(1, 1)).placed
 
 
 def test_arguments_out_of_range_are_refused() -> None:
