@@ -8,17 +8,17 @@ A broad one (`POISSON`) has their membrane, as in Poisson image editing, on a co
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from flawsmith.models.compositions.footprint import Footprint, Values
-from flawsmith.models.compositions.grain import bands, grain_of, joined
+from flawsmith.models.compositions.grain import bands, grain_of, hidden_grain, without_grain
 from flawsmith.models.compositions.membrane import membrane, smooth_outside
 from flawsmith.models.compositions.parts import Blend, Mask
 from flawsmith.models.compositions.stamp import BACKGROUND, Stamp
 
 DEVIATIONS = {Blend.FEATHER: (0.8, 1.6, 3.2, 6.4), Blend.POISSON: (0.8, 1.6, 3.2, 6.4, 12.8)}  # of the bands, in pixels
-GAINS = (0.25, 4.0)  # of tone
+GAINS = (0.5, 2.0)  # of tone: farther from its own light a defect is a guess, and its grain is exaggerated
 CONTRASTS = (0.7, 1.4)  # by how much a louder host strengthens a defect: grain tells little of a defect's contrast
+SIGN = np.float32(0.5)  # per gray level, how fast the gain of dark changes becomes that of bright ones
 LEAST_VISIBLE = 0.5  # gray levels that count as grain at least: rounding hides smaller ones
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
@@ -42,9 +42,13 @@ def blended(foot: Footprint, how: Stamp, host: Values) -> Values:
     grain = grain_of(bands(undisturbed, deviations), how.surface, deviations)
     loudness, own_loudness = (sum(each.energy for each in of) + 1 for of in (grain, own_grain))
     contrast = np.clip(np.sqrt(own_loudness / loudness), *CONTRASTS)
-    gain = _gain(difference, behind, own[-1], float(np.sqrt(loudness))) * np.float32(contrast)
-    parts = bands(difference * gain, deviations)
-    return host + how.alpha * joined(parts, grain, gain, own, own_grain, deviations)
+    darker, brighter = _gains(behind, own[-1], float(contrast))
+    usual = float(np.sqrt((darker * brighter)[how.near].mean()))
+    defect = without_grain(bands(difference, deviations), grain, usual, own_grain, deviations)
+    bright = 1 / (1 + np.exp(np.clip(-SIGN * defect.change, -30, 30)))
+    gain = darker + (brighter - darker) * bright
+    made: Values = host + how.alpha * (gain * defect.change - hidden_grain(defect, grain, gain, own, own_grain))
+    return made
 
 
 def visibility(change: Values, host: Values, how: Stamp) -> float:
@@ -84,17 +88,14 @@ def _standing_out(change: Values, surface: Sequence[Values], where: Mask, how: S
     )
 
 
-def _gain(difference: Values, behind: Values, host: Values, grain: float) -> Values:
-    """A dark defect takes the same share of the host's light, a bright one the same share of what lacks to white.
+def _gains(behind: Values, host: Values, contrast: float) -> tuple[Values, Values]:
+    """Factors for dark and for bright changes.
 
-    The sign is that of the smoothed difference, so that grain is not bent.
+    A dark defect takes the same share of the host's light, a bright one the same share of what lacks to white.
     """
-    darker = np.clip((host + 1) / (behind + 1), *GAINS)
-    brighter = np.clip((256 - host) / (256 - behind), *GAINS)
-    smooth = ndimage.gaussian_filter(difference, (1.6, 1.6, 0), mode="nearest")
-    bright = 1 / (1 + np.exp(np.clip(-4 * smooth / np.float32(grain), -30, 30)))
-    found: Values = (darker + (brighter - darker) * bright).astype(np.float32)
-    return found
+    darker = np.clip((host + 1) / (behind + 1), *GAINS) * np.float32(contrast)
+    brighter = np.clip((256 - host) / (256 - behind), *GAINS) * np.float32(contrast)
+    return darker, brighter
 
 
 def _channels(values: Values, channels: int) -> Values:

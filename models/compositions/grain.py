@@ -17,6 +17,7 @@ from flawsmith.models.compositions.parts import Mask
 
 DOUBT = 1.5  # times the grain's mean energy is no defect yet …
 PEAK = 97  # … and neither is this percentile of the grain's local energy: some grains are brighter than others
+LOUDER = 8.0  # times as much energy, at most, where the patch's grain would be so much louder than the host's
 OUTLIERS = 95  # percentile of the energy above which a pixel of the surroundings may be another defect's
 LEAST_GRAIN = 0.1  # energy of a band below which rounding hides whether the defect is smoother than its surface
 FARTHEST = 5.0  # standard deviation in pixels over which local energy is averaged, at most
@@ -57,33 +58,66 @@ def grain_of(parts: Sequence[Values], where: Mask, deviations: Sequence[float]) 
     return found
 
 
-def joined(
-    patch: Sequence[Values],
-    patch_grain: Sequence[Grain],
-    gain: Values,
-    host: Sequence[Values],
-    host_grain: Sequence[Grain],
-    deviations: Sequence[float],
-) -> Values:
-    """What to add to the host so that it shows the patch's defect in its own grain: (H, W, C).
+@dataclass(frozen=True)
+class Defect:
+    """What a patch shows beyond its surface's grain.
+
+    Attributes:
+        change: (H, W, C) gray levels.
+        shares: (H, W) of each band but the coarsest, how much of it was kept, 0 … 1.
+        relative: (H, W) of each of these, its local energy as a multiple of the grain's.
+    """
+
+    change: Values
+    shares: Sequence[NDArray[np.float32]]
+    relative: Sequence[NDArray[np.float32]]
+
+
+def without_grain(
+    patch: Sequence[Values], grain: Sequence[Grain], gain: float, host: Sequence[Grain], deviations: Sequence[float]
+) -> Defect:
+    """Takes the grain out of a patch's bands.
 
     Args:
-        patch, host: their `bands`; of the host the coarsest stays.
-        patch_grain, host_grain: around the defect and on the host.
-        gain: (H, W, C), by which the patch's bands were multiplied already, and its grain was not.
+        patch: its `bands`.
+        grain, host: around the defect and on the host.
+        gain: by which the patch will about be multiplied: the louder its grain would be on the host, the farther a
+            structure must stand out of it.
         deviations: of the bands.
     """
     change = patch[-1].copy()
-    squared = np.square(gain).mean(2)
-    for band, grain, own, own_grain, deviation in zip(patch, patch_grain, host, host_grain, deviations, strict=False):
-        noise = np.maximum(grain.energy * squared, 1e-3)
+    shares, relative = [], []
+    for band, own, others, deviation in zip(patch, grain, host, deviations, strict=False):
+        louder = own.energy * gain**2 / max(others.energy, LEAST_GRAIN)
+        doubtful = own.peak * float(np.clip(louder, 1, LOUDER))
         local = _local_mean(np.square(band).mean(2), deviation)
-        share = np.clip(1 - grain.peak * squared / np.maximum(local, 1e-6), 0, 1)
-        kept = 1 - np.minimum(share * share * noise / max(own_grain.energy, 1e-3), 1)
-        if grain.energy >= LEAST_GRAIN:  # where the defect is smoother than its surface, the host's grain fades
-            kept = kept * np.minimum(local / noise, 1)
-        change += (share[:, :, None] * band - (1 - np.sqrt(kept))[:, :, None] * own).astype(np.float32)
-    return change
+        share = np.clip(1 - doubtful / np.maximum(local, 1e-6), 0, 1).astype(np.float32)
+        change += share[:, :, None] * band
+        shares.append(share)
+        relative.append(local / np.float32(max(own.energy, 1e-3)))
+    return Defect(change, shares, relative)
+
+
+def hidden_grain(
+    defect: Defect, grain: Sequence[Grain], gain: Values, host: Sequence[Values], host_grain: Sequence[Grain]
+) -> Values:
+    """The part of the host's grain that the defect's own replaces, or that a smoother defect hides: (H, W, C).
+
+    Args:
+        defect, grain: of the patch.
+        gain: (H, W, C), by which the patch is multiplied.
+        host, host_grain: its `bands` and their grain.
+    """
+    hidden = np.zeros_like(host[0])
+    squared = np.square(gain).mean(2)
+    for share, relative, own, band, others in zip(
+        defect.shares, defect.relative, grain, host, host_grain, strict=False
+    ):
+        kept = 1 - np.minimum(np.square(share) * squared * own.energy / max(others.energy, 1e-3), 1)
+        if own.energy >= LEAST_GRAIN:
+            kept = kept * np.minimum(relative, 1)
+        hidden += ((1 - np.sqrt(kept))[:, :, None] * band).astype(np.float32)
+    return hidden
 
 
 def _local_mean(squares: NDArray[np.float32], deviation: float) -> NDArray[np.float32]:
