@@ -19,7 +19,7 @@ DEVIATIONS = {Blend.FEATHER: (0.8, 1.6, 3.2, 6.4), Blend.POISSON: (0.8, 1.6, 3.2
 GAINS = (0.5, 2.0)  # of tone: farther from its own light a defect is a guess, and its grain is exaggerated
 CONTRASTS = (0.7, 1.4)  # by how much a louder host strengthens a defect: grain tells little of a defect's contrast
 SIGN = np.float32(0.5)  # per gray level, how fast the gain of dark changes becomes that of bright ones
-LEAST_VISIBLE = 0.5  # gray levels that count as grain at least: rounding hides smaller ones
+LEAST_VISIBLE = 1.0  # gray levels that count as grain at least: no eye sees less than a few of them
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 

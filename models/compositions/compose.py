@@ -24,7 +24,8 @@ from flawsmith.models.compositions.places import random_place
 from flawsmith.models.compositions.stamp import Stamp, stamp
 
 VISIBLE = 3.0  # visibility from which on a defect stays: a mask over nothing misleads a detector
-FAINTEST = 1.5  # visibility from which on it stays where it is no fainter than in its own photograph
+FAINTEST = 1.5  # visibility from which on it stays where it has …
+FAITHFUL = 0.8  # … this share of its visibility in its own photograph
 ATTEMPTS = 12  # patches that are tried for one defect
 GAP = 4  # pixels between the collars of two defects
 MOST = 100  # defects on one photograph
@@ -110,7 +111,7 @@ class _Canvas:
         host = _window(self.values, covered.shape, place)
         made = np.clip(blended(foot, how, host), 0, 255)
         seen = visibility(made - host, host, how)
-        if seen < FAINTEST or (seen < VISIBLE and seen < own_visibility(foot, how)):
+        if seen < FAINTEST or (seen < VISIBLE and seen < FAITHFUL * own_visibility(foot, how)):
             self.hidden += 1
             return False
         self.values[outer] = np.where(covered[inner][:, :, None], np.rint(made[inner]), self.values[outer])

@@ -258,7 +258,7 @@ def test_what_cannot_be_placed_is_refused_in_words() -> None:
 
 
 def test_a_defect_that_nobody_would_see_is_not_placed() -> None:
-    faint = patch(BROAD, change=5)
+    faint = patch(THIN, change=8)
     with pytest.raises(UnplaceableError, match=r"\d+ had room, but would not stand out of the host's grain"):
         compose(grainy(1, strength=30), [faint], 0)
     assert compose(flat(120), [faint], 0).placed
