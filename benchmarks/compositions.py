@@ -14,7 +14,8 @@ are split into halves, 200 times. "real" is the distance (Kolmogorov-Smirnov) of
 other, in their own photographs; "composed" is that of one half's compositions to the other half's photographs; "pasted"
 is the same for a mask's pixels copied as they are. In brackets the 95th percentile.
 
-pictures: N.png, N-host.png and N-mask.png, at full size.
+pictures: N.png, N-host.png and N-mask.png at full size, and sheet.jpg: for each the host, the composition and the mask
+around a defect.
 """
 
 import argparse
@@ -31,12 +32,15 @@ from PIL import Image
 
 from benchmarks.border_statistics import STATISTICS, border_statistics, kolmogorov_smirnov
 from benchmarks.composition_sets import Host, boxed_set, drawn_host, drawn_patches
+from flawsmith.core.store.images import grid
 from flawsmith.models.compositions import Patch, Placed, UnplaceableError, compose, part_region
+from flawsmith.models.compositions.parts import Pixels
 
 FIRST_PATCH, FIRST_HOST = 10_000, 20_000  # seeds
 HOSTS = 40
 SPLITS = 200
 WAYS = ("real", "composed", "pasted")
+TILE, COLUMNS = 160, 9  # pixels of a square of the sheet; three squares for each composition
 AROUND = 36  # pixels around a defect that are measured
 PATCH_PHOTOGRAPHS = 90  # of the speed and the pictures
 
@@ -86,8 +90,8 @@ def measure_borders(patches: Sequence[Patch], hosts: Sequence[Host]) -> None:
         values = {way: column[:, index] for way, column in columns.items()}
         medians = "  ".join(f"{np.nanmedian(each):+.2f}" for each in values.values())
         distances = []
-        for each in values.values():
-            found = [kolmogorov_smirnov(each[half], values["real"][~half]) for half in halves]
+        for column in values.values():
+            found = [kolmogorov_smirnov(column[half], values["real"][~half]) for half in halves]
             distances.append(f"{np.mean(found):.3f} ({np.percentile(found, 95):.3f})")
         print(f"{name:20}{medians:34}  {'   '.join(distances)}")
 
@@ -127,15 +131,37 @@ def _halves(photographs: Sequence[str]) -> list[NDArray[np.bool_]]:
 
 
 def write_pictures(folder: Path, count: int, patches: Sequence[Patch], hosts: Sequence[Host]) -> None:
-    """Writes compositions at full size, and says what is on them."""
+    """Writes compositions at full size and a sheet of their defects, and says what is on them."""
     folder.mkdir(parents=True, exist_ok=True)
-    for seed in range(count):
+    tiles: list[Image.Image] = []
+    for seed in range(10 * count):
         host = hosts[seed % len(hosts)]
-        made = compose(host.pixels, patches, seed, region=host.region)
+        try:
+            made = compose(host.pixels, patches, seed, region=host.region)
+        except UnplaceableError as error:
+            print(f"{seed} ({host.name}): {error}")
+            continue
         for name, pixels in (("", made.pixels), ("-host", host.pixels), ("-mask", made.mask)):
             Image.fromarray(pixels).save(folder / f"{seed}{name}.png")
         on_it = "; ".join(f"{each.defect_type} of {each.source} at {each.box}, {each.blend}" for each in made.placed)
         print(f"{seed} ({host.name}): {on_it}")
+        tiles += _beside(host, made.pixels, made.placed[0])
+        if len(tiles) >= 3 * count:
+            break
+    grid(tiles, COLUMNS, gap=2).save(folder / "sheet.jpg", quality=85)
+
+
+def _beside(host: Host, pixels: Pixels, placed: Placed) -> list[Image.Image]:
+    """A square of the host, of the composition and of the mask around a defect, at the scale of their pixels."""
+    x, y, width, height = placed.box
+    side = min(TILE, *placed.mask.shape)
+    top, left = (
+        min(max(0, at + length // 2 - side // 2), size - side)
+        for at, length, size in ((y, height, placed.mask.shape[0]), (x, width, placed.mask.shape[1]))
+    )
+    square = slice(top, top + side), slice(left, left + side)
+    shown = np.where(placed.mask[square], np.uint8(255), np.uint8(0))
+    return [Image.fromarray(each) for each in (host.pixels[square], pixels[square], shown)]
 
 
 def _made(seconds: float, process: int) -> tuple[int, float, float]:

@@ -20,6 +20,7 @@ PEAK = 97  # … and neither is this percentile of the grain's local energy: som
 LOUDER = 8.0  # times as much energy, at most, where the patch's grain would be so much louder than the host's
 OUTLIERS = 95  # percentile of the energy above which a pixel of the surroundings may be another defect's
 LEAST_GRAIN = 0.1  # energy of a band below which rounding hides whether the defect is smoother than its surface
+SMOOTH = 0.4  # of the grain's energy, below which a place is smoother than its surface, and not just by chance
 FARTHEST = 5.0  # standard deviation in pixels over which local energy is averaged, at most
 
 
@@ -115,7 +116,7 @@ def hidden_grain(
     ):
         kept = 1 - np.minimum(np.square(share) * squared * own.energy / max(others.energy, 1e-3), 1)
         if own.energy >= LEAST_GRAIN:
-            kept = kept * np.minimum(relative, 1)
+            kept = kept * np.minimum(relative / SMOOTH, 1)
         hidden += ((1 - np.sqrt(kept))[:, :, None] * band).astype(np.float32)
     return hidden
 
