@@ -115,15 +115,16 @@ class _Canvas:
             self.hidden += 1
             return False
         self.values[outer] = np.where(covered[inner][:, :, None], np.rint(made[inner]), self.values[outer])
-        mask = np.zeros(self.free.shape, bool)
-        mask[outer] = how.mask[inner]
         self.free[outer] &= ndimage.distance_transform_edt(~covered)[inner] > GAP
+        top, left = place
+        column, row, width, height = box_of(how.mask)
         self.placed.append(
             Placed(
                 source=patch.source,
                 defect_type=patch.defect_type,
-                mask=mask,
-                box=box_of(mask),
+                box=(left + column, top + row, width, height),
+                marked=how.mask[row : row + height, column : column + width].copy(),
+                host_shape=(self.free.shape[0], self.free.shape[1]),
                 change=change,
                 blend=how.blend,
                 visibility=round(seen, 3),

@@ -105,8 +105,9 @@ class Placed:
 
     Attributes:
         source, defect_type: of its patch.
-        mask: its pixels, of the host's size.
-        box: the least rectangle around the mask.
+        box: the least rectangle around its pixels.
+        marked: (height, width) of the box, its pixels.
+        host_shape: height and width of the host.
         change: what was done to the patch.
         blend: `FEATHER` or `POISSON`.
         visibility: how far it stands out of the host's strongest grains, as a multiple; see `blending.visibility`.
@@ -114,11 +115,20 @@ class Placed:
 
     source: str
     defect_type: str
-    mask: Mask
     box: Box
+    marked: Mask
+    host_shape: tuple[int, int]
     change: Change
     blend: Blend
     visibility: float
+
+    @property
+    def mask(self) -> Mask:
+        """The pixels of the defect, of the host's size."""
+        mask = np.zeros(self.host_shape, bool)
+        x, y, width, height = self.box
+        mask[y : y + height, x : x + width] = self.marked
+        return mask
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,8 @@ class Composition:
         """The pixels of all defects, (H, W)."""
         marked = np.zeros(self.pixels.shape[:2], bool)
         for each in self.placed:
-            marked |= each.mask
+            x, y, width, height = each.box
+            marked[y : y + height, x : x + width] |= each.marked
         return marked
 
 
