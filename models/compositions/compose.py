@@ -72,14 +72,14 @@ def compose(
             break
     if len(canvas.placed) < per_image[0]:
         raise UnplaceableError(_why_not(canvas, patches, region, per_image[0]))
-    return Composition(np.rint(np.clip(canvas.values, 0, 255)).astype(np.uint8).reshape(host.shape), canvas.placed)
+    return Composition(canvas.pixels.reshape(host.shape), canvas.placed)
 
 
 class _Canvas:
     """The photograph while it is composed."""
 
     def __init__(self, host: Pixels, region: Mask | None) -> None:
-        self.values: Values = host.astype(np.float32).reshape(*host.shape[:2], -1)
+        self.pixels: Pixels = host.reshape(*host.shape[:2], -1).copy()
         self.free: Mask = np.ones(host.shape[:2], bool) if region is None else region.copy()
         self.placed: list[Placed] = []
         self.hidden = 0  # places at which a defect would not be seen
@@ -108,13 +108,14 @@ class _Canvas:
         self, patch: Patch, change: Change, foot: Footprint, how: Stamp, covered: Mask, place: tuple[int, int]
     ) -> bool:
         inner, outer = _overlap(covered.shape, self.free.shape, place)
-        host = _window(self.values, covered.shape, place)
+        host = _window(self.pixels, covered.shape, place)
         made = np.clip(blended(foot, how, host), 0, 255)
         seen = visibility(made - host, host, how)
         if seen < FAINTEST or (seen < VISIBLE and seen < FAITHFUL * own_visibility(foot, how)):
             self.hidden += 1
             return False
-        self.values[outer] = np.where(covered[inner][:, :, None], np.rint(made[inner]), self.values[outer])
+        rounded = np.rint(made[inner]).astype(np.uint8)
+        self.pixels[outer] = np.where(covered[inner][:, :, None], rounded, self.pixels[outer])
         self.free[outer] &= ndimage.distance_transform_edt(~covered)[inner] > GAP
         top, left = place
         column, row, width, height = box_of(how.mask)
@@ -145,11 +146,11 @@ def _overlap(
     return (inner[0], inner[1]), (outer[0], outer[1])
 
 
-def _window(values: Values, shape: tuple[int, ...], place: tuple[int, int]) -> Values:
+def _window(pixels: Pixels, shape: tuple[int, ...], place: tuple[int, int]) -> Values:
     """A copy of the photograph at a place, mirrored beyond its border."""
-    inner, outer = _overlap(shape, values.shape[:2], place)
+    inner, outer = _overlap(shape, pixels.shape[:2], place)
     around = [(part.start, size - part.stop) for part, size in zip(inner, shape, strict=True)]
-    return np.pad(values[outer], [*around, (0, 0)], mode="symmetric")
+    return np.pad(pixels[outer].astype(np.float32), [*around, (0, 0)], mode="symmetric")
 
 
 def _check(host: Pixels, patches: Sequence[Patch], per_image: tuple[int, int], region: Mask | None) -> None:

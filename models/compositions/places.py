@@ -14,20 +14,24 @@ def random_place(allowed: Mask, stamp: Mask, random: np.random.Generator) -> tup
 
     The array itself may reach over the photograph's border, its marked pixels may not. None: there is no such place.
     """
+    if not allowed.any():
+        return None
     left, top, width, height = box_of(stamp)
     marked = stamp[top : top + height, left : left + width]
-    rows, columns = allowed.shape[0] - height + 1, allowed.shape[1] - width + 1
+    first_column, first_row, room_across, room_down = box_of(allowed)
+    allowed = allowed[first_row : first_row + room_down, first_column : first_column + room_across]
+    rows, columns = room_down - height + 1, room_across - width + 1
     if rows < 1 or columns < 1:
         return None
     for _ in range(TRIES):
         row, column = int(random.integers(rows)), int(random.integers(columns))
         if not (marked & ~allowed[row : row + height, column : column + width]).any():
-            return row - top, column - left
+            return first_row + row - top, first_column + column - left
     free = np.flatnonzero(_free(allowed, marked))
     if not len(free):
         return None
     row, column = divmod(int(free[random.integers(len(free))]), columns)
-    return row - top, column - left
+    return first_row + row - top, first_column + column - left
 
 
 def _free(allowed: Mask, marked: Mask) -> NDArray[np.bool_]:

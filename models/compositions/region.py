@@ -41,21 +41,20 @@ def part_region(pixels: Pixels) -> Region:
     and the part must be one piece. Shadows, stripes and stains pass some of these tests, but not all.
     """
     check_pixels(pixels, "the host photograph")
-    gray = pixels.astype(np.float32).reshape(*pixels.shape[:2], -1).mean(2)
-    step = max(1, -(-max(gray.shape) // LONGEST))
-    small = ndimage.gaussian_filter(gray, SMOOTHING * step / 2, mode="nearest")[step // 2 :: step, step // 2 :: step]
-    small = ndimage.gaussian_filter(small, SMOOTHING, mode="nearest")
+    height, width = pixels.shape[:2]
+    step = -(-max(height, width) // LONGEST)
+    small = ndimage.gaussian_filter(_means(pixels, step), SMOOTHING, mode="nearest")
     threshold, explained = _otsu(small)
     bright = small > threshold
     border = np.concatenate([bright[0], bright[-1], bright[1:-1, 0], bright[1:-1, -1]])
     part = bright if border.mean() < 0.5 else ~bright
     doubt = _doubt(small, part, explained, max(border.mean(), 1 - border.mean()))
     if doubt:
-        return Region(np.ones(gray.shape, bool), True, f"the whole photograph: {doubt}")
+        return Region(np.ones((height, width), bool), True, f"the whole photograph: {doubt}")
     pieces, count = ndimage.label(part)
     largest = pieces == 1 + int(np.argmax(ndimage.sum(part, pieces, range(1, count + 1))))
     rows, columns = (
-        np.minimum(np.arange(size) // step, limit - 1) for size, limit in zip(gray.shape, part.shape, strict=True)
+        np.minimum(np.arange(size) // step, limit - 1) for size, limit in zip((height, width), part.shape, strict=True)
     )
     mask = ndimage.binary_fill_holes(largest)[np.ix_(rows, columns)]
     mask = ndimage.binary_erosion(mask, iterations=step + 1)  # the edge was found to a coarse pixel
@@ -80,6 +79,17 @@ def polygon_region(corners: Sequence[tuple[float, float]], width: int, height: i
         at = x0 + (y[crossed] - y0) / (y1 - y0) * (x1 - x0) if y0 != y1 else np.zeros(0)
         inside[crossed] ^= x[None] > at[:, None]
     return inside
+
+
+def _means(pixels: Pixels, step: int) -> NDArray[np.float32]:
+    """Gray means of blocks of `step` pixels; those at the right and at the bottom may be smaller."""
+    rows, columns = (np.arange(0, size, step) for size in pixels.shape[:2])
+    gray = pixels if pixels.ndim == 2 else np.add.reduce(pixels, 2, np.uint16)
+    sums = np.add.reduceat(np.add.reduceat(gray, rows, 0, np.uint32), columns, 1)
+    heights, widths = (np.diff([*at, size]) for at, size in zip((rows, columns), pixels.shape[:2], strict=True))
+    channels = pixels.size // (pixels.shape[0] * pixels.shape[1])
+    means: NDArray[np.float32] = (sums / (np.outer(heights, widths) * channels)).astype(np.float32)
+    return means
 
 
 def _otsu(values: NDArray[np.float32]) -> tuple[float, float]:
