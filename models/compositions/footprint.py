@@ -48,7 +48,7 @@ def random_change(rules: Rules, random: np.random.Generator) -> Change:
 def footprint(patch: Patch, change: Change) -> Footprint:
     """The patch as changed. Mirroring and turns by right angles keep every pixel; other turns interpolate.
 
-    A mask that a smaller scale would lose keeps the pixel nearest to its middle.
+    A mask that a smaller scale would lose keeps the pixel in its middle.
     """
     values = patch.pixels.astype(np.float32)
     values = values if values.ndim == 3 else values[:, :, None]
@@ -114,5 +114,5 @@ def _turned(values: Values, marks: Mask, change: Change) -> tuple[Values, Mask]:
     ]
     mask = shares[MASK] >= 0.5
     if not mask.any():
-        mask.flat[int(np.argmax(shares[MASK]))] = True
+        mask[shape[0] // 2, shape[1] // 2] = True
     return np.clip(np.stack(turned, 2), 0, 255), np.stack([mask, shares[WITHIN] > 0.99, shares[OTHERS] > 0.01], 2)

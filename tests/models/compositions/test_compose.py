@@ -6,10 +6,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.ndimage import distance_transform_edt
 
 from flawsmith.models.compositions import Blend, Patch, Rules, UnplaceableError, box_of, compose
 from flawsmith.models.compositions.parts import Mask, Pixels
-from flawsmith.models.compositions.stamp import COLLARS
+from flawsmith.models.compositions.stamp import COLLARS, WIDEST
 
 SIDE = 160
 
@@ -70,6 +74,24 @@ def test_on_plain_surfaces_the_mask_is_exactly_what_changed(mask: Mask, blend: B
         assert np.array_equal(made.mask, made.placed[0].mask)
         assert made.placed[0].mask.sum() == mask.sum()
         assert made.placed[0].box == box_of(made.pixels != host)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24))).filter(lambda mask: bool(mask.any())),
+    st.integers(0, 20),
+    st.sampled_from([Blend.AUTO, Blend.FEATHER, Blend.POISSON]),
+    st.integers(0, 2**32),
+)
+def test_any_mask_is_placed_with_its_box(mask: Mask, margin: int, blend: Blend, seed: int) -> None:
+    marked = np.pad(mask, margin)
+    rules = Rules(rotation=(-180, 180), scale=(0.5, 2), mirror_horizontally=True, mirror_vertically=True)
+    made = compose(flat(120), [patch(marked)], seed, per_image=(1, 1), blend=blend, rules=rules)
+    (placed,) = made.placed
+    assert placed.box == box_of(placed.mask)
+    assert placed.marked.any()
+    changed = made.pixels != 120
+    assert not (changed & (distance_transform_edt(~placed.mask) > WIDEST + 8)).any()
 
 
 def test_beyond_the_collar_no_pixel_changes() -> None:
