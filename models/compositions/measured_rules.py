@@ -53,6 +53,6 @@ def _rotation(doubled: NDArray[np.float64]) -> tuple[float, float]:
     common = float(np.abs(np.exp(1j * doubled).mean()))
     if np.exp(-len(doubled) * common**2) > SIGNIFICANT:
         return -180, 180
-    deviation = float(np.rad2deg(np.sqrt(-2 * np.log(common)))) / 2
+    deviation = float(np.rad2deg(np.sqrt(max(0.0, -2 * np.log(common))))) / 2
     turned = round(min(MOST_TURNED, SHARE * deviation), 1)
     return -turned, turned

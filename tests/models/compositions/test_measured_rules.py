@@ -52,3 +52,10 @@ def test_few_or_round_defects_are_not_turned_and_types_are_apart() -> None:
     few = of([line(angle) for angle in range(0, 180, 30)], "cracks")
     round_ones = of([line(0, 9, 9)] * 12, "pits")
     assert measured_rules([*few, *round_ones]) == {"cracks": Rules(), "pits": Rules()}
+
+
+@pytest.mark.parametrize("angle", [0, 30])
+def test_lines_of_the_very_same_direction_are_not_turned(angle: float) -> None:
+    low, high = measured_rules(of([line(angle)] * 10))["scratches"].rotation
+    assert (low, high) == (0, 0)
+    assert np.random.default_rng(0).uniform(low, high) == 0
