@@ -34,6 +34,8 @@ CALLS = {
     ("GET", "/models/steel/versions/1/compare"): "train",
     ("GET", "/comparisons/x"): "train",
     ("POST", "/exports"): "train",
+    ("POST", "/compositions"): "train",
+    ("GET", "/compositions/x/archive"): "train",
     ("GET", "/exports/x/archive"): "train",
     ("DELETE", "/exports/x"): "admin",
     ("GET", "/drift-checks"): "train",
