@@ -15,6 +15,7 @@
 | too-similar              | 409    | images are nearer to a training photograph than `max_similarity`      |
 | no-references            | 409    | the version has no photographs to compare images with                 |
 | below-quality-floor      | 409    | images score less than the version's quality floor                    |
+| attributes-not-found     | 409    | no image has the brightness and severity that were asked for          |
 | no-image-scores          | 409    | the version has nothing to score images with                          |
 | in-flight                | 409    | the first call with this Idempotency-Key is still running             |
 | only-failing             | 409    | a bare model name, where every version is failing; `versions`         |

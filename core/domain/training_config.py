@@ -11,7 +11,7 @@ from flawsmith.core.domain.presets.preset import Length, Preset
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.priors import PriorCard, fitting, why_none_fits
 from flawsmith.core.domain.records import Dataset, ModelVersion
-from flawsmith.core.domain.training_request import TrainingRequest
+from flawsmith.core.domain.training_request import DEFAULT_PRESET, TrainingRequest
 
 Measure = Callable[[Dataset, Crop, int], Dataset]
 """A dataset with the effect of a crop at a resolution in ``crops``, and the types of its squares in ``classes``."""
@@ -70,7 +70,7 @@ def resolve_request(
     if origin and origin.preset != preset.name:
         raise CannotTrain("/preset", f"{origin.ref} is of preset '{origin.preset}'; init_from needs the same")
     inherited = _shape(preset, origin) if origin else {}
-    default = inherited.pop("resolution", preset.resolution_for(dataset))
+    default = inherited.pop("resolution", preset.resolution_for(dataset, request.max_seconds))
     resolution = default if request.resolution is None else request.resolution
     notes = [] if origin or request.resolution else [_resolution_note(preset, dataset, resolution)]
     if resolution not in preset.resolutions:
@@ -112,11 +112,19 @@ def trainer_config(preset_name: str, config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name in needed}
 
 
+def usual_resolution(dataset: Dataset) -> int:
+    """That of a job on the dataset that says nothing but its name."""
+    return PRESETS[DEFAULT_PRESET].resolution_for(dataset, None)
+
+
 def _resolution_note(preset: Preset, dataset: Dataset, resolution: int) -> str:
     """Why this resolution was chosen."""
     side = min(dataset.size.max)
     if resolution < preset.default_resolution:
-        return f"resolution {resolution}, not {preset.default_resolution}: the photographs have {side} px at most"
+        reason = (
+            f"the photographs have {side} px at most" if side < 2 * resolution else "'max_seconds' is short for more"
+        )
+        return f"resolution {resolution}, not {preset.default_resolution}: {reason}"
     note = f"resolution {resolution}, the default of preset '{preset.name}'"
     if larger := [each for each in preset.resolutions if resolution < each <= side]:
         note += f"; the photographs have up to {side} px, so {larger[0]} shows more of them and takes longer"
