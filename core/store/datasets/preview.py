@@ -14,6 +14,7 @@ from flawsmith.core.store.images import contact_sheet
 
 COLUMNS, MAX_ROWS = 12, 24
 THUMBNAIL_SIDE = 192  # pixels
+MAX_OUTLINES = 20  # in one square
 OUTLINE = (255, 64, 64)  # red, green and blue
 
 Member = TypeVar("Member")
@@ -75,17 +76,16 @@ def _outlined(photograph: Shown, view: View) -> Image.Image:
     factor = max(1, THUMBNAIL_SIDE // view.side)
     large = square.resize((view.side * factor, view.side * factor), Image.Resampling.LANCZOS)
     canvas = ImageDraw.Draw(large)
-    for defect in photograph.annotations.defects:
-        x, y, width, height = defect.box
-        left, top = (x - view.x) * factor, (y - view.y) * factor
-        mask = defect.mask()
+    shown = [each for each in photograph.annotations.defects if view.shows(each)]
+    for defect in shown[:MAX_OUTLINES]:
+        mask = view.mask_of(defect)
         if mask is None:
+            x, y, width, height = defect.box
+            left, top = (x - view.x) * factor, (y - view.y) * factor
             canvas.rectangle((left, top, left + width * factor, top + height * factor), outline=OUTLINE, width=3)
         else:
-            edge = Image.fromarray(mask.astype(np.uint8) * 255).resize((int(width * factor), int(height * factor)))
-            padded = ImageOps.expand(edge, 4)
-            ring = ImageChops.difference(padded.filter(ImageFilter.MaxFilter(7)), padded)
-            canvas.bitmap((int(left) - 4, int(top) - 4), ring, fill=OUTLINE)
+            inside = Image.fromarray(mask.astype(np.uint8) * 255).resize(large.size)
+            canvas.bitmap((0, 0), ImageChops.difference(inside.filter(ImageFilter.MaxFilter(7)), inside), fill=OUTLINE)
     return large
 
 
