@@ -18,6 +18,7 @@ from PIL import Image
 
 from flawsmith.core.domain.crops import Around
 from flawsmith.core.domain.records import Dataset
+from flawsmith.core.domain.training_config import usual_resolution
 from flawsmith.core.store.datasets.annotations import (
     Annotations,
     Defect,
@@ -57,7 +58,7 @@ class DatasetFolder:
             [each.annotations for each in upload.clean],
         )
         (self.path / "record.json").write_text(dataset.model_dump_json(indent=1))
-        sheet = preview(self.photographs(), dataset.crop)
+        sheet = preview(self.photographs(), dataset.crop, usual_resolution(dataset))
         (self.path / "preview.png").write_bytes(encode_png(sheet))
 
     def photographs(self) -> list["StoredPhotograph"]:
