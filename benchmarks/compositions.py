@@ -37,12 +37,12 @@ from flawsmith.models.compositions import Patch, Placed, UnplaceableError, compo
 from flawsmith.models.compositions.parts import Pixels
 
 FIRST_PATCH, FIRST_HOST = 10_000, 20_000  # seeds
-HOSTS = 40
+HOSTS = 24
 SPLITS = 200
 WAYS = ("real", "composed", "pasted")
 TILE, COLUMNS = 160, 9  # pixels of a square of the sheet; three squares for each composition
 AROUND = 36  # pixels around a defect that are measured
-PATCH_PHOTOGRAPHS = 90  # of the speed and the pictures
+PATCH_PHOTOGRAPHS = 120  # of the speed and the pictures
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
     speed.add_argument("--seconds", type=float, default=20)
     speed.add_argument("--processes", type=int, default=2)
     borders = commands.add_parser("borders")
-    borders.add_argument("--photographs", type=int, default=180)
+    borders.add_argument("--photographs", type=int, default=120)
     pictures = commands.add_parser("pictures")
     pictures.add_argument("folder", type=Path)
     pictures.add_argument("--count", type=int, default=24)
