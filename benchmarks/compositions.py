@@ -12,7 +12,8 @@ speed: compositions of one to three defects, with the region of the part, coded 
 borders: each defect is measured in its own photograph and on a host (`benchmarks.border_statistics`). The photographs
 are split into halves, 200 times. "real" is the distance (Kolmogorov-Smirnov) of the defects of one half to those of the
 other, in their own photographs; "composed" is that of one half's compositions to the other half's photographs; "pasted"
-is the same for a mask's pixels copied as they are. In brackets the 95th percentile.
+is the same for a mask's pixels copied as they are. In brackets the 95th percentile. Masks that come from boxes are
+found again in the composition, from a box: they follow the grain of the picture in which they were found.
 
 pictures: N.png, N-host.png and N-mask.png at full size, and sheet.jpg: for each the host, the composition and the mask
 around a defect.
@@ -33,13 +34,14 @@ from PIL import Image
 from benchmarks.border_statistics import STATISTICS, border_statistics, kolmogorov_smirnov
 from benchmarks.composition_sets import Host, boxed_set, drawn_host, drawn_patches
 from flawsmith.core.store.images import grid
-from flawsmith.models.compositions import Patch, Placed, UnplaceableError, compose, part_region
-from flawsmith.models.compositions.parts import Pixels
+from flawsmith.models.compositions import Patch, Placed, UnplaceableError, compose, mask_in_boxes, part_region
+from flawsmith.models.compositions.parts import Box, Pixels
 
 FIRST_PATCH, FIRST_HOST = 10_000, 20_000  # seeds
 HOSTS = 24
 SPLITS = 200
 WAYS = ("real", "composed", "pasted")
+LOOSE = 6  # pixels by which a box is larger than the defect in it
 TILE, COLUMNS = 160, 9  # pixels of a square of the sheet; three squares for each composition
 AROUND = 36  # pixels around a defect that are measured
 PATCH_PHOTOGRAPHS = 120  # of the speed and the pictures
@@ -119,7 +121,10 @@ def _measured(patch: Patch, hosts: Sequence[Host], seed: int) -> Measured | None
     photograph = patch.source.split("#")[0]
     ways = {"real": border_statistics(patch.pixels, patch.mask, patch.others)}
     for way, pixels in (("composed", made.pixels), ("pasted", pasted)):
-        ways[way] = border_statistics(pixels[window], placed.mask[window], unusable)
+        mask = placed.mask if host.region is None else mask_in_boxes(pixels, [_grown(placed.box)])
+        if not mask.any():
+            return None
+        ways[way] = border_statistics(pixels[window], mask[window], unusable)
     return Measured(photograph, ways)
 
 
@@ -176,6 +181,11 @@ def _made(seconds: float, process: int) -> tuple[int, float, float]:
             Image.fromarray(pixels).save(io.BytesIO(), "PNG")
         made += 1
     return made, time.monotonic() - began, time.process_time() - busy
+
+
+def _grown(box: Box) -> Box:
+    x, y, width, height = box
+    return x - LOOSE, y - LOOSE, width + 2 * LOOSE, height + 2 * LOOSE
 
 
 def _around(placed: Placed, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -8,6 +8,7 @@ A broad one (`POISSON`) has their membrane, as in Poisson image editing, on a co
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
 
 from flawsmith.models.compositions.footprint import Footprint, Values
 from flawsmith.models.compositions.grain import PEAK, bands, grain_of, hidden_grain, without_grain
@@ -16,10 +17,11 @@ from flawsmith.models.compositions.parts import Blend, Mask
 from flawsmith.models.compositions.stamp import BACKGROUND, Stamp
 
 DEVIATIONS = {Blend.FEATHER: (0.8, 1.6, 3.2, 6.4), Blend.POISSON: (0.8, 1.6, 3.2, 6.4, 12.8)}  # of the bands, in pixels
-EDGE = 1.5  # pixels from the mask that show its blurred edge
-EDGE_SHARE = 0.5  # of the defect that they show at most: where more is shown, the mask goes on
+BLURRED = 5.0  # pixels from the mask at which its blurred edge ends
+EDGE = 1.5  # pixels from the mask that still have something of the defect's own grain …
+EDGE_SHARE = 0.5  # … this share of it
 SLOW = 16.0  # standard deviation in pixels of what is light and no grain
-HALO = 2.0  # standard deviation in pixels of the mean that is a halo
+HALO = 1.0  # standard deviation in pixels of the mean that is a halo
 GAINS = (0.5, 2.0)  # of tone: farther from its own light a defect is a guess, and its grain is exaggerated
 CONTRASTS = (0.7, 1.4)  # by how much a louder host strengthens a defect: grain tells little of a defect's contrast
 SIGN = np.float32(0.5)  # per gray level, how fast the gain of dark changes becomes that of bright ones
@@ -50,9 +52,8 @@ def blended(foot: Footprint, how: Stamp, host: Values) -> Values:
     usual = float(np.sqrt((darker * brighter)[how.near].mean()))
     defect = without_grain(bands(difference, deviations), grain, usual, own_grain, deviations)
     own_share = np.where(foot.mask, 1, np.where(how.distance <= EDGE, EDGE_SHARE, 0)).astype(np.float32)[:, :, None]
-    halo = _halo(difference, undisturbed, foot, how)
-    bound = np.where(own_share > 0, own_share * difference, halo)
-    outside = np.clip(defect.change, np.minimum(bound, 0), np.maximum(bound, 0))  # bands kept in part ring at edges
+    halo = _halo(difference, undisturbed, how)
+    outside = np.clip(defect.change, np.minimum(halo, 0), np.maximum(halo, 0))  # bands kept in part ring at edges
     change = np.where(foot.mask[:, :, None], defect.change, outside).astype(np.float32)
     bright = 1 / (1 + np.exp(np.clip(-SIGN * change, -30, 30)))
     gain = (darker + (brighter - darker) * bright).astype(np.float32)
@@ -104,12 +105,13 @@ def _undisturbed(patch: Values, foot: Footprint, how: Stamp) -> Values:
     return grain
 
 
-def _halo(difference: Values, undisturbed: Values, foot: Footprint, how: Stamp) -> Values:
-    """The mean of the defect's surroundings alone, as far as it exceeds that of the grain."""
-    halo = smooth_outside(difference, foot.real & ~foot.mask, HALO)
+def _halo(difference: Values, undisturbed: Values, how: Stamp) -> Values:
+    """The smoothed difference: the blurred edge beside a defect and, farther away, what exceeds the grain."""
+    halo, usual = (ndimage.gaussian_filter(each, (HALO, HALO, 0), mode="nearest") for each in (difference, undisturbed))
     local = np.square(halo).mean(2)
-    usual = np.square(smooth_outside(undisturbed, how.bare & foot.real, HALO)).mean(2)[how.surface]
-    share = np.clip(1 - float(np.percentile(usual, PEAK)) / np.maximum(local, 1e-6), 0, 1)
+    peak = float(np.percentile(np.square(usual).mean(2)[how.surface], PEAK))
+    share = np.clip(1 - peak / np.maximum(local, 1e-6), 0, 1)
+    share = np.maximum(share, np.clip((BLURRED - how.distance) / (BLURRED - 1), 0, 1))
     left: Values = (share[:, :, None] * halo).astype(np.float32)
     return left
 
