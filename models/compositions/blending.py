@@ -8,20 +8,14 @@ A broad one (`POISSON`) has their membrane, as in Poisson image editing, on a co
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from flawsmith.models.compositions.footprint import Footprint, Values
-from flawsmith.models.compositions.grain import PEAK, bands, grain_of, hidden_grain, without_grain
+from flawsmith.models.compositions.grain import bands, grain_of, hidden_grain, without_grain
 from flawsmith.models.compositions.membrane import membrane, smooth_outside
 from flawsmith.models.compositions.parts import Blend, Mask
 from flawsmith.models.compositions.stamp import BACKGROUND, Stamp
 
 DEVIATIONS = {Blend.FEATHER: (0.8, 1.6, 3.2, 6.4), Blend.POISSON: (0.8, 1.6, 3.2, 6.4, 12.8)}  # of the bands, in pixels
-BLURRED = 5.0  # pixels from the mask at which its blurred edge ends
-EDGE = 1.5  # pixels from the mask that still have something of the defect's own grain …
-EDGE_SHARE = 0.5  # … this share of it
-SLOW = 16.0  # standard deviation in pixels of what is light and no grain
-HALO = 1.0  # standard deviation in pixels of the mean that is a halo
 GAINS = (0.5, 2.0)  # of tone: farther from its own light a defect is a guess, and its grain is exaggerated
 CONTRASTS = (0.7, 1.4)  # by how much a louder host strengthens a defect: grain tells little of a defect's contrast
 SIGN = np.float32(0.5)  # per gray level, how fast the gain of dark changes becomes that of bright ones
@@ -44,20 +38,16 @@ def blended(foot: Footprint, how: Stamp, host: Values) -> Values:
     own = bands(host, deviations)
     own_grain = grain_of(own, how.near, deviations)
     difference = (patch - behind) * foot.real[:, :, None]
-    undisturbed = _undisturbed(patch, foot, how)
+    undisturbed = np.where(how.bare[:, :, None], difference, 0)
     grain = grain_of(bands(undisturbed, deviations), how.surface, deviations)
     loudness, own_loudness = (sum(each.energy for each in of) + 1 for of in (grain, own_grain))
     contrast = np.clip(np.sqrt(own_loudness / loudness), *CONTRASTS)
     darker, brighter = _gains(behind, own[-1], float(contrast))
     usual = float(np.sqrt((darker * brighter)[how.near].mean()))
     defect = without_grain(bands(difference, deviations), grain, usual, own_grain, deviations)
-    own_share = np.where(foot.mask, 1, np.where(how.distance <= EDGE, EDGE_SHARE, 0)).astype(np.float32)[:, :, None]
-    halo = _halo(difference, undisturbed, how)
-    outside = np.clip(defect.change, np.minimum(halo, 0), np.maximum(halo, 0))  # bands kept in part ring at edges
-    change = np.where(foot.mask[:, :, None], defect.change, outside).astype(np.float32)
-    bright = 1 / (1 + np.exp(np.clip(-SIGN * change, -30, 30)))
-    gain = (darker + (brighter - darker) * bright).astype(np.float32)
-    made: Values = host + how.alpha * (gain * change - own_share * hidden_grain(defect, grain, gain, own, own_grain))
+    bright = 1 / (1 + np.exp(np.clip(-SIGN * defect.change, -30, 30)))
+    gain = darker + (brighter - darker) * bright
+    made: Values = host + how.alpha * (gain * defect.change - hidden_grain(defect, grain, gain, own, own_grain))
     return made
 
 
@@ -76,7 +66,8 @@ def own_visibility(foot: Footprint, how: Stamp) -> float:
     behind = _behind(foot.values, foot, how)
     deviations = DEVIATIONS[how.blend]
     difference = (foot.values - behind) * foot.real[:, :, None]
-    return _standing_out(difference, bands(_undisturbed(foot.values, foot, how), deviations), how.surface, how)
+    undisturbed = bands(np.where(how.bare[:, :, None], difference, 0), deviations)
+    return _standing_out(difference, undisturbed, how.surface, how)
 
 
 def _behind(patch: Values, foot: Footprint, how: Stamp) -> Values:
@@ -95,25 +86,6 @@ def _standing_out(change: Values, surface: Sequence[Values], where: Mask, how: S
         float(np.sqrt(energy / max(peak, LEAST_VISIBLE**2)))
         for energy, peak in zip(energies, [*peaks, peaks[-1]], strict=True)
     )
-
-
-def _undisturbed(patch: Values, foot: Footprint, how: Stamp) -> Values:
-    """The grain of the patch's surface, 0 where the defect and its collar are."""
-    known = how.bare & foot.real
-    slow = smooth_outside(patch, known, SLOW)
-    grain: Values = np.where(known[:, :, None], patch - slow, 0).astype(np.float32)
-    return grain
-
-
-def _halo(difference: Values, undisturbed: Values, how: Stamp) -> Values:
-    """The smoothed difference: the blurred edge beside a defect and, farther away, what exceeds the grain."""
-    halo, usual = (ndimage.gaussian_filter(each, (HALO, HALO, 0), mode="nearest") for each in (difference, undisturbed))
-    local = np.square(halo).mean(2)
-    peak = float(np.percentile(np.square(usual).mean(2)[how.surface], PEAK))
-    share = np.clip(1 - peak / np.maximum(local, 1e-6), 0, 1)
-    share = np.maximum(share, np.clip((BLURRED - how.distance) / (BLURRED - 1), 0, 1))
-    left: Values = (share[:, :, None] * halo).astype(np.float32)
-    return left
 
 
 def _gains(behind: Values, host: Values, contrast: float) -> tuple[Values, Values]:

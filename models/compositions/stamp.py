@@ -33,7 +33,6 @@ class Stamp:
         mask: (H, W), the defect as far as it is shown.
         alpha: (H, W, 1) float32, 1 in the mask, 0 outside its collar.
         surface: (H, W), where the patch shows its surface; empty where the patch is all defect.
-        distance: (H, W) float32, pixels to the mask of the footprint.
         bare: (H, W), where there is neither defect nor collar.
         near: (H, W), the mask, its collar and the surface around it.
     """
@@ -42,7 +41,6 @@ class Stamp:
     mask: Mask
     alpha: Values
     surface: Mask
-    distance: NDArray[np.float32]
     bare: Mask
     near: Mask
 
@@ -68,7 +66,6 @@ def stamp(foot: Footprint, blend: Blend) -> Stamp:
         mask=shown if shown.any() else foot.mask,
         alpha=alpha.astype(np.float32)[:, :, None],
         surface=surface & (surface.sum() >= FEWEST),
-        distance=distance.astype(np.float32),
         bare=distance > collar,
         near=distance <= collar + SURFACE,
     )
