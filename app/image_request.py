@@ -11,7 +11,7 @@ from flawsmith.app.media import MediaType, choose
 from flawsmith.app.model_references import Served
 from flawsmith.app.problems import invalid
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
-from flawsmith.core.domain.attributes import Attributes
+from flawsmith.core.domain.attributes import Attributes, is_searched
 from flawsmith.core.domain.quality_floor import sampling_name
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
@@ -48,8 +48,10 @@ class GenerateRequest(BaseModel):
         None,
         description="what the images shall be, of the `attributes` that the version's card lists; they are a part of "
         "the images' addresses. `angle`: of the lines, [low, high] in degrees counter-clockwise from level; "
-        "[170, 10] wraps",
-        examples=[{"angle": [30, 60]}],
+        "[170, 10] wraps. `brightness`: the mean gray value, 0 to 255. `severity`: the share of the picture that the "
+        "anomaly takes, 0 to 1. The latter two choose the first of 32 images that a seed draws; where none has them, "
+        "new images are drawn from other seeds, and with a seed the call is 409",
+        examples=[{"angle": [30, 60]}, {"brightness": [100, 150], "severity": [0.2, 1]}],
     )
 
 
@@ -68,7 +70,7 @@ class ImageRequest:
         withdrawn: addresses of the version that must not be given out.
         max_similarity: to a training photograph; None: any.
         with_nearest: True: the answer names the nearest training photograph of each image.
-        attributes: of new images; those of the others are in their addresses.
+        attributes: of all images; those with addresses have them in these.
         floor: the lowest score of an image that may be given out; None: any.
     """
 
@@ -87,8 +89,13 @@ class ImageRequest:
 
     @property
     def sampled(self) -> str:
-        """What workers sample and pools hold: the version, with its quality floor."""
-        return sampling_name(self.version.ref, self.floor)
+        """What workers sample and pools hold: see `sampling_name`."""
+        return sampling_name(self.version.ref, self.floor, searched=self.is_searched)
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether each image is chosen among candidates, of which none may do."""
+        return bool(self.attributes) and is_searched(self.attributes)
 
     @property
     def is_measured(self) -> bool:
@@ -115,7 +122,7 @@ def resolve(
     version = served.version
     check_defect_type(version, body.defect_type)
     _check_range(body, services.settings.max_images_per_request)
-    attributes = image_attributes.of_body(version, body.attributes) if body.attributes else ()
+    attributes = image_attributes.of_body(version, body.attributes, _types(version, body)) if body.attributes else ()
     media_type = choose(accept, body.format, body.count)
     addresses = None
     if body.seed is not None:
@@ -137,6 +144,16 @@ def resolve(
         attributes=attributes,
         floor=served.floor,
     )
+
+
+def _types(version: ModelVersion, body: GenerateRequest) -> Sequence[str]:
+    """The defect types of the images that the body asks for."""
+    if body.defect_type is not None:
+        return [body.defect_type]
+    if body.seed is None:
+        return version.classes
+    addresses = seeded(version.classes, None, body.seed, min(body.count, len(version.classes)))
+    return [each.defect_type for each in addresses]
 
 
 def check_defect_type(version: ModelVersion, defect_type: str | None) -> None:

@@ -19,6 +19,7 @@ from flawsmith.app.sampling.images import Images
 from flawsmith.app.zip_stream import zip_pieces
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import attributes_text
+from flawsmith.core.domain.digital_source_type import term_url
 from flawsmith.core.domain.folder_names import folder_names
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import decode_pixels, encode
@@ -96,7 +97,8 @@ def answer(media_type: MediaType, images: Images, headers: Mapping[str, str]) ->
         if first.attributes:
             comment += f"; {attributes_text(first.attributes)}"
         picture = Image.open(io.BytesIO(images.pngs[0]))
-        encoded = encode(picture, "jpeg" if media_type == "image/jpeg" else "webp", comment)
+        format: Literal["jpeg", "webp"] = "jpeg" if media_type == "image/jpeg" else "webp"
+        encoded = encode(picture, format, comment, version.digital_source_type)
         return Response(encoded, media_type=media_type, headers=headers)
     if media_type == "application/x-npy":
         headers = {**headers, **_seeds_header(images.addresses)}
@@ -151,6 +153,7 @@ def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
     manifest = {
         "model": version.ref,
         "synthetic": True,
+        **_origin(version),
         "images": [
             {"file": file, "seed": each.seed, **each.to_json()}
             for file, each in zip(files, images.addresses, strict=True)
@@ -158,6 +161,12 @@ def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
     }
     content = json.dumps(manifest, indent=1).encode()
     yield from zip_pieces([(MANIFEST, content), *zip(files, images.pngs, strict=True)])
+
+
+def _origin(version: ModelVersion) -> dict[str, str]:
+    """What files beside images say of their origin; nothing of a version of an earlier release, as its images."""
+    source_type = version.digital_source_type
+    return {"digital_source_type": term_url(source_type)} if source_type else {}
 
 
 def _npz(version: ModelVersion, images: Images) -> Iterator[bytes]:
@@ -171,6 +180,7 @@ def _npz(version: ModelVersion, images: Images) -> Iterator[bytes]:
     if any(each.attributes for each in images.addresses):
         asked = np.array([attributes_text(each.attributes) for each in images.addresses])
         arrays.append(("attributes.npy", _saved(asked)))
+    arrays += [(f"{name}.npy", _saved(np.array(url))) for name, url in _origin(version).items()]
     yield from zip_pieces(arrays)  # an npz file is a zip of npy files
 
 

@@ -15,6 +15,7 @@
 | too-similar              | 409    | images are nearer to a training photograph than `max_similarity`      |
 | no-references            | 409    | the version has no photographs to compare images with                 |
 | below-quality-floor      | 409    | images score less than the version's quality floor                    |
+| attributes-not-found     | 409    | no image has the brightness and severity that were asked for          |
 | no-image-scores          | 409    | the version has nothing to score images with                          |
 | in-flight                | 409    | the first call with this Idempotency-Key is still running             |
 | only-failing             | 409    | a bare model name, where every version is failing; `versions`         |
@@ -26,6 +27,7 @@
 | content-coding           | 415    | the body is compressed (`Content-Encoding`)                           |
 | range-not-satisfiable    | 416    | the file has none of the bytes that the header Range asks for         |
 | invalid                  | 422    | invalid values; `errors` has a JSON pointer for each                  |
+| cannot-tell              | 422    | an upload can be read in several ways; `candidates` has them          |
 | no-usable-images         | 422    | fewer than two usable photographs; `rejected` has the reasons         |
 | key-reused               | 422    | an Idempotency-Key came again with another body                       |
 | busy                     | 429    | a queue is too long, or the caller exceeds its rate or its keys       |
@@ -59,7 +61,7 @@ from flawsmith.core.domain.request_body import MAX_ERRORS
 from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
-from flawsmith.core.store.datasets import NameTaken, TooFewImages, UnknownDataset, UnknownSplit
+from flawsmith.core.store.datasets import CannotTell, NameTaken, TooFewImages, UnknownDataset, UnknownSplit
 from flawsmith.core.store.registry import OnlyFailing, UnknownModel, VersionInUse
 
 log = logging.getLogger(__name__)
@@ -275,6 +277,13 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     CannotTrain: lambda error: invalid(error.pointer, error.detail),
     NotAnArchive: lambda error: Problem(415, "not-an-archive", str(error)),
     UnknownSplit: lambda error: invalid("/split", str(error)),
+    CannotTell: lambda error: Problem(
+        422,
+        "cannot-tell",
+        str(error),
+        errors=[{"pointer": f"/{error.field}", "detail": str(error)}],
+        candidates=error.candidates,
+    ),
     BrokenArchive: lambda error: invalid("/archive", str(error)),
     ArchiveTooLarge: lambda error: Problem(413, "too-large", str(error)),
     TooFewImages: lambda error: Problem(

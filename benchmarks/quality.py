@@ -3,7 +3,8 @@
     python -m benchmarks.quality PHOTOGRAPHS --seconds 180 420 [--preset fewshot] [--types scratches] [--seed 0] …
 
 PHOTOGRAPHS is a folder with photographs of one type, or an archive with a folder for each type. One model is trained on
-all chosen types, on photographs that the seed selects. Time spent on measuring does not count as training. Prints one
+all chosen types, on photographs that the seed selects. Time spent on measuring does not count as training; `--shown`
+in place of `--seconds` counts photographs shown, which other work on the machine does not change. Prints one
 table for each type; its last column has the same measures of the photographs trained on. `--picture` writes a picture
 with photographs on the left and generated images on the right. `--verdict` prints what the judge of a version's verdict
 says, with the photographs that were never trained on as the reference.
@@ -50,14 +51,16 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="the preset's numbers")
     options.add_argument("--start", choices=STARTS, default=NOTHING, help="of the training")
     options.add_argument("--resolution", type=int, default=64)
-    options.add_argument("--seconds", type=float, nargs="+", required=True, help="of training, after which to measure")
+    length = options.add_mutually_exclusive_group(required=True)
+    length.add_argument("--seconds", type=float, nargs="+", help="of training, after which to measure")
+    length.add_argument("--shown", type=int, nargs="+", help="photographs shown, after which to measure")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--device", default="cpu")
     options.add_argument("--training", type=int, help="photographs of each type to train on; default: all others")
     options.add_argument("--holdout", type=int, default=100, help="photographs of each type that are never trained on")
     options.add_argument("--images", type=int, default=300, help="generated images of each type to measure")
-    options.add_argument("--picture", type=Path, help="where to write PNGs; type and seconds are added to the name")
+    options.add_argument("--picture", type=Path, help="where to write PNGs; type and length are added to the name")
     options.add_argument("--verdict", action="store_true", help="judge the images as a version's are")
     return options.parse_args()
 
@@ -86,15 +89,15 @@ def main() -> None:
         steps=1,
     )
     config = trainer_config(given.preset, resolve(request, photographs.dataset))
-    times = sorted(given.seconds)
     run, spent = _trainer(given.preset, config, photographs, given.device), 0.0
     load_start(run, given.start, given.preset, config)
-    for until in times:
-        spent = _train(run, spent, until, times[-1])
+    lengths = sorted(given.seconds or given.shown)
+    for until in lengths:
+        spent = _train(run, spent, until, lengths[-1], of_seconds=given.seconds is not None)
         shown = run.completed_steps * run.batch_size
         print(
             f"\n{given.preset} {given.override} from {given.start}, seed {given.seed}: "
-            f"{until:g} s, step {run.completed_steps}, {shown:,} photographs shown, {shown / spent:.0f} a second"
+            f"{spent:.0f} s, step {run.completed_steps}, {shown:,} photographs shown, {shown / spent:.0f} a second"
         )
         _show(run, given, config, photographs, until)
         if given.verdict:
@@ -112,18 +115,27 @@ def _joined(photographs: Photographs) -> tuple[Tensor, Tensor]:
     return torch.cat(list(photographs.training.values())), torch.arange(len(counts)).repeat_interleave(counts)
 
 
-def _train(run: Trainer, spent: float, until: float, length: float) -> float:
-    """Trains until ``until`` seconds of the planned ``length`` are spent in all; returns the seconds spent."""
-    begun, signals = time.perf_counter() - spent, {}
-    while (spent := time.perf_counter() - begun) < until:
-        signals = run.step(spent / length)
+def _train(run: Trainer, spent: float, until: float, length: float, of_seconds: bool) -> float:
+    """Trains until ``until`` of the planned ``length`` is done; returns the seconds spent in all.
+
+    Args:
+        run: is trained.
+        spent: seconds, so far.
+        until: seconds, or photographs shown.
+        length: of the whole run, in the same unit.
+        of_seconds: which of the two.
+    """
+    begun, signals = time.perf_counter() - spent, dict[str, Tensor | float]()
+    while (done := spent if of_seconds else run.completed_steps * run.batch_size) < until:
+        signals.update(run.step(done / length))
+        spent = time.perf_counter() - begun
     signals |= run.evaluate()
     print(" ".join(f"{name} {value:.3g}" for name, value in signals.items()))
     return spent
 
 
 def _show(
-    run: Trainer, given: argparse.Namespace, config: dict[str, Any], photographs: Photographs, seconds: float
+    run: Trainer, given: argparse.Namespace, config: dict[str, Any], photographs: Photographs, until: float
 ) -> None:
     classified_share = _classified_share(photographs)
     generator = build_generator(given.preset, config, len(photographs.training))
@@ -139,7 +151,7 @@ def _show(
             generated, real = (classified_share(each, index) for each in (images, holdout))
             print(f"| classified as {name} | {generated:.2f} | {real:.2f} |")
         if given.picture:
-            place = given.picture.with_stem(f"{given.picture.stem}-{name}-{seconds:g}")
+            place = given.picture.with_stem(f"{given.picture.stem}-{name}-{until:g}")
             place.write_bytes(encode_png(_picture(holdout, images)))
 
 

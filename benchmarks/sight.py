@@ -75,12 +75,12 @@ def with_spots(count: int, size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return images.round().clamp(0, 255).byte(), masks
 
 
-def load(path: Path, name: str) -> Tensor:
-    """The photographs of one type in an archive: (N, C, SIDE, SIDE) uint8."""
+def load(path: Path, name: str, side: int = SIDE) -> Tensor:
+    """The photographs of one type in an archive: (N, C, side, side) uint8."""
     with tempfile.TemporaryDirectory() as folder:
         datasets = Datasets(ArtifactStore(Path(folder)), Settings())
         dataset, _ = datasets.add_archive("photographs", path)
-        squares = datasets.load(dataset.id, SIDE)
+        squares = datasets.load(dataset.id, side)
     images = torch.from_numpy(squares.pixels).permute(0, 3, 1, 2).contiguous()
     return images[torch.from_numpy(squares.type_index) == squares.classes.index(name)]
 

@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _overrides(shape: dict[str, object]) -> dict[str, object]:
-    names = ("latent_size", "generator_width", "discriminator_width", "direction", "wavelet")
+    names = ("latent_size", "generator_width", "discriminator_width", "direction", "wavelet", "narrow_ends")
     return {name: shape[name] for name in names if name in shape}
 
 

@@ -40,9 +40,18 @@ def render_picture(defect_type: str, random: np.random.Generator, side: int = 96
     Raises:
         KeyError: the type is not one of `DEFECT_TYPES`.
     """
-    defect = _DEFECTS[defect_type](random, side)
+    defect = draw_defect(defect_type, random, side)
     steel = _brushed_steel(random, side) + defect
     return Image.fromarray(np.clip(steel + random.normal(0, 2.5, (side, side)), 0, 255).astype(np.uint8))
+
+
+def draw_defect(defect_type: str, random: np.random.Generator, side: int = 96) -> Field:
+    """The defect of the picture that `render_picture` renders with the same arguments.
+
+    Raises:
+        KeyError: the type is not one of `DEFECT_TYPES`.
+    """
+    return _DEFECTS[defect_type](random, side)
 
 
 def _brushed_steel(random: np.random.Generator, side: int) -> Field:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from flawsmith.core.domain.crops import Around, crop_of
+from flawsmith.core.domain.crops import Crop, crop_of
 from flawsmith.core.domain.image_modes import CHANNELS, mode_of
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
@@ -64,12 +64,13 @@ def load_comparison_photographs(versions: Versions, dataset_id: str, services: S
         NothingInCommon: it has no two photographs of a type that both versions make.
     """
     side = min(each.resolution for each in versions)
-    around = crop_of(max(versions, key=lambda each: each.version).config)
-    squares = services.datasets.load(dataset_id, side, around)
-    masks = services.datasets.load_masks(dataset_id, side, around)
+    newer = max(versions, key=lambda each: each.version)
+    crop, native_side = crop_of(newer.config), newer.resolution
+    squares = services.datasets.load(dataset_id, side, crop, native_side)
+    masks = services.datasets.load_masks(dataset_id, side, crop, native_side)
     images = as_tensor(squares.pixels)
     channels = min(images.shape[1], *(CHANNELS[each.mode] for each in versions))
-    trained = [trained_on(each, side, around, services) for each in versions]
+    trained = [trained_on(each, side, crop, native_side, services) for each in versions]
     keys = [_key(each) for each in images]
     seen = [torch.tensor([key in (known or ()) for key in keys]) for known in trained]
     types = _types(versions, squares, seen[0] | seen[1])
@@ -139,7 +140,7 @@ def _whole(photograph: Tensor, count: int) -> int:
     return int((photograph == photograph[count - 1]).nonzero().max()) + 1
 
 
-def trained_on(version: ModelVersion, side: int, around: Around, services: Services) -> set[bytes] | None:
+def trained_on(version: ModelVersion, side: int, crop: Crop, native_side: int, services: Services) -> set[bytes] | None:
     """Keys of the squares of all photographs that a version was trained on; None where they were deleted.
 
     A key depends on the gray values alone: the same photograph has the same key in another data set.
@@ -153,8 +154,8 @@ def trained_on(version: ModelVersion, side: int, around: Around, services: Servi
     units = torch.from_numpy(squares.holdout_units(version.config))
     spared = held_out(version.preset, version.config, images, type_index, len(squares.classes), units)
     photographs = set(squares.photograph[~spared.numpy()].tolist())
-    if (version.resolution, crop_of(version.config)) != (side, around):
-        squares = services.datasets.load(own.id, side, around)
+    if (version.resolution, crop_of(version.config)) != (side, crop) or native_side != side:
+        squares = services.datasets.load(own.id, side, crop, native_side)
         images = as_tensor(squares.pixels)
     return {
         _key(image) for image, number in zip(images, squares.photograph.tolist(), strict=True) if number in photographs

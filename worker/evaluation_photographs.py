@@ -11,9 +11,9 @@ from flawsmith.models.evaluation.labelled_photographs import LabelledPhotographs
 
 def load_evaluation_photographs(job: EvaluationJob, version: ModelVersion, services: Services) -> LabelledPhotographs:
     """Cut and scaled as the version's training saw its own. Raises UnknownDataset."""
-    resolution, around = version.resolution, crop_of(version.config)
-    squares = services.datasets.load(job.dataset, resolution, around)
-    masks = services.datasets.load_masks(job.dataset, resolution, around)
+    resolution, crop = version.resolution, crop_of(version.config)
+    squares = services.datasets.load(job.dataset, resolution, crop)
+    masks = services.datasets.load_masks(job.dataset, resolution, crop)
     types: list[str] = job.config["types"]
     place = torch.tensor([types.index(each) if each in version.classes else -1 for each in squares.classes])
     type_index = place[torch.from_numpy(squares.type_index)]
@@ -27,7 +27,7 @@ def load_evaluation_photographs(job: EvaluationJob, version: ModelVersion, servi
     )
     if types == version.classes:
         return photographs
-    clean = services.datasets.load_clean(job.dataset, resolution, around)
+    clean = services.datasets.load_clean(job.dataset, resolution, crop)
     pixels = torch.from_numpy(clean.pixels).permute(0, 3, 1, 2)
     return LabelledPhotographs(
         types,

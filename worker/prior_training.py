@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flawsmith.core.domain.image_modes import CHANNELS
-from flawsmith.core.domain.presets.fewshot import WAVELET_FROM
+from flawsmith.core.domain.presets.fewshot import NARROW_ENDS_FROM
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.priors import PriorCard
 from flawsmith.core.store.images import encode_png, grid, to_image
@@ -105,7 +105,7 @@ def prior_config(given: argparse.Namespace) -> dict[str, Any]:
             "ema_half_life_images": given.ema_images,
             "augment_probability": given.augment_probability,
             "cuda_graph": given.cuda_graph,
-            "wavelet": given.resolution >= WAVELET_FROM,
+            "narrow_ends": given.resolution >= NARROW_ENDS_FROM,
             **symmetric,
             **given.overrides,
         }

@@ -46,7 +46,8 @@ def load_or_resume(job: TrainingJob, services: Services, device: torch.device, t
         torch.from_numpy(squares.holdout_units(job.config)),
     )
     dataset = services.datasets.get(job.dataset)
-    run = Run(job, dataset.digest, trainer, device, threads, data_warnings=data_warnings(dataset, job.config))
+    measured = services.datasets.measured(dataset, crop_of(job.config), job.config["resolution"])
+    run = Run(job, dataset.digest, trainer, device, threads, data_warnings=data_warnings(measured, job.config))
     checkpoint = newest_checkpoint(services.store, job.id, identity(job, run.dataset_digest))
     if checkpoint:
         restore(run, checkpoint)

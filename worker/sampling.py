@@ -1,13 +1,16 @@
 """Sampling tasks: make the images that callers wait for first, then those that the image pools need."""
 
+import json
 import logging
 import threading
 import time
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import Counter, Histogram
 from redis.exceptions import RedisError
 
@@ -17,12 +20,12 @@ from flawsmith.core.domain.quality_floor import parse_sampling_name
 from flawsmith.core.live.broker_transport import SAMPLE_TASK
 from flawsmith.core.live.image_cache import store_in_cache
 from flawsmith.core.live.image_pool import PoolReplenisher, RefillRequest
-from flawsmith.core.live.sampling_queue import BELOW_FLOOR_MARK, FAILURE_MARK, Consumer, MicroBatch
+from flawsmith.core.live.sampling_queue import BELOW_FLOOR_MARK, FAILURE_MARK, NOT_FOUND_MARK, Consumer, MicroBatch
 from flawsmith.core.live.task_queues import SAMPLE, worker_name
 from flawsmith.core.logs import request_id as current_request_id
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.worker.celery import app, device, quick_services, services, stopping, threads
-from flawsmith.worker.engine import Engine, encode
+from flawsmith.worker.engine import Engine
 from flawsmith.worker.failing_versions import FailingVersions
 from flawsmith.worker.intra_op_threads import set_intra_op_threads
 
@@ -126,24 +129,47 @@ class Sampler:
             return
         if self.failing.forget(version):
             self.consumer.recovered(version)
-        self.speed.record(version, (time.monotonic() - begun) / parallel)
+        seconds = (time.monotonic() - begun) / parallel
+        if parse_sampling_name(version).searched:  # unlike one pass, it takes longer the more images there are
+            seconds *= MICRO_BATCH / len(addresses)
+        self.speed.record(version, seconds)
         if batch:
             self._deliver(batch, {each: images[each] for each in batch.addresses})
         if refill:
             self._refill(refill, images)
 
     def _images(self, name: str, addresses: list[Address]) -> dict[Address, bytes]:
-        """The PNG at each address, or its score behind `BELOW_FLOOR_MARK`."""
-        version, floor = parse_sampling_name(name)
+        """The PNG at each address, its score behind `BELOW_FLOOR_MARK`, or what its candidates have."""
+        version, floor, searched = parse_sampling_name(name)
+        if searched:
+            return self._found(version, floor, addresses)
         with PASS_SECONDS.time():
             pixels = self.engine.sample(version, addresses)
+        return self._encoded(version, floor, addresses, pixels)
+
+    def _found(self, version: str, floor: float | None, addresses: list[Address]) -> dict[Address, bytes]:
+        """As `_images`, of images that are chosen among candidates."""
+        images, found = dict[Address, bytes](), dict[Address, NDArray[np.uint8]]()
+        for each in self.engine.search(version, addresses):
+            if each.pixels is None:
+                images[each.address] = NOT_FOUND_MARK + json.dumps(each.reach).encode()
+            else:
+                found[each.address] = each.pixels
+        if found:
+            images |= self._encoded(version, floor, list(found), np.stack(list(found.values())))
+        return images
+
+    def _encoded(
+        self, version: str, floor: float | None, addresses: list[Address], pixels: NDArray[np.uint8]
+    ) -> dict[Address, bytes]:
+        encode = self.engine.encoder(version)
         if floor is None:
-            return dict(zip(addresses, map(partial(encode, version), addresses, pixels), strict=True))
+            return dict(zip(addresses, map(encode, addresses, pixels), strict=True))
         images: dict[Address, bytes] = {}
         scores = self.engine.scores(version, addresses, pixels)
         for address, each, score in zip(addresses, pixels, scores, strict=True):
             below = score < floor  # never of a type without a score
-            images[address] = BELOW_FLOOR_MARK + b"%g" % score if below else encode(version, address, each)
+            images[address] = BELOW_FLOOR_MARK + b"%g" % score if below else encode(address, each)
         BELOW_FLOOR.labels(_model(version)).inc(sum(map(_is_below, images.values())))
         return images
 
@@ -159,7 +185,7 @@ class Sampler:
 
     def _deliver(self, batch: MicroBatch, images: dict[Address, bytes]) -> None:
         if batch.by_address:
-            cacheable = {each: images[each] for each in batch.by_address if not _is_below(images[each])}
+            cacheable = {each: images[each] for each in batch.by_address if _is_image(images[each])}
             with suppress(RedisError):  # then the image is made again for the next request
                 store_in_cache(quick_services().redis, batch.version, cacheable, services().settings.cache_bytes)
         self.consumer.deliver(batch, images, self.speed.images_per_second(batch.version))
@@ -226,6 +252,10 @@ def _executor(count: int, cores: int) -> ThreadPoolExecutor:
 
 def _is_below(payload: bytes) -> bool:
     return payload.startswith(BELOW_FLOOR_MARK)
+
+
+def _is_image(payload: bytes) -> bool:
+    return not payload.startswith((BELOW_FLOOR_MARK, NOT_FOUND_MARK))
 
 
 def _model(version: str) -> str:

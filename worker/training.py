@@ -134,7 +134,7 @@ class TrainingWork(Work):
             device=run.device,
             **{name: essentials[name] for name in ("preset", "config", "classes", "precision", "qualified_on")},
         )
-        essentials["attributes"] = version_attributes(generator, run.job, run.dataset_digest, services())
+        essentials["attributes"] = yield from version_attributes(generator, run.job, run.dataset_digest, services())
         yield
         self._published = (
             essentials,

@@ -18,7 +18,7 @@ from flawsmith.app.problems import PNG, Problem, documented, invalid
 from flawsmith.app.uploads import Upload, receive
 from flawsmith.core.domain.records import Dataset, ModelVersion, valid_name
 from flawsmith.core.services import Services
-from flawsmith.core.store.datasets import UploadOptions
+from flawsmith.core.store.datasets import KINDS, TYPE_SOURCES, LayoutOptions, UploadOptions
 from flawsmith.core.store.images import Abandoned
 from flawsmith.core.store.reference_photographs import delete_references
 
@@ -30,7 +30,7 @@ MOST_NAMED = 2048  # characters of a header
 
 DatasetId = Annotated[str, Path(max_length=64)]
 
-_PARTS = {"name", "archive", "images", "replace", "split"}
+_PARTS = {"name", "archive", "images", "replace", "split", "layout", "class_from", "clean"}
 _BODY = {
     "required": True,
     "content": {
@@ -46,6 +46,23 @@ _BODY = {
                         "type": "string",
                         "description": "the split to train on: train, val, test or all; left out: train, or the "
                         "defects of test where train holds clean photographs only",
+                    },
+                    "layout": {
+                        "type": "string",
+                        "enum": list(KINDS),
+                        "description": "how to read the upload; left out: by what the files say, or 422 where that "
+                        "can be read in several ways",
+                    },
+                    "class_from": {
+                        "type": "string",
+                        "enum": list(TYPE_SOURCES),
+                        "description": "what names the defect type of a photograph: its folder, the folder above, its "
+                        "labels, the colour of its mask, or the dataset; left out: by what is there",
+                    },
+                    "clean": {
+                        "type": "string",
+                        "description": "the folders of photographs without a defect, separated by commas, or none; "
+                        "left out: folders that are called good, ok, normal and the like",
                     },
                     "replace": {
                         "type": "string",
@@ -173,7 +190,10 @@ def _add(services: Services, upload: Upload, abandoned: Callable[[], bool]) -> t
         _check_unused(services, earlier)
         replaced.append(earlier)
 
-    options = UploadOptions(upload.fields.get("split") or None, release if replace == "true" else None, abandoned)
+    layout = LayoutOptions.parsed(*(upload.fields.get(name) for name in ("layout", "class_from", "clean")))
+    options = UploadOptions(
+        upload.fields.get("split") or None, layout, release if replace == "true" else None, abandoned
+    )
     stored = _store(services, name, upload, options)
     for each in replaced:
         _delete_references(services, each)

@@ -8,6 +8,7 @@ from flawsmith.app.job_routes import add_job_routes, job_router, submit
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
 from flawsmith.app.problems import documented, invalid
 from flawsmith.app.routes.models import ModelName, Number
+from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.evaluation_request import CannotEvaluate, EvaluationRequest, resolve_evaluation, total_steps
 from flawsmith.core.domain.job_kinds.evaluation import KIND, EvaluationJob
 from flawsmith.core.domain.jobs import Job, Progress
@@ -64,7 +65,8 @@ def _resolved(version: ModelVersion, body: EvaluationRequest, services: Services
     except UnknownDataset as error:
         raise invalid("/dataset", str(error)) from error
     try:
-        config = resolve_evaluation(body, dataset, version)
+        measured = services.datasets.measured(dataset, crop_of(version.config), version.resolution)
+        config = resolve_evaluation(body, measured, version)
         _check_origin(version, body, services)
     except CannotEvaluate as error:
         raise invalid(error.pointer, error.detail) from error

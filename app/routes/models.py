@@ -1,5 +1,6 @@
 """Models: their versions, aliases and weights, and single images by address."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import documented
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.app.sampling.image_filter import check_withdrawn
-from flawsmith.core.domain.addresses import SEEDS, seeded
+from flawsmith.core.domain.addresses import SEEDS, Address, seeded
 from flawsmith.core.domain.attributes import MAX_TEXT
 from flawsmith.core.domain.production_gate import Override
 from flawsmith.core.domain.records import Model, ModelVersion
@@ -39,6 +40,13 @@ Angle = Annotated[
         max_length=MAX_TEXT,
         description="of the image's lines: `30..60`, in degrees counter-clockwise from level; `170..10` wraps",
     ),
+]
+Brightness = Annotated[
+    str | None, Query(max_length=MAX_TEXT, description="the image's mean gray value: `100..150`, of 0 to 255")
+]
+Severity = Annotated[
+    str | None,
+    Query(max_length=MAX_TEXT, description="share of the picture that the anomaly takes: `0.2..1`, of 0 to 1"),
 ]
 
 
@@ -116,24 +124,29 @@ async def image(
     seed: Seed,
     defect_type: DefectType = None,
     angle: Angle = None,
+    brightness: Brightness = None,
+    severity: Severity = None,
 ) -> Response:
     """The image at an address: version, defect type, seed, and attributes if any. Its bytes never change.
 
-    409 below the version's quality floor.
+    409 below the version's quality floor, and where none of the seed's 32 candidates has the brightness and severity.
     """
     references: ModelReferences = request.app.state.references
     served = await references.version(name, version)
     card = served.version
     check_defect_type(card, defect_type)
-    attributes = of_query(card, request) if angle is not None else ()
-    [address] = seeded(card.classes, defect_type, seed, 1, attributes)
+    address = _address(card, request, seed, defect_type)
     check_withdrawn(served.withdrawn, [address])
     etag = etag_of(card.ref, card.weights_sha256, str(address))
     headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
     if is_current(request, etag):
         return not_modified(etag, headers)
     sampling: SamplingClient = request.app.state.sampling
-    wanted = ImageRequest(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS, floor=served.floor)
+    wanted = ImageRequest(
+        *(card, [address], 1, address.defect_type, "image/png", True, IMAGE_SECONDS),
+        attributes=address.attributes,
+        floor=served.floor,
+    )
     images = await sampling.charged_images(request, wanted)
     return Response(images.pngs[0], media_type="image/png", headers=headers)
 
@@ -147,6 +160,8 @@ def withdraw_image(
     services: ServicesDep,
     defect_type: DefectType = None,
     angle: Angle = None,
+    brightness: Brightness = None,
+    severity: Severity = None,
     reason: Annotated[str, Query(max_length=200, description="shown to who asks for the image")] = DEFAULT_REASON,
 ) -> Response:
     """Withdraws an address for ever, with any attributes: 410 with the first reason from then on.
@@ -155,8 +170,7 @@ def withdraw_image(
     """
     card = services.registry.version(name, version)
     check_defect_type(card, defect_type)
-    attributes = of_query(card, request) if angle is not None else ()
-    [address] = seeded(card.classes, defect_type, seed, 1, attributes)
+    address = _address(card, request, seed, defect_type)
     if address.plain not in services.registry.withdrawn(card):
         reason = reason or DEFAULT_REASON
         services.audit.record(
@@ -164,3 +178,9 @@ def withdraw_image(
         )
         services.registry.withdraw(card, address, reason)
     return Response(status_code=204)
+
+
+def _address(card: ModelVersion, request: Request, seed: int, defect_type: str | None) -> Address:
+    """The address that an image's URL names. Raises Problem 422 for its attributes."""
+    [plain] = seeded(card.classes, defect_type, seed, 1)
+    return replace(plain, attributes=of_query(card, request, plain.defect_type))

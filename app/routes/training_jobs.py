@@ -10,6 +10,7 @@ from flawsmith.app.conditional import NOT_MODIFIED, content_response
 from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
 from flawsmith.app.problems import PNG, Problem, Responses, documented, invalid, of_pydantic
+from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.estimates import ResolvedTraining, estimate
 from flawsmith.core.domain.health import data_warnings, judge
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingJob, TrainingProgress
@@ -99,7 +100,9 @@ def sample(
 def _tried(job: TrainingJob, services: Services) -> ResolvedTraining:
     """What the job would be and take."""
     recorded = [each for each in services.jobs.page(KIND, None, JOBS_READ, None) if isinstance(each, TrainingJob)]
-    dataset = services.datasets.get(job.dataset)
+    dataset = services.datasets.measured(
+        services.datasets.get(job.dataset), crop_of(job.config), job.config["resolution"]
+    )
     return ResolvedTraining(
         model=job.model,
         dataset=job.dataset,
@@ -122,10 +125,11 @@ def _resolved(body: TrainingRequest, services: Services) -> TrainingJob:
     except UnknownModel as error:
         raise invalid("/init_from", str(error)) from error
     try:
-        resolved = resolve_request(body, dataset, origin, services.priors.cards)
+        resolved = resolve_request(body, dataset, origin, services.priors.cards, services.datasets.measured)
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
     config = resolved.config
+    measured = services.datasets.measured(dataset, crop_of(config), config["resolution"])
     job = KIND.new_job(
         config=config,
         progress=TrainingProgress(total_steps=config["total_steps"]),
@@ -133,7 +137,7 @@ def _resolved(body: TrainingRequest, services: Services) -> TrainingJob:
         model=body.model,
         dataset=dataset.id,
         preset=body.preset,
-        health=judge(data_warnings(dataset, config)),
+        health=judge(data_warnings(measured, config)),
     )
     assert isinstance(job, TrainingJob)
     return job

@@ -82,7 +82,7 @@ class SamplingClient:
                 504 when they were not ready in time, 500 when the worker could not make them; those of `ImageFilter`.
             ClientDisconnect: the client went away; what was not made yet is not made for this request.
         """
-        if wanted.withdrawn or wanted.is_measured or wanted.floor is not None:
+        if wanted.withdrawn or wanted.is_measured or wanted.floor is not None or wanted.is_searched:
             images = await self._filter.images(request, wanted)
         else:
             images = await self._unchecked(request, wanted)
@@ -161,7 +161,9 @@ class SamplingClient:
         made = await self._make(request, wanted, missing, deadline, by_address)
         availability: Availability = "partial" if ready else "miss"
         pngs = [ready.get(each) or made.images.get(each, b"") for each in addresses]
-        return Images(wanted.version, addresses, pngs, availability, below_floor=made.below_floor)
+        return Images(
+            wanted.version, addresses, pngs, availability, below_floor=made.below_floor, not_found=made.not_found
+        )
 
     async def _make(
         self, request: Request, wanted: ImageRequest, addresses: Sequence[Address], deadline: float, by_address: bool

@@ -1,8 +1,8 @@
 """Keeps images from callers who must not or do not want to have them: withdrawn ones, those below a version's quality
-floor, and near copies of photographs.
+floor, and near copies of photographs; and draws others where none has the attributes that were asked for.
 
 Only requests that need it come here: for versions with withdrawn addresses or a floor, with ``max_similarity`` or
-``nearest``.
+``nearest``, with a brightness or severity.
 """
 
 import time
@@ -18,10 +18,12 @@ from flawsmith.app.problems import Problem
 from flawsmith.app.sampling.images import Availability, Images
 from flawsmith.app.sampling.photograph_comparison import PhotographComparison
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.attributes import CANDIDATES, Range, attributes_text, range_text, to_json
 from flawsmith.core.store.reference_photographs import Nearest, ReferencePhotographs
 from flawsmith.core.store.withdrawals import Withdrawn
 
 REDRAWS = 20  # of one image
+HOPELESS = 4  # seeds in a row none of whose candidates has the attributes: together they draw an image of 1 % with 72 %
 
 REFUSED = Counter(
     "flawsmith_images_refused_total", "Images that were nearer to a photograph than their caller allows", ["model"]
@@ -50,13 +52,13 @@ class ImageFilter:
 
         Raises:
             Problem: 410 for withdrawn addresses; 409 where images are below the quality floor or too near to
-                photographs, or the version has no photographs to compare with; 504 after the deadline; as the
-                ``sample`` of this filter.
+                photographs, no image has the attributes, or the version has no photographs to compare with; 504 after
+                the deadline; as the ``sample`` of this filter.
         """
         if wanted.addresses is not None and wanted.withdrawn:
             check_withdrawn(wanted.withdrawn, wanted.addresses)
         references = await self._comparison.references(wanted.version) if wanted.is_measured else None
-        looked_at = wanted.is_measured or wanted.floor is not None
+        looked_at = wanted.is_measured or wanted.floor is not None or wanted.is_searched
         sampled = replace(wanted, with_pixels=wanted.with_pixels or looked_at)
         draws = _Draws(self._sample_again, request, sampled)
         await draws.begin(self._sample)
@@ -96,7 +98,7 @@ class ImageFilter:
 class _Draws:
     """The images of one request, each of which can be drawn again.
 
-    None has a withdrawn address, and none is below the quality floor.
+    None has a withdrawn address, none is below the quality floor, and each has the attributes that were asked for.
     """
 
     sample_again: Sample
@@ -105,6 +107,7 @@ class _Draws:
     pairs: list[tuple[Address, bytes]] = field(default_factory=list)
     availabilities: set[Availability] = field(default_factory=set)
     below_floor: dict[Address, float] = field(default_factory=dict)  # all that were met
+    not_found: dict[Address, Mapping[str, Range]] = field(default_factory=dict)  # all that were met
 
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.wanted.deadline_seconds
@@ -126,18 +129,32 @@ class _Draws:
         await self._replace_unfit(positions)
 
     async def _replace_unfit(self, positions: Sequence[int]) -> None:
-        """Replaces withdrawn images, and those below the floor. Raises Problem 409 where `REDRAWS` are not enough."""
+        """Replaces withdrawn images, those below the floor and those without the attributes that were asked for.
+
+        Raises Problem 409 where `REDRAWS` are not enough, or the search for attributes is hopeless.
+        """
+        in_vain = 0
         for redraw in range(1 + REDRAWS):
             await self._replace_withdrawn(positions)
-            positions = [each for each in positions if self.pairs[each][0] in self.below_floor]
+            missed = [each for each in positions if self.pairs[each][0] in self.not_found]
+            in_vain = in_vain + len(missed) if len(missed) == len(positions) else 0
+            positions = [each for each in positions if each in missed or self.pairs[each][0] in self.below_floor]
             if not positions:
                 return
-            if self.wanted.addresses is not None:
-                below = [self.pairs[each][0] for each in positions]
-                raise _addresses_below_floor(self.wanted, below, self.below_floor)
-            if redraw < REDRAWS:
-                await self._replace(positions)
-        raise _all_below_floor(self.wanted, len(positions), max(self.below_floor.values()))
+            if self.wanted.addresses is not None or in_vain >= HOPELESS or redraw == REDRAWS:
+                raise self._refusal(positions)
+            await self._replace(positions)
+
+    def _refusal(self, positions: Sequence[int]) -> Problem:
+        """Why the images at these positions cannot be given out."""
+        unfit, given = [self.pairs[each][0] for each in positions], self.wanted.addresses is not None
+        if missed := [each for each in unfit if each in self.not_found]:
+            if given:
+                return _addresses_not_found(self.wanted, {each: self.not_found[each] for each in missed})
+            return _none_found(self.wanted, self.not_found)
+        if given:
+            return _addresses_below_floor(self.wanted, unfit, self.below_floor)
+        return _all_below_floor(self.wanted, len(unfit), max(self.below_floor.values()))
 
     async def _replace_withdrawn(self, positions: Iterable[int]) -> None:
         """Every new address is higher than those before, so that this ends."""
@@ -162,6 +179,7 @@ class _Draws:
         images = await sample(self.request, wanted)
         self.availabilities.add(images.availability)
         self.below_floor.update(images.below_floor)
+        self.not_found.update(images.not_found)
         return list(zip(images.addresses, images.pngs or repeat(b""), strict=False))
 
 
@@ -192,6 +210,39 @@ def _all_below_floor(wanted: ImageRequest, left: int, highest: float) -> Problem
         "floor, or use another version"
     )
     return Problem(409, "below-quality-floor", detail)
+
+
+def _addresses_not_found(wanted: ImageRequest, found: Mapping[Address, Mapping[str, Range]]) -> Problem:
+    seeds = ", ".join(str(each.seed) for each in list(found)[:10]) + (", …" if len(found) > 10 else "")
+    detail = (
+        f"{len(found)} of {wanted.count} images (seeds {seeds}) have no {attributes_text(wanted.attributes)} among the "
+        f"{CANDIDATES} candidates that each seed draws: {_reach(found)}. Leave them out, ask for new images without "
+        "'seed', or for a wider range"
+    )
+    listed = [address.to_json() | {"measured": to_json(tuple(reach.items()))} for address, reach in found.items()]
+    return Problem(409, "attributes-not-found", detail, refused=listed)
+
+
+def _none_found(wanted: ImageRequest, found: Mapping[Address, Mapping[str, Range]]) -> Problem:
+    detail = (
+        f"no {wanted.count} images with {attributes_text(wanted.attributes)} were found: {len(found)} seeds of "
+        f"{wanted.version.ref}, each with {CANDIDATES} candidates, have none; {_reach(found)}. Ask for a wider range"
+    )
+    return Problem(409, "attributes-not-found", detail)
+
+
+def _reach(found: Mapping[Address, Mapping[str, Range]]) -> str:
+    """What the candidates have: ``those of 'scratches' have brightness 96..141``."""
+    reaches: dict[str, dict[str, Range]] = {}
+    for address, each in found.items():
+        reach = reaches.setdefault(address.defect_type, {})
+        for name, (low, high) in each.items():
+            least, greatest = reach.get(name, (low, high))
+            reach[name] = (min(least, low), max(greatest, high))
+    return "; ".join(
+        f"those of '{kind}' have " + " and ".join(f"{name} {range_text(bounds)}" for name, bounds in reach.items())
+        for kind, reach in reaches.items()
+    )
 
 
 def _addresses_too_similar(most: float, refused: list[tuple[Address, Nearest]]) -> Problem:

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.attributes import Range
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.reference_photographs import Nearest
 
@@ -20,6 +21,7 @@ class Images(NamedTuple):
         refused: how many images were too near to a training photograph and were redrawn; None: none was compared.
         nearest: the nearest training photograph of each image; empty where the request did not ask for it.
         below_floor: images that are below the version's quality floor, with their scores; they have no PNG.
+        not_found: addresses none of whose candidates has their attributes, with what the candidates have.
     """
 
     version: ModelVersion
@@ -29,3 +31,4 @@ class Images(NamedTuple):
     refused: int | None = None
     nearest: Sequence[Nearest] = ()
     below_floor: Mapping[Address, float] = MappingProxyType({})
+    not_found: Mapping[Address, Mapping[str, Range]] = MappingProxyType({})

@@ -1,6 +1,7 @@
 """The inbox of an API process: reads the images that workers deliver, and gives them to the requests that wait."""
 
 import asyncio
+import json
 import logging
 import secrets
 import time
@@ -11,9 +12,10 @@ from redis.exceptions import RedisError
 
 from flawsmith.app.problems import Problem
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.attributes import Range, from_json
 from flawsmith.core.live import keys
 from flawsmith.core.live.connections import connect_async
-from flawsmith.core.live.sampling_queue import BELOW_FLOOR_MARK, FAILURE_MARK, Subscriber
+from flawsmith.core.live.sampling_queue import BELOW_FLOOR_MARK, FAILURE_MARK, NOT_FOUND_MARK, Subscriber
 from flawsmith.core.logs import OutageLog
 from flawsmith.core.settings import Settings
 
@@ -33,6 +35,7 @@ class PendingRequest:
         deadline: when it stops waiting, on the monotonic clock.
         images: encoded images that have arrived.
         below_floor: scores that arrived instead of images.
+        not_found: what the candidates of addresses have, that arrived instead of images.
         done: ends when no image is missing, or with the Problem that a worker reported.
         last_news: when the request was last enqueued or received an image, on the monotonic clock.
     """
@@ -43,11 +46,12 @@ class PendingRequest:
     deadline: float
     images: dict[Address, bytes] = field(default_factory=dict)
     below_floor: dict[Address, float] = field(default_factory=dict)
+    not_found: dict[Address, dict[str, Range]] = field(default_factory=dict)
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     last_news: float = field(default_factory=time.monotonic)
 
     def receive(self, address: Address, payload: bytes) -> None:
-        """Notes an image, its score if it is below the floor, or the reason why there is none."""
+        """Notes an image, its score if it is below the floor, what its candidates have, or why there is none."""
         if self.done.done():
             return
         self.last_news = time.monotonic()
@@ -57,6 +61,8 @@ class PendingRequest:
             return
         if payload.startswith(BELOW_FLOOR_MARK):
             self.below_floor[address] = float(payload.removeprefix(BELOW_FLOOR_MARK))
+        elif payload.startswith(NOT_FOUND_MARK):
+            self.not_found[address] = dict(from_json(json.loads(payload.removeprefix(NOT_FOUND_MARK))))
         else:
             self.images[address] = payload
         self.missing.discard(address)

@@ -61,12 +61,11 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
     from flawsmith.core.store.artifacts import ArtifactStore
     from flawsmith.core.store.registry import Registry
     from flawsmith.worker.engine import Engine
-    from flawsmith.worker.engine import encode as encode_image
 
     registry = Registry(ArtifactStore(data_dir / "artifacts"))
     version = registry.resolve(MODEL)
     engine = Engine(registry, 1, torch.device("cpu"))
-    session = engine.generator(version.ref).session
+    session, encode_image = engine.generator(version.ref).session, engine.encoder(version.ref)
     latents = torch.randn(MICRO_BATCH, version.config["latent_size"])
     type_index = torch.zeros(MICRO_BATCH, dtype=torch.int64)
     pools = {threads: ThreadPoolExecutor(threads) for threads in {1, len(os.sched_getaffinity(0))}}
@@ -80,10 +79,10 @@ def _parts(data_dir: Path) -> tuple[Callable[[], int], Callable[[], int], Callab
     images = [each for _ in range(4) for each in batch()]
 
     def whole() -> int:
-        return len([encode_image(version.ref, *each) for each in batch()])
+        return len([encode_image(*each) for each in batch()])
 
     def encode(threads: int) -> int:
-        return len(list(pools[threads].map(lambda each: encode_image(version.ref, *each), images)))
+        return len(list(pools[threads].map(lambda each: encode_image(*each), images)))
 
     return lambda: len(session.sample(latents, type_index)), whole, encode
 

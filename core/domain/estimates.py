@@ -12,6 +12,7 @@ from pydantic import Field
 
 from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.job_kinds.training import TrainingJob
+from flawsmith.core.domain.presets.fewshot import NARROW_ENDS_FROM
 from flawsmith.core.domain.presets.layers import NetworkLayers
 from flawsmith.core.domain.presets.measured_steps import (
     EVALUATION_BYTES_A_PIXEL,
@@ -98,8 +99,8 @@ def _from_table(preset: Preset, config: Mapping[str, Any], layers: NetworkLayers
         return None, f"nothing: preset '{preset.name}' was not measured"
     side = min(known, key=lambda each: abs(each - config["resolution"]))
     defaults = preset.overrides().model_dump()
-    if "wavelet" in defaults:
-        defaults["wavelet"] = side >= 128
+    if "narrow_ends" in defaults:
+        defaults["narrow_ends"] = side >= NARROW_ENDS_FROM
     usual = preset.layers({"resolution": side, "channels": 1, "classes": ["one"], **defaults})
     assert usual is not None
     rate = known[side] * usual.multiplications / layers.multiplications
@@ -123,7 +124,7 @@ def _same_step(preset: Preset, theirs: Mapping[str, Any], ours: Mapping[str, Any
 
 
 def _memory_bytes(config: Mapping[str, Any], layers: NetworkLayers, dataset: Dataset) -> int:
-    effect = dataset.crops.get(crop_of(config))
+    effect = dataset.crops.get(crop_of(config).around)
     photographs = (effect.images if effect else dataset.image_count) * config["resolution"] ** 2 * config["channels"]
     weights = BYTES_A_VALUE * (5 * layers.generator_weights + 5 * layers.discriminator_weights)
     feature_maps = BYTES_A_VALUE * FEATURE_MAP_COPIES * config["batch_size"] * layers.values

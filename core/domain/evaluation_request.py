@@ -138,7 +138,7 @@ def _check_per_type(request: EvaluationRequest, photographs: dict[str, int], hel
 
 
 def _check_memory(request: EvaluationRequest, dataset: Dataset, version: ModelVersion) -> None:
-    crop = dataset.crops.get(crop_of(version.config))
+    crop = dataset.crops.get(crop_of(version.config).around)
     squares = crop.images / dataset.image_count if crop else 1.0  # of a photograph
     image = version.resolution**2 * CHANNELS[version.mode] * len(version.classes) * squares
     most = int(MOST_SYNTHETIC_BYTES / image)

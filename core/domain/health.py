@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any, Protocol
 
-from flawsmith.core.domain.crops import Around, crop_of
+from flawsmith.core.domain.crops import WHOLE, Around, crop_of
 from flawsmith.core.domain.records import Dataset, Health, HealthState
 
 FEWEST_PHOTOGRAPHS = 30  # of a type; with fewer, near-copies are the rule (Feng et al. 2021, arXiv:2202.11765)
@@ -47,7 +47,7 @@ class Criterion(Protocol):
 
 def data_warnings(dataset: Dataset, config: Mapping[str, Any]) -> list[str]:
     """What is doubtful about the photographs alone, as a job of this configuration cuts and scales them."""
-    found = [*dataset.warnings, *_crop_warnings(dataset, crop_of(config), config["resolution"])]
+    found = [*dataset.warnings, *_crop_warnings(dataset, crop_of(config).around, config["resolution"])]
     counts = dataset.classes
     for name, count in counts.items():
         if count < FEWEST_PHOTOGRAPHS:
@@ -69,11 +69,16 @@ def _crop_warnings(dataset: Dataset, around: Around, resolution: int) -> list[st
     if effect is None:  # a dataset of an earlier release
         return []
     found = []
-    if effect.pixels_lost > MOST_LOST or effect.defects_lost:
+    if around is not Around.ANNOTATIONS and (effect.pixels_lost > MOST_LOST or effect.defects_lost):
         what = f"{effect.pixels_lost:.0%} of the photographs' pixels"
         if effect.defects_lost:
             what += f" and {effect.defects_lost} labelled defects wholly"
         found.append(f"the crop '{around}' loses {what}; {' or '.join(_gentler(dataset, around))} keeps more")
+    if effect.left_out:
+        found.append(
+            f"{effect.left_out} photographs without annotations are not trained on, as nothing says where their "
+            "defects are: annotate them, or choose another crop"
+        )
     pixels = (effect.defect_size or math.inf) * resolution
     if pixels < SMALLEST_DEFECT:
         found.append(
@@ -87,7 +92,8 @@ def _crop_warnings(dataset: Dataset, around: Around, resolution: int) -> list[st
 def _gentler(dataset: Dataset, around: Around) -> list[str]:
     """The crops that lose less."""
     lost = dataset.crops[around].pixels_lost
-    return [f"'{each}'" for each, effect in dataset.crops.items() if effect.pixels_lost < lost] or ["none"]
+    whole = {each: effect for each, effect in dataset.crops.items() if each in WHOLE}
+    return [f"'{each}'" for each, effect in whole.items() if effect.pixels_lost < lost] or ["none"]
 
 
 def judge(

@@ -31,6 +31,7 @@ class JobConfig(BaseModel):
     patience: int | None
     deterministic: bool
     init_from: str | None  # such as scratches@2
+    scale: float | None = None  # pixels of the photographs for one pixel of an image, at the median
     # Configurations of earlier releases have neither of the two.
     start: Start = "nothing"
     prior: str | None = None  # `weights_sha256` of the prior's card

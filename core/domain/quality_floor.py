@@ -1,12 +1,16 @@
 """A version's quality floor: the lowest score of an image that is given out.
 
 What workers sample, and what image pool, image cache and sampling queue hold, has the floor in its name. So no image
-that was scored by another floor, or by none, can be given out under this one.
+that was scored by another floor, or by none, can be given out under this one. Images that are searched for among
+candidates have a name of their own too: they take longer, and none waits in a micro-batch for those of others.
 """
+
+from typing import NamedTuple
 
 from flawsmith.core.domain.records import Moment, Record
 
 _SIGN = ">="
+_SEARCH = "+search"  # no reference to a version has a plus
 
 
 class QualityFloor(Record):
@@ -21,12 +25,21 @@ class QualityFloor(Record):
     set_at: Moment
 
 
-def sampling_name(version: str, floor: float | None) -> str:
-    """``scratches@2``, or with a floor ``scratches@2>=0.2``."""
-    return version if floor is None else f"{version}{_SIGN}{floor!r}"
+class Sampled(NamedTuple):
+    """What workers sample: a version's reference, its floor, and whether its images are chosen among candidates."""
+
+    version: str
+    floor: float | None
+    searched: bool
 
 
-def parse_sampling_name(name: str) -> tuple[str, float | None]:
-    """The version's reference and the floor that `sampling_name` joined."""
-    version, _, floor = name.partition(_SIGN)
-    return version, float(floor) if floor else None
+def sampling_name(version: str, floor: float | None, *, searched: bool = False) -> str:
+    """``scratches@2``, with a floor ``scratches@2>=0.2``; ``scratches@2+search`` for images chosen among candidates."""
+    named = version + _SEARCH if searched else version
+    return named if floor is None else f"{named}{_SIGN}{floor!r}"
+
+
+def parse_sampling_name(name: str) -> Sampled:
+    """What `sampling_name` joined."""
+    named, _, floor = name.partition(_SIGN)
+    return Sampled(named.removesuffix(_SEARCH), float(floor) if floor else None, named.endswith(_SEARCH))

@@ -9,6 +9,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer
 
 from flawsmith.core.domain.attributes import Attribute
 from flawsmith.core.domain.crops import Around
+from flawsmith.core.domain.digital_source_type import DigitalSourceType
 from flawsmith.core.domain.image_modes import ImageMode
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -91,20 +92,27 @@ class CropEffect(Record):
 
     ``images`` squares are trained on; ``pixels_lost`` is the share of the photographs' pixels that none of them shows,
     ``defects_lost`` counts labelled defects that lie wholly outside. ``defect_size`` is the median size of the labelled
-    defects, as a share of a square's side.
+    defects, as a share of a square's side; ``side`` the median side of a square, in pixels of the photographs. Around
+    annotations squares have types of their own: ``types`` counts the photographs of each, ``left_out`` those without
+    annotations.
     """
 
     images: int
     pixels_lost: float
     defects_lost: int
     defect_size: float | None
+    types: dict[str, int] = Field(default_factory=dict)
+    left_out: int = 0
+    side: float | None = None
 
 
 class Dataset(Record):
     """Photographs of one or several defect types under a name. ``digest`` identifies the content.
 
-    ``distinct`` counts the different photographs of each type, without plain ones; ``warnings`` are the data warnings.
-    ``crop`` is the default of training jobs, ``crops`` has the effect of each way to crop. Datasets of earlier releases
+    ``distinct`` counts the different photographs of each type, without plain ones, ``defects`` the annotated defects of
+    each type; ``warnings`` are the data warnings.
+    ``crop`` is the default of training jobs, ``crops`` has the effect of each way to crop; that of squares around
+    annotations depends on the resolution, and is that of 64 pixels. Datasets of earlier releases
     have neither of them, and no ``layout``.
     """
 
@@ -116,6 +124,7 @@ class Dataset(Record):
     size: SizeRange
     mode: ImageMode
     distinct: dict[str, int] = Field(default_factory=dict)
+    defects: dict[str, int] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
     rejected: list[RejectedFile]
     layout: Layout | None = None
@@ -161,7 +170,8 @@ class ModelVersion(Record):
     ``step`` is the training step that the weights come from, ``distance`` their distance to the photographs, ``health``
     the health of the training, ``verdict`` what the images are worth (versions of earlier releases have none),
     ``analysis`` what the training found out about the photographs and used, ``attributes`` what callers may ask of an
-    image (versions of earlier releases have none).
+    image (versions of earlier releases have none), ``digital_source_type`` what the XMP of an image says of its origin
+    (the images of earlier releases' versions have no XMP, and keep their bytes).
     The generator samples in ``precision`` on the kind of device that it was ``qualified_on`` (such as
     ``cpu:avx512_bf16``), and in float32 on every other kind. To qualify, 256 images in both precisions must differ by
     at most one gray level.
@@ -185,6 +195,7 @@ class ModelVersion(Record):
     verdict: Verdict | None = None
     analysis: dict[str, Any] = Field(default_factory=dict, validation_alias=AliasChoices("analysis", "findings"))
     attributes: dict[str, Attribute] = Field(default_factory=dict)
+    digital_source_type: DigitalSourceType | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     qualified_on: str = "cpu"
     created_at: Moment

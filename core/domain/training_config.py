@@ -1,10 +1,10 @@
 """From a training request to the whole configuration of its run, and from a stored configuration to a trainer's."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flawsmith.core.domain.crops import Crop
+from flawsmith.core.domain.crops import GRID_ABOVE, NATIVE_ABOVE, WHOLE, Around, Crop
 from flawsmith.core.domain.image_modes import CHANNELS, mode_of
 from flawsmith.core.domain.job_config import TRAINER_FIELDS, JobConfig, Start
 from flawsmith.core.domain.presets.preset import Length, Preset
@@ -12,6 +12,9 @@ from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.priors import PriorCard, fitting, why_none_fits
 from flawsmith.core.domain.records import Dataset, ModelVersion
 from flawsmith.core.domain.training_request import TrainingRequest
+
+Measure = Callable[[Dataset, Crop, int], Dataset]
+"""A dataset with the effect of a crop at a resolution in ``crops``, and the types of its squares in ``classes``."""
 
 FEWEST_DISTINCT = 2  # photographs of a type
 
@@ -42,7 +45,11 @@ def resolve(request: TrainingRequest, dataset: Dataset, origin: ModelVersion | N
 
 
 def resolve_request(
-    request: TrainingRequest, dataset: Dataset, origin: ModelVersion | None = None, priors: Sequence[PriorCard] = ()
+    request: TrainingRequest,
+    dataset: Dataset,
+    origin: ModelVersion | None = None,
+    priors: Sequence[PriorCard] = (),
+    measure: Measure | None = None,
 ) -> Resolved:
     """The whole configuration of a run, defaults included, as the job's record shows it.
 
@@ -51,6 +58,7 @@ def resolve_request(
         dataset: the dataset that it names.
         origin: the version that ``init_from`` names.
         priors: those that a job can start from.
+        measure: of squares whose number depends on more than the record. Without it the default crop is one of `WHOLE`.
 
     Raises:
         CannotTrain: a type has fewer than two different photographs, the preset has no layers for the resolution,
@@ -62,14 +70,14 @@ def resolve_request(
     if origin and origin.preset != preset.name:
         raise CannotTrain("/preset", f"{origin.ref} is of preset '{origin.preset}'; init_from needs the same")
     inherited = _shape(preset, origin) if origin else {}
-    default = inherited.pop("resolution", preset.resolution_for(dataset))
+    default = inherited.pop("resolution", preset.resolution_for(dataset, request.max_seconds))
     resolution = default if request.resolution is None else request.resolution
     notes = [] if origin or request.resolution else [_resolution_note(preset, dataset, resolution)]
     if resolution not in preset.resolutions:
         known = ", ".join(map(str, preset.resolutions))
         raise CannotTrain("/resolution", f"preset '{preset.name}' has layers for {known}, not for {resolution}")
-    crop = request.crop or Crop(around=dataset.crop)
-    trained = _cropped(dataset, crop)
+    crop = _crop(request, dataset, resolution, measure is not None)
+    trained = _cropped(measure(dataset, crop, resolution) if measure and crop.measured else dataset, crop)
     given = preset.overrides.model_validate({**inherited, **request.overrides})
     overrides = given.completed(trained, resolution).model_dump()
     job = _job_config(request, preset, trained, crop, origin, resolution, overrides["batch_size"])
@@ -108,7 +116,10 @@ def _resolution_note(preset: Preset, dataset: Dataset, resolution: int) -> str:
     """Why this resolution was chosen."""
     side = min(dataset.size.max)
     if resolution < preset.default_resolution:
-        return f"resolution {resolution}, not {preset.default_resolution}: the photographs have {side} px at most"
+        reason = (
+            f"the photographs have {side} px at most" if side < 2 * resolution else "'max_seconds' is short for more"
+        )
+        return f"resolution {resolution}, not {preset.default_resolution}: {reason}"
     note = f"resolution {resolution}, the default of preset '{preset.name}'"
     if larger := [each for each in preset.resolutions if resolution < each <= side]:
         note += f"; the photographs have up to {side} px, so {larger[0]} shows more of them and takes longer"
@@ -148,6 +159,7 @@ def _job_config(
         channels=CHANNELS[dataset.mode],
         classes=sorted(dataset.classes),
         crop=crop,
+        scale=_scale(dataset, crop, resolution),
         whole_photographs=True,
         seed=request.seed,
         epochs=length.epochs,
@@ -161,10 +173,32 @@ def _job_config(
     )
 
 
+def _crop(request: TrainingRequest, dataset: Dataset, resolution: int, measurable: bool) -> Crop:
+    """What the request says; else around annotations, or a grid at native scale over large photographs."""
+    if request.crop:
+        if request.crop.around is Around.ANNOTATIONS and Around.ANNOTATIONS not in dataset.crops:
+            others = ", ".join(WHOLE)
+            raise CannotTrain("/crop/around", f"'{dataset.name}' has no annotations to cut around; choose: {others}")
+        return request.crop.completed()
+    if measurable and dataset.crop is Around.ANNOTATIONS:
+        return Crop(around=Around.ANNOTATIONS).completed()
+    if measurable and dataset.crops and min(dataset.size.max) > NATIVE_ABOVE * resolution:
+        return Crop(around=Around.GRID, native=True).completed()
+    if dataset.crop in WHOLE:
+        return Crop(around=dataset.crop)
+    return Crop(around=Around.GRID if max(dataset.size.max) > GRID_ABOVE * min(dataset.size.max) else Around.MIDDLE)
+
+
 def _cropped(dataset: Dataset, crop: Crop) -> Dataset:
     """The dataset with as many images as there are squares to train on."""
     effect = dataset.crops.get(crop.around)
     return dataset.model_copy(update={"image_count": effect.images}) if effect else dataset
+
+
+def _scale(dataset: Dataset, crop: Crop, resolution: int) -> float | None:
+    """Pixels of a photograph for one of an image, at the median; None for datasets of earlier releases."""
+    effect = dataset.crops.get(crop.around)
+    return round(effect.side / resolution, 4) if effect and effect.side else None
 
 
 def _check_photographs(dataset: Dataset) -> None:

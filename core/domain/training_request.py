@@ -47,7 +47,10 @@ class TrainingRequest(RequestBody):
         default_factory=dict, description="values of the preset that differ from its defaults"
     )
     crop: Crop | None = Field(
-        None, description="how photographs are cut into squares; null: the dataset's 'crop', grid for long photographs"
+        None,
+        description="how photographs are cut into squares; null: around annotations where there are some; else a "
+        "native grid over photographs more than four times as large as the resolution; else a grid over long ones, or "
+        "the middle",
     )
     priority: int = Field(0, ge=0, le=9, description="jobs of a higher priority train first")
     max_seconds: float | None = Field(

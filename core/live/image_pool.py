@@ -136,7 +136,7 @@ class PoolReplenisher:
     def drop(self, version: str) -> None:
         """Removes the pools of a version, whatever its quality floor was."""
         for name in self._names():
-            if parse_sampling_name(name.partition("\n")[0])[0] == version:
+            if parse_sampling_name(name.partition("\n")[0]).version == version:
                 pipe = self.redis.pipeline()
                 pipe.zrem(_NAMES, name)
                 pipe.delete(_IMAGES + name, _STATE + name)
@@ -150,7 +150,7 @@ class PoolReplenisher:
             pipe.llen(_IMAGES + name)
         counts: dict[str, int] = {}
         for name, count in zip(names, pipe.execute(), strict=True):
-            version, _ = parse_sampling_name(name.partition("\n")[0])
+            version = parse_sampling_name(name.partition("\n")[0]).version
             counts[version] = counts.get(version, 0) + count
         return counts
 

@@ -45,6 +45,7 @@ from flawsmith.core.live.task_queues import SAMPLE
 from flawsmith.core.settings import Settings
 
 FAILURE_MARK = b"!"  # begins a payload that says why there is no image; a PNG begins with 0x89
+NOT_FOUND_MARK = b"?"  # begins a payload that says what the candidates of an address have, as JSON
 BELOW_FLOOR_MARK = b"<"  # begins a payload that has the score of an image below the version's quality floor
 ACTIVE_SECONDS = 5.0  # an active worker that asks for no micro-batch for so long no longer counts as active
 INBOX_SECONDS = 60  # an inbox that nobody reads expires
@@ -178,7 +179,8 @@ class Consumer:
 
         Args:
             batch: what `next_batch` gave.
-            payloads: encoded images, reasons that begin with `FAILURE_MARK`, or scores with `BELOW_FLOOR_MARK`.
+            payloads: encoded images, reasons that begin with `FAILURE_MARK`, scores with `BELOW_FLOOR_MARK`, or
+                measured values with `NOT_FOUND_MARK`.
             rate: images a second that this worker makes of the version; 0: unknown.
         """
         arguments: list[Any] = [self.worker, batch.number, batch.version, f"{rate:.3f}", INBOX_SECONDS]
@@ -226,7 +228,7 @@ def failing_workers(client: Redis, live: Collection[str]) -> list[tuple[str, str
     noted = [cast(tuple[str, str], tuple(field.decode().split("\n"))) for field in fields]
     if gone := [f"{worker}\n{version}" for worker, version in noted if worker not in live]:
         client.hdel(f"{_QUEUE}failing", *gone)
-    return sorted({(worker, parse_sampling_name(version)[0]) for worker, version in noted if worker in live})
+    return sorted({(worker, parse_sampling_name(version).version) for worker, version in noted if worker in live})
 
 
 def waiting_images(client: Redis) -> int:

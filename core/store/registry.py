@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.digital_source_type import GENERATED
 from flawsmith.core.domain.quality_floor import QualityFloor
 from flawsmith.core.domain.records import NAME_PATTERN, Model, ModelVersion, now
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
@@ -65,14 +66,16 @@ class Registry:
         Args:
             model: name of the model.
             staged: holds ``generator.safetensors`` and other files of the version.
-            card: the fields of `ModelVersion` except the number and the time.
+            card: the fields of `ModelVersion` except the number and the time. The images' origin is `GENERATED` unless
+                it says otherwise.
         """
         for version in self.versions(model):
             if version.training_job == card["training_job"]:
                 return version
         while True:
             number = self._highest(model) + 1
-            published = ModelVersion(model=model, version=number, created_at=now(), **card)
+            fields: dict[str, Any] = {"digital_source_type": GENERATED, **card}
+            published = ModelVersion(model=model, version=number, created_at=now(), **fields)
             (staged / "card.json").write_text(published.model_dump_json(indent=1))
             try:
                 self.store.publish(staged, self.folder(published))

@@ -67,7 +67,11 @@ def split(photographs: LabelledPhotographs, counts: Sequence[int], seed: int) ->
         chosen = set(whole_groups(torch.randperm(len(numbers), generator=random), groups, count).tolist())
         held_out += [by_photograph[number] for number in sorted(chosen)]
         left.append([each for number, each in enumerate(by_photograph) if number not in chosen])
-    return Split(torch.cat(held_out) if held_out else torch.zeros(0, dtype=torch.int64), left)
+    spared = torch.cat(held_out) if held_out else torch.zeros(0, dtype=torch.int64)
+    # Around annotations, a photograph can have squares of several types.
+    unseen = set(photographs.photograph[spared].tolist())
+    left = [[each for each in of_type if int(photographs.photograph[each[0]]) not in unseen] for of_type in left]
+    return Split(spared, left)
 
 
 def _groups(images: Tensor, photograph: Tensor, count: int) -> Tensor:

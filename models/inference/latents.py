@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 
-def latent(seed: int, defect_type: str, size: int) -> Tensor:
+def latent(seed: int, defect_type: str, size: int, candidate: int = 0) -> Tensor:
     """The latent of one image address: (size,) float32, standard normal.
+
+    Candidates 1, 2, … are further latents of the same seed and type, each from another place of the counter.
 
     Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), keyed by seed and type, gives 64-bit
     words; the transform of Box and Muller (1958), in float64, makes them normal. The transform is written out here
@@ -16,7 +18,8 @@ def latent(seed: int, defect_type: str, size: int) -> Tensor:
     """
     type_key = int.from_bytes(hashlib.sha256(defect_type.encode()).digest()[:8], "little")
     pairs = -(-size // 2)
-    words = np.random.Philox(key=np.array([seed, type_key], dtype=np.uint64)).random_raw(2 * pairs)
+    key, counter = np.array([seed, type_key], np.uint64), np.array([0, 0, 0, candidate], np.uint64)
+    words = np.random.Philox(key=key, counter=counter).random_raw(2 * pairs)
     uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53  # in (0, 1), never 0
     radius = np.sqrt(-2.0 * np.log(uniform[:pairs]))
     angle = 2.0 * np.pi * uniform[pairs:]

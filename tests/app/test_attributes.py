@@ -89,8 +89,13 @@ class TestBody:
         assert [each["pointer"] for each in answer.json()["errors"]] == ["/attributes/a~1b~0c", "/attributes/size"]
 
     def test_a_version_without_attributes_says_so(self, api: TestClient, generate: Ask) -> None:
-        assert "plain@1 takes no attributes" in refusal(generate(model="plain@1", attributes={"angle": [30, 60]}))
-        assert "plain@1 takes no attributes" in refusal(api.get("/models/plain/versions/1/images/1.png?angle=30..60"))
+        right = "plain@1 knows: brightness [low, high], two numbers from 0 to 255"
+        for answer in (
+            generate(model="plain@1", attributes={"angle": [30, 60]}),
+            api.get("/models/plain/versions/1/images/1.png?angle=30..60"),
+        ):
+            assert right in refusal(answer)
+            assert "only versions whose card lists it take an angle" in refusal(answer)
         assert api.get("/models/plain/versions/1").json()["attributes"] == {}
 
     def test_none_and_no_attributes_are_the_same(self, generate: Ask) -> None:
@@ -119,6 +124,7 @@ class TestAddress:
                         {"from": 15, "to": 45, "photographs": 0.2},
                     ]
                 },
+                "samples": {},
             }
         }
 

@@ -130,9 +130,9 @@ def test_a_job_says_how_it_crops_and_warns_of_what_that_loses(client: TestClient
         pixels = np.random.default_rng(i).integers(0, 256, (40, 107), np.uint8)
         files |= {f"pits/{i}.png": trees.encoded(pixels), f"pits/{i}_mask.bmp": _mask_at_the_edge()}
     dataset = upload(client, "tiles", files).json()
-    assert (dataset["crop"], dataset["crops"]["middle"]["defects_lost"]) == ("grid", 30)
+    assert (dataset["crop"], dataset["crops"]["middle"]["defects_lost"]) == ("annotations", 30)
     body = {"dataset": "tiles", "model": "tiles"}
-    grid = client.post("/training-jobs", json=body).json()
+    grid = client.post("/training-jobs", json={**body, "crop": {"around": "grid"}}).json()
     assert grid["config"]["crop"] == {"around": "grid"}
     assert grid["health"] == {"state": "good", "reasons": []}
     middle = client.post("/training-jobs", json={**body, "crop": {"around": "middle"}}).json()
@@ -164,10 +164,12 @@ def test_a_job_warns_of_defects_that_are_too_small_at_its_resolution(client: Tes
         files[f"masks/{i}.png"] = trees.mask((100, 50, 10, 10), side=320)
     dataset = upload(client, "pits", files).json()
     assert dataset["layout"]["size_of_defects"] == {"median": 10.0, "min": 10.0}
-    body = {"dataset": "pits", "model": "pits", "resolution": 64}
+    body = {"dataset": "pits", "model": "pits", "resolution": 64, "crop": {"around": "middle"}}
     reasons = client.post("/training-jobs", json=body).json()["health"]["reasons"]
     assert any("smaller than 2.0 pixels at resolution 64" in reason for reason in reasons)
     assert client.post("/training-jobs", json={**body, "resolution": 256}).json()["health"]["reasons"] == []
+    native = {"around": "annotations"}
+    assert client.post("/training-jobs", json={**body, "crop": native}).json()["health"]["reasons"] == []
 
 
 def _mask_at_the_edge() -> bytes:

@@ -95,23 +95,27 @@ def test_it_does_not_use_up_an_idempotency_key(api: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "resolution", "note"),
+    ("side", "max_seconds", "resolution", "note"),
     [
-        (40, 32, "resolution 32, not 64: the photographs have 40 px at most"),
-        (64, 64, "resolution 64, the default of preset 'fewshot'"),
+        (40, None, 32, "resolution 32, not 128: the photographs have 40 px at most"),
+        (64, None, 64, "resolution 64, not 128: the photographs have 64 px at most"),
+        (200, None, 128, "resolution 128, the default of preset 'fewshot'"),
+        (200, 300, 128, "resolution 128, the default of preset 'fewshot'"),
+        (200, 60, 64, "resolution 64, not 128: 'max_seconds' is short for more"),
         (
-            200,
-            64,
-            "resolution 64, the default of preset 'fewshot'; the photographs have up to 200 px, so 128 shows more of "
+            300,
+            None,
+            128,
+            "resolution 128, the default of preset 'fewshot'; the photographs have up to 300 px, so 256 shows more of "
             "them and takes longer",
         ),
     ],
 )
 def test_a_job_without_a_resolution_says_which_it_has_and_why(
-    api: TestClient, side: int, resolution: int, note: str
+    api: TestClient, side: int, max_seconds: float | None, resolution: int, note: str
 ) -> None:
     upload(api, "other", side)
-    dry = tried(api, dataset="other", resolution=None)
+    dry = tried(api, dataset="other", resolution=None, max_seconds=max_seconds)
     assert dry["config"]["resolution"] == resolution
     assert dry["notes"][0] == note
     assert not any(each.startswith("resolution") for each in tried(api, dataset="other")["notes"])

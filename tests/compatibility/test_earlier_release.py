@@ -103,6 +103,25 @@ def test_published_versions_keep_their_cards_and_their_images(upgraded: Upgraded
         earlier = np.load(upgraded.data_dir / "images" / f"{reference}.npy").astype(int)
         # Another kind of CPU may round differently: the bytes of an address are promised for one kind.
         assert np.abs(pixels - earlier).max() <= 1
+        image = client.get(f"/models/{model}/versions/{number}/images/0.png")
+        assert image.status_code == 200
+        assert b"XML:com.adobe.xmp" not in image.content  # which images of that release had not
+
+
+def means(array: bytes) -> list[float]:
+    """The mean gray values of 16 images in an npy file, in hundredths."""
+    return [round(each, 2) for each in np.load(io.BytesIO(array)).reshape(16, -1).mean(1).tolist()]
+
+
+def test_images_of_earlier_versions_can_be_chosen_by_their_brightness(upgraded: Upgraded) -> None:
+    client = upgraded.service.client
+    for reference in upgraded.expected["versions"]:
+        body: dict[str, Any] = {"model": reference, "count": 16, "seed": 0, "format": "npy"}
+        values = means(client.post("/generate", json=body).content)
+        middle = sorted(values)[8]
+        answer = client.post("/generate", json={**body, "attributes": {"brightness": [middle, 255]}})
+        assert answer.status_code == 200, answer.text
+        assert min(values) < middle <= min(means(answer.content))
 
 
 @pytest.mark.parametrize("model", ["few-long", "dc-long"])

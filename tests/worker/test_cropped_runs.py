@@ -12,7 +12,7 @@ from tests.core.store import trees
 from torch import Tensor
 
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingProgress
-from flawsmith.core.domain.training_config import resolve
+from flawsmith.core.domain.training_config import resolve, resolve_request
 from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings
@@ -45,6 +45,24 @@ def test_a_run_trains_on_the_squares_of_its_crop(
     run = load_or_resume(job, services, torch.device("cpu"), threads=1)
     assert run.trainer.steps_per_epoch == config["steps_per_epoch"] == -(-images // 4)
     assert sum("crop" in words for words in run.data_warnings) == warnings
+    run.advance()
+    assert run.step == 1
+
+
+def test_a_run_trains_on_squares_around_annotations(services: Services, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    files = {f"images/{i}.png": trees.encoded(random.integers(0, 256, (90, 200), np.uint8)) for i in range(4)}
+    files |= {f"images/{i}.txt": b"0 .2 .5 .1 .1\n1 .8 .5 .05 .1" for i in range(4)}
+    (tmp_path / "upload").write_bytes(zipped(files))
+    dataset, _ = services.datasets.add_archive("tiles", tmp_path / "upload")
+    request = TrainingRequest(dataset="tiles", model="m", **SMALL_JOB)
+    config = resolve_request(request, dataset, measure=services.datasets.measured).config
+    job: Any = KIND.new_job(
+        config=config, progress=TrainingProgress(total_steps=6), model="m", dataset=dataset.id, preset="dcgan"
+    )
+    run = load_or_resume(job, services, torch.device("cpu"), threads=1)
+    assert config["classes"] == ["class 0", "class 1"]
+    assert run.trainer.steps_per_epoch == config["steps_per_epoch"] > 4
     run.advance()
     assert run.step == 1
 

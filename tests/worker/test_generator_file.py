@@ -19,7 +19,7 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.registry import Registry
 from flawsmith.models.presets.registry import build_generator
-from flawsmith.worker.engine import Engine, encode
+from flawsmith.worker.engine import Engine
 from flawsmith.worker.generator_file import save_generator
 from flawsmith.worker.qualification import qualify
 
@@ -63,7 +63,7 @@ def test_its_pixels_are_those_of_the_service(channels: int, tmp_path: Path) -> N
     engine, generator = Engine(registry, 1, CPU), load_generator(registry.weights("m", 1), device="cpu")
     addresses = [Address(kind, seed) for seed in (0, 1, 5, 2**53 - 1) for kind in version.classes]
     for address, pixels in zip(addresses, engine.sample("m@1", addresses), strict=True):
-        png = np.asarray(Image.open(io.BytesIO(encode("m@1", address, pixels))))
+        png = np.asarray(Image.open(io.BytesIO(engine.encoder("m@1")(address, pixels))))
         assert np.array_equal(generator.sample(address.seed, address.defect_type), png)
         assert png.shape == ((32, 32) if channels == 1 else (32, 32, 3))
     assert np.array_equal(generator.sample(5), generator.sample(5, "pits"))  # types take turns

@@ -67,12 +67,12 @@ def test_a_state_of_another_configuration_is_refused(tmp_path: Path, pictures: N
         train(given(out, "--steps", "1", "--learning-rate", "0.1"), pictures, "")
 
 
-@pytest.mark.parametrize("wavelet", [False, True])
+@pytest.mark.parametrize("narrow", [False, True])
 def test_a_colour_prior_begins_as_the_gray_one_in_colour(
-    tmp_path: Path, pictures: NDArray[np.uint8], wavelet: bool
+    tmp_path: Path, pictures: NDArray[np.uint8], narrow: bool
 ) -> None:
     gray, colour = tmp_path / "32-gray.safetensors", tmp_path / "32-color.safetensors"
-    networks = ["--overrides", json.dumps({"generator_width": 2, "discriminator_width": 2, "wavelet": wavelet})]
+    networks = ["--overrides", json.dumps({"generator_width": 2, "discriminator_width": 2, "narrow_ends": narrow})]
     train(given(gray, "--steps", "2", *networks), pictures, "")
     origin = load_prior(gray)
     config = prior_config(given(colour, "--steps", "1", "--channels", "3", *networks))

@@ -1,7 +1,7 @@
 """A sampling task whose generator cannot be sampled: what callers and pools notice of it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import cycle, repeat
 from pathlib import Path
@@ -27,6 +27,7 @@ from flawsmith.core.live.sampling_queue import (
 )
 from flawsmith.core.live.task_queues import SAMPLE, announce
 from flawsmith.core.settings import Settings
+from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.worker import sampling
 from flawsmith.worker.sampling import Sampler
@@ -55,6 +56,10 @@ class ScoringEngine:
         assert version == VERSION
         self.passes += 1
         return np.zeros((len(addresses), 8, 8, 1), np.uint8)
+
+    def encoder(self, version: str) -> Callable[[Address, NDArray[np.uint8]], bytes]:
+        assert version == VERSION
+        return lambda address, pixels: encode_pixels(pixels, {})
 
     def scores(self, version: str, addresses: list[Address], pixels: NDArray[np.uint8]) -> list[float]:
         assert version == VERSION

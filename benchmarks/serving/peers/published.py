@@ -46,7 +46,7 @@ class Published:
 
 
 def png(version: ModelVersion, picture: Image.Image) -> bytes:
-    """A PNG as the service answers it: the same compression, the same text chunks."""
+    """A PNG as the service answers it: the same compression, the same text chunks and XMP."""
     return encode_png(
         picture,
         {
@@ -56,4 +56,5 @@ def png(version: ModelVersion, picture: Image.Image) -> bytes:
             "Defect-Type": version.classes[0],
             "Seed": str(secrets.randbits(53)),
         },
+        source_type=version.digital_source_type,
     )

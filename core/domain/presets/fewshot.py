@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flawsmith.core.domain.presets.layers import Layer, NetworkLayers, convolution
 from flawsmith.core.domain.presets.preset import Length, Overrides, Preset
 from flawsmith.core.domain.records import Dataset
 
 DEFAULT_IMAGES = 96_000  # shown in a job of one defect type
-WAVELET_FROM = 128  # resolution in pixels
+NARROW_ENDS_FROM = 128  # resolution in pixels
+SECONDS_AT_DEFAULT = 300.0  # that two CPU cores need for sharp images at the default resolution
 
 
 class FewshotOverrides(Overrides):
@@ -23,7 +24,7 @@ class FewshotOverrides(Overrides):
         16,
         ge=1,
         le=128,
-        description="channels of the generator at the images' resolution (with wavelet, at half of it); "
+        description="channels of the generator at the images' resolution (with narrow_ends, at half of it); "
         "doubled at each lower resolution, up to four times as many",
     )
     discriminator_width: int = Field(
@@ -31,7 +32,7 @@ class FewshotOverrides(Overrides):
         ge=2,
         le=256,
         description="channels of the discriminator at half the resolution; half as many at the full one; "
-        "doubled at each lower resolution, up to eight times as many; with wavelet, as at half the resolution",
+        "doubled at each lower resolution, up to eight times as many; with narrow_ends, as at half the resolution",
     )
     learning_rate: float = Field(
         4e-4, gt=0, le=1, description="Adam's first learning rate for both networks; it falls to a quarter at the end"
@@ -41,7 +42,7 @@ class FewshotOverrides(Overrides):
         gt=0,
         le=10_000,
         description="gamma, the weight of both gradient penalties. More is steadier and slower; "
-        "null: 200 over the number of photographs, from 0.2 to 1. It is meant at 64 pixels; with wavelet it is "
+        "null: 200 over the number of photographs, from 0.2 to 1. It is meant at 64 pixels; with narrow_ends it is "
         "multiplied by the number of pixels over that at 64",
     )
     ema_half_life_images: int = Field(
@@ -80,18 +81,27 @@ class FewshotOverrides(Overrides):
         description="tell both networks the direction of each photograph's lines; images then have directions as "
         "photographs have them, or the angle asked for, and level and upright lines do not cross",
     )
-    wavelet: bool | None = Field(
+    narrow_ends: bool | None = Field(
         None,
-        description="compute feature maps of at most half the resolution, between Haar transforms: much faster; "
-        f"null: from {WAVELET_FROM} pixels on",
+        description="at the images' resolution, half as many channels as at half of it and no residual block: three "
+        f"times as fast and more; null: from {NARROW_ENDS_FROM} pixels on",
     )
+    wavelet: bool = Field(
+        False, description="only to continue a version of an earlier release that has it: end in Haar transforms"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind_of_ends(self) -> Self:
+        if self.wavelet and self.narrow_ends:
+            raise ValueError("'wavelet' and 'narrow_ends' exclude each other; leave 'wavelet' out for a new model")
+        return self
 
     def completed(self, dataset: Dataset, resolution: int) -> Self:
         filled: dict[str, Any] = {}
         if self.gradient_penalty is None:
             filled["gradient_penalty"] = _default_gradient_penalty(dataset.image_count)
-        if self.wavelet is None:
-            filled["wavelet"] = resolution >= WAVELET_FROM
+        if self.narrow_ends is None:
+            filled["narrow_ends"] = resolution >= NARROW_ENDS_FROM and not self.wavelet
         return self.model_copy(update=filled)
 
 
@@ -102,8 +112,8 @@ class FewshotPreset(Preset):
     )
     overrides = FewshotOverrides
     resolutions = (32, 64, 128, 256)
-    default_resolution = 64
-    shaping = ("latent_size", "generator_width", "discriminator_width", "direction", "wavelet")
+    default_resolution = 128
+    shaping = ("latent_size", "generator_width", "discriminator_width", "direction", "wavelet", "narrow_ends")
     renamed_fields: ClassVar[Mapping[str, str]] = {"average_images": "ema_half_life_images"}
     added_fields: ClassVar[Mapping[str, Any]] = {
         "horizontal_flip": None,
@@ -112,13 +122,17 @@ class FewshotPreset(Preset):
         "cuda_graph": False,
         "direction": False,
         "wavelet": False,
+        "narrow_ends": False,
     }
 
-    def resolution_for(self, dataset: Dataset) -> int:
-        """The default, or less where all photographs are smaller: enlarged, they would only take longer."""
-        side = min(dataset.size.max)
-        filled = [each for each in self.resolutions if each <= min(side, self.default_resolution)]
-        return max(filled, default=self.resolutions[0])
+    def resolution_for(self, dataset: Dataset, max_seconds: float | None) -> int:
+        """What the largest photographs fill, since enlarged ones would only take longer; at most the default.
+
+        Where time is short, less: a run at 128 pixels shows two thirds of the photographs of one at 64.
+        """
+        short = max_seconds is not None and max_seconds < SECONDS_AT_DEFAULT
+        most = min(min(dataset.size.max), self.default_resolution // 2 if short else self.default_resolution)
+        return max((each for each in self.resolutions if each <= most), default=self.resolutions[0])
 
     def layers(self, config: Mapping[str, Any]) -> NetworkLayers:
         return NetworkLayers(_generator_layers(config), _discriminator_layers(config))
@@ -133,8 +147,9 @@ class FewshotPreset(Preset):
 
 def _generator_layers(config: Mapping[str, Any]) -> list[Layer]:
     """See `models.presets.fewshot.networks.Generator`."""
-    bands = 4 if config["wavelet"] else 1
-    largest = config["resolution"] // (2 if config["wavelet"] else 1)
+    resolution, bands = config["resolution"], 4 if config["wavelet"] else 1
+    ends = config["wavelet"] or config["narrow_ends"]
+    largest = resolution // 2 if ends else resolution  # side with a residual block
     sides = [4 * 2**level for level in range((largest // 4).bit_length())]
     widths = [config["generator_width"] * min(4, largest // side) for side in sides]
     style = 2 * config["latent_size"]
@@ -143,15 +158,19 @@ def _generator_layers(config: Mapping[str, Any]) -> list[Layer]:
         strengths = (2 if config["direction"] else 3) + (side >= 32)
         layers += [convolution(wide, width, 1, side**2 // 4), convolution(style, strengths * width, 1, 1)]
         layers += [convolution(width, width, 9, side**2)] * 2 + [convolution(width, width, 1, side)] * 2
-    pictures = bands * (2 if config["wavelet"] and config["direction"] else 1)  # of noise, before the last convolution
-    layers.append(convolution(style, pictures * widths[-1], 1, 1))
-    return [*layers, convolution(widths[-1], bands * config["channels"], 9, largest**2)]
+    last = widths[-1]
+    if config["narrow_ends"]:
+        last = max(1, last // 2)
+        layers.append(convolution(widths[-1], last, 1, largest**2))
+    pictures = bands * (2 if ends and config["direction"] else 1)  # of noise, before the last convolution
+    layers.append(convolution(style, pictures * last, 1, 1))
+    return [*layers, convolution(last, bands * config["channels"], 9, resolution**2 // bands)]
 
 
 def _discriminator_layers(config: Mapping[str, Any]) -> list[Layer]:
     """See `models.presets.fewshot.networks.Discriminator`."""
     largest, channels, width = config["resolution"], config["channels"], config["discriminator_width"]
-    if config["wavelet"]:
+    if config["wavelet"] or config["narrow_ends"]:
         largest, channels = largest // 2, 4 * channels
     layers, inputs, side = [convolution(channels, width // 2, 9, largest**2)], width // 2, largest // 2
     while side >= 4:

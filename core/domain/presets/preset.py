@@ -62,8 +62,8 @@ class Preset:
     def describe_default_length(self) -> str:
         return str(self.default_epochs)
 
-    def resolution_for(self, dataset: Dataset) -> int:
-        """The resolution of a job that names none."""
+    def resolution_for(self, dataset: Dataset, max_seconds: float | None) -> int:
+        """The resolution of a job that names none and may train so many seconds, without end where None."""
         return self.default_resolution
 
     def layers(self, config: Mapping[str, Any]) -> NetworkLayers | None:

@@ -1,7 +1,24 @@
 """Datasets: uploads become photographs of defect types, published in the artifact store."""
 
+from flawsmith.core.store.datasets.annotations import Annotations, Defect
+from flawsmith.core.store.datasets.cutter import Squares
 from flawsmith.core.store.datasets.ingestion import TooFewImages
-from flawsmith.core.store.datasets.repository import Datasets, NameTaken, Squares, UnknownDataset, UploadOptions
+from flawsmith.core.store.datasets.layout_options import KINDS, TYPE_SOURCES, CannotTell, LayoutOptions
+from flawsmith.core.store.datasets.repository import Datasets, NameTaken, UnknownDataset, UploadOptions
 from flawsmith.core.store.datasets.selection import UnknownSplit
 
-__all__ = ["Datasets", "NameTaken", "Squares", "TooFewImages", "UnknownDataset", "UnknownSplit", "UploadOptions"]
+__all__ = [
+    "KINDS",
+    "TYPE_SOURCES",
+    "Annotations",
+    "CannotTell",
+    "Datasets",
+    "Defect",
+    "LayoutOptions",
+    "NameTaken",
+    "Squares",
+    "TooFewImages",
+    "UnknownDataset",
+    "UnknownSplit",
+    "UploadOptions",
+]

@@ -58,6 +58,7 @@ def effect(around: Around, shapes: Sequence[Shape]) -> CropEffect:
     """How many squares a crop makes of photographs, and what it loses."""
     images, shown_pixels, pixels, lost = 0, 0.0, 0, 0
     sizes: list[float] = []  # of the defects, as shares of a square's side
+    sides: list[float] = []  # of the squares
     for size, defects in shapes:
         cuts = squares(size, around)
         used = squares(size, around, defects)
@@ -66,11 +67,13 @@ def effect(around: Around, shapes: Sequence[Shape]) -> CropEffect:
         shown_pixels += min(size[0] * size[1], sum(side * side for _, _, side, _ in cuts))
         lost += sum(all(_share(defect, square) == 0 for square in used) for defect in defects)
         sizes += [math.sqrt(width * height) / used[0][2] for _, _, width, height in defects]
+        sides += [side for _, _, side, _ in used]
     return CropEffect(
         images=images,
         pixels_lost=round(1 - shown_pixels / pixels, 3),
         defects_lost=lost,
         defect_size=round(median(sizes), 5) if sizes else None,
+        side=median(sides),
     )
 
 

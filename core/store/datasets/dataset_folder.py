@@ -1,14 +1,15 @@
-"""The files of one dataset: ``record.json``, ``index.json``, ``preview.png``, and the pictures in folders.
+"""The files of one dataset: ``record.json``, ``index.json``, ``annotations.json``, ``preview.png``, and pictures.
 
-``images`` holds the photographs that are trained on, in the order of ``index.json``; ``masks`` what belongs to them;
-``clean`` photographs without a defect, in the order of ``clean.json``. Datasets of earlier releases have neither masks
-nor clean photographs.
+``images`` holds the photographs that are trained on, at the size of the upload and in the order of ``index.json``;
+``masks`` what belongs to them; ``clean`` photographs without a defect, in the order of ``clean.json``. What is known of
+the defects of each stands in `annotations`. Datasets of earlier releases may lack annotations, masks and clean
+photographs.
 """
 
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,21 @@ from PIL import Image
 
 from flawsmith.core.domain.crops import Around
 from flawsmith.core.domain.records import Dataset
+from flawsmith.core.store.datasets.annotations import (
+    Annotations,
+    Defect,
+    defect_of,
+    read_annotations,
+    write_annotations,
+)
 from flawsmith.core.store.datasets.crops import cut, squares
 from flawsmith.core.store.datasets.ingestion import Photograph, Upload
-from flawsmith.core.store.datasets.masks import Rectangle, marked
+from flawsmith.core.store.datasets.masks import Rectangle, marked, regions
 from flawsmith.core.store.datasets.preview import preview
 from flawsmith.core.store.images import encode_png
 
 NEW = "new"  # the folder of the decoded pictures of an upload
+BOX_FIELDS = ("x", "y", "width", "height", "defect_type", "relative")
 CLEAN = "good"  # what stands for the defect type of clean photographs
 
 
@@ -42,6 +51,11 @@ class DatasetFolder:
         shutil.rmtree(self.path / NEW)
         (self.path / "index.json").write_text(json.dumps(index))
         (self.path / "clean.json").write_text(json.dumps(clean))
+        write_annotations(
+            self.path,
+            [each.annotations for each in upload.photographs],
+            [each.annotations for each in upload.clean],
+        )
         (self.path / "record.json").write_text(dataset.model_dump_json(indent=1))
         sheet = preview(self.photographs(), dataset.crop)
         (self.path / "preview.png").write_bytes(encode_png(sheet))
@@ -49,16 +63,16 @@ class DatasetFolder:
     def photographs(self) -> list["StoredPhotograph"]:
         """The photographs that are trained on, in their order."""
         index = json.loads((self.path / "index.json").read_bytes())
-        return [StoredPhotograph(self._image(position), each) for position, each in enumerate(index)]
+        known = read_annotations(self.path, "photographs")
+        return [StoredPhotograph(self._image(i), each, known[i] if known else None) for i, each in enumerate(index)]
 
     def clean(self) -> list["StoredPhotograph"]:
         """The clean photographs, in their order; none in datasets of earlier releases."""
         path = self.path / "clean.json"
         index = json.loads(path.read_bytes()) if path.exists() else []
-        return [
-            StoredPhotograph(self._clean(position), {**each, "defect_type": CLEAN})
-            for position, each in enumerate(index)
-        ]
+        known = read_annotations(self.path, "clean")
+        entries = [{**each, "defect_type": CLEAN} for each in index]
+        return [StoredPhotograph(self._clean(i), each, known[i] if known else None) for i, each in enumerate(entries)]
 
     def pictures(self) -> Iterator[Path]:
         """The files of all pictures."""
@@ -76,9 +90,9 @@ class DatasetFolder:
                 self._move(mask.staged_as, self.path / name)
             entry["masks"] = names
         if photograph.boxes:
-            entry["boxes"] = [asdict(box) for box in photograph.boxes]
+            entry["boxes"] = [{name: getattr(box, name) for name in BOX_FIELDS} for box in photograph.boxes]
         if photograph.defects:
-            entry["defects"] = photograph.defects
+            entry["defects"] = photograph.annotations.boxes  # for earlier releases
         return entry
 
     def _placed_clean(self, position: int, photograph: Photograph) -> dict[str, Any]:
@@ -96,12 +110,35 @@ class DatasetFolder:
 
 
 class StoredPhotograph:
-    """A photograph of a dataset. ``entry`` is what the index says of it."""
+    """A photograph of a dataset. ``path`` is its picture, at the size of the upload.
 
-    def __init__(self, path: Path, entry: dict[str, Any]) -> None:
+    Args:
+        path: of its picture.
+        entry: what the index says of it.
+        known: its annotations; None in datasets of earlier releases.
+    """
+
+    def __init__(self, path: Path, entry: dict[str, Any], known: Annotations | None = None) -> None:
         self.path, self.defect_type, self.file = path, str(entry["defect_type"]), str(entry["file"])
         self.masks = [path.parent.parent / name for name in entry.get("masks", ())]
         self.defects: list[Rectangle] = [tuple(each) for each in entry.get("defects", ())]
+        self._entry, self._known = entry, known
+
+    @cached_property
+    def annotations(self) -> Annotations:
+        """What is known of its defects. For datasets of earlier releases it is made of masks, else of boxes."""
+        if self._known:
+            return self._known
+        with Image.open(self.path) as image:
+            size = image.size
+        marks = [marked(each) for each in map(Image.open, self.masks) if each.size == size]
+        found = [defect_of(region, self.defect_type) for mark in marks for region in regions(mark)]
+        boxes = [
+            Defect(each["defect_type"] or self.defect_type, (each["x"], each["y"], each["width"], each["height"]))
+            for each in self._entry.get("boxes", ())
+        ]
+        clean = self.defect_type == CLEAN and self.path.parent.name == "clean"
+        return Annotations(self.file, size, tuple(found or boxes), clean, self._entry.get("split"))
 
     def squares(self, around: Around) -> list[Image.Image]:
         """What is trained on, see `cut`."""

@@ -11,13 +11,19 @@ from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.domain.records import RejectedFile
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Member, printable
+from flawsmith.core.store.datasets.annotating import Annotator
+from flawsmith.core.store.datasets.annotations import Annotations, Defect
+from flawsmith.core.store.datasets.boxes import Box
 from flawsmith.core.store.datasets.decoding_budget import DecodingBudget
-from flawsmith.core.store.datasets.label_files import Box, in_pixels
+from flawsmith.core.store.datasets.defect_types import name_types
 from flawsmith.core.store.datasets.layout import InvalidType, is_document, is_passed_over, valid_type
-from flawsmith.core.store.datasets.masks import Rectangle, look_of, marked, rectangles, without_white
-from flawsmith.core.store.datasets.recognition import Picture, Role, recognise
+from flawsmith.core.store.datasets.layout_options import AS_THE_FILES_SAY, LayoutOptions
+from flawsmith.core.store.datasets.masks import look_of, without_white
+from flawsmith.core.store.datasets.pairing import Picture
+from flawsmith.core.store.datasets.passed_over import PassedOver
+from flawsmith.core.store.datasets.recognition import Recognised, Role, recognise
 from flawsmith.core.store.datasets.rejected_files import listed, shortened
-from flawsmith.core.store.datasets.selection import select
+from flawsmith.core.store.datasets.selection import Selection, select
 from flawsmith.core.store.datasets.wide_photographs import WidePhotographs
 from flawsmith.core.store.images import Abandoned, DecodedFile, DecoderProcess, UnusableImage, encode_png
 
@@ -54,7 +60,12 @@ class Photograph:
     split: str | None = field(default=None, compare=False)
     masks: tuple[Picture, ...] = field(default=(), compare=False)
     boxes: tuple[Box, ...] = field(default=(), compare=False)  # in pixels
-    defects: tuple[Rectangle, ...] = field(default=(), compare=False)  # around what masks, else boxes, mark
+    defects: tuple[Defect, ...] = field(default=(), compare=False)
+
+    @property
+    def annotations(self) -> Annotations:
+        """What the dataset keeps of it."""
+        return Annotations(self.file, self.size, self.defects, not self.defect_type, self.split)
 
 
 @dataclass(frozen=True)
@@ -80,9 +91,10 @@ class Ingestion:
         settings: Settings,
         sent_bytes: int,
         split: str | None = None,
+        layout: LayoutOptions = AS_THE_FILES_SAY,
         abandoned: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.name, self.folder, self.split = name, folder, split
+        self.name, self.folder, self.split, self.layout = name, folder, split, layout
         self._abandoned = abandoned
         self._decoder = DecoderProcess(settings.max_image_pixels, settings.min_image_side, abandoned)
         self._budget = DecodingBudget(settings.max_upload_pixels, sent_bytes)
@@ -90,6 +102,7 @@ class Ingestion:
         self._pictures: list[Picture] = []
         self._documents: dict[str, bytes] = {}
         self._rejected: list[RejectedFile] = []
+        self._passed_over = PassedOver()
         self._classes: set[str] = set()
 
     def run(self, members: Iterable[Member]) -> Upload:
@@ -98,6 +111,7 @@ class Ingestion:
         Raises:
             TooFewImages: fewer than `MIN_IMAGES` can be used.
             UnknownSplit: there is no such split.
+            CannotTell: the layout is not clear, or not what the caller says.
             NotAnArchive, BrokenArchive, ArchiveTooLarge: from ``members``; ArchiveTooLarge also if decoding takes more
                 time or pixels than one upload may.
             Abandoned: nobody waits any more.
@@ -106,13 +120,24 @@ class Ingestion:
             for member in members:
                 if not is_passed_over(member.path):
                     self._read(member)
-            recognised = recognise(self.name, self._pictures, self._documents)
-            if recognised.ignores_white:
-                self._blacken_white(mask for each in recognised.photographs for mask in each.masks)
+            recognised = self._recognised()
             chosen = select(recognised.photographs, self.split)
             for path, reason in {**recognised.rejected, **chosen.rejected}.items():
                 self._reject(path, reason)
-            used = self._rescaled(sorted(filter(None, map(self._photograph, [*chosen.photographs, *chosen.clean]))))
+            annotator = Annotator(self.folder, recognised.colours, self._passed_over)
+            photographs = [self._photograph(each, annotator) for each in [*chosen.photographs, *chosen.clean]]
+            used = self._rescaled(sorted(filter(None, photographs)))
+        self._rejected += self._passed_over.listed()
+        return self._upload(used, recognised, chosen)
+
+    def _recognised(self) -> Recognised:
+        recognised = recognise(self._pictures, self._documents, self.layout, self._passed_over)
+        name_types(recognised, self.name, self.layout.class_from)
+        if recognised.ignores_white:
+            self._blacken_white(mask for each in recognised.photographs for mask in each.masks)
+        return recognised
+
+    def _upload(self, used: list[Photograph], recognised: Recognised, chosen: Selection) -> Upload:
         photographs = [each for each in used if each.defect_type]
         if len(photographs) < MIN_IMAGES:
             raise TooFewImages(len(photographs), listed(self._rejected))
@@ -122,7 +147,7 @@ class Ingestion:
             [each for each in used if not each.defect_type],
             recognised.kind,
             chosen.splits,
-            chosen.notes + [WHITE_IGNORED] * recognised.ignores_white,
+            chosen.notes + recognised.notes + [WHITE_IGNORED] * recognised.ignores_white,
             self._wide.warnings({each.staged_as for each in used}),
         )
 
@@ -188,23 +213,15 @@ class Ingestion:
             self._budget.check()
         return sorted(by_name.values())
 
-    def _photograph(self, role: Role) -> Photograph | None:
-        """The photograph with its masks and boxes; None where its type cannot be used."""
+    def _photograph(self, role: Role, annotator: Annotator) -> Photograph | None:
+        """The photograph with its annotations; None where its type cannot be used."""
+        self._check_awaited()
+        found, picture = annotator.annotate(role), role.picture
         try:
-            defect_type = self._counted(valid_type(role.defect_type)) if not role.clean else ""
+            defect_type = self._counted(valid_type(found.defect_type)) if not role.clean else ""
         except (InvalidType, UnusableImage) as error:
-            self._reject(role.picture.path, str(error))
+            self._reject(picture.path, str(error))
             return None
-        picture, masks = role.picture, []
-        for mask in role.masks:
-            if mask.size == picture.size:
-                masks.append(mask)
-            else:
-                self._reject(mask.path, "the mask and its photograph differ in size")
-        boxes = tuple(filter(None, (in_pixels(box, picture.size) for box in role.boxes)))
-        defects = [each for mask in masks for each in self._marked(mask)] or [
-            (box.x, box.y, box.width, box.height) for box in boxes
-        ]
         return Photograph(
             defect_type=defect_type,
             digest=picture.digest,
@@ -214,9 +231,9 @@ class Ingestion:
             size=picture.size,
             pixel_digest=picture.pixel_digest,
             split=role.split,
-            masks=tuple(masks),
-            boxes=boxes,
-            defects=tuple(defects),
+            masks=found.masks,
+            boxes=found.boxes,
+            defects=found.defects,
         )
 
     def _blacken_white(self, masks: Iterable[Picture]) -> None:
@@ -227,11 +244,6 @@ class Ingestion:
                 image.load()
             if image.mode == "L":
                 path.write_bytes(encode_png(without_white(image)))
-
-    def _marked(self, mask: Picture) -> list[Rectangle]:
-        self._check_awaited()
-        with Image.open(self.folder / mask.staged_as) as image:
-            return rectangles(marked(image))
 
     def _counted(self, defect_type: str) -> str:
         if len(self._classes | {defect_type}) > MAX_CLASSES:

@@ -1,15 +1,23 @@
 """The contact sheet of a dataset."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, TypeVar
 
-from PIL import Image, ImageOps
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from flawsmith.core.domain.crops import Around
+from flawsmith.core.domain.crops import Around, as_crop
+from flawsmith.core.store.datasets.annotations import Annotations
+from flawsmith.core.store.datasets.native_crops import NativeCrops, View
 from flawsmith.core.store.images import contact_sheet
 
 COLUMNS, MAX_ROWS = 12, 24
 THUMBNAIL_SIDE = 192  # pixels
+PREVIEW_RESOLUTION = 64  # of a job, whose squares around annotations are shown
+OUTLINE = (255, 64, 64)  # red, green and blue
+
+Member = TypeVar("Member")
 
 
 class Shown(Protocol):
@@ -17,16 +25,24 @@ class Shown(Protocol):
 
     @property
     def defect_type(self) -> str: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def annotations(self) -> Annotations: ...
     def squares(self, around: Around) -> list[Image.Image]: ...
 
 
 def preview(photographs: Sequence[Shown], around: Around) -> Image.Image:
     """One row for each defect type with up to `COLUMNS` of the squares that are trained on, evenly picked.
 
+    Squares around annotations are those of `PREVIEW_RESOLUTION`, with the outlines of the defects.
+
     Args:
         photographs: of all types.
         around: how they are cut into squares.
     """
+    if around is Around.ANNOTATIONS:
+        return contact_sheet(_outlined_rows(photographs))
     by_type: dict[str, list[Shown]] = {}
     for each in photographs:
         by_type.setdefault(each.defect_type, []).append(each)
@@ -37,9 +53,45 @@ def preview(photographs: Sequence[Shown], around: Around) -> Image.Image:
     return contact_sheet(rows)
 
 
-def _evenly(photographs: Sequence[Shown]) -> list[Shown]:
-    count = min(COLUMNS, len(photographs))
-    return [photographs[position * len(photographs) // count] for position in range(count)]
+def _outlined_rows(photographs: Sequence[Shown]) -> dict[str, list[Image.Image]]:
+    """Squares around annotations: of each type the first square of defects that are evenly picked."""
+    crops = NativeCrops(as_crop(Around.ANNOTATIONS), PREVIEW_RESOLUTION, [each.annotations for each in photographs])
+    by_type: dict[str, list[tuple[int, View]]] = {}
+    for number, photograph in enumerate(photographs):
+        first = {each.defect: each for each in reversed(crops.views(number))}
+        for index, view in first.items():
+            if index is not None:
+                by_type.setdefault(photograph.annotations.defects[index].defect_type, []).append((number, view))
+    return {
+        name: [_outlined(photographs[number], view) for number, view in _evenly(by_type[name])]
+        for name in sorted(by_type)[:MAX_ROWS]
+    }
+
+
+def _outlined(photograph: Shown, view: View) -> Image.Image:
+    """A square, enlarged, with the edge of the mask, or the box, of every defect in it."""
+    with Image.open(photograph.path) as image:
+        square = image.crop(view.corners).convert("RGB")
+    factor = max(1, THUMBNAIL_SIDE // view.side)
+    large = square.resize((view.side * factor, view.side * factor), Image.Resampling.LANCZOS)
+    canvas = ImageDraw.Draw(large)
+    for defect in photograph.annotations.defects:
+        x, y, width, height = defect.box
+        left, top = (x - view.x) * factor, (y - view.y) * factor
+        mask = defect.mask()
+        if mask is None:
+            canvas.rectangle((left, top, left + width * factor, top + height * factor), outline=OUTLINE, width=3)
+        else:
+            edge = Image.fromarray(mask.astype(np.uint8) * 255).resize((int(width * factor), int(height * factor)))
+            padded = ImageOps.expand(edge, 4)
+            ring = ImageChops.difference(padded.filter(ImageFilter.MaxFilter(7)), padded)
+            canvas.bitmap((int(left) - 4, int(top) - 4), ring, fill=OUTLINE)
+    return large
+
+
+def _evenly(members: Sequence[Member]) -> list[Member]:
+    count = min(COLUMNS, len(members))
+    return [members[position * len(members) // count] for position in range(count)]
 
 
 def _thumbnail(picture: Image.Image) -> Image.Image:

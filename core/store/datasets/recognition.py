@@ -4,33 +4,27 @@ It looks at what the files say (`folder_words`, `label_files`), rather than at o
 layouts that differ a little are understood as well.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from flawsmith.core.domain.image_modes import ImageMode
+from flawsmith.core.store.archives import printable
+from flawsmith.core.store.datasets.boxes import Box, Size
 from flawsmith.core.store.datasets.folder_words import Place, is_clean, is_number, place_of
-from flawsmith.core.store.datasets.label_files import Box, Labels, read_labels
-from flawsmith.core.store.datasets.masks import MaskLook, ignore_white
+from flawsmith.core.store.datasets.label_files import LABEL_KINDS, Labels, read_labels
+from flawsmith.core.store.datasets.layout_options import (
+    FOLDER_KINDS,
+    MASK_KINDS,
+    NO_FOLDER,
+    CannotTell,
+    LayoutOptions,
+)
+from flawsmith.core.store.datasets.masks import ignore_white
+from flawsmith.core.store.datasets.pairing import Picture, alike, pair_masks
+from flawsmith.core.store.datasets.passed_over import PassedOver
 
-_LARGEST_AREA = 1e12  # of a box that is believed
-_MOST_CANDIDATES = 100  # photographs among which that of a mask is searched
-_LOSSY_SUFFIXES = {".jpg", ".jpeg", ".webp"}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A decoded picture of an upload."""
-
-    path: str
-    digest: str  # SHA-256 of the uploaded file
-    staged_as: str
-    mode: ImageMode
-    size: tuple[int, int]
-    pixel_digest: str  # SHA-256; empty where all pixels are equal
-    look: MaskLook
+_MOST_NAMED = 10  # folders or files in a sentence
 
 
 @dataclass
@@ -40,15 +34,18 @@ class Role:
     picture: Picture
     place: Place
     defect_type: str = ""
+    types_from: str = "folder"  # one of `TYPE_SOURCES`
     split: str | None = None
     clean: bool = False
     masks: list[Picture] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
+    declared_size: Size | None = None  # by its label file
+    emptied: bool = False  # clean because its masks mark nothing, whatever its folder is called
 
 
 @dataclass
 class Recognised:
-    """What was understood of an upload. ``rejected`` has reasons by path.
+    """What was understood of an upload. ``rejected`` has reasons by path, ``colours`` names of types by mask colours.
 
     ``ignores_white`` says whether white in its masks means pixels to ignore.
     """
@@ -57,118 +54,190 @@ class Recognised:
     photographs: list[Role]
     rejected: dict[str, str]
     ignores_white: bool = False
+    colours: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
-def recognise(name: str, pictures: Sequence[Picture], documents: Mapping[str, bytes]) -> Recognised:
-    """Tells the roles of an upload's pictures.
+@dataclass(frozen=True)
+class _Evidence:
+    """What files say: the photograph of each mask, masks without one, and the labels."""
+
+    places: Mapping[str, Place]
+    masks: Mapping[str, str]
+    orphans: Mapping[str, str]
+    labels: Labels
+
+
+def recognise(
+    pictures: Sequence[Picture],
+    documents: Mapping[str, bytes],
+    options: LayoutOptions,
+    passed_over: PassedOver,
+) -> Recognised:
+    """Tells the roles of an upload's pictures; their types are left open.
 
     Args:
-        name: of the dataset; photographs whose folders say nothing are of this type.
         pictures: all pictures that could be decoded.
         documents: the content of all other files, by their paths.
+        options: what the caller says.
+        passed_over: gets what of a used label file cannot be used.
+
+    Raises:
+        CannotTell: there are several ways to read the upload, or it is not as the caller says.
     """
-    places = {each.path: place_of(each.path) for each in pictures}
-    masks, orphans = _masks(pictures, places)
-    photographs = [each for each in pictures if each.path not in masks and each.path not in orphans]
-    labels = read_labels(documents, [each.path for each in photographs])
-    masks_of: dict[str, list[Picture]] = defaultdict(list)
-    of_masks = [each for each in pictures if each.path in masks]
+    found = _evidence(pictures, documents, options, passed_over)
+    of_masks = [each for each in pictures if each.path in found.masks]
     # Lossy files have such levels by accident.
-    lossy = any(PurePosixPath(each.path).suffix.lower() in _LOSSY_SUFFIXES for each in of_masks)
-    gray = all(each.mode == "L" for each in of_masks)
-    ignores_white = gray and not lossy and ignore_white([each.look for each in of_masks])
+    gray = all(each.mode == "L" and not each.lossy for each in of_masks)
+    ignores_white = gray and ignore_white([each.look for each in of_masks])
+    masks_of: dict[str, list[Picture]] = defaultdict(list)
     for each in of_masks:
-        masks_of[masks[each.path]].append(each)
-    kind = _kind(places, masks, labels)
-    label_folders = {str(PurePosixPath(path).parent.parent) for path in masks} if kind == "dagm" else set()
-    roles = [_role(each, places[each.path], labels, masks_of, label_folders, ignores_white) for each in photographs]
-    _name_types(kind, name, roles)
-    if kind == "imagefolder" and _only_train_is_clean(roles):
+        masks_of[found.masks[each.path]].append(each)
+    kind = options.layout or _kind(found.places, found.masks, found.labels)
+    label_folders = {str(PurePosixPath(path).parent.parent) for path in found.masks} if kind == "dagm" else set()
+    photographs = [each for each in pictures if each.path not in found.masks and each.path not in found.orphans]
+    clean = _clean_folders(options.clean, photographs)
+    roles = [
+        _role(each, found, masks_of.get(each.path, []), clean, label_folders, ignores_white) for each in photographs
+    ]
+    if kind == "imagefolder" and options.layout is None and _only_train_is_clean(roles):
         kind = "mvtec"
-    return Recognised(kind, roles, {**orphans, **labels.rejected}, ignores_white)
+    rejected = {**found.orphans, **found.labels.rejected}
+    return Recognised(kind, roles, rejected, ignores_white, found.labels.colours, _notes(roles))
+
+
+def _evidence(
+    pictures: Sequence[Picture],
+    documents: Mapping[str, bytes],
+    options: LayoutOptions,
+    passed_over: PassedOver,
+) -> _Evidence:
+    places = {each.path: place_of(each.path) for each in pictures}
+    if options.layout in FOLDER_KINDS:
+        reason = f"no label is read in the layout '{options.layout}', which was asked for"
+        return _Evidence(places, {}, {}, Labels(rejected=dict.fromkeys(documents, reason)))
+    masks, orphans = pair_masks(pictures, places)
+    unnamed = alike(pictures, places, masks.keys() | orphans.keys())
+    if unnamed and options.layout is None:
+        raise _unnamed_masks(pictures, unnamed)
+    masks |= unnamed
+    photographs = [each.path for each in pictures if each.path not in masks and each.path not in orphans]
+    only = options.layout if options.layout in (*MASK_KINDS, *LABEL_KINDS) else None
+    labels = read_labels(documents, photographs, passed_over, only)
+    if options.layout in MASK_KINDS and not masks:
+        raise CannotTell("layout", f"no picture of the upload is a mask, as the layout '{options.layout}' needs")
+    if options.layout in LABEL_KINDS and options.layout not in labels.of_kind:
+        known = ", ".join(sorted(_kinds(documents, photographs))) or "none"
+        raise CannotTell("layout", f"no file of the upload has labels as in '{options.layout}'; there are: {known}")
+    if options.layout is None:
+        _check_labelled_once(labels)
+    return _Evidence(places, masks, orphans, labels)
+
+
+def _kinds(documents: Mapping[str, bytes], photographs: Sequence[str]) -> Collection[str]:
+    return read_labels(documents, photographs, PassedOver()).of_kind.keys()
+
+
+def _unnamed_masks(pictures: Sequence[Picture], unnamed: Mapping[str, str]) -> CannotTell:
+    folders = sorted({str(PurePosixPath(path).parent) for path in unnamed})[:_MOST_NAMED]
+    named = ", ".join(f"'{printable(each)}'" for each in folders)
+    return CannotTell(
+        "layout",
+        f"the pictures in {named} have the names and sizes of photographs elsewhere and look like masks, but nothing "
+        "says that they are: send layout=pairs if they are masks, or layout=imagefolder if they are photographs",
+        [
+            {"layout": "pairs", "photographs": len(pictures) - len(unnamed), "masks": len(unnamed), "boxes": 0},
+            {"layout": "imagefolder", "photographs": len(pictures), "masks": 0, "boxes": 0},
+        ],
+    )
+
+
+def _check_labelled_once(labels: Labels) -> None:
+    """Raises CannotTell where labels of two formats are about the same photographs."""
+    counts: dict[str, int] = defaultdict(int)
+    for photographs in labels.of_kind.values():
+        for path in photographs:
+            counts[path] += 1
+    twice = {path for path, count in counts.items() if count > 1}
+    if twice:
+        kinds = {kind: found for kind, found in labels.of_kind.items() if twice & found.keys()}
+        found = "; ".join(
+            f"{kind}: {sum(each.values())} boxes, {len(each)} photographs" for kind, each in kinds.items()
+        )
+        raise CannotTell(
+            "layout",
+            f"{len(twice)} photographs have labels of several formats ({found}): send layout={min(kinds)} or "
+            "another one of them, and only its files are read",
+            [
+                {"layout": kind, "photographs": len(each), "masks": 0, "boxes": sum(each.values())}
+                for kind, each in sorted(kinds.items())
+            ],
+        )
 
 
 def _role(
     picture: Picture,
-    place: Place,
-    labels: Labels,
-    masks_of: Mapping[str, list[Picture]],
+    found: _Evidence,
+    masks: Sequence[Picture],
+    clean_folders: Set[str] | None,
     label_folders: set[str],
     ignores_white: bool,
 ) -> Role:
-    masks, boxes = masks_of.get(picture.path, []), labels.boxes.get(picture.path)
+    place, boxes = found.places[picture.path], found.labels.boxes.get(picture.path)
     marked = [each for each in masks if (each.look.below_white if ignores_white else not each.look.empty)]
     telling = [folder for folder in place.folders if not is_number(folder)]
-    clean = bool(telling and is_clean(telling[-1])) or (not marked and not boxes and (bool(masks) or boxes is not None))
+    if clean_folders is None:
+        said_clean = bool(telling and is_clean(telling[-1]))
+    else:
+        said_clean = not clean_folders.isdisjoint(part.lower() for part in PurePosixPath(picture.path).parts[:-1])
+    clean = said_clean or (not marked and not boxes and (bool(masks) or boxes is not None))
     if not masks and str(PurePosixPath(picture.path).parent) in label_folders:
         clean = True  # DAGM has masks for defects only
+    if picture.path in found.labels.in_split_folders:
+        place = replace(place, folders=(), in_named_folder=False)
     return Role(
         picture,
         place,
-        split=labels.splits.get(picture.path, place.split),
+        split=found.labels.splits.get(picture.path) or place.split or found.labels.weak_splits.get(picture.path),
         clean=clean,
         masks=marked,
         boxes=boxes or [],
+        declared_size=found.labels.sizes.get(picture.path),
+        emptied=clean and not said_clean and bool(masks),
     )
 
 
-def _masks(pictures: Sequence[Picture], places: Mapping[str, Place]) -> tuple[dict[str, str], dict[str, str]]:
-    """The photograph of each mask, and masks without one with the reason, all by path."""
-    candidates = [each for each in pictures if not _said_to_be_mask(places[each.path])]
-    by_key, by_stem = defaultdict(list), defaultdict(list)
-    for each in candidates:
-        by_key[places[each.path].key].append(each.path)
-        by_stem[places[each.path].stem.lower()].append(each.path)
-    masks, orphans = _twins(candidates), {}
-    for each in pictures:
-        place = places[each.path]
-        if not _said_to_be_mask(place):
-            continue
-        certain = place.in_ground_truth or each.look.like_mask
-        stem, above = place.stem.lower(), place.folders[-1:]
-        found = by_key.get(place.key) or (by_key.get(place.key[:-1]) if above else None)
-        found = found or (by_stem.get(stem) if certain and len(by_stem.get(stem, ())) == 1 else None)
-        if photograph := _of_split(found or [], place, places):
-            masks[each.path] = masks.get(photograph, photograph)
-        elif certain:
-            orphans[each.path] = "a mask without its photograph; give both the same name"
-    return masks, orphans
+def _clean_folders(given: Sequence[str] | None, photographs: Sequence[Picture]) -> Set[str] | None:
+    """The names of folders of clean photographs, in lower case; None for those that are called so."""
+    if given is None:
+        return None
+    folders = {part for each in photographs for part in PurePosixPath(each.path).parts[:-1]}
+    known = {each.lower() for each in folders}
+    wanted = {each.lower() for each in given}
+    if wanted == {NO_FOLDER} and NO_FOLDER not in known:
+        return frozenset()
+    if missing := wanted - known:
+        named = ", ".join(printable(each) for each in sorted(folders)[:_MOST_NAMED]) or "none"
+        raise CannotTell("clean", f"no photograph is in a folder '{printable(min(missing))}'; folders: {named}")
+    return wanted
 
 
-def _said_to_be_mask(place: Place) -> bool:
-    return place.in_mask_folder or place.has_mask_name
-
-
-def _twins(pictures: Iterable[Picture]) -> dict[str, str]:
-    """Masks that differ from their photographs in the suffix only, such as ``1.jpg`` and ``1.png``."""
-    by_stem = defaultdict(list)
-    for each in pictures:
-        by_stem[str(PurePosixPath(each.path).with_suffix("")).lower()].append(each)
-    found: dict[str, str] = {}
-    for twins in by_stem.values():
-        lossy = [each for each in twins if PurePosixPath(each.path).suffix.lower() in _LOSSY_SUFFIXES]
-        photographs = [each for each in twins if not each.look.like_mask] or lossy
-        if len(twins) > 1 and photographs:
-            paths = {each.path for each in photographs}
-            masks = [each for each in twins if each.look.like_mask and each.path not in paths]
-            found |= {each.path: photographs[0].path for each in masks if each.size == photographs[0].size}
-    return found
-
-
-def _of_split(paths: Sequence[str], mask: Place, places: Mapping[str, Place]) -> str | None:
-    """The photograph of the mask's split; one of ``test`` for a mask without a split, as in MVTec AD."""
-    if len(paths) < 2 or len(paths) > _MOST_CANDIDATES:
-        return paths[0] if len(paths) == 1 else None
-    of_split = [path for path in paths if places[path].split == (mask.split or "test")]
-    return of_split[0] if len(of_split) == 1 else None
+def _notes(roles: Sequence[Role]) -> list[str]:
+    emptied = sorted(each.picture.path for each in roles if each.emptied)
+    if not emptied:
+        return []
+    named = ", ".join([*map(printable, emptied[:_MOST_NAMED]), *["…"] * (len(emptied) > _MOST_NAMED)])
+    return [f"the masks of {len(emptied)} photographs mark nothing, so these are clean: {named}"]
 
 
 def _kind(places: Mapping[str, Place], masks: Mapping[str, str], labels: Labels) -> str:
     if labels.kind:
         return labels.kind
+    folders = [PurePosixPath(path.lower()).parts[:-1] for path in masks]
+    if any("segmentationclass" in parts or "segmentationobject" in parts for parts in folders):
+        return "voc"
     if any(places[path].in_ground_truth for path in masks):
         return "mvtec"
-    folders = [PurePosixPath(path.lower()).parts[:-1] for path in masks]
     if any(parts[-3:-1] == ("data", "masks") for parts in folders):
         return "visa"
     if any(_is_dagm(path, photograph) for path, photograph in masks.items()):
@@ -189,36 +258,3 @@ def _is_dagm(mask: str, photograph: str) -> bool:
 def _only_train_is_clean(roles: Sequence[Role]) -> bool:
     clean = {split: {each.clean for each in roles if each.split == split} for split in ("train", "test")}
     return clean["train"] == {True} and False in clean["test"]
-
-
-def _name_types(kind: str, name: str, roles: Sequence[Role]) -> None:
-    """Names the type of each photograph: the innermost folder, unless that says nothing of a type; then its boxes.
-
-    Boxes of several types say more than folders. In KolektorSDD folders are parts; with several objects, as in all of
-    MVTec AD, a type belongs to one object.
-    """
-    named = {each.place.folders[-1] for each in roles if each.place.in_named_folder}
-    of_boxes = {box.defect_type for each in roles for box in each.boxes}
-    objects = {each.place.folders[-2] for each in roles if len(each.place.folders) > 1}
-    parts = kind == "kolektor" and named and all(re.fullmatch(r"(?i)kos\d+", folder) for folder in named)
-    for each in roles:
-        by_boxes = _largest_type(each.boxes)
-        in_object = each.place.in_named_folder and len(each.place.folders) > 1
-        if parts:
-            each.defect_type = name
-        elif by_boxes and (len(of_boxes) > 1 or len(named) < 2 or not each.place.in_named_folder):
-            each.defect_type = by_boxes
-        elif kind in ("mvtec", "visa") and len(objects) > 1 and in_object:
-            each.defect_type = f"{each.place.folders[-2]}-{each.place.folders[-1]}"
-        elif each.place.in_mask_folder and not each.place.in_named_folder:
-            each.defect_type = PurePosixPath(each.picture.path).parts[-2]  # a type that is named as masks are
-        else:
-            each.defect_type = each.place.folders[-1] if each.place.folders else name
-
-
-def _largest_type(boxes: Sequence[Box]) -> str | None:
-    """The type with the largest area; None if no box has a type."""
-    areas: dict[str, float] = defaultdict(float)
-    for box in boxes:
-        areas[box.defect_type] += min(abs(box.width * box.height), _LARGEST_AREA)
-    return max((each for each in areas if each), key=lambda each: areas[each], default=None)

@@ -2,27 +2,25 @@
 
 import builtins
 import filecmp
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flawsmith.core.domain.crops import Around
-from flawsmith.core.domain.image_modes import ImageMode
+from flawsmith.core.domain.crops import Around, Crop
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Bounds, Member, printable, read_archive
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
-from flawsmith.core.store.datasets.dataset_folder import CLEAN, NEW, DatasetFolder, StoredPhotograph
+from flawsmith.core.store.datasets.cutter import Cutter, Squares, clean_squares
+from flawsmith.core.store.datasets.dataset_folder import NEW, DatasetFolder, StoredPhotograph
 from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, Ingestion, single_file
+from flawsmith.core.store.datasets.layout_options import AS_THE_FILES_SAY, LayoutOptions
 from flawsmith.core.store.datasets.summary import summarise
-from flawsmith.core.store.images import Abandoned, to_pixels
-
-LEAST_MARKED = 32  # of 255, in a scaled mask: a pixel of which an eighth is marked
+from flawsmith.core.store.images import Abandoned
 
 
 class UnknownDataset(Exception):
@@ -46,37 +44,16 @@ class UploadOptions:
 
     Attributes:
         split: the split to train on, ``all`` for every one; None for the default, see `select`.
+        layout: what the caller says of the layout.
         replace: None keeps a dataset of the same name with other content. Else it is called before that dataset is
             deleted, and may raise to keep it.
         abandoned: whether nobody waits for the dataset any more.
     """
 
     split: str | None = None
+    layout: LayoutOptions = AS_THE_FILES_SAY
     replace: Callable[[Dataset], None] | None = None
     abandoned: Callable[[], bool] = lambda: False
-
-
-@dataclass(frozen=True)
-class Squares:
-    """A dataset, cut and scaled: an entry for each square.
-
-    Attributes:
-        pixels: (N, resolution, resolution, channels) uint8.
-        type_index: (N,) int64, the position of each square's defect type in ``classes``.
-        classes: the defect types.
-        files: the names of the photographs as they were uploaded.
-        photograph: (N,) int64, the number of the photograph that each was cut from.
-    """
-
-    pixels: npt.NDArray[np.uint8]
-    type_index: npt.NDArray[np.int64]
-    classes: list[str]
-    files: list[str]
-    photograph: npt.NDArray[np.int64]
-
-    def holdout_units(self, config: Mapping[str, Any]) -> npt.NDArray[np.int64]:
-        """(N,) int64: squares of equal number are held out together in a run of this configuration."""
-        return self.photograph if config.get("whole_photographs") else np.arange(len(self.photograph))
 
 
 class Datasets:
@@ -96,7 +73,7 @@ class Datasets:
         masks, labels or splits are recognised, see `recognition`.
 
         Raises:
-            NotAnArchive, BrokenArchive, ArchiveTooLarge, TooFewImages, UnknownSplit: nothing was published.
+            NotAnArchive, BrokenArchive, ArchiveTooLarge, TooFewImages, UnknownSplit, CannotTell: nothing was published.
             NameTaken: the name stands for other content.
             Abandoned: nobody waits any more, and nothing was published.
         """
@@ -139,36 +116,64 @@ class Datasets:
         """The contact sheet, a PNG."""
         return (self._folder(dataset_id) / "preview.png").read_bytes()
 
-    def load(self, dataset_id: str, resolution: int, around: Around = Around.MIDDLE) -> "Squares":
+    def load(
+        self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE, native_side: int | None = None
+    ) -> "Squares":
         """The photographs for training, cut into squares that are scaled with an antialiasing filter.
 
-        The order is that of the dataset, which depends on contents only. Raises UnknownDataset.
-        """
-        dataset = self.get(dataset_id)
-        photographs = DatasetFolder(self._folder(dataset.id)).photographs()
-        return _squares(photographs, sorted(dataset.classes), dataset.mode, resolution, around)
+        The order is that of the dataset, which depends on contents only.
 
-    def load_clean(self, dataset_id: str, resolution: int, around: Around = Around.MIDDLE) -> "Squares":
-        """The clean photographs, cut and scaled like those of `load`; all of the type `CLEAN`.
+        Args:
+            dataset_id: or name.
+            resolution: of the images.
+            crop: how they are cut.
+            native_side: of squares at the photographs' scale; None: the resolution.
 
         Raises:
             UnknownDataset: there is no such dataset.
-            ValueError: it has no clean photographs.
         """
         dataset = self.get(dataset_id)
-        clean = DatasetFolder(self._folder(dataset.id)).clean()
-        return _squares(clean, [CLEAN], dataset.mode, resolution, around)
+        cutter = Cutter(self.photographs(dataset_id), crop, native_side or resolution)
+        return cutter.squares(cutter.types or sorted(dataset.classes), dataset.mode, resolution)
+
+    def load_clean(self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE) -> "Squares":
+        """The clean photographs, cut and scaled like those of `load`; all of the type `CLEAN`.
+
+        Where there are none, beside squares at the photographs' scale: parts of the others without a defect.
+
+        Raises:
+            UnknownDataset: there is no such dataset.
+            ValueError: it has neither.
+        """
+        dataset = self.get(dataset_id)
+        return clean_squares(
+            self.clean_photographs(dataset_id), self.photographs(dataset_id), crop, resolution, dataset.mode
+        )
 
     def load_masks(
-        self, dataset_id: str, resolution: int, around: Around = Around.MIDDLE
+        self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE, native_side: int | None = None
     ) -> builtins.list[npt.NDArray[np.bool_] | None]:
         """For each square of `load`, the pixels that its masks mark, (resolution, resolution); None without a mask."""
-        photographs = DatasetFolder(self._folder(self.get(dataset_id).id)).photographs()
-        return [
-            None if square is None else to_pixels(square, "L", resolution)[..., 0] >= LEAST_MARKED
-            for each in photographs
-            for square in each.mask_squares(around)
-        ]
+        return Cutter(self.photographs(dataset_id), crop, native_side or resolution).masks(resolution)
+
+    def measured(self, dataset: Dataset, crop: Crop, resolution: int) -> Dataset:
+        """The dataset with the effect of a crop at a resolution, and with the types of its squares.
+
+        Only of a crop that is `Crop.measured`; the record knows the effect of the others.
+        """
+        if not crop.measured:
+            return dataset
+        effect = Cutter(self.photographs(dataset.id), crop, resolution).effect()
+        crops = {**dataset.crops, crop.around: effect}
+        return dataset.model_copy(update={"crops": crops, "classes": effect.types or dataset.classes})
+
+    def photographs(self, dataset_id: str) -> builtins.list[StoredPhotograph]:
+        """The photographs for training with their annotations, at the size of the upload. Raises UnknownDataset."""
+        return DatasetFolder(self._folder(self.get(dataset_id).id)).photographs()
+
+    def clean_photographs(self, dataset_id: str) -> builtins.list[StoredPhotograph]:
+        """The clean photographs, like those of `photographs`. Raises UnknownDataset."""
+        return DatasetFolder(self._folder(self.get(dataset_id).id)).clean()
 
     def of_digest(self, digest: str) -> Dataset:
         """The newest dataset with this content. Raises UnknownDataset."""
@@ -182,9 +187,9 @@ class Datasets:
     ) -> tuple[Dataset, bool]:
         with self.store.staged() as staged:
             (staged / NEW).mkdir()
-            upload = Ingestion(name, staged / NEW, self.settings, sent_bytes, options.split, options.abandoned).run(
-                members
-            )
+            upload = Ingestion(
+                name, staged / NEW, self.settings, sent_bytes, options.split, options.layout, options.abandoned
+            ).run(members)
             dataset = summarise(name, upload)
             DatasetFolder(staged).complete(dataset, upload)
             if options.abandoned():
@@ -245,20 +250,3 @@ class Datasets:
 
     def _folder(self, dataset_id: str) -> Path:
         return self.store.path("datasets", dataset_id)
-
-
-def _squares(
-    photographs: Sequence[StoredPhotograph],
-    classes: builtins.list[str],
-    mode: ImageMode,
-    resolution: int,
-    around: Around,
-) -> Squares:
-    pixels, type_index, files, numbers = [], [], [], []
-    for number, each in enumerate(photographs):
-        for square in each.squares(around):
-            pixels.append(to_pixels(square, mode, resolution))
-            type_index.append(classes.index(each.defect_type))
-            files.append(each.file)
-            numbers.append(number)
-    return Squares(np.stack(pixels), np.array(type_index, np.int64), classes, files, np.array(numbers, np.int64))

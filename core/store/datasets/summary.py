@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
-from flawsmith.core.domain.crops import Around
+from flawsmith.core.domain.crops import WHOLE, Around, as_crop
 from flawsmith.core.domain.image_modes import common_mode
-from flawsmith.core.domain.records import Dataset, DefectSize, Layout, SizeRange, now
+from flawsmith.core.domain.records import CropEffect, Dataset, DefectSize, Layout, SizeRange, now
 from flawsmith.core.store.datasets.crops import default_crop, effect
 from flawsmith.core.store.datasets.ingestion import Photograph, Upload
+from flawsmith.core.store.datasets.native_crops import NativeCrops
+from flawsmith.core.store.datasets.preview import PREVIEW_RESOLUTION
 from flawsmith.core.store.datasets.rejected_files import listed
 
 MOST_CONFLICTS = 10  # groups of types that share photographs, of which is warned
@@ -37,13 +39,32 @@ def summarise(name: str, upload: Upload) -> Dataset:
             defect_type: len({each.pixel_digest for each in members if each.pixel_digest})
             for defect_type, members in by_type.items()
         },
+        defects=dict(sorted(Counter(defect.defect_type for each in photographs for defect in each.defects).items())),
         warnings=[*upload.warnings, *_content_warnings(by_type), *_conflicts(by_type)],
         rejected=listed(upload.rejected),
         layout=_layout(upload),
-        crop=default_crop(each.size for each in photographs),
-        crops={around: effect(around, [(each.size, each.defects) for each in photographs]) for around in Around},
+        crop=_default_crop(photographs),
+        crops=_effects(photographs),
         created_at=now(),
     )
+
+
+def _default_crop(photographs: Sequence[Photograph]) -> Around:
+    """Around annotations, unless a type has none: such a crop would leave it out."""
+    annotated = {defect.defect_type for each in photographs for defect in each.defects}
+    if annotated.issuperset(each.defect_type for each in photographs):
+        return Around.ANNOTATIONS
+    return default_crop(each.size for each in photographs)
+
+
+def _effects(photographs: Sequence[Photograph]) -> dict[Around, CropEffect]:
+    """Of each way to crop; of squares around annotations, at the resolution of previews."""
+    known = [each.annotations for each in photographs]
+    effects = {around: effect(around, [(each.size, each.boxes) for each in known]) for around in WHOLE}
+    if any(each.defects for each in known):
+        crops = NativeCrops(as_crop(Around.ANNOTATIONS), PREVIEW_RESOLUTION, known)
+        effects[Around.ANNOTATIONS] = crops.effect()
+    return effects
 
 
 def _content(upload: Upload) -> str:
@@ -60,7 +81,7 @@ def _content(upload: Upload) -> str:
 
 
 def _layout(upload: Upload) -> Layout:
-    sizes = [math.sqrt(width * height) for each in upload.photographs for _, _, width, height in each.defects]
+    sizes = [math.sqrt(width * height) for each in upload.photographs for _, _, width, height in each.annotations.boxes]
     return Layout(
         kind=upload.kind,
         photographs=len(upload.photographs),

@@ -3,24 +3,30 @@
 import io
 from collections.abc import Mapping
 from typing import Literal
-from xml.sax.saxutils import escape
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from flawsmith.core.domain.digital_source_type import DigitalSourceType, xmp_packet
+
 LOSSY_QUALITY = 95  # at which the grain of a surface survives
 _IMAGE_DESCRIPTION = 0x010E  # an EXIF tag
-_XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/">
-<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{}</rdf:li></rdf:Alt></dc:description>
-</rdf:Description></rdf:RDF></x:xmpmeta>
-<?xpacket end="r"?>"""
+_XMP_KEYWORD = "XML:com.adobe.xmp"  # of the text chunk that holds XMP (XMP specification, part 3)
 
 
-def encode_png(image: Image.Image, text: Mapping[str, str] | None = None, level: int = 1) -> bytes:
-    """A PNG with ``text`` in its text chunks. Compression level 1: noise hardly shrinks at higher ones."""
+def encode_png(
+    image: Image.Image,
+    text: Mapping[str, str] | None = None,
+    level: int = 1,
+    source_type: DigitalSourceType | None = None,
+) -> bytes:
+    """A PNG with ``text`` in its text chunks, and ``source_type`` in its XMP.
+
+    Compression level 1: noise hardly shrinks at higher ones.
+    """
     chunks = PngInfo()
+    if source_type is not None:
+        chunks.add_itxt(_XMP_KEYWORD, xmp_packet(source_type))
     for key, value in (text or {}).items():
         chunks.add_itxt(key, value) if not value.isascii() else chunks.add_text(key, value)
     buffer = io.BytesIO()
@@ -28,8 +34,13 @@ def encode_png(image: Image.Image, text: Mapping[str, str] | None = None, level:
     return buffer.getvalue()
 
 
-def encode(image: Image.Image, format: Literal["jpeg", "webp"], description: str) -> bytes:
-    """A JPEG or WebP of quality `LOSSY_QUALITY` with ``description`` in its EXIF and its XMP.
+def encode(
+    image: Image.Image,
+    format: Literal["jpeg", "webp"],
+    description: str,
+    source_type: DigitalSourceType | None = None,
+) -> bytes:
+    """A JPEG or WebP of quality `LOSSY_QUALITY` with ``description`` in its EXIF and its XMP, ``source_type`` in XMP.
 
     EXIF has no letters outside ASCII; UTF-8 is what readers take there, and what the guidelines of the Metadata Working
     Group recommend. XMP is UTF-8 by its standard.
@@ -37,6 +48,6 @@ def encode(image: Image.Image, format: Literal["jpeg", "webp"], description: str
     exif = Image.Exif()
     exif[_IMAGE_DESCRIPTION] = description.encode()
     buffer = io.BytesIO()
-    xmp = _XMP.format(escape(description)).encode()
-    image.save(buffer, format, quality=LOSSY_QUALITY, exif=exif, xmp=xmp)
+    xmp = xmp_packet(source_type, description)
+    image.save(buffer, format, quality=LOSSY_QUALITY, exif=exif, xmp=xmp.encode())
     return buffer.getvalue()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from flawsmith.core.domain.digital_source_type import DigitalSourceType
 from flawsmith.core.domain.image_modes import CHANNELS, ImageMode, mode_of, without_gray_axis
 from flawsmith.core.store.images.encoding import encode_png
 
@@ -27,9 +28,11 @@ def to_pixels(image: Image.Image, mode: ImageMode, side: int) -> NDArray[np.uint
     return np.asarray(square).reshape(side, side, CHANNELS[mode])
 
 
-def encode_pixels(pixels: NDArray[np.uint8], text: Mapping[str, str]) -> bytes:
-    """The PNG of (H, W, C) pixels, with ``text`` in its text chunks."""
-    return encode_png(to_image(pixels), text)
+def encode_pixels(
+    pixels: NDArray[np.uint8], text: Mapping[str, str], source_type: DigitalSourceType | None = None
+) -> bytes:
+    """The PNG of (H, W, C) pixels, with ``text`` in its text chunks and ``source_type`` in its XMP."""
+    return encode_png(to_image(pixels), text, source_type=source_type)
 
 
 def decode_pixels(png: bytes) -> NDArray[np.uint8]:

@@ -34,12 +34,20 @@ def initialise(layer: nn.Module, gain: float) -> None:
 
 
 class Upsample(nn.Module):
-    """Doubles the side of feature maps: a 1x1 convolution to other channels, then the low-pass filter [1, 3, 3, 1]."""
+    """Doubles the side of feature maps: a 1x1 convolution to other channels, then the low-pass filter [1, 3, 3, 1].
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        repeat_edges: whether features go on beyond the edges as at the edges. Without, they are zero there, which a
+            residual block makes up for.
+    """
 
     low_pass: Tensor
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, repeat_edges: bool = False) -> None:
         super().__init__()
+        self.repeated = int(repeat_edges)
         self.change = nn.Conv2d(inputs, outputs, 1, bias=False)
         # On each axis two of the four taps meet a value at any place, so the taps sum to 2.
         taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
@@ -50,7 +58,9 @@ class Upsample(nn.Module):
         """(B, inputs, S, S) -> (B, outputs, 2 S, 2 S)."""
         changed = self.change(features)
         low_pass = self.low_pass.to(changed.dtype)
-        return F.conv_transpose2d(changed, low_pass, stride=2, padding=1, groups=len(low_pass))
+        if self.repeated:
+            changed = F.pad(changed, [self.repeated] * 4, mode="replicate")
+        return F.conv_transpose2d(changed, low_pass, stride=2, padding=1 + 2 * self.repeated, groups=len(low_pass))
 
 
 class StyledResidual(nn.Module):

@@ -32,8 +32,9 @@ def build_generator(config: Mapping[str, Any], types: int) -> Generator:
         config["latent_size"],
         config["generator_width"],
         types,
-        config.get("direction", False),  # versions that earlier releases published lack both
+        config.get("direction", False),  # versions that earlier releases published lack these three
         config.get("wavelet", False),
+        config.get("narrow_ends", False),
     )
 
 

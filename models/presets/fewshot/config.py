@@ -32,6 +32,12 @@ class FewshotConfig:
     cuda_graph: bool
     direction: bool
     wavelet: bool
+    narrow_ends: bool
+
+    @property
+    def haar_bands(self) -> bool:
+        """Whether the discriminator sees the bands of a Haar transform."""
+        return self.wavelet or self.narrow_ends
 
     @property
     def penalty_scale(self) -> float:
@@ -42,4 +48,4 @@ class FewshotConfig:
         as in StyleGAN2 (arXiv:1912.04958; 0.0002 pixels / batch in its code). Networks without ``wavelet`` keep the
         gamma of earlier runs.
         """
-        return (self.resolution / PENALTY_RESOLUTION) ** 2 if self.wavelet else 1.0
+        return (self.resolution / PENALTY_RESOLUTION) ** 2 if self.haar_bands else 1.0

@@ -15,7 +15,9 @@ normalisation, and resampling with a low-pass filter against checkerboards. Diff
 - Networks with `direction` are told the direction of an image's lines. Noise then enters per line in this direction,
   and means are taken of rows or of columns, by how level or upright it is: noise of rows and of columns at once makes
   level and upright lines cross.
-- Networks with `wavelet` end in a Haar transform, so that no feature map is larger than half the image's side.
+- Networks with `narrow_ends` have half as many channels at the image's own resolution as at half of it, and no
+  residual block there: almost all their work is on feature maps of at most half the side.
+- Networks with `wavelet`, which an earlier release trained, end in a Haar transform. It leaves dots along edges.
 - The style scales channels and noise at every resolution, not only at the first (Karras et al. 2018, section 3, but
   without normalisation): images differ in the direction of their lines and the strength of their grain.
 
@@ -89,10 +91,13 @@ class Generator(PresetGenerator):
         types: number of defect types.
         direction: whether images have a direction that is given or drawn, see `directions`.
         wavelet: whether the largest feature maps have half the images' side, and a Haar transform follows.
+        narrow_ends: whether the last residual block has half the images' side and ``width`` channels, and a doubling to
+            half as many channels follows.
 
     Attributes:
         latent_size: length of a latent; each number is standard normal. The style comes first, then `noise_sizes`, with
-            ``wavelet`` the noise of the image's own resolution, with ``direction`` the numbers that draw one.
+            ``wavelet`` or ``narrow_ends`` the noise of the image's own resolution, with ``direction`` the numbers that
+            draw one.
         conditioning: 0 … 1, how much the type matters. It starts at 0: with full conditioning from the start, the
             images of a type collapse on small sets (Shahbazi et al. 2022, arXiv:2201.06578).
         directions: with ``direction``, the photographs' directions of each type, (types, `ENTRIES`, 2).
@@ -110,13 +115,15 @@ class Generator(PresetGenerator):
         types: int,
         direction: bool = False,
         wavelet: bool = False,
+        narrow_ends: bool = False,
     ) -> None:
         super().__init__()
         self.resolution, self.style_size, self.types = resolution, style_size, types
-        self.direction, self.wavelet = direction, wavelet
-        self.sides = resolutions(resolution // 2 if wavelet else resolution)
+        self.direction, self.wavelet, self.narrow_ends = direction, wavelet, narrow_ends
+        ends = wavelet or narrow_ends
+        self.sides = resolutions(resolution // 2 if ends else resolution)
         self._noise_sizes = noise_sizes(self.sides[-1], direction)
-        self._end_sizes = ([resolution**2, resolution] if direction else [resolution**2]) if wavelet else []
+        self._end_sizes = ([resolution**2, resolution] if direction else [resolution**2]) if ends else []
         drawing = DRAWN_BY if direction else 0
         self.latent_size = style_size + sum(self._noise_sizes) + sum(self._end_sizes) + drawing
         widths = [width * min(GENERATOR_WIDEST, self.sides[-1] // side) for side in self.sides]
@@ -127,9 +134,12 @@ class Generator(PresetGenerator):
         self.blocks = nn.ModuleList(
             block(side, wide, 2 * style_size) for side, wide in zip(self.sides[1:], widths[1:], strict=True)
         )
-        grains = BANDS * len(self._end_sizes) if wavelet else 1
+        if narrow_ends:
+            widths.append(max(1, width // 2))
+            self.last_doubling = Upsample(widths[-2], widths[-1], repeat_edges=True)
+        grains = max(1, len(self._end_sizes)) * (BANDS if wavelet else 1)
         self.grain = nn.Linear(2 * style_size, grains * widths[-1])  # strength of the noise before the last convolution
-        self.last = BandConvolution(widths[-1], channels) if wavelet else nn.Conv2d(widths[-1], channels, 3, padding=1)
+        self.last = _last_convolution(widths[-1], channels, wavelet, narrow_ends)
         self.register_buffer("conditioning", torch.zeros(()))
         nn.init.normal_(self.embedding.weight)
         initialise(self.first, 1.0)
@@ -164,7 +174,9 @@ class Generator(PresetGenerator):
             its_noise, noise = noise[:, :size], noise[:, size:]
             features = upsample(features)
             features = block(features, its_noise, styled, *([] if directions is None else [directions]))
-        features = features + self._last_noise(noise if self.wavelet else its_noise, styled, directions)
+        if self.narrow_ends:
+            features = self.last_doubling(features)
+        features = features + self._last_noise(noise if self._end_sizes else its_noise, styled, directions)
         images: Tensor = self.last(F.leaky_relu(features, SLOPE))
         return inverse_haar(images) if self.wavelet else images
 
@@ -185,13 +197,21 @@ class Generator(PresetGenerator):
         strengths: Tensor = self.grain(styled)
         side = self.resolution
         pixels = noise[:, : side**2].view(-1, 1, side, side)
-        if not self.wavelet:
+        if not self._end_sizes:
             return strengths[:, :, None, None] * pixels
-        pictures = [haar(pixels)]
+        pictures = [pixels]
         if directions is not None:
-            pictures.append(haar(line_noise(noise[:, side**2 : side**2 + side], directions)))
-        noisy = torch.cat(pictures, 1)
+            pictures.append(line_noise(noise[:, side**2 : side**2 + side], directions))
+        noisy = torch.cat([haar(each) for each in pictures] if self.wavelet else pictures, 1)
         return weighted_noise(strengths.unflatten(1, (noisy.shape[1], -1)), noisy)
+
+
+def _last_convolution(width: int, channels: int, wavelet: bool, narrow_ends: bool) -> nn.Conv2d:
+    """The generator's."""
+    if wavelet:
+        return BandConvolution(width, channels)
+    # Zeros beyond the edges darken them; elsewhere a residual block makes up for it.
+    return nn.Conv2d(width, channels, 3, padding=1, padding_mode="replicate" if narrow_ends else "zeros")
 
 
 class Discriminator(nn.Module):

@@ -305,9 +305,10 @@ def _build_networks(config: FewshotConfig, types: int, device: torch.device) -> 
             types,
             config.direction,
             config.wavelet,
+            config.narrow_ends,
         )
         discriminator = Discriminator(
-            config.resolution, config.channels, config.discriminator_width, types, config.direction, config.wavelet
+            config.resolution, config.channels, config.discriminator_width, types, config.direction, config.haar_bands
         )
     for network in (generator, discriminator):
         # Convolutions of small images are twice as fast with channels last.

@@ -103,21 +103,21 @@ def test_a_configuration_of_an_earlier_release_is_read_and_left_as_it_is() -> No
     config = trainer_config("fewshot", stored)
     assert config["ema_half_life_images"] == 10000
     assert "average_images" in stored
-    later = {"crop", "start", "prior", "whole_photographs"}
+    later = {"crop", "scale", "start", "prior", "whole_photographs"}
     assert config.keys() == resolved(dataset(20)).keys() - JOB.keys() - later | {"resolution", "channels", "seed"}
 
 
 def test_networks_of_a_stored_configuration_have_the_shape_that_they_were_trained_with() -> None:
     config = trainer_config("fewshot", {**JOB, **FEWSHOT})
-    assert (config["direction"], config["wavelet"]) == (False, False)
+    assert (config["direction"], config["wavelet"], config["narrow_ends"]) == (False, False, False)
 
 
-@pytest.mark.parametrize(("resolution", "wavelet"), [(32, False), (64, False), (128, True), (256, True)])
-def test_new_networks_know_directions_and_end_in_wavelets_from_128_pixels(resolution: int, wavelet: bool) -> None:
+@pytest.mark.parametrize(("resolution", "narrow"), [(32, False), (64, False), (128, True), (256, True)])
+def test_new_networks_know_directions_and_have_narrow_ends_from_128_pixels(resolution: int, narrow: bool) -> None:
     config = resolved(dataset(300), resolution=resolution)
-    assert (config["direction"], config["wavelet"]) == (True, wavelet)
-    asked = resolved(dataset(300), resolution=resolution, overrides={"direction": False, "wavelet": not wavelet})
-    assert (asked["direction"], asked["wavelet"]) == (False, not wavelet)
+    assert (config["direction"], config["narrow_ends"], config["wavelet"]) == (True, narrow, False)
+    asked = resolved(dataset(300), resolution=resolution, overrides={"direction": False, "narrow_ends": not narrow})
+    assert (asked["direction"], asked["narrow_ends"]) == (False, not narrow)
 
 
 def test_a_job_that_continues_an_earlier_version_has_networks_of_its_shape() -> None:
@@ -136,7 +136,7 @@ def test_a_job_that_continues_an_earlier_version_has_networks_of_its_shape() -> 
     )
     request = TrainingRequest(dataset="steel", model="m", init_from="m@1")
     config = resolve(request, dataset(20), origin)
-    assert (config["direction"], config["wavelet"]) == (False, False)
+    assert (config["direction"], config["wavelet"], config["narrow_ends"]) == (False, False, False)
     told = request.model_copy(update={"overrides": {"direction": True}})
     with pytest.raises(CannotTrain, match="m@1 has direction False, not True"):
         resolve(told, dataset(20), origin)
@@ -180,5 +180,5 @@ def test_an_epoch_passes_over_all_squares_of_the_crop() -> None:
 
 
 def test_a_configuration_stored_without_a_crop_cuts_the_middle() -> None:
-    assert crop_of(JOB) is Around.MIDDLE
-    assert crop_of(resolved(long_dataset())) is Around.GRID
+    assert crop_of(JOB).around is Around.MIDDLE
+    assert crop_of(resolved(long_dataset())).around is Around.GRID

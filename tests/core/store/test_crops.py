@@ -8,7 +8,7 @@ from PIL import Image
 from tests.conftest import photograph, zipped
 from tests.core.store import trees
 
-from flawsmith.core.domain.crops import Around
+from flawsmith.core.domain.crops import WHOLE, Around
 from flawsmith.core.domain.records import Dataset
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
@@ -49,7 +49,7 @@ def test_the_grid_leaves_out_squares_without_a_labelled_defect() -> None:
 
 def test_a_defect_in_a_corner_is_lost_by_the_middle_only() -> None:
     shapes = [((300, 100), [(5.0, 5.0, 10.0, 10.0)])]
-    lost = {around: effect(around, shapes).defects_lost for around in Around}
+    lost = {around: effect(around, shapes).defects_lost for around in WHOLE}
     assert lost == {Around.MIDDLE: 1, Around.PAD: 0, Around.GRID: 0}
     assert effect(Around.MIDDLE, shapes).pixels_lost == pytest.approx(2 / 3, abs=0.001)
     assert effect(Around.MIDDLE, shapes).defect_size == pytest.approx(0.1)
@@ -68,7 +68,7 @@ def test_padding_keeps_the_whole_photograph_and_mirrors_its_edge() -> None:
 def test_every_crop_leaves_square_photographs_as_they_are(datasets: Datasets) -> None:
     dataset = add(datasets, {f"{i}.png": photograph(i, side=50) for i in range(3)})
     assert dataset.crop is Around.MIDDLE
-    pixels = [datasets.load(dataset.id, 32, around).pixels for around in Around]
+    pixels = [datasets.load(dataset.id, 32, around).pixels for around in WHOLE]
     assert all(np.array_equal(each, pixels[0]) for each in pixels)
 
 

@@ -14,6 +14,7 @@ from flawsmith.core.domain.records import Dataset, Layout
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import Datasets, UnknownSplit, UploadOptions
+from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.images import Abandoned
 
 
@@ -291,3 +292,25 @@ def test_folders_name_types_where_all_boxes_are_of_one(datasets: Datasets) -> No
     files = {f"{kind}/{i}.png": photograph(10 * len(kind) + i) for kind in ("dents", "pits") for i in range(2)}
     files |= {path.replace(".png", ".txt"): b"0 .5 .5 .2 .2" for path in list(files)}
     assert add(datasets, files).classes == {"dents": 2, "pits": 2}
+
+
+def test_a_later_format_of_annotations_is_refused_with_the_reason(datasets: Datasets) -> None:
+    dataset = add(datasets, trees.images_and_masks())
+    path = datasets.store.path("datasets", dataset.id, "annotations.json")
+    datasets.store.write_json(path, {**datasets.store.read_json(path), "format": 2})
+    with pytest.raises(LaterFormat, match=r"format 2.*up to 1"):
+        datasets.photographs(dataset.id)
+
+
+@pytest.mark.parametrize(("tree", "masked"), [(trees.images_and_masks, True), (trees.coco, False)])
+def test_datasets_of_releases_without_annotations_have_those_of_their_masks_and_boxes(
+    datasets: Datasets, tree: Any, masked: bool
+) -> None:
+    dataset = add(datasets, tree())
+    known = [each.annotations for each in datasets.photographs(dataset.id)]
+    datasets.store.path("datasets", dataset.id, "annotations.json").unlink()
+    found = [each.annotations for each in datasets.photographs(dataset.id)]
+    assert [(each.file, each.size, each.split) for each in found] == [(a.file, a.size, a.split) for a in known]
+    assert [each.boxes for each in found] == [[tuple(map(float, trees.DEFECT))]] * 3
+    assert [each.mask() is not None for each in found] == [masked] * 3
+    assert {each.clean for each in found} == {False}

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 from PIL import Image
+from pycocotools import mask as coco_mask
 from tests.conftest import photograph
 
 SIDE = 40
@@ -173,3 +174,83 @@ def aitex() -> dict[str, bytes]:
     files = {f"Defect_images/{i:04d}_002_00.png": photograph(i) for i in range(3)}
     files |= {f"Mask_images/{i:04d}_002_00_mask.png": mask(DEFECT) for i in range(3)}
     return files | {f"NODefect_images/2306881-210020u/{i:04d}_000_00.png": photograph(10 + i) for i in range(3)}
+
+
+SQUARE = (20, 20, 6, 6)
+
+
+def square_corners(scale: float = 1) -> list[float]:
+    """The polygon around `SQUARE`, x, y, x, y …."""
+    x, y, width, height = SQUARE
+    return [v / scale for v in (x, y, x + width, y, x + width, y + height, x, y + height)]
+
+
+def coco_segmented() -> dict[str, bytes]:
+    """Photographs in one folder, their splits in the names of the files: a polygon and both kinds of runs."""
+    pixels = np.zeros((SIDE, SIDE), np.uint8)
+    x, y, width, height = SQUARE
+    pixels[y : y + height, x : x + width] = 1
+    compressed = coco_mask.encode(np.asfortranarray(pixels))["counts"].decode()
+    column = [SIDE - height] * width
+    counts = [x * SIDE + y, *[value for each in column for value in (height, each)]]
+    counts[-1] = SIDE * SIDE - sum(counts[:-1])
+    outlines = [
+        [square_corners()],
+        {"size": [SIDE, SIDE], "counts": compressed},
+        {"size": [SIDE, SIDE], "counts": counts},
+    ]
+    files = {}
+    for number, split in enumerate(("train", "val")):
+        names = [f"{split}_{i}.png" for i in range(3)]
+        content = {
+            "images": [{"id": i, "file_name": name, "width": SIDE, "height": SIDE} for i, name in enumerate(names)],
+            "categories": [{"id": 1, "name": "scratch"}],
+            "annotations": [
+                {"id": i, "image_id": i, "category_id": 1, "bbox": list(SQUARE), "segmentation": outlines[i]}
+                for i in range(3)
+            ],
+        }
+        files |= {f"images/{name}": photograph(10 * number + i) for i, name in enumerate(names)}
+        files[f"annotations/instances_{split}.json"] = json.dumps(content).encode()
+    return files
+
+
+def yolo_segmented() -> dict[str, bytes]:
+    """Polygons; only ``data.yaml`` says which folder is of which split."""
+    line = f"0 {' '.join(map(str, square_corners(SIDE)))}\n".encode()
+    files = {"data.yaml": b"path: ../set\ntrain: images/line_1\nval: images/line_2\nnames:\n  0: scratch\n"}
+    for number in (1, 2):
+        for i in range(3):
+            files[f"images/line_{number}/{number}{i}.png"] = photograph(10 * number + i)
+            files[f"labels/line_{number}/{number}{i}.txt"] = line
+    return files
+
+
+PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, *[0] * (252 * 3), 224, 224, 192]
+
+
+def voc_mask(*defects: tuple[int, int, int, int], value: int | None = None) -> bytes:
+    """A mask with the palette of VOC, a border of void around each defect; ``value`` None: instances."""
+    pixels = np.zeros((SIDE, SIDE), np.uint8)
+    for number, (x, y, width, height) in enumerate(defects, 1):
+        pixels[y - 1 : y + height + 1, x - 1 : x + width + 1] = 255
+        pixels[y : y + height, x : x + width] = value or number
+    image = Image.fromarray(pixels)
+    image.putpalette(PALETTE)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def voc_segmented() -> dict[str, bytes]:
+    """Masks of types and of instances, with the names of the colours; a photograph of each split."""
+    files = {
+        "labelmap.txt": b"# label:color_rgb:parts:actions\nbackground:0,0,0::\nscratch:128,0,0::\npit:0,128,0::\n",
+        "ImageSets/Segmentation/train.txt": b"0\n1\n2\n",
+        "ImageSets/Segmentation/val.txt": b"3\n",
+    }
+    for i in range(4):
+        files[f"JPEGImages/{i}.jpg"] = photograph(i, format="JPEG")
+        files[f"SegmentationClass/{i}.png"] = voc_mask(DEFECT, SQUARE, value=1 + (i == 2))
+        files[f"SegmentationObject/{i}.png"] = voc_mask(DEFECT, SQUARE)
+    return files

@@ -47,3 +47,13 @@ def test_a_type_of_one_part_only_has_none_held_out() -> None:
     found = split(of([one.repeat(9, 1, 1, 1), streaks(6, 9)]), [3, 3], seed=0)
     assert (found.held_out >= 9).all()
     assert [len(each) for each in found.left] == [9, 6]
+
+
+def test_a_photograph_with_squares_of_two_types_is_on_one_side_for_both() -> None:
+    random = torch.Generator().manual_seed(0)
+    images = [torch.randint(0, 256, (12, 1, 32, 32), generator=random, dtype=torch.uint8) for _ in range(2)]
+    photographs = of(images, torch.cat([torch.arange(12), torch.arange(12)]))
+    found = split(photographs, [3, 3], seed=1)
+    unseen = set(photographs.photograph[found.held_out].tolist())
+    left = {int(photographs.photograph[each[0]]) for of_type in found.left for each in of_type}
+    assert len(found.held_out) == 6 and not unseen & left

@@ -12,13 +12,13 @@ from flawsmith.models.presets.registry import build_generator, build_trainer
 FEWSHOT = [
     {
         "direction": direction,
-        "wavelet": wavelet,
+        **ends,
         "gradient_penalty": 1.0,
         "generator_width": 8,
         "discriminator_width": 8,
     }
     for direction in (False, True)
-    for wavelet in (False, True)
+    for ends in ({"narrow_ends": False}, {"narrow_ends": True}, {"narrow_ends": False, "wavelet": True})
 ]
 
 

@@ -29,6 +29,7 @@ CONFIG = FewshotConfig(
     cuda_graph=False,
     direction=False,
     wavelet=False,
+    narrow_ends=False,
 )
 STEPS = 300
 

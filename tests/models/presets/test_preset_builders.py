@@ -48,10 +48,10 @@ def test_the_generator_that_samples_has_the_weights_of_the_one_that_trains(prese
     assert images.shape == (2, 1, 32, 32)
 
 
-def test_a_card_of_an_earlier_release_means_networks_without_direction_and_wavelet() -> None:
-    config = config_of("fewshot") | {"direction": False, "wavelet": False}
+def test_a_card_of_an_earlier_release_means_networks_without_direction_and_special_ends() -> None:
+    config = config_of("fewshot") | {"direction": False, "wavelet": False, "narrow_ends": False}
     weights = trainer("fewshot", config).networks()["generator"]
-    earlier = {name: value for name, value in config.items() if name not in ("direction", "wavelet")}
+    earlier = {name: value for name, value in config.items() if name not in ("direction", "wavelet", "narrow_ends")}
     build_generator("fewshot", earlier, 1).load_state_dict(weights)
 
 

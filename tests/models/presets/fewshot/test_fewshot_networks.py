@@ -5,11 +5,12 @@ import torch
 from torch import Tensor
 
 from flawsmith.models.inference.session import InferenceSession, Precision
-from flawsmith.models.presets.fewshot.blocks import BandConvolution, NoisyResidual
+from flawsmith.models.presets.fewshot.blocks import BandConvolution, NoisyResidual, Upsample
 from flawsmith.models.presets.fewshot.haar import inverse_haar
 from flawsmith.models.presets.fewshot.networks import Discriminator, Generator, noise_size, noise_sizes
 
-BOTH = {"direction": True, "wavelet": True}
+WAVELET = {"direction": True, "wavelet": True}
+NARROW = {"direction": True, "narrow_ends": True}
 
 
 def as_if_trained(types: int = 1, **ends: bool) -> Generator:
@@ -29,12 +30,13 @@ def latents(network: Generator, count: int) -> Tensor:
 
 @pytest.mark.parametrize("resolution", [32, 64, 128, 256])
 @pytest.mark.parametrize(("channels", "types"), [(1, 1), (3, 1), (1, 3)])
-@pytest.mark.parametrize("ends", [{}, {"direction": True}, {"wavelet": True}, BOTH])
+@pytest.mark.parametrize("ends", [{}, {"direction": True}, {"wavelet": True}, {"narrow_ends": True}, WAVELET, NARROW])
 def test_every_resolution_has_layers_from_latent_to_image_and_from_image_to_logit(
     resolution: int, channels: int, types: int, ends: dict[str, bool]
 ) -> None:
     generator = Generator(resolution, channels, style_size=5, width=2, types=types, **ends)
-    discriminator = Discriminator(resolution, channels, width=2, types=types, **ends)
+    seen = {"direction": ends.get("direction", False), "wavelet": len(ends.keys() - {"direction"}) > 0}
+    discriminator = Discriminator(resolution, channels, width=2, types=types, **seen)
     type_index = torch.arange(2) % types
     images = generator(latents(generator, 2), type_index)
     assert images.shape == (2, channels, resolution, resolution)
@@ -111,26 +113,36 @@ def test_where_features_are_constant_an_image_of_bands_has_no_grid(channels: int
     assert images.std(0).min() > 0.1
 
 
-def test_an_untrained_image_has_no_checkerboard() -> None:
+@pytest.mark.parametrize("ends", [{}, NARROW])
+def test_an_untrained_image_has_no_checkerboard(ends: dict[str, bool]) -> None:
     """Even and odd rows and columns have equal power; a plain transposed convolution favours some."""
     torch.manual_seed(0)
-    network = Generator(64, 1, style_size=64, width=8, types=1)
+    network = Generator(64, 1, style_size=64, width=8, types=1, **ends)
     with torch.no_grad():
         images = network(latents(network, 64), torch.zeros(64, dtype=torch.int64))[:, :, 8:-8, 8:-8]
     powers = torch.stack([images[:, :, row::2, column::2].square().mean() for row in (0, 1) for column in (0, 1)])
     assert powers.max() / powers.min() < 1.05
 
 
+def test_narrow_ends_do_not_darken_the_edges() -> None:
+    torch.manual_seed(0)
+    doubling, last = Upsample(6, 3, repeat_edges=True), Generator(32, 1, 5, 6, 1, narrow_ends=True).last
+    images = last(doubling(torch.randn(2, 6, 1, 1).expand(2, 6, 8, 8)))
+    torch.testing.assert_close(images, images[:, :, :1, :1].expand_as(images))
+    assert images.abs().min() > 0.01
+
+
 def test_with_direction_noise_of_a_line_replaces_noise_of_rows_and_columns() -> None:
     assert noise_sizes(64, direction=True) == [8, 16, 32 * 32 + 32, 64 * 64 + 64]
     assert Generator(32, 1, 5, 2, 1, direction=True).latent_size == 5 + 8 + 16 + 32 * 32 + 32 + 2
     assert Generator(32, 1, 5, 2, 1, wavelet=True).latent_size == 5 + 16 + 32 + 32 * 32
-    assert Generator(64, 1, 5, 2, 1, **BOTH).latent_size == 5 + 8 + 16 + 32 * 32 + 32 + 64 * 64 + 64 + 2
+    for ends in (WAVELET, NARROW):
+        assert Generator(64, 1, 5, 2, 1, **ends).latent_size == 5 + 8 + 16 + 32 * 32 + 32 + 64 * 64 + 64 + 2
 
 
-@pytest.mark.parametrize("wavelet", [False, True])
-def test_an_image_follows_the_direction_it_is_given_and_else_the_one_it_draws(wavelet: bool) -> None:
-    network, types = as_if_trained(direction=True, wavelet=wavelet), torch.zeros(4, dtype=torch.int64)
+@pytest.mark.parametrize("ends", [{"direction": True}, WAVELET, NARROW])
+def test_an_image_follows_the_direction_it_is_given_and_else_the_one_it_draws(ends: dict[str, bool]) -> None:
+    network, types = as_if_trained(**ends), torch.zeros(4, dtype=torch.int64)
     latent = latents(network, 4)
     drawn = network.drawn_directions(latent, types)
     assert len(drawn.unique(dim=0)) == 4
@@ -142,7 +154,7 @@ def test_an_image_follows_the_direction_it_is_given_and_else_the_one_it_draws(wa
 
 
 def test_the_last_two_numbers_of_a_latent_matter_only_for_the_direction() -> None:
-    network, types = as_if_trained(**BOTH), torch.zeros(1, dtype=torch.int64)
+    network, types = as_if_trained(**NARROW), torch.zeros(1, dtype=torch.int64)
     latent = latents(network, 1)
     other = latent.clone()
     other[:, -2:] *= -1
@@ -162,7 +174,7 @@ def test_noise_of_a_line_of_a_level_image_changes_its_row_and_little_else() -> N
 
 
 def test_a_discriminator_with_direction_depends_on_it_once_it_has_learned_to() -> None:
-    network, images, types = Discriminator(32, 1, 4, 1, **BOTH), torch.randn(2, 1, 32, 32), torch.zeros(2).long()
+    network, images, types = Discriminator(32, 1, 4, 1, **WAVELET), torch.randn(2, 1, 32, 32), torch.zeros(2).long()
     directions = torch.tensor([[0.5, 0.2], [-0.1, 0.6]])
     assert torch.equal(network(images, types, directions), network(images, types, directions.flip(0)))
     torch.nn.init.normal_(network.heads_by_direction.weight)
@@ -170,7 +182,7 @@ def test_a_discriminator_with_direction_depends_on_it_once_it_has_learned_to() -
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("ends", [{}, {"direction": True}, BOTH])
+@pytest.mark.parametrize("ends", [{}, {"direction": True}, WAVELET, NARROW])
 def test_an_image_does_not_depend_on_its_neighbours(precision: Precision, ends: dict[str, bool]) -> None:
     network = as_if_trained(types=2, **ends)
     network.conditioning.fill_(1)

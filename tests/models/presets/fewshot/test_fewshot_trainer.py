@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.models.presets.fewshot.runs import BOTH, CONFIG, DIRECTED, noise, scratches, slanted, trainer
+from tests.models.presets.fewshot.runs import CONFIG, DIRECTED, NARROW, WAVELET, noise, scratches, slanted, trainer
 
 from flawsmith.models.presets.fewshot.config import FewshotConfig
 from flawsmith.models.quality.measure import Need
@@ -30,7 +30,7 @@ def test_a_step_returns_losses_penalties_and_the_discriminators_lead() -> None:
     assert -1 <= measured["sign_rate"] <= 1
 
 
-@pytest.mark.parametrize("config", [CONFIG, DIRECTED, BOTH])
+@pytest.mark.parametrize("config", [CONFIG, DIRECTED, NARROW, WAVELET])
 @pytest.mark.parametrize("stop", [1, 4, 7])
 def test_a_resumed_run_continues_bit_by_bit_as_if_it_had_never_stopped(stop: int, config: FewshotConfig) -> None:
     whole, first = trainer(config), trainer(config)
@@ -121,7 +121,7 @@ def test_a_run_can_start_from_anothers_networks() -> None:
 
 
 def test_a_run_draws_the_directions_of_its_photographs_and_reports_them() -> None:
-    run = trainer(BOTH, types=1, photographs=torch.cat([slanted(5, 20), slanted(15, 100)]))
+    run = trainer(NARROW, types=1, photographs=torch.cat([slanted(5, 20), slanted(15, 100)]))
     latents = torch.randn(500, run.generator.latent_size, generator=torch.Generator().manual_seed(0))
     for network in (run.generator, run.ema.module):
         drawn = network.drawn_directions(latents, torch.zeros(500, dtype=torch.int64))
@@ -133,7 +133,7 @@ def test_a_run_draws_the_directions_of_its_photographs_and_reports_them() -> Non
 
 
 def test_both_networks_learn_what_directions_mean() -> None:
-    run = trainer(BOTH, types=1, photographs=torch.cat([slanted(10, 20), slanted(10, 100)]))
+    run = trainer(NARROW, types=1, photographs=torch.cat([slanted(10, 20), slanted(10, 100)]))
     before = run.generator.embedding_of_direction.weight.clone()
     for _ in range(3):
         run.step(0.5)
@@ -150,7 +150,7 @@ def test_networks_of_other_photographs_draw_the_directions_of_these() -> None:
     assert torch.equal(run.generator.directions, run.ema.module.directions)
 
 
-@pytest.mark.parametrize("config", [CONFIG, BOTH])
+@pytest.mark.parametrize("config", [CONFIG, NARROW])
 def test_a_prior_gives_everything_but_what_belongs_to_its_types_and_pictures(config: FewshotConfig) -> None:
     origin = trainer(replace(config, seed=9), types=2, photographs=slanted(20, 20))
     origin.step(0.5)
@@ -166,13 +166,14 @@ def test_a_prior_gives_everything_but_what_belongs_to_its_types_and_pictures(con
 
 
 def test_a_prior_of_one_type_serves_a_run_of_several() -> None:
-    run = trainer(BOTH, types=2)
-    run.load_prior(trainer(replace(BOTH, seed=9), types=1).networks())
+    run = trainer(NARROW, types=2)
+    run.load_prior(trainer(replace(NARROW, seed=9), types=1).networks())
     run.step(0.5)
 
 
 @pytest.mark.parametrize(
-    ("config", "other"), [(CONFIG, DIRECTED), (DIRECTED, BOTH), (CONFIG, replace(CONFIG, generator_width=4))]
+    ("config", "other"),
+    [(CONFIG, DIRECTED), (DIRECTED, NARROW), (NARROW, WAVELET), (CONFIG, replace(CONFIG, generator_width=4))],
 )
 def test_a_prior_of_another_shape_is_refused(config: FewshotConfig, other: FewshotConfig) -> None:
     for ours, theirs in ((config, other), (other, config)):
@@ -180,17 +181,17 @@ def test_a_prior_of_another_shape_is_refused(config: FewshotConfig, other: Fewsh
             trainer(ours).load_prior(trainer(theirs).networks())
 
 
-def test_the_penalty_grows_with_the_number_of_pixels_where_networks_end_in_wavelets() -> None:
-    assert [replace(BOTH, resolution=each).penalty_scale for each in (32, 64, 128)] == [0.25, 1, 4]
+def test_the_penalty_grows_with_the_number_of_pixels_where_layers_are_those_of_half_of_it() -> None:
+    assert [replace(NARROW, resolution=each).penalty_scale for each in (32, 64, 128)] == [0.25, 1, 4]
     assert replace(CONFIG, resolution=128).penalty_scale == 1
     plain, scaled = (
-        trainer(replace(BOTH, resolution=32, gradient_penalty=each), types=1).step(0.5)["real_penalty"]
+        trainer(replace(NARROW, resolution=32, gradient_penalty=each), types=1).step(0.5)["real_penalty"]
         for each in (5.0, 10.0)
     )
     assert scaled == pytest.approx(2 * plain)
 
 
-@pytest.mark.parametrize("config", [CONFIG, BOTH])
+@pytest.mark.parametrize("config", [CONFIG, NARROW])
 @pytest.mark.parametrize("scratched", [True, False])
 def test_an_evaluation_measures_all_signals_that_the_photographs_allow(scratched: bool, config: FewshotConfig) -> None:
     run = trainer(config, photographs=scratches(140) if scratched else noise(140))
@@ -261,7 +262,7 @@ def test_a_reduced_learning_rate_stays_reduced_in_a_resumed_run() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("config", [CONFIG, BOTH])
+@pytest.mark.parametrize("config", [CONFIG, NARROW])
 def test_a_recorded_step_gives_the_same_weights_and_penalties_as_an_eager_one(config: FewshotConfig) -> None:
     """Covers the warm steps, the recording, changing rates and penalties, and a reduction of the learning rate."""
     eager, recorded = (trainer(replace(config, cuda_graph=graph), device="cuda") for graph in (False, True))

@@ -1,0 +1,107 @@
+"""Exports: their submission and their archives, beside the calls of every kind of job."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+
+from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of, is_current, not_modified
+from flawsmith.app.dependencies import CallerDep, ServicesDep
+from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
+from flawsmith.app.problems import Problem, documented, invalid
+from flawsmith.core.domain.export_layouts import VERSION_LABELS
+from flawsmith.core.domain.export_request import CannotExport, ExportRequest, resolve_export
+from flawsmith.core.domain.job_kinds.export import KIND, ExportJob
+from flawsmith.core.domain.jobs import Job, JobState, Progress
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.services import Services
+from flawsmith.core.store.datasets import UnknownDataset
+from flawsmith.core.store.export_files import HeldAddresses, addresses_file, archive_file
+from flawsmith.core.store.job_folder import JobFolder
+from flawsmith.core.store.quality_floors import scores_file
+from flawsmith.core.store.reference_photographs import FILE as REFERENCES
+from flawsmith.core.store.registry import UnknownModel
+
+router: APIRouter = job_router(KIND)
+
+
+@router.post("", status_code=202, response_model=ExportJob, responses=documented(404, 409, 415, 429))
+def create_export(body: ExportRequest, services: ServicesDep, response: Response, caller: CallerDep) -> Job:
+    """Accepts an export. The same body on the same version makes the same archive, byte by byte.
+
+    What cannot be done is refused here, before anything is queued.
+    """
+    version = services.registry.resolve(body.model)
+    floor = services.registry.quality_floor(version)
+    try:
+        config = resolve_export(body, version, VERSION_LABELS, floor.score if floor else None)
+    except CannotExport as error:
+        raise invalid(error.pointer, error.detail) from error
+    folder = services.registry.folder(version)
+    if floor and scores_file(folder) is None:
+        detail = f"{version.ref} has a quality floor and nothing to score images with; have its report made again"
+        raise Problem(409, "no-image-scores", detail)
+    dataset = _dataset(version, services) if body.max_similarity is not None else None
+    progress = Progress(total_steps=sum(config["counts"].values()))
+    fields = {"version": version.ref, "layout": body.layout, "dataset": dataset}
+    return submit(services, KIND, KIND.new_job(config=config, progress=progress, **fields), response, caller)
+
+
+@router.get(
+    "/{job_id}/archive",
+    response_class=FileResponse,
+    responses=documented(404, 410, 416, also={200: {"content": {"application/zip": {}}}, **PARTIAL, **NOT_MODIFIED}),
+)
+def export_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
+    """The zip that the export made. `Range` continues a broken download. 410 once one of its images is withdrawn."""
+    job = services.jobs.get(job_id, KIND)
+    assert isinstance(job, ExportJob)
+    folder = JobFolder(services.store, job.id)
+    if job.result is None:
+        raise Problem(404, "not-found", _why_not(job))
+    _check_withdrawn(HeldAddresses.load(addresses_file(folder)), services)
+    etag = etag_of("export", job.result.sha256)
+    if is_current(request, etag):
+        return not_modified(etag)
+    file_name = f"{job.version.replace('@', '-')}-{job.layout}.zip"
+    return RangedFile(archive_file(folder), etag=etag, media_type="application/zip", filename=file_name)
+
+
+add_job_routes(router, KIND)
+
+
+def _dataset(version: ModelVersion, services: Services) -> str | None:
+    """The id of the version's photographs, None if they are another data set's by now. Raises Problem 409."""
+    if not (services.registry.folder(version) / REFERENCES).exists():
+        detail = (
+            f"{version.ref} has no reference photographs to compare with: an earlier release published it, or the "
+            "dataset that it was trained on was deleted; train the model again on its photographs, or leave out "
+            "'max_similarity'"
+        )
+        raise Problem(409, "no-references", detail)
+    try:
+        return services.datasets.of_digest(version.dataset_digest).id
+    except UnknownDataset:
+        return None
+
+
+def _why_not(job: ExportJob) -> str:
+    again = f"POST {KIND.path}/{job.id}/resume continues it"
+    if not job.state.ended:
+        progress = f"{job.progress.step} of {job.progress.total_steps} images are made"
+        return f"the archive is not complete yet ({progress}); try again once the job has succeeded"
+    if job.state is JobState.CANCELLED:
+        return f"the export was cancelled; {again}"
+    return f"the export failed: {job.error}. {again}"
+
+
+def _check_withdrawn(held: HeldAddresses, services: Services) -> None:
+    """Raises Problem 410 if the archive holds an image that was withdrawn since."""
+    for reference in held.versions:
+        try:
+            withdrawn = services.registry.withdrawn(services.registry.resolve(reference))
+        except UnknownModel:  # the version was deleted, and what was withdrawn of it is forgotten
+            continue
+        if gone := held.among(reference, withdrawn):
+            described = "; ".join(f"seed {each.seed} of '{each.defect_type}': {withdrawn[each]}" for each in gone[:5])
+            listed = [{**each.to_json(), "reason": withdrawn[each]} for each in gone[:100]]
+            detail = f"since this export an operator withdrew {described}; export again, which leaves them out"
+            raise Problem(410, "withdrawn", detail, withdrawn=listed)

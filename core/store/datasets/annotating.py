@@ -1,0 +1,231 @@
+"""Makes the annotations of a photograph of its masks, boxes and outlines."""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flawsmith.core.store.datasets.annotations import Defect, defect_of
+from flawsmith.core.store.datasets.boxes import Box, in_pixels
+from flawsmith.core.store.datasets.layout import InvalidType, valid_type
+from flawsmith.core.store.datasets.masks import (
+    VOC_VOID,
+    Rectangle,
+    Region,
+    instances,
+    look_of,
+    regions,
+    without_void,
+)
+from flawsmith.core.store.datasets.outlines import UnusableOutline, drawn
+from flawsmith.core.store.datasets.pairing import Picture
+from flawsmith.core.store.datasets.passed_over import PassedOver
+from flawsmith.core.store.datasets.recognition import Role
+from flawsmith.core.store.images import encode_png
+
+SAME_OBJECT = 0.5  # intersection over union of two rectangles, from which on they are of one defect (Pascal VOC)
+MAX_RUNS_BYTES = 128 * 1024 * 1024  # of the masks of an upload
+TOO_BUSY = f"its mask is kept as boxes only: the masks of the upload need more than {MAX_RUNS_BYTES:,} bytes"
+_OBJECTS = "segmentationobject"  # the folder of masks whose colours are instances, beside one of types
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """What is known of a photograph. ``masks`` are pictures of its size, uploaded or drawn from outlines."""
+
+    defects: tuple[Defect, ...]
+    boxes: tuple[Box, ...]  # in pixels
+    masks: tuple[Picture, ...]
+    defect_type: str  # of the photograph
+
+
+class Annotator:
+    """Reads the masks of an upload in its staging folder."""
+
+    def __init__(self, folder: Path, colours: Mapping[str, str], passed_over: PassedOver) -> None:
+        self._folder, self._colours, self._passed_over = folder, colours, passed_over
+        self._written = 0  # characters of run lengths
+
+    def annotate(self, role: Role) -> Annotated:
+        """What is wrong with single masks, boxes and outlines goes to ``passed_over``."""
+        masks = [each for each in role.masks if each.size == role.picture.size]
+        for each in role.masks:
+            if each.size != role.picture.size:
+                self._passed_over.add_file(each.path, "the mask and its photograph differ in size")
+        marked = self._marked(masks, by_type=role.types_from == "mask")
+        defect_type = role.defect_type
+        if role.types_from == "mask" and marked:
+            areas: Counter[str] = Counter()
+            for region, name in marked:
+                areas[name] += int(region.mask.sum())
+            defect_type = areas.most_common(1)[0][0]
+        labelled = self._labelled(role)
+        outlined = [region for _, region in labelled if region]
+        if outlined and not masks:
+            masks = [self._drawn(role.picture, outlined)]
+        defects = [] if role.clean else _defects(labelled, marked, role.types_from, defect_type)
+        return Annotated(
+            defects=tuple(self._bounded(each, role.picture) for each in defects),
+            boxes=tuple(box for box, _ in labelled),
+            masks=tuple(masks),
+            defect_type=defect_type,
+        )
+
+    def _bounded(self, defect: Defect, picture: Picture) -> Defect:
+        """The defect; without its mask where the masks of all together take too much room, as those of noise do."""
+        length = len(defect.runs or "")
+        if self._written + length > MAX_RUNS_BYTES:
+            self._passed_over.add_file(picture.path, TOO_BUSY)
+            return replace(defect, runs=None)
+        self._written += length
+        return defect
+
+    def _labelled(self, role: Role) -> list[tuple[Box, Region | None]]:
+        """The boxes in pixels, with the regions that their outlines enclose."""
+        picture, found = role.picture, []
+        declared = role.declared_size or picture.size
+        for box in role.boxes:
+            cut = None if box.unreadable else in_pixels(box, picture.size)
+            if box.unreadable:
+                self._passed_over.add(box.source, "annotations without a readable box or outline", picture.path)
+            elif declared != picture.size and not box.relative:
+                self._passed_over.add(box.source, "boxes in a picture of another size", picture.path)
+            elif cut is None:
+                self._passed_over.add(box.source, "boxes outside their photographs", picture.path)
+            else:
+                found.append((cut, self._outlined(cut, picture)))
+        return found
+
+    def _outlined(self, box: Box, picture: Picture) -> Region | None:
+        if box.outline is None:
+            return None
+        try:
+            return drawn(box.outline, picture.size)
+        except UnusableOutline as error:
+            self._passed_over.add(box.source, str(error), picture.path)
+            return None
+
+    def _marked(self, masks: Sequence[Picture], by_type: bool) -> list[tuple[Region, str]]:
+        """The regions of all masks, with the names of their colours.
+
+        Of a mask of types beside one of instances, only the names are taken.
+        """
+        objects = [each for each in masks if _OBJECTS in each.path.lower()]
+        of_types = [each for each in masks if each not in objects]
+        if not objects:
+            return [each for mask in of_types for each in self._regions(mask, by_type)]
+        found = [region for mask in objects for region, _ in self._regions(mask, by_type)]
+        names = [self._numbers(mask, by_type=True) for mask in of_types]
+        return [(region, next((_name(region, *each) for each in names), "")) for region in found]
+
+    def _regions(self, mask: Picture, by_type: bool) -> list[tuple[Region, str]]:
+        numbers, names = self._numbers(mask, by_type)
+        return [(each, names[each.number - 1]) for each in regions(numbers)]
+
+    def _numbers(self, mask: Picture, by_type: bool) -> tuple[NDArray[np.int32], list[str]]:
+        """What tells the mask's pixels apart, and the types' names by these numbers, see `instances`."""
+        path = self._folder / mask.staged_as
+        image: Image.Image = Image.open(path)
+        image.load()
+        if image.mode == "RGB" and (np.asarray(image) == VOC_VOID).all(axis=2).any():
+            image = without_void(image)
+            path.write_bytes(encode_png(image))
+        numbers, colours = instances(image, lossy=mask.lossy, by_type=by_type)
+        return numbers, [self._colours.get(each, each) for each in colours]
+
+    def _drawn(self, picture: Picture, outlined: Sequence[Region]) -> Picture:
+        """A mask of all regions, in the staging folder. Its digest does not depend on how a PNG is compressed."""
+        pixels = np.zeros((picture.size[1], picture.size[0]), np.uint8)
+        for each in outlined:
+            x, y, width, height = each.rectangle
+            pixels[y : y + height, x : x + width][each.mask] = 255
+        staged_as = f"mask-{picture.staged_as}"
+        (self._folder / staged_as).write_bytes(encode_png(Image.fromarray(pixels)))
+        digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+        look = look_of(np.bincount(pixels.ravel(), minlength=256).tolist())
+        return Picture("", digest, staged_as, "L", picture.size, digest, look)
+
+
+def _name(region: Region, numbers: NDArray[np.int32], names: Sequence[str]) -> str:
+    """The name of the commonest number among the pixels of a region; empty where none is marked."""
+    x, y, width, height = region.rectangle
+    counts = np.bincount(numbers[y : y + height, x : x + width][region.mask], minlength=len(names) + 1)[1:]
+    return names[int(counts.argmax())] if counts.any() else ""
+
+
+def _defects(
+    labelled: Sequence[tuple[Box, Region | None]],
+    marked: Sequence[tuple[Region, str]],
+    types_from: str,
+    defect_type: str,
+) -> list[Defect]:
+    """A defect for each box, with the part of the masks that belongs to it, and for each region outside all boxes."""
+    free, found = [region for region, _ in marked], []
+    covered: set[int] = set()
+    for box, region in labelled:
+        region = region or _belonging(box, free, covered)
+        name = _type_or(box.defect_type, defect_type) if types_from == "label" else defect_type
+        found.append(defect_of(region, name) if region else Defect(name, (box.x, box.y, box.width, box.height)))
+    for number, (region, colour) in enumerate(marked):
+        if number not in covered:
+            found.append(defect_of(region, _type_or(colour, defect_type) if types_from == "mask" else defect_type))
+    return found
+
+
+def _belonging(box: Box, regions: Sequence[Region], covered: set[int]) -> Region | None:
+    """The region of a box: the one with nearly its rectangle, else the pixels within it; None if none are.
+
+    Adds to ``covered`` the numbers of the regions that need no box of their own.
+    """
+    rectangle = box.x, box.y, box.width, box.height
+    shared = [_shared(rectangle, each.rectangle) for each in regions]
+    areas = [each.rectangle[2] * each.rectangle[3] for each in regions]
+    unions = [box.width * box.height + area - part for area, part in zip(areas, shared, strict=True)]
+    best = max(range(len(regions)), key=lambda each: shared[each] / unions[each], default=None)
+    if best is not None and best not in covered and shared[best] >= SAME_OBJECT * unions[best]:
+        covered.add(best)
+        return regions[best]
+    left, top = math.floor(box.x), math.floor(box.y)
+    pixels = np.zeros((math.ceil(box.y + box.height) - top, math.ceil(box.x + box.width) - left), bool)
+    for number, each in enumerate(regions):
+        if shared[number]:
+            _paste(pixels, each, left, top)
+            if shared[number] >= SAME_OBJECT * areas[number]:
+                covered.add(number)
+    ys, xs = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    if not len(ys):
+        return None
+    mask = pixels[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
+    return Region((left + int(xs[0]), top + int(ys[0]), mask.shape[1], mask.shape[0]), 1, mask)
+
+
+def _paste(pixels: NDArray[np.bool_], region: Region, left: int, top: int) -> None:
+    """Marks the pixels of a region in a window (H, W) whose corner is at left, top."""
+    x, y, width, height = region.rectangle
+    right, bottom = left + pixels.shape[1], top + pixels.shape[0]
+    ys = slice(max(y, top), max(min(y + height, bottom), top))
+    xs = slice(max(x, left), max(min(x + width, right), left))
+    part = region.mask[max(top - y, 0) : ys.stop - y, max(left - x, 0) : xs.stop - x]
+    if part.size:
+        pixels[ys.start - top : ys.stop - top, xs.start - left : xs.stop - left] |= part
+
+
+def _shared(one: Rectangle, other: Rectangle) -> float:
+    """The area that two rectangles share."""
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    return max(0.0, across) * max(0.0, down)
+
+
+def _type_or(name: str, otherwise: str) -> str:
+    """The name, where it can be a defect type."""
+    try:
+        return valid_type(name)
+    except InvalidType:
+        return otherwise

@@ -1,0 +1,146 @@
+"""Cuts the stored photographs of a dataset into the squares that are trained on, and their masks alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from flawsmith.core.domain.crops import Around, Crop, as_crop
+from flawsmith.core.domain.image_modes import ImageMode
+from flawsmith.core.domain.records import CropEffect
+from flawsmith.core.store.datasets.dataset_folder import CLEAN, StoredPhotograph
+from flawsmith.core.store.datasets.native_crops import NativeCrops, View
+from flawsmith.core.store.images import to_pixels
+
+LEAST_MARKED = 32  # of 255, in a scaled mask: a pixel of which an eighth is marked
+MOST_CLEAN = 16  # squares of one photograph
+
+
+@dataclass(frozen=True)
+class Squares:
+    """A dataset, cut and scaled: an entry for each square.
+
+    Attributes:
+        pixels: (N, resolution, resolution, channels) uint8.
+        type_index: (N,) int64, the position of each square's defect type in ``classes``.
+        classes: the defect types.
+        files: the names of the photographs as they were uploaded.
+        photograph: (N,) int64, the number of the photograph that each was cut from.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    type_index: npt.NDArray[np.int64]
+    classes: list[str]
+    files: list[str]
+    photograph: npt.NDArray[np.int64]
+
+    def holdout_units(self, config: Mapping[str, Any]) -> npt.NDArray[np.int64]:
+        """(N,) int64: squares of equal number are held out together in a run of this configuration."""
+        return self.photograph if config.get("whole_photographs") else np.arange(len(self.photograph))
+
+
+class Cutter:
+    """Cuts the photographs of one dataset.
+
+    Around annotations, photographs without any are left out: nobody knows where their defects are. Where a dataset has
+    none at all, a grid at the photographs' scale stands in.
+
+    Args:
+        photographs: all of the dataset, in its order.
+        crop: how they are cut.
+        native_side: the side of squares at the photographs' scale, in pixels.
+    """
+
+    def __init__(self, photographs: Sequence[StoredPhotograph], crop: Crop | Around, native_side: int) -> None:
+        self._photographs, self._crop = photographs, as_crop(crop)
+        self._native: NativeCrops | None = None
+        if self._crop.measured:
+            known = [each.annotations for each in photographs]
+            if self._crop.around is Around.ANNOTATIONS and not any(each.defects for each in known):
+                self._crop = Crop(around=Around.GRID, native=True).completed()
+            self._native = NativeCrops(self._crop, native_side, known)
+
+    @property
+    def types(self) -> list[str] | None:
+        """The defect types of squares around annotations; None where those of the photographs count."""
+        if self._native is None or self._crop.around is not Around.ANNOTATIONS:
+            return None
+        return sorted({defect.defect_type for each in self._native.photographs for defect in each.defects})
+
+    def effect(self) -> CropEffect:
+        """Of a crop that is `Crop.measured`."""
+        assert self._native is not None
+        return self._native.effect()
+
+    def squares(self, classes: list[str], mode: ImageMode, resolution: int) -> Squares:
+        """All squares, scaled; ``classes`` are the types in their order."""
+        pixels, type_index, files, numbers = [], [], [], []
+        for number, photograph, square, defect_type in self._cut():
+            pixels.append(to_pixels(square, mode, resolution))
+            type_index.append(classes.index(defect_type))
+            files.append(photograph.file)
+            numbers.append(number)
+        return Squares(np.stack(pixels), np.array(type_index, np.int64), classes, files, np.array(numbers, np.int64))
+
+    def masks(self, resolution: int) -> list[npt.NDArray[np.bool_] | None]:
+        """For each of the squares, the pixels that are marked, (resolution, resolution); None without a mask."""
+        if self._native is None:
+            cuts = [square for each in self._photographs for square in each.mask_squares(self._crop.around)]
+        else:
+            cuts = list(self._native_masks(self._native))
+        return [None if cut is None else to_pixels(cut, "L", resolution)[..., 0] >= LEAST_MARKED for cut in cuts]
+
+    def _cut(self) -> Iterator[tuple[int, StoredPhotograph, Image.Image, str]]:
+        for number, each in enumerate(self._photographs):
+            if self._native is None:
+                for square in each.squares(self._crop.around):
+                    yield number, each, square, each.defect_type
+                continue
+            views = self._native.views(number)
+            for view, square in zip(views, _views_of(each, views), strict=True):
+                named = each.defect_type if view.defect is None else each.annotations.defects[view.defect].defect_type
+                yield number, each, square, named
+
+    def _native_masks(self, native: NativeCrops) -> Iterator[Image.Image | None]:
+        for number, each in enumerate(native.photographs):
+            views = native.views(number)
+            mask = each.mask() if views else None
+            whole = None if mask is None else Image.fromarray(mask.astype(np.uint8) * 255)
+            yield from (None if whole is None else whole.crop(view.corners) for view in views)
+
+
+def clean_squares(
+    clean: Sequence[StoredPhotograph],
+    photographs: Sequence[StoredPhotograph],
+    crop: Crop | Around,
+    resolution: int,
+    mode: ImageMode,
+) -> Squares:
+    """The squares of clean photographs, all of the type `CLEAN`.
+
+    Where there are none, beside crops at the photographs' scale: the places of annotated photographs that show no
+    annotated defect.
+    """
+    wanted = as_crop(crop)
+    if not wanted.measured:
+        return Cutter(clean, wanted, resolution).squares([CLEAN], mode, resolution)
+    sources = clean or [each for each in photographs if each.annotations.defects]
+    native = NativeCrops(wanted, resolution, [each.annotations for each in sources])
+    pixels, files, numbers = [], [], []
+    for number, photograph in enumerate(sources):
+        for square in _views_of(photograph, native.free_views(number, MOST_CLEAN)):
+            pixels.append(to_pixels(square, mode, resolution))
+            files.append(photograph.file)
+            numbers.append(number)
+    return Squares(np.stack(pixels), np.zeros(len(files), np.int64), [CLEAN], files, np.array(numbers, np.int64))
+
+
+def _views_of(photograph: StoredPhotograph, views: Sequence[View]) -> list[Image.Image]:
+    if not views:
+        return []
+    with Image.open(photograph.path) as image:
+        image.load()
+        return [image.crop(view.corners) for view in views]

@@ -1,0 +1,63 @@
+"""The files of an export in its job's folder: the archive, and which addresses it holds."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.store.job_folder import JobFolder
+
+ARCHIVE = "archive.zip"
+ADDRESSES = "addresses.json"
+
+
+def archive_file(folder: JobFolder) -> Path:
+    """Where the archive is once the job has succeeded."""
+    return folder.path / ARCHIVE
+
+
+def addresses_file(folder: JobFolder) -> Path:
+    """Where the archive's `HeldAddresses` are."""
+    return folder.path / ADDRESSES
+
+
+class HeldAddresses:
+    """The addresses that an archive holds, of one or several model versions, as ranges of seeds."""
+
+    def __init__(self) -> None:
+        self._ranges: dict[str, dict[str, list[list[int]]]] = {}  # [first, last] by version and type
+
+    @property
+    def versions(self) -> list[str]:
+        """Of which the archive holds images, such as ``scratches@2``."""
+        return list(self._ranges)
+
+    def add(self, version: str, defect_type: str, seed: int) -> None:
+        """Adds an address; those of a version and a type come in the order of their seeds, perhaps with repetitions."""
+        ranges = self._ranges.setdefault(version, {}).setdefault(defect_type, [])
+        if ranges and seed <= ranges[-1][1] + 1:
+            ranges[-1][1] = max(seed, ranges[-1][1])
+        else:
+            ranges.append([seed, seed])
+
+    def among(self, version: str, addresses: Iterable[Address]) -> list[Address]:
+        """Those of a version's addresses, without attributes, that the archive holds."""
+        return [each for each in addresses if self._holds(version, each)]
+
+    def _holds(self, version: str, address: Address) -> bool:
+        ranges = self._ranges.get(version, {}).get(address.defect_type, [])
+        place = bisect_right(ranges, address.seed, key=lambda each: each[0]) - 1
+        return place >= 0 and address.seed <= ranges[place][1]
+
+    def to_bytes(self) -> bytes:
+        """The file's content."""
+        return json.dumps(self._ranges).encode()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Raises FileNotFoundError."""
+        found = cls()
+        found._ranges = json.loads(path.read_bytes())
+        return found
