@@ -12,7 +12,8 @@ speed: compositions of one to three defects, with the region of the part, coded 
 borders: each defect is measured in its own photograph and on a host (`benchmarks.border_statistics`). The photographs
 are split into halves, 200 times. "real" is the distance (Kolmogorov-Smirnov) of the defects of one half to those of the
 other, in their own photographs; "composed" is that of one half's compositions to the other half's photographs; "pasted"
-is the same for a mask's pixels copied as they are. In brackets the 95th percentile.
+is the same for a mask's pixels copied as they are. In brackets the 95th percentile. Masks that come from boxes are
+found again in the composition, from a box: they follow the grain of the picture in which they were found.
 
 pictures: N.png, N-host.png and N-mask.png at full size, and sheet.jpg: for each the host, the composition and the mask
 around a defect.
@@ -33,16 +34,26 @@ from PIL import Image
 from benchmarks.border_statistics import STATISTICS, border_statistics, kolmogorov_smirnov
 from benchmarks.composition_sets import Host, boxed_set, drawn_host, drawn_patches
 from flawsmith.core.store.images import grid
-from flawsmith.models.compositions import Patch, Placed, UnplaceableError, compose, part_region
-from flawsmith.models.compositions.parts import Pixels
+from flawsmith.models.compositions import (
+    Composition,
+    Patch,
+    Placed,
+    UnplaceableError,
+    compose,
+    mask_in_boxes,
+    part_region,
+)
+from flawsmith.models.compositions.parts import Box
 
 FIRST_PATCH, FIRST_HOST = 10_000, 20_000  # seeds
-HOSTS = 40
+HOSTS = 24
 SPLITS = 200
 WAYS = ("real", "composed", "pasted")
+LOOSE = 6  # pixels by which a box is larger than the defect in it
 TILE, COLUMNS = 160, 9  # pixels of a square of the sheet; three squares for each composition
 AROUND = 36  # pixels around a defect that are measured
-PATCH_PHOTOGRAPHS = 90  # of the speed and the pictures
+PATCH_PHOTOGRAPHS = 120  # of the pictures
+SPEED_PHOTOGRAPHS = 27
 
 
 def main() -> None:
@@ -52,7 +63,7 @@ def main() -> None:
     speed.add_argument("--seconds", type=float, default=20)
     speed.add_argument("--processes", type=int, default=2)
     borders = commands.add_parser("borders")
-    borders.add_argument("--photographs", type=int, default=180)
+    borders.add_argument("--photographs", type=int, default=120)
     pictures = commands.add_parser("pictures")
     pictures.add_argument("folder", type=Path)
     pictures.add_argument("--count", type=int, default=24)
@@ -119,7 +130,10 @@ def _measured(patch: Patch, hosts: Sequence[Host], seed: int) -> Measured | None
     photograph = patch.source.split("#")[0]
     ways = {"real": border_statistics(patch.pixels, patch.mask, patch.others)}
     for way, pixels in (("composed", made.pixels), ("pasted", pasted)):
-        ways[way] = border_statistics(pixels[window], placed.mask[window], unusable)
+        mask = placed.mask if host.region is None else mask_in_boxes(pixels, [_grown(placed.box)])
+        if not mask.any():
+            return None
+        ways[way] = border_statistics(pixels[window], mask[window], unusable)
     return Measured(photograph, ways)
 
 
@@ -145,28 +159,28 @@ def write_pictures(folder: Path, count: int, patches: Sequence[Patch], hosts: Se
             Image.fromarray(pixels).save(folder / f"{seed}{name}.png")
         on_it = "; ".join(f"{each.defect_type} of {each.source} at {each.box}, {each.blend}" for each in made.placed)
         print(f"{seed} ({host.name}): {on_it}")
-        tiles += _beside(host, made.pixels, made.placed[0])
+        tiles += _beside(host, made, made.placed[0])
         if len(tiles) >= 3 * count:
             break
     grid(tiles, COLUMNS, gap=2).save(folder / "sheet.jpg", quality=85)
 
 
-def _beside(host: Host, pixels: Pixels, placed: Placed) -> list[Image.Image]:
+def _beside(host: Host, made: Composition, placed: Placed) -> list[Image.Image]:
     """A square of the host, of the composition and of the mask around a defect, at the scale of their pixels."""
     x, y, width, height = placed.box
-    side = min(TILE, *placed.mask.shape)
+    side = min(TILE, *placed.host_shape)
     top, left = (
         min(max(0, at + length // 2 - side // 2), size - side)
-        for at, length, size in ((y, height, placed.mask.shape[0]), (x, width, placed.mask.shape[1]))
+        for at, length, size in ((y, height, placed.host_shape[0]), (x, width, placed.host_shape[1]))
     )
     square = slice(top, top + side), slice(left, left + side)
-    shown = np.where(placed.mask[square], np.uint8(255), np.uint8(0))
-    return [Image.fromarray(each) for each in (host.pixels[square], pixels[square], shown)]
+    shown = np.where(made.mask[square], np.uint8(255), np.uint8(0))
+    return [Image.fromarray(each) for each in (host.pixels[square], made.pixels[square], shown)]
 
 
 def _made(seconds: float, process: int) -> tuple[int, float, float]:
     """Compositions made, seconds by the clock and of the processor."""
-    patches = drawn_patches(PATCH_PHOTOGRAPHS, FIRST_PATCH)
+    patches = drawn_patches(SPEED_PHOTOGRAPHS, FIRST_PATCH)
     hosts = [drawn_host(FIRST_HOST + index).pixels for index in range(8)]
     made, began, busy = 0, time.monotonic(), time.process_time()
     while time.monotonic() - began < seconds:
@@ -176,6 +190,11 @@ def _made(seconds: float, process: int) -> tuple[int, float, float]:
             Image.fromarray(pixels).save(io.BytesIO(), "PNG")
         made += 1
     return made, time.monotonic() - began, time.process_time() - busy
+
+
+def _grown(box: Box) -> Box:
+    x, y, width, height = box
+    return x - LOOSE, y - LOOSE, width + 2 * LOOSE, height + 2 * LOOSE
 
 
 def _around(placed: Placed, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -288,7 +288,7 @@ def test_a_defect_that_nobody_would_see_is_not_placed() -> None:
 
 def test_a_defect_may_be_as_faint_as_it_was() -> None:
     mask = disc(121, 10)
-    pixels = np.clip(grainy(4, strength=20, side=121) + 12.0 * mask, 0, 255).astype(np.uint8)
+    pixels = np.clip(grainy(4, strength=20, side=121) + 20.0 * mask, 0, 255).astype(np.uint8)
     assert compose(grainy(1, strength=20), [Patch(pixels, mask, "pits", "a.png")], 0, per_image=(1, 1)).placed
 
 
