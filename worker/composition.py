@@ -6,6 +6,7 @@ from flawsmith.core.domain.export_layouts import ExportLayout
 from flawsmith.core.domain.job_kinds.composition import KIND, CompositionJob, CompositionResult
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.store.datasets import UnknownDataset
+from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.worker.celery import services
 from flawsmith.worker.checkpoints import NewerFormat
@@ -23,7 +24,7 @@ ASKED = ("count", "per_image", "types", "source", "blend", "split", "seed")  # o
 class CompositionExecutor(Executor):
     """Opens composition jobs."""
 
-    lasting = (NewerFormat, CannotPlace, UnknownDataset)
+    lasting = (CannotPlace, LaterFormat, NewerFormat, UnknownDataset)
 
     def open(self, job: Job) -> Work:
         composition = cast(CompositionJob, job)

@@ -1,6 +1,8 @@
 """Compositions over HTTP, without a worker: what is refused, what is accepted, and exports of them."""
 
 import base64
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,13 @@ def mask(side: int, level: int) -> str:
     return encoded(pixels)
 
 
+def of_a_size(side: int) -> str:
+    """A PNG that says that it is of this size, and has no pixels."""
+    contents = (b"IHDR" + struct.pack(">2I5B", side, side, 8, 0, 0, 0, 0), b"IDAT")
+    chunks = [struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each)) for each in contents]
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(chunks)).decode()
+
+
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"count": 0}, "/count", "greater than or equal to 1"),
     ({"count": 100_001}, "/count", "less than or equal to 100000"),
@@ -78,6 +87,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"region": mask(128, 0)}, "/region", "the mask marks nothing"),
     ({"region": mask(128, 255)[:-40]}, "/region", "broken"),
+    ({"region": of_a_size(60_000)}, "/region", "nor a PNG in base64"),
+    ({"region": of_a_size(9_000)}, "/region", "the mask is 9000 x 9000 pixels"),
     ({"region": [[200, 0], [300, 0], [300, 9]]}, "/region", "outside of a photograph of 128 x 128 pixels"),
     ({"blend": "paste"}, "/blend", "'auto', 'alpha' or 'poisson'"),
     ({"split": {"train": 0.8}}, "/split", "must sum to 1"),

@@ -158,15 +158,11 @@ def read_pixels(path: Path) -> Pixels:
 def _marks(annotations: Annotations, pixels: Pixels) -> list[tuple[int, int, Mask]]:
     """For each defect, the left upper corner of its box in whole pixels, and which pixels of the box it is."""
     height, width = pixels.shape[:2]
-    corners = []
-    for each in annotations.defects:
-        left, top = int(np.floor(each.box[0])), int(np.floor(each.box[1]))
-        right, bottom = int(np.ceil(each.box[0] + each.box[2])), int(np.ceil(each.box[1] + each.box[3]))
-        corners.append((max(0, left), max(0, top), min(width, right), min(height, bottom)))
+    corners = [_corners(each, (width, height)) for each in annotations.defects]
     boxes = [
         (left, top, right - left, bottom - top)
         for (left, top, right, bottom), each in zip(corners, annotations.defects, strict=True)
-        if each.runs is None
+        if each.runs is None and right > left and bottom > top
     ]
     found = mask_in_boxes(pixels, boxes) if boxes else np.zeros((height, width), bool)
     marks = []
@@ -174,6 +170,14 @@ def _marks(annotations: Annotations, pixels: Pixels) -> list[tuple[int, int, Mas
         mask = each.mask()
         marks.append((left, top, found[top:bottom, left:right] if mask is None else mask))
     return marks
+
+
+def _corners(defect: Defect, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of its box in whole pixels, within a photograph of this size."""
+    x, y, width, height = defect.box
+    left, top = min(max(0, int(np.floor(x))), size[0]), min(max(0, int(np.floor(y))), size[1])
+    right, bottom = min(int(np.ceil(x + width)), size[0]), min(int(np.ceil(y + height)), size[1])
+    return left, top, max(left, right), max(top, bottom)
 
 
 def _paste(window: NDArray[np.bool_], mask: Mask, left: int, top: int) -> None:
