@@ -52,7 +52,7 @@ def region_of_mask(content: str, sizes: Sequence[Size]) -> dict[str, Any]:
     """
     try:
         image: Image.Image = Image.open(io.BytesIO(base64.b64decode(content, validate=True)), formats=["PNG"])
-    except (binascii.Error, UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+    except (binascii.Error, UnidentifiedImageError, OSError, ValueError):
         detail = "neither corners [[x, y], …] nor a PNG in base64; a mask is white where defects may lie"
         raise CannotCompose("/region", detail) from None
     if others := [each for each in sizes if each != image.size]:
