@@ -39,14 +39,40 @@ def patches_of(pixels: Pixels, mask: Mask, defect_type: str, source: str) -> lis
     numbers, count = ndimage.label(near, np.ones((3, 3), int))
     found = []
     for number, place in enumerate(ndimage.find_objects(numbers, count), 1):
-        window = tuple(
-            slice(max(0, int(each.start - SURROUND * MARGIN)), int(each.stop + SURROUND * MARGIN)) for each in place
-        )
+        window = tuple(_widened(each) for each in place)
         own = mask[window] & (numbers[window] == number)
         others = mask[window] & ~own
         name = source if number == 1 else f"{source}#{number}"
         found.append(Patch(pixels[window], own, defect_type, name, others if others.any() else None))
     return found
+
+
+def annotated_patches(pixels: Pixels, defects: Sequence[tuple[str, Box, Mask | None]], source: str) -> list[Patch]:
+    """A patch for each annotated defect; a defect in whose box nothing stands out has none.
+
+    Args:
+        defects: type, box within the photograph, and (height, width) of the box, the pixels that are the defect; None:
+            they are found by contrast (`mask_in_boxes`).
+        source: the photograph; the second defect is `source#2`.
+    """
+    found = mask_in_boxes(pixels, [box for _, box, mask in defects if mask is None])
+    marked = []
+    everything = np.zeros(pixels.shape[:2], bool)
+    for _, (x, y, width, height), mask in defects:
+        place = slice(y, y + height), slice(x, x + width)
+        own = found[place] if mask is None else mask
+        everything[place] |= own
+        marked.append((place, own))
+    patches = []
+    for number, ((defect_type, _, _), (place, own)) in enumerate(zip(defects, marked, strict=True), 1):
+        if own.any():
+            window = tuple(_widened(each) for each in place)
+            alone = np.zeros(pixels.shape[:2], bool)
+            alone[place] = own
+            others = everything[window] & ~alone[window]
+            name = source if number == 1 else f"{source}#{number}"
+            patches.append(Patch(pixels[window], alone[window], defect_type, name, others if others.any() else None))
+    return patches
 
 
 def mask_in_boxes(pixels: Pixels, boxes: Sequence[Box]) -> Mask:
@@ -80,6 +106,10 @@ def is_cut(patch: Patch) -> bool:
     """Whether the photograph's border cuts the defect off, as far as its patch shows it."""
     left, top, width, height = box_of(patch.mask)
     return left == 0 or top == 0 or left + width == patch.mask.shape[1] or top + height == patch.mask.shape[0]
+
+
+def _widened(place: slice) -> slice:
+    return slice(max(0, int(place.start - SURROUND * MARGIN)), int(place.stop + SURROUND * MARGIN))
 
 
 def _around(box: Box, shape: tuple[int, ...]) -> tuple[slice, slice]:

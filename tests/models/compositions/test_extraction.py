@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flawsmith.models.compositions import Blend, compose, is_cut, mask_in_boxes, patches_of
+from flawsmith.models.compositions import Blend, annotated_patches, box_of, compose, is_cut, mask_in_boxes, patches_of
 from flawsmith.models.compositions.parts import Mask, Pixels
 
 
@@ -104,3 +104,24 @@ def test_boxes_over_the_border_and_over_all_and_over_nothing() -> None:
     assert not mask_in_boxes(pixels, [(100, 100, 40, 40)]).any()
     assert not mask_in_boxes(pixels, [(500, 500, 10, 10)]).any()
     assert not mask_in_boxes(pixels, []).any()
+
+
+def test_annotated_defects_keep_their_types_and_know_their_neighbours() -> None:
+    pixels = surface(3).astype(int)
+    pit, scratch = ellipse(pixels.shape, 60, 60, 12, 6), ellipse(pixels.shape, 90, 60, 4, 20)
+    pixels[pit] -= 50
+    pixels[scratch] += 60
+    photograph = np.clip(pixels, 0, 255).astype(np.uint8)
+    x, y, width, height = box_of(pit)
+    defects = [
+        ("pits", (x, y, width, height), pit[y : y + height, x : x + width]),
+        ("scratches", (84, 36, 13, 49), None),
+        ("pits", (150, 150, 20, 20), None),  # nothing is there
+    ]
+    found = annotated_patches(photograph, defects, "a.png")
+    assert [(each.defect_type, each.source) for each in found] == [("pits", "a.png"), ("scratches", "a.png#2")]
+    assert found[0].mask.sum() == pit.sum()
+    assert found[0].others is not None
+    assert 0.85 < found[1].mask.sum() / scratch.sum() < 1.15
+    assert found[1].others is not None
+    assert found[1].others.sum() == pit.sum()
