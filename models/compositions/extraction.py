@@ -67,11 +67,12 @@ def annotated_patches(pixels: Pixels, defects: Sequence[tuple[str, Box, Mask | N
     for number, ((defect_type, _, _), (place, own)) in enumerate(zip(defects, marked, strict=True), 1):
         if own.any():
             window = tuple(_widened(each) for each in place)
-            alone = np.zeros(pixels.shape[:2], bool)
-            alone[place] = own
-            others = everything[window] & ~alone[window]
+            top, left = (part.start - around.start for part, around in zip(place, window, strict=True))
+            alone = np.zeros(everything[window].shape, bool)  # not of the photograph's size: each would keep all of it
+            alone[top : top + own.shape[0], left : left + own.shape[1]] = own
+            others = everything[window] & ~alone
             name = source if number == 1 else f"{source}#{number}"
-            patches.append(Patch(pixels[window], alone[window], defect_type, name, others if others.any() else None))
+            patches.append(Patch(pixels[window], alone, defect_type, name, others if others.any() else None))
     return patches
 
 

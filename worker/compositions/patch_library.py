@@ -5,24 +5,24 @@ that the block's number alone determines: whatever else is made, a seed finds th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from flawsmith.core.store.datasets.annotations import Annotations, Defect
 from flawsmith.core.store.datasets.dataset_folder import StoredPhotograph
-from flawsmith.models.compositions import Patch, Rules, mask_in_boxes, measured_rules
+from flawsmith.models.compositions import Patch, Rules, annotated_patches, measured_rules
+from flawsmith.models.compositions.extraction import SURROUND
 from flawsmith.models.compositions.footprint import MARGIN
-from flawsmith.models.compositions.parts import Mask, Pixels
+from flawsmith.models.compositions.parts import Box, Pixels
 
 PER_TYPE = 64  # defects of a type in a library
 MOST_BYTES = 192 * 2**20  # of a library's patches
 BLOCK = 256  # seeds that have one library
-SURROUND = int(1.5 * MARGIN)  # pixels around a defect that go with it: a turned patch needs more than the margin
 FEWEST_WHOLE = 8  # defects of a type within their photographs, with which those that the border cuts off are left out
 BYTES_PER_PIXEL = 5  # of a patch: three channels and two masks
 
@@ -34,15 +34,11 @@ class Origin:
     photograph: int
     defect: int
 
-    @property
-    def source(self) -> str:
-        """As a patch names it."""
-        return f"{self.photograph}/{self.defect}"
-
     @classmethod
     def of(cls, source: str) -> "Origin":
-        photograph, defect = map(int, source.split("/"))
-        return cls(photograph, defect)
+        """That a patch names as its source: ``5`` or, for the second defect, ``5#2``; see `annotated_patches`."""
+        photograph, _, number = source.partition("#")
+        return cls(int(photograph), int(number or 1) - 1)
 
 
 class DefectCatalogue:
@@ -76,7 +72,8 @@ class DefectCatalogue:
         size = 0
         for each in turns:
             _, _, width, height = self.defect(each).box
-            size += int((width + 2 * SURROUND) * (height + 2 * SURROUND)) * BYTES_PER_PIXEL
+            around = 2 * SURROUND * MARGIN  # pixels of the surface that a patch has on both sides together
+            size += int((width + around) * (height + around)) * BYTES_PER_PIXEL
             if found and size > MOST_BYTES:
                 break
             found.setdefault(each.photograph, []).append(each.defect)
@@ -130,23 +127,15 @@ class PatchLibrary:
 def patches_of_annotations(photograph: StoredPhotograph, place: int, numbers: Sequence[int]) -> Iterator[Patch]:
     """A patch for each of these annotated defects; none for a box in which nothing stands out of the surface.
 
-    The pixels are copies: views would keep the whole photograph in memory.
+    They are copies: views would keep the whole photograph in memory.
     """
     pixels = read_pixels(photograph.path)
-    marks = _marks(photograph.annotations, pixels)
-    for number in numbers:
-        left, top, marked = marks[number]
-        rows = slice(max(0, top - SURROUND), top + marked.shape[0] + SURROUND)
-        columns = slice(max(0, left - SURROUND), left + marked.shape[1] + SURROUND)
-        window = pixels[rows, columns].copy()
-        own, others = (np.zeros(window.shape[:2], bool) for _ in range(2))
-        for each, (x, y, mask) in enumerate(marks):
-            _paste(own if each == number else others, mask, x - columns.start, y - rows.start)
-        if own.any():
-            others &= ~own
-            defect_type = photograph.annotations.defects[number].defect_type
-            source = Origin(place, number).source
-            yield Patch(window, own, defect_type, source, others if others.any() else None)
+    size = pixels.shape[1], pixels.shape[0]
+    defects = [(each.defect_type, _whole_box(each, size), each.mask()) for each in photograph.annotations.defects]
+    for patch in annotated_patches(pixels, defects, str(place)):
+        if Origin.of(patch.source).defect in numbers:
+            others = None if patch.others is None else patch.others.copy()
+            yield replace(patch, pixels=patch.pixels.copy(), mask=patch.mask.copy(), others=others)
 
 
 def read_pixels(path: Path) -> Pixels:
@@ -155,40 +144,12 @@ def read_pixels(path: Path) -> Pixels:
         return np.asarray(image if image.mode == "L" else image.convert("RGB"))
 
 
-def _marks(annotations: Annotations, pixels: Pixels) -> list[tuple[int, int, Mask]]:
-    """For each defect, the left upper corner of its box in whole pixels, and which pixels of the box it is."""
-    height, width = pixels.shape[:2]
-    corners = [_corners(each, (width, height)) for each in annotations.defects]
-    boxes = [
-        (left, top, right - left, bottom - top)
-        for (left, top, right, bottom), each in zip(corners, annotations.defects, strict=True)
-        if each.runs is None and right > left and bottom > top
-    ]
-    found = mask_in_boxes(pixels, boxes) if boxes else np.zeros((height, width), bool)
-    marks = []
-    for (left, top, right, bottom), each in zip(corners, annotations.defects, strict=True):
-        mask = each.mask()
-        marks.append((left, top, found[top:bottom, left:right] if mask is None else mask))
-    return marks
-
-
-def _corners(defect: Defect, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of its box in whole pixels, within a photograph of this size."""
+def _whole_box(defect: Defect, size: tuple[int, int]) -> Box:
+    """Its box in whole pixels, within a photograph of this size."""
     x, y, width, height = defect.box
-    left, top = min(max(0, int(np.floor(x))), size[0]), min(max(0, int(np.floor(y))), size[1])
-    right, bottom = min(int(np.ceil(x + width)), size[0]), min(int(np.ceil(y + height)), size[1])
-    return left, top, max(left, right), max(top, bottom)
-
-
-def _paste(window: NDArray[np.bool_], mask: Mask, left: int, top: int) -> None:
-    """Adds a mask to a window, as far as it lies inside."""
-    rows, columns = (
-        (max(0, at), min(limit, at + size))
-        for at, limit, size in zip((top, left), window.shape, mask.shape, strict=True)
-    )
-    if rows[0] < rows[1] and columns[0] < columns[1]:
-        part = mask[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left]
-        window[rows[0] : rows[1], columns[0] : columns[1]] |= part
+    left, top = min(max(0, floor(x)), size[0]), min(max(0, floor(y)), size[1])
+    right, bottom = min(ceil(x + width), size[0]), min(ceil(y + height), size[1])
+    return left, top, max(0, right - left), max(0, bottom - top)
 
 
 def _is_cut(defect: Defect, annotations: Annotations) -> bool:
