@@ -26,6 +26,7 @@ from flawsmith.core.store.datasets.annotations import (
     read_annotations,
     write_annotations,
 )
+from flawsmith.core.store.datasets.boxes import Box, in_pixels
 from flawsmith.core.store.datasets.crops import cut, squares
 from flawsmith.core.store.datasets.ingestion import Photograph, Upload
 from flawsmith.core.store.datasets.masks import Rectangle, marked, regions
@@ -134,9 +135,11 @@ class StoredPhotograph:
             size = image.size
         marks = [marked(each) for each in map(Image.open, self.masks) if each.size == size]
         found = [defect_of(region, self.defect_type) for mark in marks for region in regions(mark)]
+        stored = [in_pixels(Box(**each), size) for each in self._entry.get("boxes", ())]
         boxes = [
-            Defect(each["defect_type"] or self.defect_type, (each["x"], each["y"], each["width"], each["height"]))
-            for each in self._entry.get("boxes", ())
+            Defect(each.defect_type or self.defect_type, (each.x, each.y, each.width, each.height))
+            for each in stored
+            if each
         ]
         clean = self.defect_type == CLEAN and self.path.parent.name == "clean"
         return Annotations(self.file, size, tuple(found or boxes), clean, self._entry.get("split"))
