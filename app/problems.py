@@ -62,6 +62,7 @@ from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
 from flawsmith.core.store.datasets import CannotTell, NameTaken, TooFewImages, UnknownDataset, UnknownSplit
+from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.registry import OnlyFailing, UnknownModel, VersionInUse
 
 log = logging.getLogger(__name__)
@@ -268,6 +269,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     Problem: lambda problem: problem,
     HTTPException: _from_http,
     UnknownDataset: lambda error: Problem(404, "not-found", str(error)),
+    LaterFormat: lambda error: Problem(409, "conflict", str(error)),
     UnknownJob: lambda error: Problem(404, "not-found", str(error)),
     UnknownModel: lambda error: Problem(404, "not-found", str(error)),
     VersionInUse: lambda error: Problem(409, "conflict", str(error)),

@@ -1,128 +1,56 @@
-"""Exports in a worker: records of a source, written in parts, and at the end one archive of them all."""
+"""Exports in a worker: images of a version or of compositions, in the layout that was asked for."""
 
-import hashlib
-import json
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, cast
 
-import torch
-
-from flawsmith.core.domain.export_splits import split_of
 from flawsmith.core.domain.job_kinds.export import KIND, ExportJob, ExportResult
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.domain.presets.registry import UnknownPreset
-from flawsmith.core.store.claims import Claim
-from flawsmith.core.store.durable_files import sync_file, sync_folder
-from flawsmith.core.store.export_files import addresses_file, archive_file
+from flawsmith.core.store.export_files import archive_file
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.registry import UnknownModel
-from flawsmith.worker.celery import device, services, threads
-from flawsmith.worker.checkpoints import DiskFull, NewerFormat, is_disk_full
-from flawsmith.worker.determinism import choose_kernels
-from flawsmith.worker.executor import Executor, Result, Segment, Work
-from flawsmith.worker.exports.archive import Contents, write_archive
-from flawsmith.worker.exports.layouts import WRITERS
-from flawsmith.worker.exports.parts import OpenPart, Parts
+from flawsmith.worker.celery import device, services
+from flawsmith.worker.checkpoints import NewerFormat
+from flawsmith.worker.compositions.finished import FinishedCompositions, NoArchive
+from flawsmith.worker.executor import Executor, Work
+from flawsmith.worker.exports.archive import Contents
+from flawsmith.worker.exports.archive_work import ArchiveWork, identity_of
+from flawsmith.worker.exports.parts import Parts
 from flawsmith.worker.exports.records import RecordSource
 from flawsmith.worker.exports.version_source import NoReferences, TooFewPass, VersionSource
 
-PART_BYTES = 16 * 2**20  # that wait in memory at most
+ASKED = ("split", "max_similarity", "floor", "seed", "counts", "count")  # of the configuration, in the manifest
 
 
 class ExportExecutor(Executor):
     """Opens exports."""
 
-    lasting = (NewerFormat, NoReferences, TooFewPass, UnknownModel, UnknownPreset)
+    lasting = (NewerFormat, NoArchive, NoReferences, TooFewPass, UnknownModel, UnknownPreset)
 
     def open(self, job: Job) -> Work:
         export = cast(ExportJob, job)
-        parts = Parts(services().store, JobFolder(services().store, job.id), _identity(export))
+        identity = identity_of(export.version or export.composition, export.layout, export.config)
+        parts = Parts(services().store, JobFolder(services().store, job.id), identity)
         step, state = parts.newest()
-        version = services().registry.resolve(export.version)
-        return ExportWork(export, parts, step, VersionSource(version, export.config, services(), device(), state))
+        return ExportWork(export, parts, step, _source(export, state))
 
 
-class ExportWork(Work):
-    """An export under way. A step is a record; it is saved once a part with it is published.
+class ExportWork(ArchiveWork):
+    """An export under way."""
 
-    Args:
-        job: the export.
-        parts: that are published already.
-        saved_step: the step that they reach.
-        source: of the records, at that step.
-    """
-
+    kind = KIND
     job: ExportJob
 
     def __init__(self, job: ExportJob, parts: Parts, saved_step: int, source: RecordSource) -> None:
-        super().__init__(job, saved_step)
-        self.parts, self.source, self._open_part = parts, source, OpenPart()
-        shares: dict[str, float] = job.config["split"] or {}
-        writer = WRITERS[job.layout]
-        self.shares = shares
-        self.writer = writer(source.title, source.classes, source.labels, list(shares), source.source_type)
-        self._staging, self._archive, self._contents = ExitStack(), Path(), Contents()
-        self._opened = time.monotonic(), self.step
+        super().__init__(job, job.layout, parts, saved_step, source)
 
-    @property
-    def step(self) -> int:
-        return self.saved_step + len(self._open_part.rows)
+    def about(self) -> dict[str, Any]:
+        asked = {name: self.job.config[name] for name in ASKED if name in self.job.config}
+        left_out = dict(sorted(self.source.left_out.items()))
+        return {"of": self.source.title, "layout": self.job.layout, **asked, "left_out": left_out}
 
-    @property
-    def over(self) -> bool:
-        return self.source.over
-
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        choose_kernels(False)
-        torch.set_num_threads(threads())
-        self._opened = time.monotonic(), self.step
-        yield
-
-    def advance(self, segment: Segment) -> None:
-        """Adds the records of one pass of the source. Raises TooFewPass."""
-        for record in self.source.next():
-            split = split_of(record.key, self.shares) if self.shares else None
-            self._open_part.add(*self.writer.write(record, split))
-        if self._open_part.size > PART_BYTES:
-            self.save(segment)
-
-    def save(self, segment: Segment) -> None:
-        """Publishes the records since the last part. Raises ClaimLost, DiskFull."""
-        part, first = self._open_part, self.saved_step
-        if part.rows:
-            self.parts.publish(segment.claim, part, first, self.source.state())
-            self._open_part, self.saved_step = OpenPart(), first + len(part.rows)
-
-    def report(self) -> dict[str, Any]:
-        seconds, steps = time.monotonic() - self._opened[0], self.step - self._opened[1]
-        left = self.job.progress.total_steps - self.step
-        eta = round(left * seconds / steps, 1) if steps else self.job.progress.eta_seconds
-        return {"progress": self.job.progress.changed(step=self.step, eta_seconds=eta)}
-
-    def before_finish(self) -> Iterator[None]:
-        """Makes the archive of all parts, beside the job's folder until it is whole. Raises DamagedPart, DiskFull."""
-        self._staging.close()
-        self._archive = self._staging.enter_context(services().store.staged()) / archive_file(self.parts.folder).name
-        try:
-            for contents in write_archive(self._archive, self.parts, self.writer, self._about()):
-                self._contents = contents
-                yield
-        except OSError as error:
-            if is_disk_full(error):
-                raise DiskFull(sum(each.stat().st_size for each in self.parts.folder.checkpoints.rglob("*"))) from error
-            raise
-
-    def finish(self, segment: Segment) -> Result:
-        """Publishes the archive. Raises ClaimLost."""
-        folder, contents = self.parts.folder, self._contents
-        segment.claim.write_bytes(addresses_file(folder), contents.held.to_bytes())
-        _publish(self._archive, archive_file(folder), segment.claim)
-        self._staging.close()
-        result = ExportResult(
+    def result(self, contents: Contents) -> ExportResult:
+        return ExportResult(
             images=contents.types.total(),
             types=dict(contents.types),
             splits=dict(contents.splits),
@@ -130,26 +58,11 @@ class ExportWork(Work):
             bytes=contents.size,
             sha256=contents.sha256,
         )
-        reason = f"exported {result.images} images of {self.source.title}"
-        return Result(reason, {"archive": f"{KIND.path}/{self.job.id}/archive", "result": result, **self.report()})
-
-    def _about(self) -> dict[str, Any]:
-        config = self.job.config
-        asked = {name: config[name] for name in ("split", "max_similarity", "floor", "seed", "counts")}
-        left_out = dict(sorted(self.source.left_out.items()))
-        return {"of": self.source.title, "layout": self.job.layout, **asked, "left_out": left_out}
 
 
-def _publish(staged_archive: Path, place: Path, claim: Claim) -> None:
-    """Moves the archive to its place, through the claim: only its holder can."""
-    sync_file(staged_archive)
-    with claim.staged() as staged:
-        staged_archive.rename(staged / place.name)
-        (staged / place.name).replace(place)
-    sync_folder(place.parent)
-
-
-def _identity(job: ExportJob) -> str:
-    """What a part of the job is of."""
-    described = json.dumps([job.version, job.layout, job.config], sort_keys=True)
-    return hashlib.sha256(described.encode()).hexdigest()
+def _source(job: ExportJob, state: Mapping[str, Any]) -> RecordSource:
+    if job.composition:
+        archive = archive_file(JobFolder(services().store, job.composition))
+        return FinishedCompositions(archive, job.composition, job.config["count"], state)
+    version = services().registry.resolve(str(job.version))
+    return VersionSource(version, job.config, services(), device(), state)

@@ -15,6 +15,7 @@ from flawsmith.core.domain.label_request import STEPS
 from flawsmith.core.domain.presets.registry import UnknownPreset
 from flawsmith.core.domain.records import Labelling, ModelVersion
 from flawsmith.core.store.datasets import UnknownDataset
+from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.quality_floors import FILE as IMAGE_SCORES
 from flawsmith.core.store.quality_floors import scores_file
 from flawsmith.core.store.registry import UnknownModel
@@ -31,7 +32,7 @@ OWN_FIELDS = frozenset({"model", "version", "created_at"})  # of a version, whic
 class LabellingExecutor(Executor):
     """Opens labellings."""
 
-    lasting = (CannotLabel, UnknownDataset, UnknownModel, UnknownPreset)
+    lasting = (CannotLabel, LaterFormat, UnknownDataset, UnknownModel, UnknownPreset)
 
     def open(self, job: Job) -> Work:
         labelling = cast(LabellingJob, job)

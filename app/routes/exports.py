@@ -3,18 +3,20 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
-from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of, is_current, not_modified
 from flawsmith.app.dependencies import CallerDep, ServicesDep
+from flawsmith.app.job_archives import archive_answers, archive_response, why_no_archive
 from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
 from flawsmith.app.problems import Problem, documented, invalid
 from flawsmith.core.domain.export_layouts import version_labels
-from flawsmith.core.domain.export_request import CannotExport, ExportRequest, resolve_export
+from flawsmith.core.domain.export_request import CannotExport, ExportRequest, resolve_composition_export, resolve_export
+from flawsmith.core.domain.job_kinds.composition import KIND as COMPOSITIONS
+from flawsmith.core.domain.job_kinds.composition import CompositionJob
 from flawsmith.core.domain.job_kinds.export import KIND, ExportJob
-from flawsmith.core.domain.jobs import Job, JobState, Progress
+from flawsmith.core.domain.jobs import Job, Progress
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.datasets import UnknownDataset
-from flawsmith.core.store.export_files import HeldAddresses, addresses_file, archive_file
+from flawsmith.core.store.export_files import HeldAddresses, addresses_file
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.quality_floors import scores_file
 from flawsmith.core.store.reference_photographs import FILE as REFERENCES
@@ -29,7 +31,29 @@ def create_export(body: ExportRequest, services: ServicesDep, response: Response
 
     What cannot be done is refused here, before anything is queued.
     """
-    version = services.registry.resolve(body.model)
+    job = _of_composition(body, services) if body.composition else _of_version(body, services)
+    return submit(services, KIND, job, response, caller)
+
+
+@router.get("/{job_id}/archive", response_class=FileResponse, responses=archive_answers(410))
+def export_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
+    """The zip that the export made. `Range` continues a broken download. 410 once one of its images is withdrawn."""
+    job = services.jobs.get(job_id, KIND)
+    assert isinstance(job, ExportJob)
+    folder = JobFolder(services.store, job.id)
+    if job.result is None:
+        raise Problem(404, "not-found", why_no_archive(job, KIND))
+    _check_withdrawn(HeldAddresses.load(addresses_file(folder)), services)
+    exported = job.composition or (job.version or "").replace("@", "-")
+    return archive_response(request, folder, job.result.sha256, f"{exported}-{job.layout}.zip")
+
+
+add_job_routes(router, KIND)
+
+
+def _of_version(body: ExportRequest, services: Services) -> Job:
+    """The job of an export of a version's images. Raises Problem."""
+    version = services.registry.resolve(str(body.model))
     floor = services.registry.quality_floor(version)
     try:
         config = resolve_export(body, version, version_labels(version), floor.score if floor else None)
@@ -42,30 +66,22 @@ def create_export(body: ExportRequest, services: ServicesDep, response: Response
     dataset = _dataset(version, services) if body.max_similarity is not None else None
     progress = Progress(total_steps=sum(config["counts"].values()))
     fields = {"version": version.ref, "layout": body.layout, "dataset": dataset}
-    return submit(services, KIND, KIND.new_job(config=config, progress=progress, **fields), response, caller)
+    return KIND.new_job(config=config, progress=progress, **fields)
 
 
-@router.get(
-    "/{job_id}/archive",
-    response_class=FileResponse,
-    responses=documented(404, 410, 416, also={200: {"content": {"application/zip": {}}}, **PARTIAL, **NOT_MODIFIED}),
-)
-def export_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
-    """The zip that the export made. `Range` continues a broken download. 410 once one of its images is withdrawn."""
-    job = services.jobs.get(job_id, KIND)
-    assert isinstance(job, ExportJob)
-    folder = JobFolder(services.store, job.id)
-    if job.result is None:
-        raise Problem(404, "not-found", _why_not(job))
-    _check_withdrawn(HeldAddresses.load(addresses_file(folder)), services)
-    etag = etag_of("export", job.result.sha256)
-    if is_current(request, etag):
-        return not_modified(etag)
-    file_name = f"{job.version.replace('@', '-')}-{job.layout}.zip"
-    return RangedFile(archive_file(folder), etag=etag, media_type="application/zip", filename=file_name)
-
-
-add_job_routes(router, KIND)
+def _of_composition(body: ExportRequest, services: Services) -> Job:
+    """The job of an export of a composition job's images. Raises Problem."""
+    composition = services.jobs.get(str(body.composition), COMPOSITIONS)
+    assert isinstance(composition, CompositionJob)
+    if composition.result is None:
+        detail = f"composition job {composition.id} is {composition.state}; only one that has succeeded has images"
+        raise Problem(409, "conflict", detail)
+    try:
+        config = resolve_composition_export(body, composition.result.images)
+    except CannotExport as error:
+        raise invalid(error.pointer, error.detail) from error
+    progress = Progress(total_steps=config["count"])
+    return KIND.new_job(config=config, progress=progress, composition=composition.id, layout=body.layout)
 
 
 def _dataset(version: ModelVersion, services: Services) -> str | None:
@@ -81,16 +97,6 @@ def _dataset(version: ModelVersion, services: Services) -> str | None:
         return services.datasets.of_digest(version.dataset_digest).id
     except UnknownDataset:
         return None
-
-
-def _why_not(job: ExportJob) -> str:
-    again = f"POST {KIND.path}/{job.id}/resume continues it"
-    if not job.state.ended:
-        progress = f"{job.progress.step} of {job.progress.total_steps} images are made"
-        return f"the archive is not complete yet ({progress}); try again once the job has succeeded"
-    if job.state is JobState.CANCELLED:
-        return f"the export was cancelled; {again}"
-    return f"the export failed: {job.error}. {again}"
 
 
 def _check_withdrawn(held: HeldAddresses, services: Services) -> None:

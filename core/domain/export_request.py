@@ -29,8 +29,13 @@ class CannotExport(Exception):
 class ExportRequest(RequestBody):
     """The body of POST /exports."""
 
-    model: str = Field(min_length=1, max_length=140, description="`scratches`, `scratches@2`, `scratches@production`")
-    count: _Count | None = Field(None, description="images, of all types of the model in turn")
+    model: str | None = Field(
+        None, min_length=1, max_length=140, description="`scratches`, `scratches@2`, `scratches@production`"
+    )
+    composition: str | None = Field(
+        None, min_length=1, max_length=64, description="instead of `model`: the id of a composition job that succeeded"
+    )
+    count: _Count | None = Field(None, description="images, of all types of the model in turn; of a composition, all")
     per_type: dict[str, _Count] | None = Field(
         None, min_length=1, max_length=1000, description="images of each defect type, instead of `count`"
     )
@@ -52,8 +57,20 @@ class ExportRequest(RequestBody):
     priority: int = Field(0, ge=0, le=9, description="jobs of a higher priority run first")
 
     @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.model is None) == (self.composition is None):
+            raise PydanticCustomError("composition", "give one of 'model' and 'composition'")
+        return self
+
+    @model_validator(mode="after")
     def _one_count(self) -> Self:
-        if (self.count is None) == (self.per_type is None):
+        if self.composition is not None:
+            for name in ("per_type", "max_similarity", "seed"):
+                if name in self.model_fields_set:
+                    raise PydanticCustomError(
+                        name, "'{name}' is of the images of a model; leave it out", {"name": name}
+                    )
+        elif (self.count is None) == (self.per_type is None):
             raise PydanticCustomError("count", "give one of 'count' and 'per_type'")
         return self
 
@@ -75,22 +92,36 @@ def resolve_export(
     Raises:
         CannotExport: the version does not know a type, the layout needs other labels, or too much is asked for.
     """
-    if reason := why_not(request.layout, labels, version.ref):
-        raise CannotExport("/layout", reason)
-    if request.layout == "mvtec" and request.split is not None:
-        raise CannotExport(
-            "/split", "'mvtec' has splits of its own: all images of defects are in 'test'; leave this out"
-        )
+    _check_layout(request, labels, version.ref)
     counts = _counts(request, version)
     step = 1 if request.per_type else len(version.classes)
     last = request.seed + step * (TRIES * max(counts.values()) + SPARE_TRIES)
     if last >= SEEDS:
         raise CannotExport("/seed", f"so many images may need seeds up to {last - request.seed} later: too high a seed")
     return {
-        **request.model_dump(exclude={"model", "count", "per_type"}),
+        **request.model_dump(exclude={"model", "composition", "count", "per_type"}),
         "counts": counts,
         "seed_step": step,
         "floor": floor,
+    }
+
+
+def resolve_composition_export(request: ExportRequest, images: int) -> dict[str, Any]:
+    """The whole configuration of an export of a composition job's first ``count`` images, as `resolve_export` has it.
+
+    Args:
+        request: the body.
+        images: of the composition job.
+
+    Raises:
+        CannotExport: it has not so many images, or the layout has splits of its own.
+    """
+    _check_layout(request, LabelKind.MASKS, "compositions")
+    if request.count is not None and request.count > images:
+        raise CannotExport("/count", f"{request.count} images; the composition job has {images}, and null means all")
+    return {
+        **request.model_dump(include={"layout", "split", "priority"}),
+        "count": images if request.count is None else request.count,
     }
 
 
@@ -103,6 +134,15 @@ def candidate_seed(config: dict[str, Any], version: ModelVersion, defect_type: s
     step: int = config["seed_step"]
     first: int = config["seed"]
     return first + (version.classes.index(defect_type) - first) % step + step * number
+
+
+def _check_layout(request: ExportRequest, labels: LabelKind, source: str) -> None:
+    if reason := why_not(request.layout, labels, source):
+        raise CannotExport("/layout", reason)
+    if request.layout == "mvtec" and request.split is not None:
+        raise CannotExport(
+            "/split", "'mvtec' has splits of its own: all images of defects are in 'test'; leave this out"
+        )
 
 
 def _counts(request: ExportRequest, version: ModelVersion) -> dict[str, int]:

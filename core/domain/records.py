@@ -112,7 +112,7 @@ class Dataset(Record):
     ``distinct`` counts the different photographs of each type, without plain ones, ``defects`` the annotated defects of
     each type; ``warnings`` are the data warnings.
     ``crop`` is the default of training jobs, ``crops`` has the effect of each way to crop; that of squares around
-    annotations depends on the resolution, and is that of 64 pixels. Datasets of earlier releases
+    annotations depends on the resolution, and is that of a job which says none. Datasets of earlier releases
     have neither of them, and no ``layout``.
     """
 

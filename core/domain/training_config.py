@@ -11,7 +11,7 @@ from flawsmith.core.domain.presets.preset import Length, Preset
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.priors import PriorCard, fitting, why_none_fits
 from flawsmith.core.domain.records import Dataset, ModelVersion
-from flawsmith.core.domain.training_request import TrainingRequest
+from flawsmith.core.domain.training_request import DEFAULT_PRESET, TrainingRequest
 
 Measure = Callable[[Dataset, Crop, int], Dataset]
 """A dataset with the effect of a crop at a resolution in ``crops``, and the types of its squares in ``classes``."""
@@ -73,9 +73,7 @@ def resolve_request(
     default = inherited.pop("resolution", preset.resolution_for(dataset, request.max_seconds))
     resolution = default if request.resolution is None else request.resolution
     notes = [] if origin or request.resolution else [_resolution_note(preset, dataset, resolution)]
-    if resolution not in preset.resolutions:
-        known = ", ".join(map(str, preset.resolutions))
-        raise CannotTrain("/resolution", f"preset '{preset.name}' has layers for {known}, not for {resolution}")
+    _check_resolution(preset, resolution)
     crop = _crop(request, dataset, resolution, measure is not None)
     trained = _cropped(measure(dataset, crop, resolution) if measure and crop.measured else dataset, crop)
     given = preset.overrides.model_validate({**inherited, **request.overrides})
@@ -110,6 +108,17 @@ def trainer_config(preset_name: str, config: dict[str, Any]) -> dict[str, Any]:
             f"preset '{preset.name}' does not know fields of the configuration: {', '.join(sorted(unknown))}"
         )
     return {name: value for name, value in fields.items() if name in needed}
+
+
+def _check_resolution(preset: Preset, resolution: int) -> None:
+    if resolution not in preset.resolutions:
+        known = ", ".join(map(str, preset.resolutions))
+        raise CannotTrain("/resolution", f"preset '{preset.name}' has layers for {known}, not for {resolution}")
+
+
+def usual_resolution(dataset: Dataset) -> int:
+    """That of a job on the dataset that says nothing but its name."""
+    return PRESETS[DEFAULT_PRESET].resolution_for(dataset, None)
 
 
 def _resolution_note(preset: Preset, dataset: Dataset, resolution: int) -> str:

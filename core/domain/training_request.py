@@ -95,7 +95,7 @@ class TrainingRequest(RequestBody):
 def request_schema() -> dict[str, Any]:
     """JSON Schema of the body of POST /training-jobs, with each preset's overrides, defaults and bounds."""
     schema = TrainingRequest.model_json_schema()
-    schema["$defs"] = {
+    schema["$defs"] |= {
         preset.name: {**preset.overrides.model_json_schema(), "description": preset.description} for preset in PRESETS
     }
     schema["allOf"] = [

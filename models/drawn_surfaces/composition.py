@@ -1,6 +1,6 @@
 """One drawn photograph: a surface, perhaps flaws, light, colour, camera."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from flawsmith.models.drawn_surfaces.lighting import light
 
 Drawing = Callable[[Canvas], Plane]
 
-SIDES = (32, 256)
+SIDES = (32, 1024)
 
 # How often each is drawn. Public sets are sheet metal first of all, then cast parts, wood, leather, cloth, tiles.
 SURFACES: dict[str, tuple[Drawing, float]] = {
@@ -53,6 +53,8 @@ FLAWS: dict[str, tuple[Drawing, float]] = {
     "rolled_scale": (inclusions.rolled_scale, 0.07),
 }
 CLEAN = 0.12
+VISIBLE = 5.0  # gray levels from which on a change of the surface belongs to a flaw, and at least …
+VISIBLE_SHARE = 0.15  # … this share of the flaw's largest change: a halo is no defect
 SECOND = 0.18  # of those with a flaw, how many have another
 
 
@@ -64,12 +66,14 @@ class Picture:
         pixels: (C, side, side) uint8.
         surface: a key of `SURFACES`.
         flaws: keys of `FLAWS`, none for a clean surface.
+        mask: (side, side) bool, the pixels that show the flaws.
         grain: direction of the surface's grain, degrees counter-clockwise from level, 0 … 180.
     """
 
     pixels: NDArray[np.uint8]
     surface: str
     flaws: tuple[str, ...]
+    mask: NDArray[np.bool_]
     grain: float
 
 
@@ -80,7 +84,7 @@ def draw(seed: int, side: int, channels: int) -> NDArray[np.uint8]:
 
     Args:
         seed: 0 or more.
-        side: 32 … 256 pixels. Structures keep their part of the picture; grain and edges get finer.
+        side: 32 … 1024 pixels. Structures keep their part of the picture; grain and edges get finer.
         channels: 1 gray or 3 red, green, blue.
 
     Raises:
@@ -89,8 +93,12 @@ def draw(seed: int, side: int, channels: int) -> NDArray[np.uint8]:
     return picture(seed, side, channels).pixels
 
 
-def picture(seed: int, side: int, channels: int) -> Picture:
-    """As `draw`, with what was drawn."""
+def picture(seed: int, side: int, channels: int, flaws: Sequence[str] | None = None) -> Picture:
+    """As `draw`, with what was drawn.
+
+    Args:
+        flaws: keys of `FLAWS` to draw on the surface of this seed, none for a clean one; None: those of the seed.
+    """
     if not SIDES[0] <= side <= SIDES[1]:
         raise ValueError(f"side must be {SIDES[0]} … {SIDES[1]} pixels, not {side}")
     if channels not in (1, 3):
@@ -98,12 +106,18 @@ def picture(seed: int, side: int, channels: int) -> Picture:
     choices = np.random.default_rng([seed, 1])
     direction = grain_direction(choices)
     surface = _one_of(choices, SURFACES)
-    flaws = () if choices.random() < CLEAN else tuple(_flaws(choices))
+    of_seed = () if choices.random() < CLEAN else tuple(_flaws(choices))
+    drawn = of_seed if flaws is None else tuple(flaws)
     canvas = blank(seed, side, direction)
-    return Picture(_photographed(canvas, surface, flaws, channels), surface, flaws, direction)
+    pixels, change = _photographed(canvas, surface, drawn, channels)
+    mask = np.abs(change) >= max(VISIBLE, VISIBLE_SHARE * float(np.abs(change).max()))
+    return Picture(pixels, surface, drawn, mask, direction)
 
 
-def _photographed(canvas: Canvas, surface: str, flaws: tuple[str, ...], channels: int) -> NDArray[np.uint8]:
+def _photographed(
+    canvas: Canvas, surface: str, flaws: tuple[str, ...], channels: int
+) -> tuple[NDArray[np.uint8], Plane]:
+    """The picture, and the change of gray levels by its flaws."""
     exposure = canvas.between(40, 225) if canvas.chance(0.7) else canvas.random.normal(110, 35)
     strength = np.float32(canvas.scale(0.3, 1.2))  # one surface is quiet or loud with the angle of its lamp
     body = np.float32(np.clip(exposure, 30, 235)) + strength * SURFACES[surface][0](canvas)
@@ -117,7 +131,7 @@ def _photographed(canvas: Canvas, surface: str, flaws: tuple[str, ...], channels
     planes = planes * light(canvas)
     if canvas.chance(0.2):
         planes = camera.stretched(canvas, planes)
-    return camera.photograph(canvas, planes)
+    return camera.photograph(canvas, planes), change
 
 
 def _reflected(body: Plane, change: Plane) -> Plane:

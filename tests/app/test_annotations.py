@@ -299,3 +299,17 @@ def test_lists_of_names_beside_the_folders_say_the_split(api: TestClient, servic
     dataset = upload(api, "steel", files)
     assert dataset["layout"]["splits"] == {"train": 2, "val": 2}
     assert set(annotations(services)) == {"0", "1"}
+
+
+def test_outlines_beyond_what_can_be_drawn_keep_their_boxes(api: TestClient, services: Services) -> None:
+    files = trees.coco_segmented()
+    content = json.loads(files["annotations/instances_train.json"])
+    whole = [[0, 0, SIDE, 0, SIDE, SIDE, 0, SIDE]]
+    content["annotations"] += [
+        {"image_id": 0, "category_id": 1, "bbox": [0, 0, SIDE - i / 4, SIDE], "segmentation": whole} for i in range(80)
+    ]
+    dataset = upload(api, "steel", files | {"annotations/instances_train.json": json.dumps(content).encode()})
+    assert any("larger ones than can be drawn" in each["reason"] for each in dataset["rejected"])
+    defects = annotations(services)["train_0"].defects
+    assert len(defects) == 81
+    assert 60 <= sum(each.mask() is not None for each in defects) < 81

@@ -37,6 +37,8 @@ CALLS = {
     ("POST", "/models/steel/versions/1/labels"): "train",
     ("GET", "/labellings/x"): "train",
     ("GET", "/models/steel/versions/1/images/5/mask.png"): "generate",
+    ("POST", "/compositions"): "train",
+    ("GET", "/compositions/x/archive"): "train",
     ("GET", "/exports/x/archive"): "train",
     ("DELETE", "/exports/x"): "admin",
     ("GET", "/drift-checks"): "train",

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import dropwhile, islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from flawsmith.worker.exports.zip_files import add_file, add_pieces, open_archiv
 
 FILES_IN_A_STEP = 500
 HASHED_IN_A_STEP = 2**20  # bytes
+_LIST = b' "images": ['  # the line before those of the images, one each
 
 
 @dataclass
@@ -24,6 +27,7 @@ class Contents:
 
     Attributes:
         types, splits: how many images of each defect type, and in each split.
+        defects: how many labelled defects of each type.
         held: the addresses of its images.
         size: in bytes.
         sha256: of the file.
@@ -31,6 +35,7 @@ class Contents:
 
     types: Counter[str] = field(default_factory=Counter)
     splits: Counter[str] = field(default_factory=Counter)
+    defects: Counter[str] = field(default_factory=Counter)
     held: HeldAddresses = field(default_factory=HeldAddresses)
     size: int = 0
     sha256: str = ""
@@ -70,6 +75,22 @@ def write_archive(path: Path, parts: Parts, writer: LayoutWriter, about: dict[st
     yield contents
 
 
+def manifest_head(archive: zipfile.ZipFile) -> dict[str, Any]:
+    """What the manifest of such an archive says beside its images. Raises KeyError, zipfile.BadZipFile."""
+    with archive.open(MANIFEST) as file:
+        lines = list(takewhile(lambda line: not line.startswith(_LIST), file))
+    head: dict[str, Any] = json.loads(b"".join(lines).rstrip().removesuffix(b",") + b"}")
+    return head
+
+
+def manifest_rows(archive: zipfile.ZipFile) -> Iterator[Row]:
+    """What the manifest of such an archive says of its images, one after the other; it is never read as a whole."""
+    with archive.open(MANIFEST) as file:
+        for line in islice(dropwhile(lambda line: not line.startswith(_LIST), file), 1, None):
+            if line.startswith(b"  {"):
+                yield json.loads(line.rstrip().removesuffix(b","))
+
+
 def _manifest(rows: Rows, writer: LayoutWriter, about: dict[str, Any], contents: Contents) -> Iterator[bytes]:
     """The manifest in pieces; counts the images as they pass."""
     head = {
@@ -79,7 +100,7 @@ def _manifest(rows: Rows, writer: LayoutWriter, about: dict[str, Any], contents:
         **about,
         **writer.summary(rows),
     }
-    yield json.dumps(head, indent=1)[:-2].encode() + b',\n "images": ['
+    yield json.dumps(head, indent=1)[:-2].encode() + b",\n" + _LIST
     for number, row in enumerate(rows()):
         _count(row, contents)
         yield (b",\n  " if number else b"\n  ") + json.dumps(shown(row)).encode()
@@ -88,6 +109,7 @@ def _manifest(rows: Rows, writer: LayoutWriter, about: dict[str, Any], contents:
 
 def _count(row: Row, contents: Contents) -> None:
     contents.types[row["defect_type"]] += 1
+    contents.defects.update(each["defect_type"] for each in row.get("defects", ()))
     if "split" in row:
         contents.splits[row["split"]] += 1
     for version, defect_type, seed in row["_held"]:

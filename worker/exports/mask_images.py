@@ -37,8 +37,9 @@ def _drawn(record: ExportRecord, values: list[int]) -> NDArray[np.uint8]:
     width, height = record.size
     picture = np.zeros((height, width), np.uint8)
     for defect, value in zip(record.defects, values, strict=True):
-        if defect.mask is not None:
-            picture[defect.mask] = value
+        if defect.marked is not None:
+            left, top, right, bottom = defect.box
+            picture[top:bottom, left:right][defect.marked] = value
     return picture
 
 

@@ -24,12 +24,13 @@ class LabelledDefect:
     Attributes:
         defect_type: of the defect.
         box: around it.
-        mask: (H, W) bool, of the whole image; None where the source has boxes only.
+        marked: (height, width) of the box, bool: its pixels; None where the source has boxes only. A mask of the whole
+            image for each of a hundred defects would fill the memory.
     """
 
     defect_type: str
     box: Box
-    mask: NDArray[np.bool_] | None = None
+    marked: NDArray[np.bool_] | None = None
 
     @classmethod
     def of_mask(cls, defect_type: str, mask: NDArray[np.bool_]) -> "LabelledDefect":
@@ -37,7 +38,17 @@ class LabelledDefect:
         rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
         if not len(rows):
             raise ValueError(f"the mask of a defect of type '{defect_type}' is empty")
-        return cls(defect_type, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1), mask)
+        left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        return cls(defect_type, (left, top, right, bottom), mask[top:bottom, left:right].copy())
+
+    def mask(self, size: tuple[int, int]) -> NDArray[np.bool_] | None:
+        """(H, W), its pixels in the whole image of this width and height; None where the source has boxes only."""
+        if self.marked is None:
+            return None
+        whole = np.zeros((size[1], size[0]), bool)
+        left, top, right, bottom = self.box
+        whole[top:bottom, left:right] = self.marked
+        return whole
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,7 @@ class ExportRecord:
         address: what the archive's records say of it beside ``synthetic``: model version, type and seed.
         held: the addresses of model versions that it shows, each as (version, defect type, seed).
         defects: the labels; empty where the source has none.
+        background: the photograph that it was made on, which decides its split; empty: there is none.
     """
 
     name: str
@@ -61,11 +73,14 @@ class ExportRecord:
     address: Mapping[str, Any]
     held: Sequence[tuple[str, str, int]]
     defects: Sequence[LabelledDefect] = ()
+    background: str = ""
 
     @property
     def key(self) -> str:
-        """The address as one text, which decides the split: ``steel@2/17:scratches``."""
-        return "+".join(f"{version}/{seed}:{defect_type}" for version, defect_type, seed in self.held)
+        """What decides the split: the photograph behind it, else the address as one text, ``steel@2/17:scratches``."""
+        return self.background or "+".join(
+            f"{version}/{seed}:{defect_type}" for version, defect_type, seed in self.held
+        )
 
     @property
     def address_texts(self) -> dict[str, str]:

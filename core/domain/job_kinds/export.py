@@ -24,14 +24,16 @@ class ExportResult(Record):
 
 
 class ExportJob(Job):
-    """An export, as GET /exports/{id} shows it. ``version`` is what the images are of, such as ``scratches@2``.
+    """An export, as GET /exports/{id} shows it.
 
+    Its images are of a ``version``, such as ``scratches@2``, or those of the composition job ``composition``.
     ``dataset`` is the id of the photographs that images are compared with, where ``max_similarity`` is set. ``archive``
     is the path of what it made.
     """
 
     kind: str = "export"
-    version: str
+    version: str | None = None
+    composition: str | None = None
     layout: ExportLayout
     dataset: str | None = None
     archive: str | None = None

@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawsmith.core.store.datasets.annotations import Defect, defect_of
-from flawsmith.core.store.datasets.boxes import Box, in_pixels
+from flawsmith.core.store.datasets.boxes import Box, Outline, in_pixels
 from flawsmith.core.store.datasets.layout import InvalidType, valid_type
 from flawsmith.core.store.datasets.masks import (
     VOC_VOID,
@@ -23,13 +24,15 @@ from flawsmith.core.store.datasets.masks import (
     regions,
     without_void,
 )
-from flawsmith.core.store.datasets.outlines import UnusableOutline, drawn
+from flawsmith.core.store.datasets.outlines import UnusableOutline, cost, drawn
 from flawsmith.core.store.datasets.pairing import Picture
 from flawsmith.core.store.datasets.passed_over import PassedOver
 from flawsmith.core.store.datasets.recognition import Role
 from flawsmith.core.store.images import encode_png
 
 SAME_OBJECT = 0.5  # intersection over union of two rectangles, from which on they are of one defect (Pascal VOC)
+MAX_BOXES = 1000  # of one photograph
+MAX_DRAWN = 64  # times the pixels of a photograph that drawing its outlines may take
 MAX_RUNS_BYTES = 128 * 1024 * 1024  # of the masks of an upload
 TOO_BUSY = f"its mask is kept as boxes only: the masks of the upload need more than {MAX_RUNS_BYTES:,} bytes"
 _OBJECTS = "segmentationobject"  # the folder of masks whose colours are instances, beside one of types
@@ -65,10 +68,10 @@ class Annotator:
             for region, name in marked:
                 areas[name] += int(region.mask.sum())
             defect_type = areas.most_common(1)[0][0]
-        labelled = self._labelled(role)
-        outlined = [region for _, region in labelled if region]
-        if outlined and not masks:
-            masks = [self._drawn(role.picture, outlined)]
+        drawing = _Drawing(role.picture.size)
+        labelled = self._labelled(role, drawing)
+        if drawing.marks and not masks:
+            masks = [self._drawn(role.picture, drawing.pixels)]
         defects = [] if role.clean else _defects(labelled, marked, role.types_from, defect_type)
         return Annotated(
             defects=tuple(self._bounded(each, role.picture) for each in defects),
@@ -86,27 +89,29 @@ class Annotator:
         self._written += length
         return defect
 
-    def _labelled(self, role: Role) -> list[tuple[Box, Region | None]]:
-        """The boxes in pixels, with the regions that their outlines enclose."""
+    def _labelled(self, role: Role, drawing: "_Drawing") -> list[tuple[Box, Defect | None]]:
+        """The boxes in pixels, with what their outlines enclose."""
         picture, found = role.picture, []
         declared = role.declared_size or picture.size
-        for box in role.boxes:
+        for number, box in enumerate(role.boxes):
             cut = None if box.unreadable else in_pixels(box, picture.size)
             if box.unreadable:
                 self._passed_over.add(box.source, "annotations without a readable box or outline", picture.path)
+            elif number >= MAX_BOXES:
+                self._passed_over.add(box.source, f"boxes beyond the first {MAX_BOXES} of a photograph", picture.path)
             elif declared != picture.size and not box.relative:
                 self._passed_over.add(box.source, "boxes in a picture of another size", picture.path)
             elif cut is None:
                 self._passed_over.add(box.source, "boxes outside their photographs", picture.path)
             else:
-                found.append((cut, self._outlined(cut, picture)))
+                found.append((cut, self._outlined(cut, picture, drawing)))
         return found
 
-    def _outlined(self, box: Box, picture: Picture) -> Region | None:
+    def _outlined(self, box: Box, picture: Picture, drawing: "_Drawing") -> Defect | None:
         if box.outline is None:
             return None
         try:
-            return drawn(box.outline, picture.size)
+            return drawing.add(box.outline)
         except UnusableOutline as error:
             self._passed_over.add(box.source, str(error), picture.path)
             return None
@@ -139,17 +144,36 @@ class Annotator:
         numbers, colours = instances(image, lossy=mask.lossy, by_type=by_type)
         return numbers, [self._colours.get(each, each) for each in colours]
 
-    def _drawn(self, picture: Picture, outlined: Sequence[Region]) -> Picture:
-        """A mask of all regions, in the staging folder. Its digest does not depend on how a PNG is compressed."""
-        pixels = np.zeros((picture.size[1], picture.size[0]), np.uint8)
-        for each in outlined:
-            x, y, width, height = each.rectangle
-            pixels[y : y + height, x : x + width][each.mask] = 255
+    def _drawn(self, picture: Picture, pixels: NDArray[np.uint8]) -> Picture:
+        """A mask in the staging folder. Its digest does not depend on how a PNG is compressed."""
         staged_as = f"mask-{picture.staged_as}"
         (self._folder / staged_as).write_bytes(encode_png(Image.fromarray(pixels)))
         digest = hashlib.sha256(pixels.tobytes()).hexdigest()
         look = look_of(np.bincount(pixels.ravel(), minlength=256).tolist())
         return Picture("", digest, staged_as, "L", picture.size, digest, look)
+
+
+class _Drawing:
+    """The outlines of a photograph, drawn one after another: all of them together, (H, W), 255 where one marks."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size, self.marks = size, False
+        self._left = float(MAX_DRAWN * size[0] * size[1])
+
+    @cached_property
+    def pixels(self) -> NDArray[np.uint8]:
+        return np.zeros((self.size[1], self.size[0]), np.uint8)
+
+    def add(self, outline: Outline) -> Defect:
+        """The defect of an outline, its type left open. Raises UnusableOutline."""
+        self._left -= cost(outline, self.size)
+        if self._left < 0:
+            raise UnusableOutline("outlines of a photograph with more and larger ones than can be drawn")
+        region = drawn(outline, self.size)
+        x, y, width, height = region.rectangle
+        self.pixels[y : y + height, x : x + width][region.mask] = 255
+        self.marks = True
+        return defect_of(region, "")
 
 
 def _name(region: Region, numbers: NDArray[np.int32], names: Sequence[str]) -> str:
@@ -160,7 +184,7 @@ def _name(region: Region, numbers: NDArray[np.int32], names: Sequence[str]) -> s
 
 
 def _defects(
-    labelled: Sequence[tuple[Box, Region | None]],
+    labelled: Sequence[tuple[Box, Defect | None]],
     marked: Sequence[tuple[Region, str]],
     types_from: str,
     defect_type: str,
@@ -168,10 +192,15 @@ def _defects(
     """A defect for each box, with the part of the masks that belongs to it, and for each region outside all boxes."""
     free, found = [region for region, _ in marked], []
     covered: set[int] = set()
-    for box, region in labelled:
-        region = region or _belonging(box, free, covered)
+    for box, outlined in labelled:
         name = _type_or(box.defect_type, defect_type) if types_from == "label" else defect_type
-        found.append(defect_of(region, name) if region else Defect(name, (box.x, box.y, box.width, box.height)))
+        region = None if outlined else _belonging(box, free, covered)
+        if outlined:
+            found.append(replace(outlined, defect_type=name))
+        elif region:
+            found.append(defect_of(region, name))
+        else:
+            found.append(Defect(name, (box.x, box.y, box.width, box.height)))
     for number, (region, colour) in enumerate(marked):
         if number not in covered:
             found.append(defect_of(region, _type_or(colour, defect_type) if types_from == "mask" else defect_type))

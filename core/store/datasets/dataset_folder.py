@@ -18,6 +18,7 @@ from PIL import Image
 
 from flawsmith.core.domain.crops import Around
 from flawsmith.core.domain.records import Dataset
+from flawsmith.core.domain.training_config import usual_resolution
 from flawsmith.core.store.datasets.annotations import (
     Annotations,
     Defect,
@@ -25,6 +26,7 @@ from flawsmith.core.store.datasets.annotations import (
     read_annotations,
     write_annotations,
 )
+from flawsmith.core.store.datasets.boxes import Box, in_pixels
 from flawsmith.core.store.datasets.crops import cut, squares
 from flawsmith.core.store.datasets.ingestion import Photograph, Upload
 from flawsmith.core.store.datasets.masks import Rectangle, marked, regions
@@ -57,7 +59,7 @@ class DatasetFolder:
             [each.annotations for each in upload.clean],
         )
         (self.path / "record.json").write_text(dataset.model_dump_json(indent=1))
-        sheet = preview(self.photographs(), dataset.crop)
+        sheet = preview(self.photographs(), dataset.crop, usual_resolution(dataset))
         (self.path / "preview.png").write_bytes(encode_png(sheet))
 
     def photographs(self) -> list["StoredPhotograph"]:
@@ -133,9 +135,11 @@ class StoredPhotograph:
             size = image.size
         marks = [marked(each) for each in map(Image.open, self.masks) if each.size == size]
         found = [defect_of(region, self.defect_type) for mark in marks for region in regions(mark)]
+        stored = [in_pixels(Box(**each), size) for each in self._entry.get("boxes", ())]
         boxes = [
-            Defect(each["defect_type"] or self.defect_type, (each["x"], each["y"], each["width"], each["height"]))
-            for each in self._entry.get("boxes", ())
+            Defect(each.defect_type or self.defect_type, (each.x, each.y, each.width, each.height))
+            for each in stored
+            if each
         ]
         clean = self.defect_type == CLEAN and self.path.parent.name == "clean"
         return Annotations(self.file, size, tuple(found or boxes), clean, self._entry.get("split"))

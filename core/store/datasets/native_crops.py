@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flawsmith.core.domain.crops import Around, Crop
 from flawsmith.core.domain.records import CropEffect
@@ -34,6 +35,24 @@ class View:
     def corners(self) -> tuple[int, int, int, int]:
         """Left, top, right and bottom."""
         return self.x, self.y, self.x + self.side, self.y + self.side
+
+    def shows(self, defect: Defect) -> bool:
+        """Whether the square and the defect's box share a pixel."""
+        x, y, width, height = defect.box
+        left, top, right, bottom = self.corners
+        return x < right and x + width > left and y < bottom and y + height > top
+
+    def mask_of(self, defect: Defect) -> NDArray[np.bool_] | None:
+        """The pixels of the square that a defect marks, (side, side); None for one without a mask."""
+        mask = defect.mask()
+        if mask is None:
+            return None
+        pixels = np.zeros((self.side, self.side), bool)
+        x, y = int(defect.box[0]) - self.x, int(defect.box[1]) - self.y
+        part = mask[max(0, -y) : max(0, self.side - y), max(0, -x) : max(0, self.side - x)]
+        top, left = max(0, y), max(0, x)
+        pixels[top : top + part.shape[0], left : left + part.shape[1]] = part[: self.side - top, : self.side - left]
+        return pixels
 
 
 class NativeCrops:
@@ -68,7 +87,7 @@ class NativeCrops:
         photograph = self.photographs[number]
         side = min(self.resolution, *photograph.size)
         grid = _cover((0, 0, *photograph.size), side, self.crop.overlap or 0, photograph.size)
-        free = [each for each in grid if not any(_shows(each, defect) for defect in photograph.defects)]
+        free = [each for each in grid if not any(each.shows(defect) for defect in photograph.defects)]
         return _evenly(free, most)
 
     def effect(self) -> CropEffect:
@@ -85,7 +104,7 @@ class NativeCrops:
             shown += min(area, sum((each.side * (1 - (self.crop.overlap or 0) / 2)) ** 2 for each in views))
             types.update({photograph.defects[each.defect].defect_type for each in views if each.defect is not None})
             for defect in photograph.defects:
-                over = [each for each in views if _shows(each, defect)]
+                over = [each for each in views if each.shows(defect)]
                 lost += not over
                 sizes += [math.sqrt(defect.box[2] * defect.box[3]) / over[0].side] if over else []
         return CropEffect(
@@ -102,7 +121,7 @@ class NativeCrops:
         side = min(self.resolution, *photograph.size)
         grid = _cover((0, 0, *photograph.size), side, self.crop.overlap or 0, photograph.size)
         if photograph.defects:
-            grid = [each for each in grid if any(_shows(each, defect) for defect in photograph.defects)] or grid
+            grid = [each for each in grid if any(each.shows(defect) for defect in photograph.defects)] or grid
         return _evenly(grid, self._most)
 
     def _around(self, defect: Defect, index: int, size: Size, random: np.random.Generator) -> list[View]:
@@ -166,13 +185,6 @@ def _jittered(start: float, length: float, side: int, whole: int, context: float
 
 def _inside(place: int, side: int, whole: int) -> int:
     return min(max(0, place), whole - side)
-
-
-def _shows(view: View, defect: Defect) -> bool:
-    """Whether the square and the defect's box share a pixel."""
-    x, y, width, height = defect.box
-    left, top, right, bottom = view.corners
-    return x < right and x + width > left and y < bottom and y + height > top
 
 
 def _evenly(views: Sequence[View], most: int) -> list[View]:

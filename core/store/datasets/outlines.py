@@ -11,6 +11,7 @@ from flawsmith.core.store.datasets.boxes import Outline, Size
 from flawsmith.core.store.datasets.masks import Region
 
 MAX_POINTS = 20_000  # of one outline
+RUNS_FASTER = 8
 MAX_PERIMETERS = 200  # of a photograph, that one outline may be long
 
 
@@ -32,10 +33,23 @@ def drawn(outline: Outline, size: Size) -> Region:
     try:
         if not isinstance(outline.runs, str):
             counts = coco_mask.frPyObjects({**counts, "counts": list(outline.runs)}, size[1], size[0])
-        pixels = _decoded(counts)
+        pixels = coco_mask.decode(counts)
     except (ValueError, OverflowError, TypeError):
         raise UnusableOutline("outlines with malformed run lengths") from None
-    return _tight(pixels, (0, 0))
+    x, y, width, height = (int(each) for each in coco_mask.toBbox(counts))
+    return _tight(pixels[y : y + height, x : x + width], (x, y))
+
+
+def cost(outline: Outline, size: Size) -> float:
+    """How many pixels drawing an outline takes; those of runs are filled eight times as fast."""
+    if not outline.polygons:
+        return size[0] * size[1] / RUNS_FASTER
+    points = [value for each in outline.polygons for value in each]
+    sides = [
+        min(whole, max(points[axis::2], default=0) + 1) - max(0, min(points[axis::2], default=0))
+        for axis, whole in enumerate(size)
+    ]
+    return max(0.0, sides[0]) * max(0.0, sides[1])
 
 
 def encoded(mask: NDArray[np.bool_]) -> str:
@@ -79,10 +93,10 @@ def _check_length(polygons: tuple[tuple[float, ...], ...], size: Size) -> None:
         raise UnusableOutline("outlines that are too long to be drawn")
 
 
-def _tight(pixels: NDArray[np.bool_], offset: tuple[int, int]) -> Region:
+def _tight(pixels: NDArray[Any], offset: tuple[int, int]) -> Region:
     ys, xs = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     if not len(ys):
         raise UnusableOutline("outlines without a pixel inside their photographs")
-    mask = pixels[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
+    mask = pixels[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1].astype(bool)
     rectangle = int(xs[0]) + offset[0], int(ys[0]) + offset[1], mask.shape[1], mask.shape[0]
     return Region(rectangle, 1, mask)

@@ -14,7 +14,7 @@ from flawsmith.core.store.images import contact_sheet
 
 COLUMNS, MAX_ROWS = 12, 24
 THUMBNAIL_SIDE = 192  # pixels
-PREVIEW_RESOLUTION = 64  # of a job, whose squares around annotations are shown
+MAX_OUTLINES = 20  # in one square
 OUTLINE = (255, 64, 64)  # red, green and blue
 
 Member = TypeVar("Member")
@@ -32,17 +32,18 @@ class Shown(Protocol):
     def squares(self, around: Around) -> list[Image.Image]: ...
 
 
-def preview(photographs: Sequence[Shown], around: Around) -> Image.Image:
+def preview(photographs: Sequence[Shown], around: Around, resolution: int) -> Image.Image:
     """One row for each defect type with up to `COLUMNS` of the squares that are trained on, evenly picked.
 
-    Squares around annotations are those of `PREVIEW_RESOLUTION`, with the outlines of the defects.
+    Squares around annotations have the outlines of the defects.
 
     Args:
         photographs: of all types.
         around: how they are cut into squares.
+        resolution: of a job, whose squares around annotations are shown.
     """
     if around is Around.ANNOTATIONS:
-        return contact_sheet(_outlined_rows(photographs))
+        return contact_sheet(_outlined_rows(photographs, resolution))
     by_type: dict[str, list[Shown]] = {}
     for each in photographs:
         by_type.setdefault(each.defect_type, []).append(each)
@@ -53,9 +54,9 @@ def preview(photographs: Sequence[Shown], around: Around) -> Image.Image:
     return contact_sheet(rows)
 
 
-def _outlined_rows(photographs: Sequence[Shown]) -> dict[str, list[Image.Image]]:
+def _outlined_rows(photographs: Sequence[Shown], resolution: int) -> dict[str, list[Image.Image]]:
     """Squares around annotations: of each type the first square of defects that are evenly picked."""
-    crops = NativeCrops(as_crop(Around.ANNOTATIONS), PREVIEW_RESOLUTION, [each.annotations for each in photographs])
+    crops = NativeCrops(as_crop(Around.ANNOTATIONS), resolution, [each.annotations for each in photographs])
     by_type: dict[str, list[tuple[int, View]]] = {}
     for number, photograph in enumerate(photographs):
         first = {each.defect: each for each in reversed(crops.views(number))}
@@ -75,17 +76,16 @@ def _outlined(photograph: Shown, view: View) -> Image.Image:
     factor = max(1, THUMBNAIL_SIDE // view.side)
     large = square.resize((view.side * factor, view.side * factor), Image.Resampling.LANCZOS)
     canvas = ImageDraw.Draw(large)
-    for defect in photograph.annotations.defects:
-        x, y, width, height = defect.box
-        left, top = (x - view.x) * factor, (y - view.y) * factor
-        mask = defect.mask()
+    shown = [each for each in photograph.annotations.defects if view.shows(each)]
+    for defect in shown[:MAX_OUTLINES]:
+        mask = view.mask_of(defect)
         if mask is None:
+            x, y, width, height = defect.box
+            left, top = (x - view.x) * factor, (y - view.y) * factor
             canvas.rectangle((left, top, left + width * factor, top + height * factor), outline=OUTLINE, width=3)
         else:
-            edge = Image.fromarray(mask.astype(np.uint8) * 255).resize((int(width * factor), int(height * factor)))
-            padded = ImageOps.expand(edge, 4)
-            ring = ImageChops.difference(padded.filter(ImageFilter.MaxFilter(7)), padded)
-            canvas.bitmap((int(left) - 4, int(top) - 4), ring, fill=OUTLINE)
+            inside = Image.fromarray(mask.astype(np.uint8) * 255).resize(large.size)
+            canvas.bitmap((0, 0), ImageChops.difference(inside.filter(ImageFilter.MaxFilter(7)), inside), fill=OUTLINE)
     return large
 
 

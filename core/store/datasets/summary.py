@@ -9,10 +9,10 @@ from statistics import median
 from flawsmith.core.domain.crops import WHOLE, Around, as_crop
 from flawsmith.core.domain.image_modes import common_mode
 from flawsmith.core.domain.records import CropEffect, Dataset, DefectSize, Layout, SizeRange, now
+from flawsmith.core.domain.training_config import usual_resolution
 from flawsmith.core.store.datasets.crops import default_crop, effect
 from flawsmith.core.store.datasets.ingestion import Photograph, Upload
 from flawsmith.core.store.datasets.native_crops import NativeCrops
-from flawsmith.core.store.datasets.preview import PREVIEW_RESOLUTION
 from flawsmith.core.store.datasets.rejected_files import listed
 
 MOST_CONFLICTS = 10  # groups of types that share photographs, of which is warned
@@ -27,7 +27,7 @@ def summarise(name: str, upload: Upload) -> Dataset:
     digest = hashlib.sha256(_content(upload).encode()).hexdigest()
     widths, heights = zip(*(each.size for each in photographs), strict=True)
     by_type = _by_type(photographs)
-    return Dataset(
+    dataset = Dataset(
         id="ds-" + hashlib.sha256(f"{name} {digest}".encode()).hexdigest()[:16],
         name=name,
         digest=digest,
@@ -44,9 +44,9 @@ def summarise(name: str, upload: Upload) -> Dataset:
         rejected=listed(upload.rejected),
         layout=_layout(upload),
         crop=_default_crop(photographs),
-        crops=_effects(photographs),
         created_at=now(),
     )
+    return dataset.model_copy(update={"crops": _effects(photographs, usual_resolution(dataset))})
 
 
 def _default_crop(photographs: Sequence[Photograph]) -> Around:
@@ -57,12 +57,12 @@ def _default_crop(photographs: Sequence[Photograph]) -> Around:
     return default_crop(each.size for each in photographs)
 
 
-def _effects(photographs: Sequence[Photograph]) -> dict[Around, CropEffect]:
-    """Of each way to crop; of squares around annotations, at the resolution of previews."""
+def _effects(photographs: Sequence[Photograph], resolution: int) -> dict[Around, CropEffect]:
+    """Of each way to crop; of squares around annotations, at this resolution."""
     known = [each.annotations for each in photographs]
     effects = {around: effect(around, [(each.size, each.boxes) for each in known]) for around in WHOLE}
     if any(each.defects for each in known):
-        crops = NativeCrops(as_crop(Around.ANNOTATIONS), PREVIEW_RESOLUTION, known)
+        crops = NativeCrops(as_crop(Around.ANNOTATIONS), resolution, known)
         effects[Around.ANNOTATIONS] = crops.effect()
     return effects
 

@@ -302,7 +302,7 @@ def test_a_later_format_of_annotations_is_refused_with_the_reason(datasets: Data
         datasets.photographs(dataset.id)
 
 
-@pytest.mark.parametrize(("tree", "masked"), [(trees.images_and_masks, True), (trees.coco, False)])
+@pytest.mark.parametrize(("tree", "masked"), [(trees.images_and_masks, True), (trees.coco, False), (trees.yolo, False)])
 def test_datasets_of_releases_without_annotations_have_those_of_their_masks_and_boxes(
     datasets: Datasets, tree: Any, masked: bool
 ) -> None:
@@ -311,6 +311,6 @@ def test_datasets_of_releases_without_annotations_have_those_of_their_masks_and_
     datasets.store.path("datasets", dataset.id, "annotations.json").unlink()
     found = [each.annotations for each in datasets.photographs(dataset.id)]
     assert [(each.file, each.size, each.split) for each in found] == [(a.file, a.size, a.split) for a in known]
-    assert [each.boxes for each in found] == [[tuple(map(float, trees.DEFECT))]] * 3
+    assert [each.boxes for each in found] == [[pytest.approx(trees.DEFECT)]] * 3
     assert [each.mask() is not None for each in found] == [masked] * 3
     assert {each.clean for each in found} == {False}

@@ -37,6 +37,32 @@ def test_a_seed_draws_the_same_bytes_in_any_process_and_order() -> None:
     assert here == elsewhere
 
 
+def test_the_flaws_that_are_asked_for_lie_on_the_seeds_surface() -> None:
+    for seed in range(12):
+        clean, flawed = picture(seed, 128, 1, ()), picture(seed, 128, 1, ["pores"])
+        assert clean.surface == flawed.surface == picture(seed, 128, 1).surface
+        assert clean.flaws == ()
+        assert not clean.mask.any()
+        assert flawed.flaws == ("pores",)
+        assert flawed.mask.shape == (128, 128)
+        assert 0 < flawed.mask.sum() < 5000
+
+
+def test_the_mask_marks_what_the_flaws_changed() -> None:
+    told = 0
+    for seed in range(40):
+        flawed = picture(seed, 128, 1, ["blotches"])
+        values = flawed.pixels[0].astype(float)
+        if 100 < flawed.mask.sum() < 8000:
+            told += abs(values[flawed.mask].mean() - values[~flawed.mask].mean()) > 4
+    assert told > 20
+
+
+def test_large_pictures_can_be_drawn() -> None:
+    large = picture(1, 1024, 3, ())
+    assert large.pixels.shape == (3, 1024, 1024)
+
+
 def test_drawing_leaves_others_chance_alone() -> None:
     np.random.seed(0)
     expected = np.random.random()
@@ -82,7 +108,7 @@ def test_channels_of_a_color_picture_belong_together() -> None:
     assert np.median([np.ptp(each.mean(1)) for each in pictures]) > 5, "hardly any color"
 
 
-@pytest.mark.parametrize(("side", "channels", "wrong"), [(31, 1, "side"), (257, 1, "side"), (64, 2, "channels")])
+@pytest.mark.parametrize(("side", "channels", "wrong"), [(31, 1, "side"), (1025, 1, "side"), (64, 2, "channels")])
 def test_what_cannot_be_drawn_is_refused(side: int, channels: int, wrong: str) -> None:
     with pytest.raises(ValueError, match=wrong):
         draw(0, side, channels)

@@ -19,8 +19,8 @@ from flawsmith.core.domain.export_layouts import ExportLayout
 from flawsmith.core.domain.export_splits import split_of
 from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.export_files import HeldAddresses, addresses_file
-from flawsmith.worker import export
 from flawsmith.worker.checkpoints import DiskFull, NewerFormat
+from flawsmith.worker.exports import archive_work
 from flawsmith.worker.exports.parts import DamagedPart
 
 COUNT = 60
@@ -192,7 +192,7 @@ def test_a_full_disk_says_how_much_is_missing_and_loses_nothing(
 
 
 def test_memory_holds_no_more_of_many_images_than_of_few(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "PART_BYTES", 2**18)
+    monkeypatch.setattr(archive_work, "PART_BYTES", 2**18)
 
     def peak(count: int) -> int:
         site = make_site("coco", count, name=f"of-{count}")

@@ -31,7 +31,7 @@ class CocoWriter(LayoutWriter):
             more = {"mask": f"masks/{place}"}
             text = mask_text(record)
             files[more["mask"]] = encode_png(instance_image(record), text, source_type=self.source_type)
-        annotations = [_annotation(each) for each in record.defects]
+        annotations = [_annotation(each, record.size) for each in record.defects]
         return files, row_of(record, f"images/{place}", split, _annotations=annotations, **more)
 
     def listed(self, rows: Rows) -> Iterator[tuple[str, Iterator[bytes]]]:
@@ -86,13 +86,14 @@ def _listed(name: str, entries: Callable[[], Iterator[Row]]) -> Iterator[bytes]:
     yield b"]"
 
 
-def _annotation(defect: LabelledDefect) -> dict[str, Any]:
+def _annotation(defect: LabelledDefect, size: tuple[int, int]) -> dict[str, Any]:
     """What an annotation says of the place of a defect."""
     left, top, right, bottom = defect.box
     box = {"bbox": [left, top, right - left, bottom - top], "iscrowd": 0}
-    if defect.mask is None:
+    mask = defect.mask(size)
+    if mask is None:
         return {**box, "area": (right - left) * (bottom - top), "segmentation": []}
-    return {**box, "area": int(defect.mask.sum()), "segmentation": run_lengths(defect.mask)}
+    return {**box, "area": int(mask.sum()), "segmentation": run_lengths(mask)}
 
 
 def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -25,12 +25,13 @@ class YoloWriter(LayoutWriter):
         lines, overlaps = list[str](), list[float]()
         for defect in record.defects:
             index = self.classes.index(defect.defect_type)
-            if defect.mask is None:
+            if defect.marked is None:
                 lines.append(f"{index} {_box(defect, record.size)}")
                 continue
-            polygons = outlines(defect.mask)
-            overlaps.append(overlap(polygons, defect.mask))
-            lines += [f"{index} {_relative(polygon.ravel().tolist(), record.size)}" for polygon in polygons]
+            polygons = outlines(defect.marked)  # within its box: the photograph may be a hundred times as large
+            overlaps.append(overlap(polygons, defect.marked))
+            corners = ((polygon + defect.box[:2]).ravel().tolist() for polygon in polygons)
+            lines += [f"{index} {_relative(each, record.size)}" for each in corners]
         labels = "".join(f"{line}\n" for line in lines)
         files = {f"images/{place}.png": record.png, f"labels/{place}.txt": labels.encode()}
         more: dict[str, Any] = {"labels": f"labels/{place}.txt"}

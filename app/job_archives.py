@@ -1,0 +1,35 @@
+"""Archives of jobs: the answer with one, or why there is none."""
+
+from fastapi import Request, Response
+
+from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of, is_current, not_modified
+from flawsmith.app.problems import Responses, documented
+from flawsmith.core.domain.jobs import Job, JobKind, JobState
+from flawsmith.core.store.export_files import archive_file
+from flawsmith.core.store.job_folder import JobFolder
+
+ZIP: Responses = {200: {"content": {"application/zip": {}}}, **PARTIAL, **NOT_MODIFIED}
+
+
+def archive_answers(*statuses: int) -> Responses:
+    """The responses of a call that gives out an archive."""
+    return documented(404, 416, *statuses, also=ZIP)
+
+
+def archive_response(request: Request, folder: JobFolder, sha256: str, file_name: str) -> Response:
+    """The archive of a job that has succeeded. `Range` continues a broken download."""
+    etag = etag_of("export", sha256)
+    if is_current(request, etag):
+        return not_modified(etag)
+    return RangedFile(archive_file(folder), etag=etag, media_type="application/zip", filename=file_name)
+
+
+def why_no_archive(job: Job, kind: JobKind) -> str:
+    """Why a job has no archive, and what would help."""
+    again = f"POST {kind.path}/{job.id}/resume continues it"
+    if not job.state.ended:
+        progress = f"{job.progress.step} of {job.progress.total_steps} images are made"
+        return f"the archive is not complete yet ({progress}); try again once the job has succeeded"
+    if job.state is JobState.CANCELLED:
+        return f"the {kind.name} was cancelled; {again}"
+    return f"the {kind.name} failed: {job.error}. {again}"
