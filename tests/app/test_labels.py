@@ -3,7 +3,11 @@
 import base64
 import io
 import json
+import threading
 import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
@@ -20,6 +24,8 @@ from flawsmith.core.domain.image_labels import ImageLabels, pack
 from flawsmith.core.domain.quality_floor import sampling_name
 from flawsmith.core.domain.records import Labelling, ModelVersion
 from flawsmith.core.live.image_cache import store_in_cache
+from flawsmith.core.live.sampling_queue import Consumer
+from flawsmith.core.live.task_queues import SAMPLE, announce
 from flawsmith.core.services import Services
 from flawsmith.core.store.images import encode_pixels
 
@@ -105,6 +111,52 @@ class TestAnswers:
         assert "boxes" not in first.json()["images"][0]
         none = api.post("/generate?data=false", json=body | {"labels": "none"}, headers=JSON)
         assert none.json() == first.json()
+
+
+@contextmanager
+def worker(services: Services, plausible: Callable[[Address], bool]) -> Iterator[None]:
+    """A sampling worker whose images have these labels."""
+    announce(services.redis, SAMPLE, "stand-in", "")
+    stop = threading.Event()
+
+    def work() -> None:
+        consumer = Consumer(services.redis, "stand-in")
+        consumer.begin_task()
+        while not stop.wait(0.002):
+            if batch := consumer.next_batch():
+                made = {each: pack(PNG, LABELS._replace(plausible=plausible(each))) for each in batch.addresses}
+                consumer.deliver(batch, made, 0.0)
+
+    with ThreadPoolExecutor(1) as threads:
+        working = threads.submit(work)
+        try:
+            yield
+        finally:
+            stop.set()
+            working.result()
+
+
+class TestNewImages:
+    def test_those_with_doubtful_labels_are_redrawn_and_counted(self, api: TestClient, services: Services) -> None:
+        made: list[Address] = []
+
+        def every_third(address: Address) -> bool:
+            made.append(address)
+            return address.seed % 3 == 0
+
+        with worker(services, every_third):
+            answer = generate(api, seed=None, defect_type=None, count=4)
+            given = answer.json()["images"]
+        assert [each["plausible"] for each in given] == [True] * 4
+        assert len({(each["defect_type"], each["seed"]) for each in given}) == 4
+        assert all(each["seed"] % 3 == 0 for each in given)
+        assert int(answer.headers["x-redrawn"]) == len(made) - 4 > 0
+
+    def test_where_all_are_doubtful_the_call_is_refused(self, api: TestClient, services: Services) -> None:
+        with worker(services, lambda address: False):
+            answer = generate(api, seed=None, count=2)
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:flawsmith:doubtful-labels")
+        assert "label the version again with more masks" in answer.json()["detail"]
 
 
 class TestRefusals:
