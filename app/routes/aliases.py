@@ -1,6 +1,6 @@
 """Aliases of models. The alias `production` has a gate: what a bare model name means must be of use."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field, field_validator
@@ -81,5 +81,8 @@ def delete_alias(request: Request, name: ModelName, alias: Alias, services: Serv
 
 
 def _objections(version: ModelVersion, services: Services) -> list[str]:
-    evaluations = results_by_name(services.registry.folder(version), EVALUATIONS)
+    """What speaks against a version; evaluations of its parent count as well, which has the same images."""
+    evaluations: dict[str, dict[str, Any]] = {}
+    for each in [version, *services.registry.ancestors(version)]:
+        evaluations |= results_by_name(services.registry.folder(each), EVALUATIONS)
     return objections(version, evaluations, services.settings.demands)

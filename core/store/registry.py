@@ -165,12 +165,20 @@ class Registry:
     def withdrawn(self, version: ModelVersion) -> Withdrawn:
         """The addresses of the version whose images must not be given out, those of its parent among them."""
         own = self._withdrawals.of(version)
-        if version.parent is None:
-            return own
-        try:
-            return {**self.withdrawn(self.resolve(version.parent)), **own}
-        except UnknownModel:  # what had been withdrawn of it by then was withdrawn of this version as well
-            return own
+        for each in self.ancestors(version):
+            own = {**self._withdrawals.of(each), **own}
+        return own
+
+    def ancestors(self, version: ModelVersion) -> list[ModelVersion]:
+        """The versions with the same pixels that a labelled version descends from, up to one that was deleted."""
+        found: list[ModelVersion] = []
+        while version.parent is not None:
+            try:
+                version = self.resolve(version.parent)
+            except UnknownModel:
+                break
+            found.append(version)
+        return found
 
     def withdraw(self, version: ModelVersion, address: Address, reason: str) -> None:
         """Withdraws an address for ever: see `Withdrawals`."""

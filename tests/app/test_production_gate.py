@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.published_versions import FAILING, GOOD, publish
 
-from flawsmith.core.domain.records import ModelVersion, Verdict, VerdictState
+from flawsmith.core.domain.records import Labelling, ModelVersion, Verdict, VerdictState
 from flawsmith.core.services import Services
 from flawsmith.core.store.version_results import EVALUATIONS, save_result
 
@@ -88,6 +88,16 @@ def test_an_evaluation_speaks_against_its_own_version_only(
 ) -> None:
     publish(services.registry, "job-2", verdict=GOOD)
     assert api.put(ALIAS, json={"version": 2}).status_code == 200
+
+
+def test_an_evaluation_speaks_against_labelled_versions_with_the_same_images(
+    api: TestClient, services: Services, hurtful: ModelVersion
+) -> None:
+    labelling = Labelling(job="labelling-1", source="masks", masks=3, boxes=0)
+    publish(services.registry, "job-1", verdict=GOOD, labels="mask", parent=hurtful.ref, labelling=labelling)
+    answer = api.put(ALIAS, json={"version": 2})
+    assert answer.status_code == 409
+    assert answer.json()["reasons"][0].startswith("evaluation-1 says that its images hurt a classifier")
 
 
 def test_other_aliases_and_versions_of_earlier_releases_have_no_gate(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,9 +15,12 @@ from tests.core.store import trees
 from tests.labelled_versions import CLASSES, SIDE, marked, publish_lively, sampled
 
 from flawsmith.core.domain.addresses import Address, seeded
+from flawsmith.core.domain.export_layouts import version_labels
+from flawsmith.core.domain.export_request import ExportRequest, resolve_export
 from flawsmith.core.domain.job_kinds.labelling import new_labelling_job
 from flawsmith.core.domain.quality_floor import QualityFloor
 from flawsmith.core.domain.records import ModelVersion, now
+from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import Datasets
@@ -28,6 +31,7 @@ from flawsmith.models.labels.masks import overlap
 from flawsmith.worker import label_sources, labelling
 from flawsmith.worker.engine import Engine
 from flawsmith.worker.executor import Segment
+from flawsmith.worker.exports.version_source import VersionSource
 from flawsmith.worker.label_sources import CannotLabel
 from flawsmith.worker.published_labels import FILE, PublishedLabels
 
@@ -128,6 +132,26 @@ def test_every_address_has_one_mask(site: SimpleNamespace, label: Label) -> None
     other = label(publish_lively(site.registry, "again"), **painted(site.registry, parent, 4))
     folders = [site.registry.folder(each) for each in (version, other)]
     assert (folders[0] / FILE).read_bytes() == (folders[1] / FILE).read_bytes()  # the same masks teach the same
+
+
+def test_an_export_has_its_masks_and_leaves_out_doubtful_ones(site: SimpleNamespace, label: Label) -> None:
+    parent = publish_lively(site.registry)
+    version = label(parent, **painted(site.registry, parent, 4))
+    request = ExportRequest(model=version.ref, count=30, layout="coco")
+    config = resolve_export(request, version, version_labels(version), None)
+    source = VersionSource(version, config, cast(Services, site), CPU, {})
+    records = []
+    while not source.over:
+        records += source.next()
+    assert len(records) == 30
+    labels = labels_of(site, version)
+    for record in records:
+        [found] = labels([Address(record.defect_type, record.address["seed"])])
+        assert found.plausible
+        assert [each.box for each in record.defects] == found.boxes
+        assert (np.logical_or.reduce([each.mask(record.size) for each in record.defects]) == found.mask).all()
+    tried = [labels([each])[0].plausible for each in seeded(CLASSES, None, 0, 30)]
+    assert (source.left_out["doubtful_labels"] > 0) == (not all(tried))
 
 
 def photographs(site: SimpleNamespace, tmp_path: Path, files: dict[str, bytes]) -> str:
