@@ -37,7 +37,7 @@ def neighbourhood_figures(
     photographs' own figures are those of the other half. Both sides have as many images (see `density_and_coverage`).
 
     Args:
-        samples: (M, C, side, side) uint8, M at least the number of reference photographs.
+        samples: (M, C, side, side) uint8; fewer than there are reference photographs give no figure.
         training, holdout: (N, C, side, side), (K, C, side, side) uint8, of one type.
         controls: photographs made worse, by what was done to them, as many as samples.
 
@@ -51,11 +51,16 @@ def neighbourhood_figures(
         if len(training) < 2 * LEAST:
             return []
         reference, others = (training[each] for each in halves)
+    reference = reference[: len(others)]  # an odd half, or squares of few photographs, can be more
+    if len(reference) < LEAST:
+        return []
     features = _Features(training)
     real = features(reference)
     sets = {"samples": samples, "photographs": others, **controls}
     drawn = {name: _drawn(real, features(each), random) for name, each in sets.items() if len(each) >= len(real)}
-    return [_figure(column, name, drawn, len(real)) for column, name in enumerate(BETTER)] if len(drawn) > 1 else []
+    if "samples" not in drawn:
+        return []
+    return [_figure(column, name, drawn, len(real)) for column, name in enumerate(BETTER)]
 
 
 class _Features:

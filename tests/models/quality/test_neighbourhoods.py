@@ -1,5 +1,6 @@
 """Density, coverage and kernel distance rank photographs before blur, and say nothing about too few."""
 
+import pytest
 from tests.models.pictures import blots, blurred
 
 from flawsmith.models.quality.neighbourhoods import neighbourhood_figures
@@ -29,3 +30,15 @@ def test_without_a_holdout_halves_are_compared() -> None:
 
 def test_too_few_photographs_are_not_compared() -> None:
     assert neighbourhood_figures(blots(seed=2), blots(seed=0, count=19), blots(seed=1, count=9), {}) == []
+
+
+@pytest.mark.parametrize(("training", "holdout", "n"), [(45, 0, 22), (25, 40, 25)])
+def test_as_many_photographs_are_compared_on_either_side(training: int, holdout: int, n: int) -> None:
+    figures = neighbourhood_figures(
+        blots(seed=2, count=60), blots(seed=0, count=training), blots(seed=1, count=holdout), {}
+    )
+    assert [each.n for each in figures] == [n] * 3
+
+
+def test_fewer_samples_than_photographs_give_no_figure() -> None:
+    assert neighbourhood_figures(blots(seed=2, count=5), blots(seed=0, count=44), blots(seed=1, count=30), {}) == []
