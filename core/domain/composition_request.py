@@ -81,11 +81,11 @@ class CompositionRequest(RequestBody):
 
 
 def check_source(request: CompositionRequest) -> None:
-    """Raises CannotCompose for generated defects: no model knows which pixels of its images are the defect."""
+    """Raises CannotCompose for generated defects, which nothing cuts out of their images so far."""
     if request.source == "generated":
         raise CannotCompose(
             "/source",
-            "generated images have no masks yet, and without one a defect cannot be cut out of its image; "
+            "defects cannot be cut out of generated images yet; "
             "'source': \"real\" places the annotated defects of photographs",
         )
 

@@ -62,7 +62,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"count": 100_001}, "/count", "less than or equal to 100000"),
     ({"defects": None}, "", "one of 'model' and 'defects'"),
     ({"model": "steel"}, "", "one of 'model' and 'defects'"),
-    ({"source": "generated"}, "/source", "generated images have no masks yet"),
+    ({"source": "generated"}, "/source", "cut out of generated images yet"),
     ({"source": "generated"}, "/source", '"real" places the annotated defects of photographs'),
     ({"source": "drawn"}, "/source", "'generated' or 'real'"),
     ({"per_image": [3, 1]}, "", "must be [low, high]"),
