@@ -132,13 +132,17 @@ class Service:
         return self.ended(answer.json()["id"])
 
     def ended(self, job: str) -> dict[str, Any]:
-        """Waits until the job ends; returns its record."""
+        """Waits until the training job ends; returns its record."""
+        return self.job_ended(f"/training-jobs/{job}", 60)
+
+    def job_ended(self, path: str, seconds: float) -> dict[str, Any]:
+        """Waits until a job of any kind ends; returns its record."""
 
         def over() -> dict[str, Any] | None:
-            record = self.client.get(f"/training-jobs/{job}").json()
+            record = self.client.get(path).json()
             return record if record["state"] in ("succeeded", "failed", "cancelled") else None
 
-        return dict(until(over, 60, f"{job} ends"))
+        return dict(until(over, seconds, f"{path} ends"))
 
     @property
     def redis(self) -> redis.Redis:

@@ -26,7 +26,7 @@ from flawsmith.core.store.reference_photographs import Nearest, ReferencePhotogr
 from flawsmith.core.store.withdrawals import Withdrawn
 
 REDRAWS = 20  # of one image
-HOPELESS = 4  # seeds in a row none of whose candidates has the attributes: together they draw an image of 1 % with 72 %
+HOPELESS = 4  # seeds in a row without the attributes; a range that 1 % of the images have is found in 72 % of them
 
 REFUSED = Counter(
     "flawsmith_images_refused_total", "Images that were nearer to a photograph than their caller allows", ["model"]

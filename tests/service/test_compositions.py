@@ -37,11 +37,7 @@ def submit(service: Service, path: str = "/compositions", **body: Any) -> str:
 
 
 def ended(service: Service, path: str) -> dict[str, Any]:
-    def record() -> dict[str, Any] | None:
-        job: dict[str, Any] = service.client.get(path).json()
-        return job if job["state"] in ("succeeded", "failed", "cancelled") else None
-
-    job = dict(until(record, 120, f"{path} ends"))
+    job = service.job_ended(path, 120)
     assert job["state"] == "succeeded", job
     return job
 

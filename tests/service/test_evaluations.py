@@ -2,7 +2,6 @@
 
 import os
 import signal
-from typing import Any
 
 import pytest
 from tests.conftest import SMALL_JOB, Service, photograph, until, zipped
@@ -21,14 +20,6 @@ def version(service: Service) -> str:
     return "/models/evaluated/versions/1"
 
 
-def ended(service: Service, path: str) -> dict[str, Any]:
-    def record() -> dict[str, Any] | None:
-        job: dict[str, Any] = service.client.get(path).json()
-        return job if job["state"] in ("succeeded", "failed", "cancelled") else None
-
-    return dict(until(record, 250, f"{path} ends"))
-
-
 def test_it_trains_generators_and_classifiers_and_survives_a_kill(service: Service, version: str) -> None:
     answer = service.client.post(f"{version}/evaluations", json=BODY)
     assert answer.status_code == 202, answer.text
@@ -39,7 +30,7 @@ def test_it_trains_generators_and_classifiers_and_survives_a_kill(service: Servi
     until(lambda: service.client.get(path).json()["progress"]["step"] > 700, 120, "two classifiers are trained")
     os.kill(until(lambda: service.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
 
-    job = ended(service, path)
+    job = service.job_ended(path, 250)
     assert job["state"] == "succeeded", job
     assert job["progress"]["step"] == job["progress"]["total_steps"]
     result = job["result"]
@@ -59,7 +50,7 @@ def test_it_trains_generators_and_classifiers_and_survives_a_kill(service: Servi
 
 def test_without_training_it_says_that_it_leaks(service: Service, version: str) -> None:
     body = {**BODY, "ratios": [1], "retrain": False}
-    job = ended(service, service.client.post(f"{version}/evaluations", json=body).headers["location"])
+    job = service.job_ended(service.client.post(f"{version}/evaluations", json=body).headers["location"], 250)
     assert job["state"] == "succeeded", job
     assert job["result"]["leaks"]
     assert "has seen photographs of the test" in job["result"]["reason"]
@@ -70,6 +61,6 @@ def test_one_type_without_clean_photographs_is_not_measurable(service: Service) 
     service.train("alone", "alone", **SMALL_JOB)
     body = {**BODY, "dataset": "alone"}
     path = service.client.post("/models/alone/versions/1/evaluations", json=body).headers["location"]
-    result = ended(service, path)["result"]
+    result = service.job_ended(path, 250)["result"]
     assert (result["verdict"], result["arms"], result["recommended_ratio"]) == ("not measurable", [], None)
     assert "no clean photographs" in result["reason"]

@@ -23,14 +23,6 @@ def submit(service: Service, **body: Any) -> str:
     return answer.headers["location"]
 
 
-def ended(service: Service, path: str) -> dict[str, Any]:
-    def record() -> dict[str, Any] | None:
-        job: dict[str, Any] = service.client.get(path).json()
-        return job if job["state"] in ("succeeded", "failed", "cancelled") else None
-
-    return dict(until(record, 150, f"{path} ends"))
-
-
 def parts(service: Service, path: str) -> list[Path]:
     return list(service.data_dir.glob(f"artifacts/jobs/{path.rpartition('/')[2]}/checkpoints/*"))
 
@@ -38,14 +30,14 @@ def parts(service: Service, path: str) -> list[Path]:
 @pytest.fixture(scope="module")
 def undisturbed(service: Service, trained: dict[str, Any]) -> dict[str, Any]:
     """The record of an export that nothing disturbed."""
-    job = ended(service, submit(service, count=COUNT, split=SPLIT))
+    job = service.job_ended(submit(service, count=COUNT, split=SPLIT), 150)
     assert job["state"] == "succeeded", job
     return job
 
 
 def test_the_archive_holds_the_images_of_the_service(service: Service, trained: dict[str, Any]) -> None:
     path = submit(service, per_type={"dents": 20, "scratches": 7}, seed=3, split=SPLIT)
-    job = ended(service, path)
+    job = service.job_ended(path, 150)
     assert (job["state"], job["archive"]) == ("succeeded", f"{path}/archive"), job
     assert job["progress"]["step"] == job["progress"]["total_steps"] == 27
     result = job["result"]
@@ -73,7 +65,7 @@ def test_a_killed_worker_leaves_the_same_bytes(service: Service, undisturbed: di
     path = submit(service, count=COUNT, split=SPLIT)
     until(lambda: parts(service, path), 60, "a part is published")
     os.kill(until(lambda: service.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
-    job = ended(service, path)
+    job = service.job_ended(path, 150)
     assert job["state"] == "succeeded", job
     assert job["result"] == undisturbed["result"]
     archive = service.client.get(job["archive"]).content

@@ -34,21 +34,13 @@ def submit(service: Service, **body: Any) -> str:
     return answer.headers["location"]
 
 
-def ended(service: Service, path: str) -> dict[str, Any]:
-    def record() -> dict[str, Any] | None:
-        job: dict[str, Any] = service.client.get(path).json()
-        return job if job["state"] in ("succeeded", "failed", "cancelled") else None
-
-    return dict(until(record, 60, f"{path} ends"))
-
-
 def step(service: Service, path: str) -> int:
     return int(service.client.get(path).json()["progress"]["step"])
 
 
 def test_it_runs_in_segments_and_shows_its_result(counting: Service) -> None:
     path = submit(counting)
-    job = ended(counting, path)
+    job = counting.job_ended(path, 60)
     assert (job["state"], job["total"], job["kind"]) == ("succeeded", SUM, "counting")
     assert job["progress"]["step"] == NUMBERS
     assert counting.client.get("/countings").json()["items"] == [job]
@@ -73,7 +65,7 @@ def test_a_cancelled_job_resumes_where_it_was(counting: Service) -> None:
     until(lambda: not counting.has_lease(job_id), 10, "the worker leaves it")
     assert counting.client.post(f"{path}/cancel").status_code == 200
     assert counting.client.post(f"{path}/resume").status_code == 202
-    assert ended(counting, path)["total"] == SUM
+    assert counting.job_ended(path, 60)["total"] == SUM
     first_steps = [
         int(each) for each in re.findall(rf"job {job_id}: claim \S+, from step (\d+)", counting.log.read_text())
     ]
@@ -85,21 +77,21 @@ def test_a_killed_worker_costs_it_nothing(counting: Service) -> None:
     path = submit(counting, numbers=600)
     until(lambda: step(counting, path) > 200, 20, "it counts")
     os.kill(until(lambda: counting.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
-    job = ended(counting, path)
+    job = counting.job_ended(path, 60)
     assert (job["state"], job["total"]) == ("succeeded", 600 * 599 // 2)
     states = [each["state"] for each in job["transitions"]]  # killed between two segments, it stays running
     assert states in (["queued", "running", "queued", "running", "succeeded"], ["queued", "running", "succeeded"])
 
 
 def test_an_error_that_would_return_fails_it_at_once(counting: Service) -> None:
-    job = ended(counting, submit(counting, largest=10))
+    job = counting.job_ended(submit(counting, largest=10), 60)
     assert (job["state"], job["attempts"]) == ("failed", 1)
     assert job["error"] == "10 is the largest number; count fewer numbers"
 
 
 def test_kinds_do_not_share_their_lists_and_ids(counting: Service) -> None:
     path = submit(counting, numbers=1)
-    ended(counting, path)
+    counting.job_ended(path, 60)
     assert counting.client.get("/training-jobs").json()["items"] == []
     answer = counting.client.get(f"/training-jobs/{path.rpartition('/')[2]}")
     assert answer.status_code == 404

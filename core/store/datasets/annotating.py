@@ -81,7 +81,7 @@ class Annotator:
         )
 
     def _bounded(self, defect: Defect, picture: Picture) -> Defect:
-        """The defect; without its mask where the masks of all together take too much room, as those of noise do."""
+        """The defect; without its mask where all masks take too much room, as those of noise do."""
         length = len(defect.runs or "")
         if self._written + length > MAX_RUNS_BYTES:
             self._passed_over.add_file(picture.path, TOO_BUSY)
@@ -154,7 +154,7 @@ class Annotator:
 
 
 class _Drawing:
-    """The outlines of a photograph, drawn one after another: all of them together, (H, W), 255 where one marks."""
+    """The outlines of a photograph, drawn one after another into one picture, (H, W), 255 where one marks."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size, self.marks = size, False
