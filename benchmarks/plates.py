@@ -5,7 +5,7 @@
 
 The archive has the layout of MVTec AD, so that POST /datasets understands it: `train/good`, `test/<type>` and
 `ground_truth/<type>/…_mask.png`. Defects are 20 to 60 pixels long. The same arguments write the same bytes with the
-same NumPy, SciPy and Pillow. The sheet has whole photographs with outlines, and beside each its defect at twice its size.
+same NumPy, SciPy and Pillow. The sheet has whole photographs with outlines, and beside each its defect, enlarged.
 """
 
 import argparse

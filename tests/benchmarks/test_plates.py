@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from benchmarks.plates import DEFECTS, LENGTHS, SIDE, plate, write_archive
+
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import Datasets
