@@ -1,7 +1,7 @@
 """Measures whether compositions help a segmenter: real photographs only, augmented, pasted and generated defects.
 
     python -m benchmarks.segmentation --out FOLDER [--sets plates tiles] [--tiles MAGNETIC_TILES] [--labelled 5 50]
-        [--repeats 3] [--shown 3200] [--steps 250] [--minutes 20] [--sheet SHEET.png]
+        [--repeats 3] [--shown 3200] [--steps 600] [--minutes 20] [--sheet SHEET.png]
 
 Sets are `plates` (`benchmarks.plates`) and `tiles`, the magnetic tiles in a folder with `MT_Blowhole` and `MT_Free`.
 Arms, each with what the one before has and as many steps: `real`; `augmented`: mirrored, turned, scaled, relit;
@@ -65,7 +65,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     end = None if given.minutes is None else time.monotonic() + 60 * given.minutes
     loaded = {"plates": cache(drawn_plates), "tiles": cache(partial(_tiles, given.tiles))}
-    kept = KeptScores(PixelScores, given.out / "scores.json", end)
+    kept = KeptScores(PixelScores, given.out / f"scores-{given.steps}-{given.shown}.json", end)
     for seed in range(given.repeats):
         for labelled in given.labelled:
             for name in given.sets:

@@ -23,7 +23,7 @@ from flawsmith.models.quality.steps import result_of
 
 SIDE, CUT = 64, 96  # of a square that is learned from, and of the one that is turned and scaled to it
 SQUARES = 4  # with a defect in a batch, and as many clean ones
-STEPS = 250
+STEPS = 600
 LEARNING_RATE = 5e-3
 NEAR = 20  # pixels from a square's middle at most where some pixel of the defect lies, in each direction
 MOST_TURNED, MOST_SCALED = 10.0, 1.15  # degrees; factor

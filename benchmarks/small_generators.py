@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.segmentation_sets import Photograph
 from benchmarks.starts import PRIOR, load_start
-from flawsmith.core.domain.crops import Around
+from flawsmith.core.domain.crops import Around, as_crop
 from flawsmith.core.domain.training_config import resolve_request, trainer_config
 from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.core.settings import Settings
@@ -32,6 +32,7 @@ from flawsmith.models.quality.steps import result_of
 
 PRESET, SIDE = "fewshot", 64
 SEGMENTER_STEPS = 150  # half of a labelled version's
+BATCH = 16  # photographs in a step
 RENDERED_AT_ONCE = 16
 
 
@@ -68,17 +69,29 @@ def crops_of(photographs: Sequence[Photograph], types: Sequence[str], seed: int,
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "annotated.zip")
         _write(archive, photographs, types)
-        datasets = Datasets(ArtifactStore(Path(folder, "store")), Settings())
+        return crops_of_archive(archive, Around.ANNOTATIONS, seed, shown, boxes=False)
+
+
+def crops_of_archive(archive: Path, around: Around, seed: int, shown: int, *, boxes: bool) -> Crops:
+    """The squares of an upload; with ``boxes``, what is in a box is the defect."""
+    with tempfile.TemporaryDirectory() as folder:
+        datasets = Datasets(ArtifactStore(Path(folder)), Settings())
         dataset, _ = datasets.add_archive("annotated", archive)
         request = TrainingRequest(
-            dataset=dataset.id, model="benchmark", preset=PRESET, resolution=SIDE, seed=seed, steps=max(1, shown // 16)
+            dataset=dataset.id,
+            model="benchmark",
+            preset=PRESET,
+            resolution=SIDE,
+            seed=seed,
+            steps=max(1, shown // BATCH),
+            crop=as_crop(around),
         )
         resolved = resolve_request(request, dataset, priors=Priors().cards, measure=datasets.measured)
-        squares = datasets.load(dataset.id, SIDE, Around.ANNOTATIONS)
-        targets = datasets.load_targets(dataset.id, SIDE, Around.ANNOTATIONS, boxes=False)
+        squares = datasets.load(dataset.id, SIDE, around)
+        targets = datasets.load_targets(dataset.id, SIDE, around, boxes=boxes)
     return Crops(
         torch.from_numpy(squares.pixels).permute(0, 3, 1, 2).contiguous(),
-        torch.from_numpy(np.stack([each for each in targets if each is not None])),
+        torch.from_numpy(np.stack([np.zeros((SIDE, SIDE), bool) if each is None else each for each in targets])),
         torch.from_numpy(squares.type_index),
         torch.from_numpy(squares.photograph),
         squares.classes,
