@@ -9,8 +9,7 @@ PHOTOGRAPHS is an archive with a folder for each type.
 `classifier` trains the classifier of evaluations on as many photographs of each type as are not held out, and prints
 its scores. `honesty` puts something else in the place of generated images: fresh photographs, which must help with 10
 of a type; noise, which must never be said to help; nothing, under another seed, whose intervals must cover zero.
-`table` trains a generator for each subset, for `--seconds` or `--shown` photographs with the preset's defaults, and
-prints the whole table.
+`table` trains a generator for each subset, with the preset's defaults, and prints the whole table.
 
 The last two keep the scores of each finished classifier in FOLDER, and go on from there: stop them at any time, and
 give `--minutes` to make a piece. `table --only` makes some of the subsets: several such commands, with other subsets
@@ -312,7 +311,6 @@ def _generated(
 
 
 def _train(given: argparse.Namespace, trainer: Trainer) -> None:
-    """For `--shown` photographs or `--seconds`."""
     begun = time.monotonic()
     while True:
         shown = trainer.completed_steps * trainer.batch_size
