@@ -29,6 +29,10 @@ ENDS = tuple(each for each in JOB_EVENTS if each is not EventType.JOB_RUNNING)
 STANDING_EVENTS = tuple(each for each in EventType if each not in JOB_EVENTS)
 
 
+Named = Annotated[EventType, Field(strict=False)]
+"""An event by its name."""
+
+
 def _well_formed(url: str) -> str:
     """An absolute URL of a host that may be public; whether it is decides its connection."""
     try:
@@ -50,11 +54,10 @@ class JobWebhook(RequestBody):
     """Who is told of one job: the key ``webhook`` of its submission."""
 
     url: Url = Field(description="where messages are posted to")
-    events: list[EventType] = Field(
+    events: list[Named] = Field(
         list(ENDS),
         min_length=1,
         max_length=len(JOB_EVENTS),
-        strict=False,
         description="`job.running`, `job.succeeded`, `job.failed`, `job.cancelled`; by default how it ends",
     )
 
@@ -69,10 +72,9 @@ class WebhookRequest(RequestBody):
     """The body of POST /webhooks."""
 
     url: Url = Field(description="where messages are posted to")
-    events: list[EventType] = Field(
+    events: list[Named] = Field(
         list(STANDING_EVENTS),
         min_length=1,
         max_length=len(EventType),
-        strict=False,
         description="all of standing webhooks by default; `job.…` means every job of the service",
     )
