@@ -27,8 +27,9 @@ from flawsmith.app.head_requests import HeadRequests
 from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.model_references import ModelReferences
+from flawsmith.app.openapi import DocumentedApp
 from flawsmith.app.quality_metrics import QualityMetrics
-from flawsmith.app.query_parameters import refuse_on_pages, refuse_unknown_parameters
+from flawsmith.app.query_parameters import refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
 from flawsmith.app.routes import (
     aliases,
@@ -63,18 +64,19 @@ CLOSE_SECONDS = 2  # for connections, once the calls have ended or their time is
 def create_app(settings: Settings) -> FastAPI:
     """Wires the routes, middleware and services. A server runs the result inside `instrumented`."""
     PRESETS.load(settings.extra_preset_packages)
-    app = FastAPI(
+    app = DocumentedApp(
+        settings,
         title="Flawsmith",
         description="Trains a GAN on a few photographs of defects and serves synthetic ones.",
         version=version("flawsmith"),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=partial(_lifespan, settings),
         dependencies=[Depends(refuse_unknown_parameters)],
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Instrumentation` does this
     )
-    refuse_on_pages(app)
     app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
     if settings.keys:
-        app.add_middleware(Authentication, keys=settings.keys)
+        app.add_middleware(Authentication, keys=settings.keys, public_documents=settings.public_documents)
     else:
         app.add_middleware(LocalOnly)
     app.add_middleware(HeadRequests)

@@ -47,6 +47,19 @@ class Settings(BaseSettings):
         description="comma-separated addresses or networks of reverse proxies whose `X-Forwarded-For` and"
         " `X-Forwarded-Proto` are believed; unset: of none",
     )
+    root_path: str = Field(
+        "",
+        description="path that a reverse proxy serves this service under, such as `/flawsmith`; the proxy may pass it"
+        " on or take it off",
+    )
+    cors_origins: str = Field(
+        "",
+        description="comma-separated origins whose web pages may call, such as `https://app.example.com`; `*`: all of"
+        " them, where API keys are set",
+    )
+    public_documents: bool = Field(
+        True, description="whether `/docs`, `/openapi.json` and `/llms.txt` need no key where API keys are set"
+    )
     max_connections: int = Field(
         1000,
         ge=1,
