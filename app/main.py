@@ -21,22 +21,27 @@ from flawsmith.app import problems
 from flawsmith.app.auth import Authentication
 from flawsmith.app.body_limit import BodyLimit
 from flawsmith.app.connections import BoundedProtocol, raise_descriptor_limit
+from flawsmith.app.cors import CrossOrigin
 from flawsmith.app.draining import Drain, DrainingRequests
 from flawsmith.app.events import Events
 from flawsmith.app.head_requests import HeadRequests
 from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.model_references import ModelReferences
+from flawsmith.app.octet_streams import OctetStreams
 from flawsmith.app.openapi import DocumentedApp
 from flawsmith.app.quality_metrics import QualityMetrics
 from flawsmith.app.query_parameters import refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
+from flawsmith.app.root_path import RootPath
 from flawsmith.app.routes import (
     aliases,
     comparisons,
     datasets,
+    documents,
     evaluations,
     generate,
+    inference_protocol,
     labellings,
     models,
     operations,
@@ -74,14 +79,20 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(refuse_unknown_parameters)],
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Instrumentation` does this
     )
+    origins = settings.origins
     app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
     if settings.keys:
         app.add_middleware(Authentication, keys=settings.keys, public_documents=settings.public_documents)
     else:
-        app.add_middleware(LocalOnly)
+        app.add_middleware(LocalOnly, origins=origins)
     app.add_middleware(HeadRequests)
+    app.add_middleware(OctetStreams)
     app.state.drain = Drain(settings.drain_seconds)
     app.add_middleware(DrainingRequests, drain=app.state.drain)
+    if origins:
+        app.add_middleware(CrossOrigin, origins=origins)
+    if settings.root_path:
+        app.add_middleware(RootPath, root_path=settings.root_path)
     problems.install(app)
     for router in (
         generate.router,  # matched first: it receives the most requests
@@ -96,6 +107,8 @@ def create_app(settings: Settings) -> FastAPI:
         comparisons.of_version,
         labellings.of_version,
         operations.router,
+        inference_protocol.router,
+        documents.router,
     ):
         app.include_router(router)
     return app

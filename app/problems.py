@@ -56,6 +56,7 @@ from starlette.requests import ClientDisconnect
 
 from flawsmith.app.allowed_methods import allowed_methods
 from flawsmith.app.endpoint_signature import body_model
+from flawsmith.app.root_path import outside_path
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.request_body import MAX_ERRORS
 from flawsmith.core.domain.training_config import CannotTrain
@@ -100,7 +101,7 @@ def problem_response(request: Request, problem: Problem) -> JSONResponse:
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": problem.detail,
-        "instance": request.url.path,
+        "instance": outside_path(request, request.url.path),
         **problem.members,
     }
     return JSONResponse(body, problem.status, problem.headers, MEDIA_TYPE)

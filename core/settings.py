@@ -1,5 +1,6 @@
 """All settings. Each is read from an environment variable: its name in capitals with the prefix ``FLAWSMITH_``."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.util import find_spec
@@ -14,6 +15,8 @@ from flawsmith.core.domain.production_gate import Demand
 Scope = Literal["generate", "train", "admin", "metrics"]
 MIB = 1024 * 1024
 _DEMANDS: tuple[Demand, ...] = get_args(Demand)
+_ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 SECRETS = ("api_keys", "redis_url")  # never printed; each may be read from a file that NAME_file names
 
 
@@ -154,6 +157,26 @@ class Settings(BaseSettings):
         parse_api_keys(value)
         return value
 
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        path = value.strip().rstrip("/")
+        if path and not _ROOT_PATH.fullmatch(path):
+            raise ValueError(
+                "a path such as /flawsmith: it begins with '/' and has letters, digits, '.', '_', '-', '~'"
+            )
+        return path
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _known_origins(cls, value: str) -> str:
+        for number, origin in enumerate(_listed(value), 1):
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"entry {number} is no origin such as https://app.example.com or http://localhost:5173"
+                )
+        return value
+
     @field_validator("preset_packages")
     @classmethod
     def _presets_found(cls, value: str) -> str:
@@ -175,6 +198,15 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _keys_for_all_origins(self) -> "Settings":
+        if "*" in self.origins and not self.keys:
+            raise ValueError(
+                "FLAWSMITH_CORS_ORIGINS=* needs FLAWSMITH_API_KEYS: without keys every web page could use this service;"
+                " list the origins instead"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _room_for_a_request(self) -> "Settings":
         if self.max_waiting_images < self.max_images_per_request:
             raise ValueError("FLAWSMITH_MAX_WAITING_IMAGES must not be less than FLAWSMITH_MAX_IMAGES_PER_REQUEST")
@@ -184,6 +216,11 @@ class Settings(BaseSettings):
     def keys(self) -> dict[str, Scope]:
         """Maps each API key to its scope; empty if no keys are set."""
         return parse_api_keys(self.api_keys)
+
+    @property
+    def origins(self) -> list[str]:
+        """The names in ``cors_origins``."""
+        return _listed(self.cors_origins)
 
     @property
     def demands(self) -> frozenset[Demand]:

@@ -4,7 +4,11 @@ from typing import Any
 
 
 def _header(description: str, example: str, kind: str = "string") -> dict[str, Any]:
-    return {"description": description, "schema": {"type": kind}, "example": int(example) if kind == "integer" else example}
+    return {
+        "description": description,
+        "schema": {"type": kind},
+        "example": int(example) if kind == "integer" else example,
+    }
 
 
 RESPONSE_HEADERS: dict[str, dict[str, Any]] = {
@@ -21,7 +25,9 @@ RESPONSE_HEADERS: dict[str, dict[str, Any]] = {
     "X-Model": _header("The version that made the images", "steel@2"),
     "X-Redrawn": _header("Images that were redrawn since their labels were doubtful", "1", "integer"),
     "X-Refused": _header("Images that `max_similarity` or the quality floor refused", "2", "integer"),
-    "X-Request-ID": _header("Of the call, taken from the request or made; it stands in every log line of the call", "6f1d"),
+    "X-Request-ID": _header(
+        "Of the call, taken from the request or made; it stands in every log line of the call", "6f1d"
+    ),
     "X-Seed": _header("Seed of the first image", "42", "integer"),
     "X-Seeds": _header("With application/x-npy: all seeds, as ranges", "crazing:5-47;scratches:9-51"),
     "X-Seeds-Omitted": _header("In place of X-Seeds where that is long: the number of images", "256", "integer"),

@@ -117,7 +117,7 @@ def _simplified(schema: Schema) -> Schema:
         if "prefixItems" in values:  # a pair
             values["items"] = values.pop("prefixItems")[0]
     names = [name for name, (shared, _) in _SHARED.items() if values == shared]
-    kept = {key: schema[key] for key in ("description", "examples", "default") if key in schema}
+    kept: Schema = {key: schema[key] for key in ("description", "examples", "default") if key in schema}
     return {"$ref": f"#/components/schemas/{names[0] if names else VALUES}", **kept}
 
 
@@ -143,7 +143,8 @@ def _described(schema: Schema, schemas: dict[str, Schema], too_deep: set[str]) -
         return schema
     component = schemas[name]
     if component.get("type") != "object":
-        return _opened({**component, **{key: value for key, value in schema.items() if key != "$ref"}})
+        of_property = {key: value for key, value in schema.items() if key != "$ref"}
+        return _opened({**component, **of_property})
     members = ", ".join(component.get("properties", {}))
     words = [component.get("description", "").strip(), schema.get("description", ""), f"Members: {members}."]
     return {"$ref": f"#/components/schemas/{VALUES}", "description": "\n\n".join(each for each in words if each)}

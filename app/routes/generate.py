@@ -84,7 +84,7 @@ async def generate(
         await call.keep({"model": images.version.ref, "addresses": addresses, "refused": images.refused})
     if wanted.media_type in _ENCODED_HERE:
         return await run_in_threadpool(answer, wanted.media_type, images, image_headers(images))
-    return answer(wanted.media_type, images, image_headers(images))
+    return answer(wanted.media_type, images, image_headers(images), wanted.zipped, services.settings.root_path)
 
 
 def image_headers(images: Images) -> dict[str, str]:

@@ -100,7 +100,7 @@ def delete_model_version(request: Request, name: ModelName, version: Number, ser
         404, 416, also={200: {"content": {"application/octet-stream": {}}}, **PARTIAL, **NOT_MODIFIED}
     ),
 )
-def weights(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
+def get_weights(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
     """The generator's weights as a safetensors file."""
     card = services.registry.version(name, version)
     etag = etag_of("weights", card.ref, card.weights_sha256, card.created_at.isoformat())
@@ -123,7 +123,7 @@ def weights(request: Request, name: ModelName, version: Number, services: Servic
         also={200: {"content": {"image/png": {}}}, **NOT_MODIFIED},
     ),
 )
-async def image(
+async def get_image(
     request: Request,
     name: ModelName,
     version: Number,
@@ -146,7 +146,7 @@ async def image(
     response_class=Response,
     responses=documented(404, 409, 410, 429, 504, also={200: {"content": {"image/png": {}}}, **NOT_MODIFIED}),
 )
-async def mask(
+async def get_mask(
     request: Request,
     name: ModelName,
     version: Number,

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from flawsmith.core.domain.addresses import SEEDS
 from flawsmith.core.domain.export_splits import Shares
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import RequestBody, examples
 
 MOST_COMPOSITIONS = 100_000
 MOST_DEFECTS = 100  # on one photograph
@@ -33,6 +33,8 @@ class CannotCompose(Exception):
 
 class CompositionRequest(RequestBody):
     """The body of POST /compositions."""
+
+    model_config = examples({"model": "steel", "background": "steel", "count": 20, "split": {"train": 0.8, "val": 0.2}})
 
     model: str | None = Field(
         None,

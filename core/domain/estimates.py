@@ -52,7 +52,9 @@ class ResolvedTraining(Record):
     estimate: TrainingEstimate
 
 
-def estimate(preset: Preset, config: Mapping[str, Any], dataset: Dataset, jobs: Sequence[TrainingJob]) -> TrainingEstimate:
+def estimate(
+    preset: Preset, config: Mapping[str, Any], dataset: Dataset, jobs: Sequence[TrainingJob]
+) -> TrainingEstimate:
     """Estimates a job.
 
     Args:

@@ -103,7 +103,7 @@ def test_406_lists_the_media_types_that_can_be_served(accept: str) -> None:
     assert all(each in refused.value.detail for each in MEDIA_TYPES)
 
 
-@pytest.mark.parametrize(("accept", "format"), [("image/png", None), ("image/*", None), ("*/*", "webp")])
+@pytest.mark.parametrize(("accept", "format"), [("image/png", None), ("image/*", None), ("image/webp", None)])
 def test_406_says_what_holds_several_images(accept: str, format: str | None) -> None:
     with pytest.raises(Problem) as refused:
         choose(accept, format, 2)
