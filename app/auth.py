@@ -65,7 +65,7 @@ def check_scope(request: Request, required: Scope, what: str) -> None:
 class Authentication:
     """ASGI middleware that checks the API key of every call, on unknown paths too. Without keys every call passes."""
 
-    def __init__(self, app: ASGIApp, keys: dict[str, Scope], public_documents: bool = True) -> None:
+    def __init__(self, app: ASGIApp, keys: dict[str, Scope], public_documents: bool = False) -> None:
         self.app, self.keys, self.public_documents = app, keys, public_documents
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:

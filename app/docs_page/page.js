@@ -1,5 +1,10 @@
 "use strict";
 
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", follow);
+follow();
+
 // Addresses are relative to this page's, so that they hold under every path prefix.
 SwaggerUIBundle({
   url: "openapi.json",

@@ -1,5 +1,6 @@
 """What every operation of the OpenAPI document has: its scope, the request headers it reads, and whole responses."""
 
+from http import HTTPStatus
 from typing import Any
 
 from flawsmith.app.auth import is_public, required_scope
@@ -79,9 +80,8 @@ def _secure(path: str, method: str, operation: Operation, settings: Settings, sc
 def _add_problems(responses: dict[str, Any], *statuses: str) -> None:
     """Adds the problems that every call with an Idempotency-Key may have, in the words of the others."""
     problem = responses["500"]
-    words = {"409": "Conflict", "422": "Unprocessable Content", "429": "Too Many Requests"}
     for status in statuses:
-        responses.setdefault(status, {**problem, "description": words[status]})
+        responses.setdefault(status, {**problem, "description": HTTPStatus(int(status)).phrase})
 
 
 def _complete_content(response: dict[str, Any]) -> None:
