@@ -13,7 +13,7 @@ from flawsmith.app.problems import Problem, problem_response
 from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.settings import Scope
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/"})
 PUBLIC_FOLDERS = ("/v2/health/",)
 DOCUMENTS = frozenset({"/docs", "/openapi.json", "/llms.txt"})
 DOCUMENT_FOLDERS = ("/docs/",)

@@ -92,7 +92,7 @@ def _complete_content(response: dict[str, Any]) -> None:
     content = response.get("content", {})
     binary = False
     for media_type, described in content.items():
-        if "schema" not in described or described["schema"] == {}:
+        if described.get("schema", {}) == {} and not media_type.endswith("json"):
             is_text = media_type.startswith("text/")
             described["schema"] = dict(_TEXT if is_text else _BINARY)
         binary = binary or described["schema"] == _BINARY

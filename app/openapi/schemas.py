@@ -122,10 +122,9 @@ def _simplified(schema: Schema) -> Schema:
 
 
 def _literal(schema: Schema) -> Schema:
-    """A property of a request with a closed list of values, as OpenAPI 3.1 writes it where values are no type."""
+    """A property of a request with a closed list of values: a string that is one of them, and no type of its own."""
     if schema.get("type") == "string" and "enum" in schema:
-        del schema["type"]
-        schema["oneOf"] = [{"type": "string", "const": each} for each in schema.pop("enum")]
+        schema["allOf"] = [{"enum": schema.pop("enum")}]
     return schema
 
 

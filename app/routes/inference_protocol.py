@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel
 
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.model_references import ModelReferences
@@ -17,13 +16,6 @@ from flawsmith.core.live.task_queues import SAMPLE
 from flawsmith.core.services import Services
 
 router = APIRouter(prefix="/v2", tags=["operations"])
-
-
-class ModelReadiness(BaseModel):
-    """That a model can make images."""
-
-    name: str
-    ready: bool
 
 
 @router.get("/health/live", responses=documented())
@@ -42,7 +34,7 @@ def is_ready(request: Request, services: ServicesDep) -> dict[str, bool]:
 
 
 @router.get("/models/{name}/ready", responses=documented(404, 409))
-async def is_model_ready(request: Request, name: ModelName, services: ServicesDep) -> ModelReadiness:
+async def is_model_ready(request: Request, name: ModelName, services: ServicesDep) -> dict[str, Any]:
     """200 when the model's bare name means a version and a worker can sample it."""
     references: ModelReferences = request.app.state.references
     await references.served(name)
@@ -50,18 +42,18 @@ async def is_model_ready(request: Request, name: ModelName, services: ServicesDe
 
 
 @router.get("/models/{name}/versions/{version}/ready", responses=documented(404))
-async def is_version_ready(request: Request, name: ModelName, version: Number, services: ServicesDep) -> ModelReadiness:
+async def is_version_ready(request: Request, name: ModelName, version: Number, services: ServicesDep) -> dict[str, Any]:
     """200 when there is such a version and a worker can sample it."""
     references: ModelReferences = request.app.state.references
     await references.version(name, version)
     return await _readiness(name, services)
 
 
-async def _readiness(name: str, services: Services) -> ModelReadiness:
+async def _readiness(name: str, services: Services) -> dict[str, Any]:
     """Raises Problem 503 where no worker is live that could sample."""
     if not await run_in_threadpool(services.queues.live_workers, SAMPLE):
         raise _not_ready(f"no live worker for queue '{SAMPLE}' makes images; start one", name=name)
-    return ModelReadiness(name=name, ready=True)
+    return {"name": name, "ready": True}
 
 
 def _not_ready(detail: str, **members: Any) -> Problem:

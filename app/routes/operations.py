@@ -29,7 +29,12 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get(
-    "/readyz", responses={**documented(), 503: {"description": "Not ready; `missing` names the parts that are down"}}
+    "/readyz",
+    response_model=dict[str, Any],
+    responses={
+        **documented(),
+        503: {"model": dict[str, Any], "description": "Not ready; `missing` names the parts that are down"},
+    },
 )
 def readyz(request: Request, services: ServicesDep) -> JSONResponse:
     """200 when every part is up, else 503 with the missing parts. Parts that fail while others work are warnings."""
