@@ -14,12 +14,11 @@ from flawsmith.app.problems import Problem
 
 router = APIRouter(include_in_schema=False)
 
-REVALIDATED = {"Cache-Control": "no-cache"}
-PAGE_HEADERS = REVALIDATED | {
+HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+PAGE_HEADERS = HEADERS | {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 _ASSETS = {
     "page.js": ("page.js", "text/javascript"),
@@ -33,7 +32,7 @@ _ASSETS = {
 def openapi_document(request: Request) -> Response:
     """The OpenAPI document."""
     content = json.dumps(request.app.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
-    return content_response(request, content, "application/json", REVALIDATED)
+    return content_response(request, content, "application/json", HEADERS)
 
 
 @router.get("/docs")
@@ -48,21 +47,20 @@ def document(request: Request, name: Annotated[str, Path(max_length=64)]) -> Res
     if name in _ASSETS:
         return _asset(request, *_ASSETS[name])
     if name in doc_pages():
-        headers = REVALIDATED | {"X-Content-Type-Options": "nosniff"}
-        return content_response(request, doc_pages()[name].encode(), "text/markdown", headers)
+        return content_response(request, doc_pages()[name].encode(), "text/markdown", HEADERS)
     raise Problem(404, "not-found", f"there is no document '{name}'; llms.txt lists them: {', '.join(doc_pages())}")
 
 
 @router.get("/llms.txt")
 def llms_index(request: Request) -> Response:
     """An index of the documentation for language models (https://llmstxt.org)."""
-    return content_response(request, llms_txt().encode(), "text/plain", REVALIDATED)
+    return content_response(request, llms_txt().encode(), "text/plain", HEADERS)
 
 
 def _asset(request: Request, path: str, media_type: str) -> Response:
     """A file of the page. Large ones are stored as gzip, and sent so to whoever reads it."""
     content = _file(path)
-    headers = REVALIDATED | {"X-Content-Type-Options": "nosniff"}
+    headers = dict(HEADERS)
     if path.endswith(".gz"):
         headers["Vary"] = "Accept-Encoding"
         if "gzip" in request.headers.get("accept-encoding", "").lower():
