@@ -64,6 +64,14 @@ log = logging.getLogger(__name__)
 CONCURRENT_INGESTS = 2  # each has a decoder process, which holds one decoded photograph in memory
 CORES_PER_PROCESS = 4  # the other three are for the sampling worker and Redis
 CLOSE_SECONDS = 2  # for connections, once the calls have ended or their time is over
+DESCRIPTION = """Trains a GAN on a few photographs of defects and serves synthetic ones.
+
+- Errors are `application/problem+json`; `detail` says what was wrong and what would be right.
+- Where keys are set, calls send `Authorization: Bearer KEY`; each says the scope that it needs.
+- A change with an `Idempotency-Key` is made once. 429 and 503 say when to try again, in `Retry-After`.
+- An image's address (version, defect type, seed) has the same bytes for ever.
+
+[llms.txt](llms.txt) lists the pages of the documentation."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -72,7 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = DocumentedApp(
         settings,
         title="Flawsmith",
-        description="Trains a GAN on a few photographs of defects and serves synthetic ones.",
+        description=DESCRIPTION,
         version=version("flawsmith"),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=partial(_lifespan, settings),
