@@ -48,7 +48,7 @@ def create_composition(body: CompositionRequest, services: ServicesDep, response
 
 
 @router.get("/{job_id}/archive", response_class=FileResponse, responses=archive_answers())
-def composition_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
+def get_composition_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
     """The zip that the job made, in the layout COCO with a mask beside each image. `Range` continues a download."""
     job = services.jobs.get(job_id, KIND)
     assert isinstance(job, CompositionJob)

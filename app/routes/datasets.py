@@ -15,6 +15,7 @@ from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import Idempotency, IdempotentRoute
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import PNG, Problem, documented, invalid
+from flawsmith.app.routes.models import PublishedVersion, published
 from flawsmith.app.uploads import Upload, receive
 from flawsmith.core.domain.records import Dataset, ModelVersion, valid_name
 from flawsmith.core.services import Services
@@ -118,14 +119,15 @@ def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
 @router.get("/{dataset_id}/versions", responses=documented(404))
 def list_trained_versions(
     dataset_id: DatasetId, services: ServicesDep, limit: Limit = 50, cursor: Cursor = None
-) -> Page[ModelVersion]:
+) -> Page[PublishedVersion]:
     """The model versions that were trained on this content, newest first.
 
     Deleting the last dataset with it deletes their reference photographs: see DELETE.
     """
     found = services.registry.trained_on(services.datasets.get(dataset_id).digest)
     found.sort(key=_age, reverse=True)
-    return page(found, _age, limit, cursor)
+    shown = page(found, _age, limit, cursor)
+    return Page(items=[published(each, services) for each in shown.items], next_cursor=shown.next_cursor)
 
 
 def _age(version: ModelVersion) -> str:

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from flawsmith.core.domain.addresses import SEEDS
 from flawsmith.core.domain.export_splits import Shares
+from flawsmith.core.domain.request_body import examples
 from flawsmith.core.domain.webhook_targets import JobRequest
 
 MOST_COMPOSITIONS = 100_000
@@ -33,6 +34,8 @@ class CannotCompose(Exception):
 
 class CompositionRequest(JobRequest):
     """The body of POST /compositions."""
+
+    model_config = examples({"model": "steel", "background": "steel", "count": 20, "split": {"train": 0.8, "val": 0.2}})
 
     model: str | None = Field(
         None,

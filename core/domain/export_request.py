@@ -9,6 +9,7 @@ from flawsmith.core.domain.addresses import SEEDS
 from flawsmith.core.domain.export_layouts import ExportLayout, LabelKind, why_not
 from flawsmith.core.domain.export_splits import Shares
 from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.domain.request_body import examples
 from flawsmith.core.domain.webhook_targets import JobRequest
 
 MOST_IMAGES = 100_000
@@ -28,6 +29,8 @@ class CannotExport(Exception):
 
 class ExportRequest(JobRequest):
     """The body of POST /exports."""
+
+    model_config = examples({"model": "steel", "count": 100})
 
     model: str | None = Field(
         None, min_length=1, max_length=140, description="`scratches`, `scratches@2`, `scratches@production`"
