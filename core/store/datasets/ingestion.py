@@ -1,7 +1,7 @@
 """Turns the files of an upload into photographs of defect types, in a staging folder."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -40,9 +40,10 @@ WHITE_IGNORED = (
 class TooFewImages(Exception):
     """The upload has fewer usable images than a GAN can be trained on; ``rejected`` says what is wrong with others."""
 
-    def __init__(self, count: int, rejected: list[RejectedFile]) -> None:
+    def __init__(self, count: int, rejected: list[RejectedFile], least: int) -> None:
         reason = f"; the first refused is '{rejected[0].file}': {rejected[0].reason}" if rejected else ""
-        super().__init__(f"{count} usable images; at least {MIN_IMAGES} are needed{reason}")
+        needed = f"at least {least} {'is' if least == 1 else 'are'} needed"
+        super().__init__(f"{count} usable images; {needed}{reason}")
         self.rejected = rejected
 
 
@@ -82,7 +83,18 @@ class Upload:
 
 
 class Ingestion:
-    """Decodes the files of one upload, one after another, into a folder, then tells what each of them is."""
+    """Decodes the files of one upload, one after another, into a folder, then tells what each of them is.
+
+    Args:
+        name: the type of photographs of which nothing says it.
+        folder: for the decoded pictures.
+        settings: their bounds.
+        sent_bytes: of the upload.
+        split: to train on, see `select`.
+        layout: what the caller says of it.
+        abandoned: whether nobody waits any more.
+        known_types: of the dataset that the photographs are added to; None where they are a dataset of their own.
+    """
 
     def __init__(
         self,
@@ -93,7 +105,9 @@ class Ingestion:
         split: str | None = None,
         layout: LayoutOptions = AS_THE_FILES_SAY,
         abandoned: Callable[[], bool] = lambda: False,
+        known_types: Collection[str] | None = None,
     ) -> None:
+        self.known_types = known_types
         self.name, self.folder, self.split, self.layout = name, folder, split, layout
         self._abandoned = abandoned
         self._decoder = DecoderProcess(settings.max_image_pixels, settings.min_image_side, abandoned)
@@ -109,7 +123,7 @@ class Ingestion:
         """Decodes every picture and recognises the layout.
 
         Raises:
-            TooFewImages: fewer than `MIN_IMAGES` can be used.
+            TooFewImages: fewer than `MIN_IMAGES` can be used; none, where they are added to a dataset.
             UnknownSplit: there is no such split.
             CannotTell: the layout is not clear, or not what the caller says.
             NotAnArchive, BrokenArchive, ArchiveTooLarge: from ``members``; ArchiveTooLarge also if decoding takes more
@@ -121,7 +135,7 @@ class Ingestion:
                 if not is_passed_over(member.path):
                     self._read(member)
             recognised = self._recognised()
-            chosen = select(recognised.photographs, self.split)
+            chosen = select(recognised.photographs, self.split, self.known_types)
             for path, reason in {**recognised.rejected, **chosen.rejected}.items():
                 self._reject(path, reason)
             annotator = Annotator(self.folder, recognised.colours, self._passed_over)
@@ -139,8 +153,9 @@ class Ingestion:
 
     def _upload(self, used: list[Photograph], recognised: Recognised, chosen: Selection) -> Upload:
         photographs = [each for each in used if each.defect_type]
-        if len(photographs) < MIN_IMAGES:
-            raise TooFewImages(len(photographs), listed(self._rejected))
+        alone = self.known_types is None
+        if (len(photographs) < MIN_IMAGES) if alone else not used:
+            raise TooFewImages(len(photographs), listed(self._rejected), MIN_IMAGES if alone else 1)
         return Upload(
             photographs,
             self._rejected,
