@@ -167,6 +167,16 @@ class Dataset(Record):
     added: Added | None = None
     created_at: Moment
 
+    def photographs_of(self, digest: str) -> int | None:
+        """How many of its first photographs are those of the dataset with this digest; None: it is not of its lineage.
+
+        A dataset is of its own lineage.
+        """
+        if digest == self.digest:
+            new = self.added.photographs if self.added else self.image_count
+            return new + (self.lineage[-1].photographs if self.lineage else 0)
+        return next((each.photographs for each in self.lineage if each.digest == digest), None)
+
 
 class HealthState(StrEnum):
     """Whether a job's training can be trusted so far."""

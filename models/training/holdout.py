@@ -1,5 +1,8 @@
 """Splits off holdout photographs: never trained on, to choose the best checkpoint by."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -8,6 +11,20 @@ from flawsmith.models.quality.memorization import near_duplicate_groups
 SHARE = 0.1
 FEWEST = 50  # photographs of a type from which on some are held out; below that, training needs every one
 LEAST = 10  # held out of a type that has holdout photographs
+
+
+@dataclass(frozen=True)
+class HoldoutRule:
+    """What decides a holdout beside chance, in jobs since there are datasets that continue others.
+
+    Attributes:
+        kept: (N,) bool, squares that an earlier run held out: they stay held out, with their near-duplicates.
+        seen: (N,) bool, squares that weights which this run starts from were trained on: they do not count as unseen.
+            None of either: there are none.
+    """
+
+    kept: Tensor | None = None
+    seen: Tensor | None = None
 
 
 def holdout(images: Tensor, type_index: Tensor, types: int, seed: int, photograph: Tensor | None = None) -> Tensor:
@@ -69,3 +86,80 @@ def whole_groups(order: Tensor, groups: Tensor, count: int) -> Tensor:
         if len(chosen) + len(together) <= count:
             chosen += together
     return torch.tensor(chosen, dtype=torch.int64)
+
+
+def holdout_by_rule(
+    images: Tensor, type_index: Tensor, types: int, seed: int, photograph: Tensor, rule: HoldoutRule
+) -> Tensor:
+    """Which squares are held out, as in `holdout`, and all squares of a photograph on one side, whatever their types.
+
+    Where each photograph has squares of one type, and the rule says nothing, these are the ones of `holdout`.
+
+    Args:
+        images: (N, C, side, side) uint8.
+        type_index: (N,) int64.
+        types: how many there are.
+        seed: decides the choice.
+        photograph: (N,) int64, equal for the squares of one photograph.
+        rule: what is held out already, and what must not be.
+
+    Returns:
+        (N,) bool.
+    """
+    random, none = torch.Generator().manual_seed(seed), torch.zeros(len(images), dtype=torch.bool)
+    kept, seen = (none if each is None else each for each in (rule.kept, rule.seen))
+    of_type = [type_index == each for each in range(types)]
+    counts = [max(LEAST, int(SHARE * int(each.sum()))) if int(each.sum()) >= FEWEST else 0 for each in of_type]
+    asked = [each for each, count in zip(of_type, counts, strict=True) if count or kept[each].any()]
+    groups = _groups_of_types(images, photograph, asked)
+    held_out = kept | (torch.isin(groups, groups[kept]) & ~seen)
+    for each, count in zip(of_type, counts, strict=True):
+        if count:
+            members = each.nonzero().squeeze(1)
+            order = groups[members[torch.randperm(len(members), generator=random)]].tolist()
+            _hold_out(held_out, dict.fromkeys(order), groups, seen, list(zip(of_type, counts, strict=True)), each)
+    return held_out
+
+
+def _hold_out(
+    held_out: Tensor,
+    order: Iterable[int],
+    groups: Tensor,
+    seen: Tensor,
+    bounds: Sequence[tuple[Tensor, int]],
+    of_type: Tensor,
+) -> None:
+    """Adds the first groups in this order to ``held_out``, until there are as many of a type as there may be.
+
+    A group that would make them more than that, or those of another type, stays in training.
+    """
+    most = next(count for each, count in bounds if each is of_type)
+    for group in order:
+        if int(held_out[of_type].sum()) >= most:
+            return
+        squares = groups == group
+        if (squares & (seen | held_out)).any():
+            continue
+        if all(
+            int(squares[each].sum()) + int(held_out[each].sum()) <= count
+            for each, count in bounds
+            if squares[each].any()
+        ):
+            held_out |= squares
+
+
+def _groups_of_types(images: Tensor, photograph: Tensor, of_types: Sequence[Tensor]) -> Tensor:
+    """Groups squares of one photograph, or of photographs of which a square is a near-duplicate: (N,) int64.
+
+    Args:
+        images: (N, C, side, side) uint8.
+        photograph: (N,) int64.
+        of_types: of each type in which near-duplicates are looked for, its squares, (N,) bool.
+    """
+    groups: Tensor = photograph.unique(return_inverse=True)[1]
+    for each in of_types:
+        alike = near_duplicate_groups(images[each])
+        for number in alike[alike.bincount(minlength=len(alike))[alike] > 1].unique():
+            joined = groups[each][alike == number].unique()
+            groups[torch.isin(groups, joined)] = joined.min()
+    return groups

@@ -4,14 +4,16 @@ import builtins
 import filecmp
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flawsmith.core.domain.crops import Around, Crop
+from flawsmith.core.domain.crops import Around, Crop, crop_of
+from flawsmith.core.domain.image_modes import mode_of
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Bounds, Member, printable, read_archive
@@ -154,6 +156,17 @@ class Datasets:
         dataset = self.get(dataset_id)
         cutter = Cutter(self.photographs(dataset_id), crop, native_side or resolution)
         return cutter.squares(cutter.types or sorted(dataset.classes), dataset.mode, resolution)
+
+    def load_first(self, dataset_id: str, count: int, config: Mapping[str, Any]) -> "Squares":
+        """The first photographs of a dataset, cut as a run with this configuration cuts them.
+
+        They are those of the dataset that this one continues, in the same order, so these are the squares that a run
+        on it had. Raises UnknownDataset.
+        """
+        photographs = self.photographs(dataset_id)[:count]
+        cutter = Cutter(photographs, crop_of(config), config["resolution"])
+        classes = cutter.types or sorted({each.defect_type for each in photographs})
+        return cutter.squares(classes, mode_of(config["channels"]), config["resolution"])
 
     def load_clean(self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE) -> "Squares":
         """The clean photographs, cut and scaled like those of `load`; all of the type `CLEAN`.
