@@ -128,6 +128,7 @@ def _kept(stored: Sequence[StoredPhotograph], prints: Fingerprints, parent: Data
             pixel_digest=digest,
             split=each.annotations.split,
             defects=each.annotations.defects,
+            synthetic=each.synthetic,
         )
         for each, digest in zip(stored, prints.digests, strict=True)
     ]

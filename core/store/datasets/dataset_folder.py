@@ -114,6 +114,8 @@ class DatasetFolder:
             "file": photograph.file,
             "digest": photograph.digest,
         }
+        if photograph.synthetic:
+            entry["synthetic"] = True
         if photograph.split:
             entry["split"] = photograph.split
         if photograph.masks:
@@ -129,7 +131,8 @@ class DatasetFolder:
 
     def _placed_clean(self, position: int, photograph: Photograph) -> dict[str, Any]:
         self._move(photograph.staged_as, self._clean(position))
-        return {"file": photograph.file, "split": photograph.split, "digest": photograph.digest}
+        entry = {"file": photograph.file, "split": photograph.split, "digest": photograph.digest}
+        return entry | ({"synthetic": True} if photograph.synthetic else {})
 
     def _image(self, position: int) -> Path:
         return self.path / "images" / f"{position:06d}.png"
@@ -163,6 +166,7 @@ class StoredPhotograph:
     def __init__(self, path: Path, entry: dict[str, Any], known: Annotations | None = None) -> None:
         self.path, self.defect_type, self.file = path, str(entry["defect_type"]), str(entry["file"])
         self.digest = str(entry.get("digest", ""))  # of the uploaded file; empty in datasets of earlier releases
+        self.synthetic = bool(entry.get("synthetic"))  # its file said so; not looked at by earlier releases
         self.masks = [path.parent.parent / name for name in entry.get("masks", ())]
         self.defects: list[Rectangle] = [tuple(each) for each in entry.get("defects", ())]
         self._entry, self._known = entry, known

@@ -25,7 +25,14 @@ from flawsmith.core.store.datasets.recognition import Recognised, Role, recognis
 from flawsmith.core.store.datasets.rejected_files import listed, shortened
 from flawsmith.core.store.datasets.selection import Selection, select
 from flawsmith.core.store.datasets.wide_photographs import WidePhotographs
-from flawsmith.core.store.images import Abandoned, DecodedFile, DecoderProcess, UnusableImage, encode_png
+from flawsmith.core.store.images import (
+    Abandoned,
+    DecodedFile,
+    DecoderProcess,
+    UnusableImage,
+    encode_png,
+    says_synthetic,
+)
 
 MAX_FILE_BYTES = 256 * 1024 * 1024  # of one uploaded photograph
 MAX_LABEL_BYTES = 32 * 1024 * 1024  # of all label files of an upload
@@ -62,6 +69,7 @@ class Photograph:
     masks: tuple[Picture, ...] = field(default=(), compare=False)
     boxes: tuple[Box, ...] = field(default=(), compare=False)  # in pixels
     defects: tuple[Defect, ...] = field(default=(), compare=False)
+    synthetic: bool = field(default=False, compare=False)  # its file says so
 
     @property
     def annotations(self) -> Annotations:
@@ -138,7 +146,7 @@ class Ingestion:
             chosen = select(recognised.photographs, self.split, self.known_types)
             for path, reason in {**recognised.rejected, **chosen.rejected}.items():
                 self._reject(path, reason)
-            annotator = Annotator(self.folder, recognised.colours, self._passed_over)
+            annotator = Annotator(self.folder, recognised.colours, self._passed_over, self._decoded_mask)
             photographs = [self._photograph(each, annotator) for each in [*chosen.photographs, *chosen.clean]]
             used = self._rescaled(sorted(filter(None, photographs)))
         self._rejected += self._passed_over.listed()
@@ -201,14 +209,23 @@ class Ingestion:
                 size=file.size,
                 pixel_digest=file.pixel_digest,
                 look=look_of(file.gray_levels),
+                synthetic=says_synthetic(data),
             )
         )
 
-    def _decoded(self, data: bytes, white: int | None = None) -> DecodedFile:
+    def _decoded(self, data: bytes, white: int | None = None, min_side: int | None = None) -> DecodedFile:
         try:
-            return self._decoder.decode(data, self._budget.seconds_left, white)
+            return self._decoder.decode(data, self._budget.seconds_left, white, min_side)
         finally:
             self._budget.seconds = self._decoder.seconds
+
+    def _decoded_mask(self, data: bytes) -> DecodedFile:
+        """A mask in a label file, which may be as small as a defect. Raises UnusableImage, ArchiveTooLarge."""
+        self._check_awaited()
+        file = self._decoded(data, min_side=1)
+        self._budget.pixels += file.size[0] * file.size[1]
+        self._budget.check()
+        return file
 
     def _rescaled(self, photographs: list[Photograph]) -> list[Photograph]:
         """The photographs, those of more than 8 bits with the white of their set.
@@ -249,6 +266,7 @@ class Ingestion:
             masks=found.masks,
             boxes=found.boxes,
             defects=found.defects,
+            synthetic=picture.synthetic,
         )
 
     def _blacken_white(self, masks: Iterable[Picture]) -> None:

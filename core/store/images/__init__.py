@@ -3,6 +3,7 @@
 from flawsmith.core.store.images.decoder_process import Abandoned, DecodedFile, DecoderProcess
 from flawsmith.core.store.images.decoding import UnusableImage, decode_photograph
 from flawsmith.core.store.images.encoding import encode, encode_png
+from flawsmith.core.store.images.origin import says_synthetic
 from flawsmith.core.store.images.pixels import (
     decode_pixels,
     encode_pixels,
@@ -30,6 +31,7 @@ __all__ = [
     "grid",
     "image_mode",
     "pixel_digest",
+    "says_synthetic",
     "to_image",
     "to_pixels",
     "white_of",
