@@ -1,6 +1,8 @@
 """POST /datasets/{id}/photographs, in one process with an embedded Redis and without workers."""
 
 import io
+import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tests.conftest import SMALL_JOB, photograph, zipped
 from tests.core.store import trees
 
 from flawsmith.core.services import Services
+from flawsmith.core.store.datasets import UnknownDataset, UploadOptions
 
 DENTS = {f"dents/{i}.png": photograph(i) for i in range(6)}
 PITS = {f"pits/{i}.png": photograph(10 + i) for i in range(4)}
@@ -235,6 +238,27 @@ def test_nothing_is_left_behind_by_a_refused_addition(api: TestClient, services:
     assert [each for each in services.store.staging.iterdir() if each.is_dir()] == []
 
 
+@pytest.mark.parametrize("at", [1, 5, 12])
+def test_a_parent_that_is_deleted_meanwhile_is_unknown_and_nothing_is_left(
+    services: Services, tmp_path: Path, at: int
+) -> None:
+    for name, files in (("parent", DENTS), ("more", MORE)):
+        (tmp_path / name).write_bytes(zipped(files))
+    parent, _ = services.datasets.add_archive("steel", tmp_path / "parent")
+    asked = itertools.count(1)
+
+    def abandoned() -> bool:  # it is asked again and again
+        if next(asked) == at:
+            services.datasets.delete(parent.id)
+        return False
+
+    options = UploadOptions(abandoned=abandoned)
+    with pytest.raises(UnknownDataset):
+        services.datasets.continue_with_archive(parent.id, None, tmp_path / "more", options)
+    assert services.datasets.list() == []
+    assert next(asked) > at
+
+
 def test_two_additions_at_once_get_names_of_their_own(services: Services, tmp_path: Path) -> None:
     for name, files in (("parent", DENTS), ("one", MORE), ("other", {"dents/x.png": photograph(700)})):
         (tmp_path / name).write_bytes(zipped(files))
@@ -255,3 +279,19 @@ def test_a_long_name_leaves_room_for_the_number(api: TestClient) -> None:
     upload(api, name, DENTS)
     child = add(api, name, MORE).json()
     assert child["name"] == "s" * 62 + "-2"
+
+
+def test_an_addition_may_be_as_large_as_an_upload(make_api: Callable[..., TestClient]) -> None:
+    api = make_api(max_upload_bytes=4_000_000)
+    upload(api, "steel", DENTS)
+    large = {f"dents/large-{i}.png": photograph(600 + i, side=800) for i in range(4)}
+    assert add(api, "steel", large).status_code == 201
+    refused = add(api, "steel", {f"dents/huge-{i}.png": photograph(700 + i, side=800) for i in range(8)})
+    assert refused.status_code == 413 and "4000000 bytes" in refused.json()["detail"]
+
+
+def test_photographs_in_colour_beside_gray_ones_are_said(api: TestClient) -> None:
+    upload(api, "steel", DENTS)
+    child = add(api, "steel", {"dents/x.png": photograph(800, mode="RGB"), "dents/y.png": photograph(801)}).json()
+    assert child["mode"] == "RGB"
+    assert any(each.startswith("1 of the new photographs are in colour") for each in child["layout"]["notes"])

@@ -203,4 +203,10 @@ def _notes(parent: Dataset, upload: Upload, added: Added) -> list[str]:
             f"'{parent.name}' has no photographs of {named}: a job that continues one of its versions ('init_from') "
             "needs the same types"
         )
+    coloured = sum(each.mode != parent.mode for each in (*upload.photographs, *upload.clean))
+    if coloured and parent.mode == "L":
+        notes.append(
+            f"{coloured} of the new photographs are in colour and those of '{parent.name}' are gray, so that models "
+            "of this dataset make images in colour: a job cannot continue one of a gray version ('init_from')"
+        )
     return notes
