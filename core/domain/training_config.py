@@ -91,6 +91,11 @@ def resolve_request(
         notes = [f"starts from the weights of {origin.ref}"]
         if config["inherited_holdout"]:
             notes.append(f"the photographs that {origin.ref} was judged with stay held out")
+        elif dataset.parent:
+            notes.append(
+                f"{origin.ref} was not trained on a dataset that this one continues: photographs that it was judged "
+                "with may be trained on, if they are here"
+            )
         return Resolved(config, notes)
     start, prior, note = _start(request, preset, config, priors)
     return Resolved({**config, "start": start, "prior": prior}, [*notes, note])

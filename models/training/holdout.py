@@ -1,6 +1,6 @@
 """Splits off holdout photographs: never trained on, to choose the best checkpoint by."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -108,44 +108,27 @@ def holdout_by_rule(
     """
     random, none = torch.Generator().manual_seed(seed), torch.zeros(len(images), dtype=torch.bool)
     kept, seen = (none if each is None else each for each in (rule.kept, rule.seen))
-    of_type = [type_index == each for each in range(types)]
-    counts = [max(LEAST, int(SHARE * int(each.sum()))) if int(each.sum()) >= FEWEST else 0 for each in of_type]
-    asked = [each for each, count in zip(of_type, counts, strict=True) if count or kept[each].any()]
-    groups = _groups_of_types(images, photograph, asked)
+    members = type_index.bincount(minlength=types).tolist()
+    counts = torch.tensor([max(LEAST, int(SHARE * each)) if each >= FEWEST else 0 for each in members])
+    asked = (counts > 0) | (type_index[kept].bincount(minlength=types) > 0)
+    groups = _groups_of_types(images, photograph, [type_index == each for each in asked.nonzero().squeeze(1)])
     held_out = kept | (torch.isin(groups, groups[kept]) & ~seen)
-    for each, count in zip(of_type, counts, strict=True):
-        if count:
-            members = each.nonzero().squeeze(1)
-            order = groups[members[torch.randperm(len(members), generator=random)]].tolist()
-            _hold_out(held_out, dict.fromkeys(order), groups, seen, list(zip(of_type, counts, strict=True)), each)
+    for each in counts.nonzero().squeeze(1).tolist():
+        squares = (type_index == each).nonzero().squeeze(1)
+        order = groups[squares[torch.randperm(len(squares), generator=random)]].tolist()
+        for group in dict.fromkeys(order):
+            if type_index[held_out].bincount(minlength=types)[each] >= counts[each]:
+                break
+            joining = groups == group
+            if not (joining & (seen | held_out)).any() and _fits(held_out, joining, type_index, counts):
+                held_out |= joining
     return held_out
 
 
-def _hold_out(
-    held_out: Tensor,
-    order: Iterable[int],
-    groups: Tensor,
-    seen: Tensor,
-    bounds: Sequence[tuple[Tensor, int]],
-    of_type: Tensor,
-) -> None:
-    """Adds the first groups in this order to ``held_out``, until there are as many of a type as there may be.
-
-    A group that would make them more than that, or those of another type, stays in training.
-    """
-    most = next(count for each, count in bounds if each is of_type)
-    for group in order:
-        if int(held_out[of_type].sum()) >= most:
-            return
-        squares = groups == group
-        if (squares & (seen | held_out)).any():
-            continue
-        if all(
-            int(squares[each].sum()) + int(held_out[each].sum()) <= count
-            for each, count in bounds
-            if squares[each].any()
-        ):
-            held_out |= squares
+def _fits(held_out: Tensor, joining: Tensor, type_index: Tensor, counts: Tensor) -> bool:
+    """Whether squares, (N,) bool, may join those held out without making them too many of any of their types."""
+    held, more = (type_index[each].bincount(minlength=len(counts)) for each in (held_out, joining))
+    return bool((held + more <= counts)[more > 0].all())
 
 
 def _groups_of_types(images: Tensor, photograph: Tensor, of_types: Sequence[Tensor]) -> Tensor:
