@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -64,6 +65,7 @@ log = logging.getLogger(__name__)
 
 CONCURRENT_INGESTS = 2  # each has a decoder process, which holds one decoded photograph in memory
 CORES_PER_PROCESS = 4  # the other three are for the sampling worker and Redis
+UPLOADS = re.compile(r"/datasets(?:/[^/]+/photographs)?")  # the paths whose bodies are files
 CLOSE_SECONDS = 2  # for connections, once the calls have ended or their time is over
 DESCRIPTION = """Trains a GAN on a few photographs of defects and serves synthetic ones.
 
@@ -89,7 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Instrumentation` does this
     )
     origins = settings.origins
-    app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
+    app.add_middleware(BodyLimit, unlimited=UPLOADS)
     if settings.keys:
         app.add_middleware(Authentication, keys=settings.keys, public_documents=settings.public_documents)
     else:

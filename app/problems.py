@@ -62,7 +62,14 @@ from flawsmith.core.domain.request_body import MAX_ERRORS
 from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
-from flawsmith.core.store.datasets import CannotTell, NameTaken, TooFewImages, UnknownDataset, UnknownSplit
+from flawsmith.core.store.datasets import (
+    CannotTell,
+    NameTaken,
+    NothingNew,
+    TooFewImages,
+    UnknownDataset,
+    UnknownSplit,
+)
 from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.registry import OnlyFailing, UnknownModel, VersionInUse
 from flawsmith.core.store.webhooks import UnknownWebhook
@@ -306,6 +313,13 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     TooFewImages: lambda error: Problem(
         422,
         "no-usable-images",
+        str(error),
+        errors=[{"pointer": "/archive", "detail": str(error)}],
+        rejected=[each.model_dump() for each in error.rejected],
+    ),
+    NothingNew: lambda error: Problem(
+        422,
+        "nothing-new",
         str(error),
         errors=[{"pointer": "/archive", "detail": str(error)}],
         rejected=[each.model_dump() for each in error.rejected],
