@@ -72,7 +72,7 @@ def _join_pages_of_jobs(document: dict[str, Any]) -> None:
     for name in [each for each in schemas if _PAGE.fullmatch(each)]:
         item = name.removeprefix("Page_").removesuffix("_")
         properties = schemas[item]["properties"]
-        if {"kind", "state", "progress"} <= properties.keys():
+        if {"kind", "state", "progress"} <= properties.keys() and "default" in properties["kind"]:
             kinds[properties["kind"].pop("default")] = f"#/components/schemas/{item}"
             properties["kind"]["const"] = list(kinds)[-1]
             schemas[item]["required"].append("kind")
