@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
 from flawsmith.app import image_attributes
 from flawsmith.app.image_labels import Wanted, check_labels
@@ -12,16 +12,11 @@ from flawsmith.app.media import Format, ImageFormat, MediaType, choose, choose_l
 from flawsmith.app.model_references import Served
 from flawsmith.app.problems import invalid
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
-from flawsmith.core.domain.attributes import Attributes, is_searched
+from flawsmith.core.domain.attributes import Attributes, AttributesOfBody, is_searched
 from flawsmith.core.domain.quality_floor import sampling_name
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.withdrawals import Withdrawn
-
-_RANGE_SCHEMA = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
-_AttributesOfBody = Annotated[
-    dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _RANGE_SCHEMA})
-]  # the version says what is right, see `image_attributes`
 
 
 class GenerateRequest(BaseModel):
@@ -57,7 +52,7 @@ class GenerateRequest(BaseModel):
         description="to a training photograph, at most: 1 is identical, .5 as near as photographs are to one another "
         "(median). Nearer images are redrawn, at most 20 times each; with a seed, one of them refuses the call",
     )
-    attributes: _AttributesOfBody | None = Field(
+    attributes: AttributesOfBody | None = Field(
         None,
         description="what the images shall be, of the `attributes` that the version's card lists; they are a part of "
         "the images' addresses. `angle`: of the lines, [low, high] in degrees counter-clockwise from level; "

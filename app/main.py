@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,6 +48,7 @@ from flawsmith.app.routes import (
     operations,
     quality_floors,
     reports,
+    webhooks,
 )
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
@@ -63,6 +65,7 @@ log = logging.getLogger(__name__)
 
 CONCURRENT_INGESTS = 2  # each has a decoder process, which holds one decoded photograph in memory
 CORES_PER_PROCESS = 4  # the other three are for the sampling worker and Redis
+UPLOADS = re.compile(r"/datasets(?:/[^/]+/photographs)?")  # the paths whose bodies are files
 CLOSE_SECONDS = 2  # for connections, once the calls have ended or their time is over
 DESCRIPTION = """Trains a GAN on a few photographs of defects and serves synthetic ones.
 
@@ -88,7 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Instrumentation` does this
     )
     origins = settings.origins
-    app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
+    app.add_middleware(BodyLimit, unlimited=UPLOADS)
     if settings.keys:
         app.add_middleware(Authentication, keys=settings.keys, public_documents=settings.public_documents)
     else:
@@ -114,6 +117,8 @@ def create_app(settings: Settings) -> FastAPI:
         reports.of_version,
         comparisons.of_version,
         labellings.of_version,
+        webhooks.router,
+        webhooks.messages,
         operations.router,
         inference_protocol.router,
         documents.router,
@@ -144,6 +149,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     gc.set_threshold(50_000, 20, 100)
     stop = threading.Event()
     app.state.services.start_reaper(stop)
+    app.state.services.start_webhooks(stop)
     app.state.drain.before_exit(app.state.events.end_all)
     yield
     stop.set()

@@ -62,9 +62,17 @@ from flawsmith.core.domain.request_body import MAX_ERRORS
 from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
-from flawsmith.core.store.datasets import CannotTell, NameTaken, TooFewImages, UnknownDataset, UnknownSplit
+from flawsmith.core.store.datasets import (
+    CannotTell,
+    NameTaken,
+    NothingNew,
+    TooFewImages,
+    UnknownDataset,
+    UnknownSplit,
+)
 from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.registry import OnlyFailing, UnknownModel, VersionInUse
+from flawsmith.core.store.webhooks import UnknownWebhook
 
 log = logging.getLogger(__name__)
 
@@ -285,6 +293,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     LaterFormat: lambda error: Problem(409, "conflict", str(error)),
     UnknownJob: lambda error: Problem(404, "not-found", str(error)),
     UnknownModel: lambda error: Problem(404, "not-found", str(error)),
+    UnknownWebhook: lambda error: Problem(404, "not-found", str(error)),
     VersionInUse: lambda error: Problem(409, "conflict", str(error)),
     OnlyFailing: _from_only_failing,
     NameTaken: lambda error: Problem(409, "conflict", str(error)),
@@ -304,6 +313,13 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     TooFewImages: lambda error: Problem(
         422,
         "no-usable-images",
+        str(error),
+        errors=[{"pointer": "/archive", "detail": str(error)}],
+        rejected=[each.model_dump() for each in error.rejected],
+    ),
+    NothingNew: lambda error: Problem(
+        422,
+        "nothing-new",
         str(error),
         errors=[{"pointer": "/archive", "detail": str(error)}],
         rejected=[each.model_dump() for each in error.rejected],
