@@ -19,6 +19,7 @@ _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _TAGS = {
     "generate": "New images, and images by address",
     "datasets": "Photographs: upload, look at, delete",
+    "webhooks": "Who is told of events, and what was sent",
     "models": "Published versions, their aliases, weights, images, verdicts and reports",
     "operations": "For probes, metrics and people",
 }
