@@ -11,6 +11,7 @@ from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import PNG, documented
+from flawsmith.app.routes.models import PublishedVersion, published
 from flawsmith.core.domain.records import Dataset, ModelVersion
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
@@ -65,14 +66,15 @@ def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> Dataset:
 @router.get("/{dataset_id}/versions", responses=documented(404))
 def list_trained_versions(
     dataset_id: DatasetId, services: ServicesDep, limit: Limit = 50, cursor: Cursor = None
-) -> Page[ModelVersion]:
+) -> Page[PublishedVersion]:
     """The model versions that were trained on this content, newest first.
 
     Deleting the last dataset with it deletes their reference photographs: see DELETE.
     """
     found = services.registry.trained_on(services.datasets.get(dataset_id).digest)
     found.sort(key=_age, reverse=True)
-    return page(found, _age, limit, cursor)
+    shown = page(found, _age, limit, cursor)
+    return Page(items=[published(each, services) for each in shown.items], next_cursor=shown.next_cursor)
 
 
 def _age(version: ModelVersion) -> str:

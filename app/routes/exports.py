@@ -33,11 +33,11 @@ def create_export(body: ExportRequest, services: ServicesDep, response: Response
     What cannot be done is refused here, before anything is queued.
     """
     job = _of_composition(body, services) if body.composition else _of_version(body, services)
-    return submit(services, KIND, job, response, caller)
+    return submit(services, KIND, job, response, caller, body.webhook)
 
 
 @router.get("/{job_id}/archive", response_class=FileResponse, responses=archive_answers(410))
-def export_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
+def get_export_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
     """The zip that the export made. `Range` continues a broken download. 410 once one of its images is withdrawn."""
     job = services.jobs.get(job_id, KIND)
     assert isinstance(job, ExportJob)

@@ -11,7 +11,8 @@ from flawsmith.core.domain.attributes import Attributes, AttributesOfBody, to_js
 from flawsmith.core.domain.export_layouts import ExportLayout, LabelKind, why_not
 from flawsmith.core.domain.export_splits import Shares
 from flawsmith.core.domain.records import ModelVersion
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import examples
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 MOST_IMAGES = 100_000
 TRIES = 21  # candidates for each image, on average: as many as POST /generate draws
@@ -28,8 +29,10 @@ class CannotExport(Exception):
         self.pointer, self.detail = pointer, detail
 
 
-class ExportRequest(RequestBody):
+class ExportRequest(JobRequest):
     """The body of POST /exports."""
+
+    model_config = examples({"model": "steel", "count": 100})
 
     model: str | None = Field(
         None, min_length=1, max_length=140, description="`scratches`, `scratches@2`, `scratches@production`"
