@@ -1,14 +1,12 @@
 """Datasets: upload, list, preview and delete photographs."""
 
-import asyncio
-import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
 from flawsmith.app.conditional import NOT_MODIFIED, content_response
 from flawsmith.app.dependencies import ServicesDep
@@ -16,16 +14,15 @@ from flawsmith.app.idempotency import Idempotency, IdempotentRoute
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import PNG, Problem, documented, invalid
 from flawsmith.app.uploads import Upload, receive
+from flawsmith.app.while_connected import while_connected
 from flawsmith.core.domain.records import Dataset, ModelVersion, valid_name
 from flawsmith.core.services import Services
 from flawsmith.core.store.datasets import KINDS, TYPE_SOURCES, LayoutOptions, UploadOptions
-from flawsmith.core.store.images import Abandoned
 from flawsmith.core.store.reference_photographs import delete_references
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 repeatable = APIRouter(prefix="/datasets", tags=["datasets"], route_class=IdempotentRoute)
 
-CONNECTION_CHECK_SECONDS = 0.25
 MOST_NAMED = 2048  # characters of a header
 
 DatasetId = Annotated[str, Path(max_length=64)]
@@ -95,7 +92,7 @@ async def create_dataset(request: Request, services: ServicesDep) -> Response:
             return _answer(await run_in_threadpool(services.datasets.get, kept["dataset"]), kept["created"])
         try:
             async with request.app.state.ingests:
-                dataset, created = await _while_connected(request, services, upload)
+                dataset, created = await while_connected(request, partial(_add, services, upload))
         except BaseException:
             await idempotency.forget()
             raise
@@ -155,22 +152,6 @@ def preview_dataset(request: Request, dataset_id: DatasetId, services: ServicesD
     """A contact sheet with a row for each class."""
     dataset = services.datasets.get(dataset_id)
     return content_response(request, services.datasets.preview(dataset.id), "image/png")
-
-
-async def _while_connected(request: Request, services: Services, upload: Upload) -> tuple[Dataset, bool]:
-    """Stores the upload in a thread. Raises ClientDisconnect, and ends the work, if the client leaves before."""
-    left = threading.Event()
-    work = asyncio.ensure_future(run_in_threadpool(_add, services, upload, left.is_set))
-    try:
-        while not work.done():
-            await asyncio.wait({work}, timeout=CONNECTION_CHECK_SECONDS)
-            if await request.is_disconnected():
-                left.set()
-        return await work
-    except Abandoned:
-        raise ClientDisconnect from None
-    finally:
-        left.set()
 
 
 def _add(services: Services, upload: Upload, abandoned: Callable[[], bool]) -> tuple[Dataset, bool]:
