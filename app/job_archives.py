@@ -48,5 +48,5 @@ def check_withdrawn(folder: JobFolder, services: Services) -> None:
         if gone := held.among(reference, withdrawn):
             described = "; ".join(f"seed {each.seed} of '{each.defect_type}': {withdrawn[each]}" for each in gone[:5])
             listed = [{**each.to_json(), "reason": withdrawn[each]} for each in gone[:100]]
-            detail = f"since this archive was made an operator withdrew {described}; a new job leaves them out"
+            detail = f"since this archive was made an operator withdrew {described}; make it anew without them"
             raise Problem(410, "withdrawn", detail, withdrawn=listed)

@@ -46,8 +46,8 @@ async def sent_image(request: Request, pointer: str, text: str, settings: Settin
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         detail = (
-            "neither the id or name of a dataset, which has at most 64 characters, nor an image in base64 (without the "
-            "prefix of a data URL)"
+            "neither the id or name of a dataset, which has at most 64 characters, nor an image in base64 (without "
+            "line breaks and the prefix of a data URL)"
         )
         raise invalid(pointer, detail) from None
     async with request.app.state.ingests:

@@ -23,7 +23,7 @@ from flawsmith.core.store.reference_photographs import FILE as REFERENCES
 router: APIRouter = job_router(KIND)
 
 
-@router.post("", status_code=202, response_model=ExportJob, responses=documented(404, 409, 415, 429))
+@router.post("", status_code=202, response_model=ExportJob, responses=documented(404, 409, 410, 415, 429))
 def create_export(body: ExportRequest, services: ServicesDep, response: Response, caller: CallerDep) -> Job:
     """Accepts an export. The same body on the same version makes the same archive, byte by byte.
 
@@ -69,6 +69,8 @@ def _of_composition(body: ExportRequest, services: Services) -> Job:
     if composition.result is None:
         detail = f"composition job {composition.id} is {composition.state}; only one that has succeeded has images"
         raise Problem(409, "conflict", detail)
+    if composition.config["source"] == "generated":
+        check_withdrawn(JobFolder(services.store, composition.id), services)
     try:
         config = resolve_composition_export(body, composition.result.images)
     except CannotExport as error:

@@ -128,3 +128,5 @@ def test_an_archive_with_a_withdrawn_image_is_gone(api: TestClient, services: Se
     answer = api.get(f"/compositions/{job.id}/archive")
     assert answer.status_code == 410
     assert "seed 4 of 'pits': shows a person" in answer.json()["detail"]
+    answer = api.post("/exports", json={"composition": job.id, "layout": "yolo"})
+    assert (answer.status_code, answer.json()["withdrawn"][0]["seed"]) == (410, 4)

@@ -107,7 +107,7 @@ def animation() -> str:
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (body("x" * 65), "/background", "neither the id or name of a dataset, which has at most 64 characters, nor an"),
-    (body("data:image/png;base64," + file(CLEAN)), "/background", "without the prefix of a data URL"),
+    (body("data:image/png;base64," + file(CLEAN)), "/background", "without line breaks and the prefix of a data URL"),
     (body(base64.b64encode(b"no picture at all" * 9).decode()), "/background", "not an image of an accepted format"),
     (body(file(CLEAN)[:-400]), "/background", "broken"),
     (body(of_a_size(60_000) + "AAAA" * 20), "/background", "too many pixels: 60000x60000"),

@@ -43,7 +43,7 @@ class GeneratedDefects(DefectSource):
     def __init__(self, images: CheckedImages, types: Sequence[str], scale: float) -> None:
         self.version, self.types, self.scale = images.version, types, scale
         self.title = self.version.ref
-        self._images, self._in_image = images, max(MICRO_BATCH, IMAGES // len(types))
+        self._images, self._enough = images, max(MICRO_BATCH, IMAGES // len(types))
 
     def patches(self, block: int) -> Iterator[list[Patch]]:
         """Those of one pass with each step, less what waits until its type is over. Raises CannotPlace."""
@@ -54,10 +54,10 @@ class GeneratedDefects(DefectSource):
                 for image in self._images(addresses):
                     if image.reason:
                         found.left_out[image.reason] = found.left_out.get(image.reason, 0) + 1
-                    elif found.images < self._in_image and not found.is_full:
+                    elif found.images < self._enough and not found.is_full:
                         found.add(self._patches_of(image))
                 yield []
-                if found.images == self._in_image or found.is_full:
+                if found.images == self._enough or found.is_full:
                     break
             if not found.chosen:
                 raise CannotPlace(_none_of(self.version, defect_type, found.left_out))
@@ -81,11 +81,11 @@ class GeneratedDefects(DefectSource):
         ]
 
     def _source(self, address: Address, box: Box) -> str:
-        x, y, width, height = box
-        left, top = floor(x / self.scale), floor(y / self.scale)
-        right, bottom = (
-            min(self.version.resolution, ceil(end / self.scale)) for end in (x + width, y + height)
-        )  # fmt: skip
+        """What `describe` says of a defect, as a patch can carry it; ``box`` is in pixels of the photographs."""
+        (left, right), (top, bottom) = (
+            (floor(start / self.scale), min(self.version.resolution, ceil((start + length) / self.scale)))
+            for start, length in ((box[0], box[2]), (box[1], box[3]))
+        )
         return json.dumps(
             {
                 "model": self.version.ref,
