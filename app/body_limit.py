@@ -1,5 +1,6 @@
 """What any body may be: not compressed, and not too large. Uploads have a larger limit of their own, in `uploads`."""
 
+import re
 from collections.abc import Mapping
 
 from fastapi import Request
@@ -20,14 +21,14 @@ class BodyLimit:
         larger: the limits of paths whose JSON holds images, in bytes.
     """
 
-    def __init__(self, app: ASGIApp, unlimited: frozenset[str], larger: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, unlimited: re.Pattern[str], larger: Mapping[str, int]) -> None:
         self.app, self.unlimited, self.larger = app, unlimited, larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in _BODILESS and (coding := _coding(scope)):
             await problem_response(Request(scope), _compressed(coding))(scope, receive, send)
             return
-        if scope["type"] != "http" or scope["path"] in self.unlimited:
+        if scope["type"] != "http" or self.unlimited.fullmatch(scope["path"]):
             await self.app(scope, receive, send)
             return
         received, most = 0, self.larger.get(scope["path"], MAX_JSON_BYTES)

@@ -49,7 +49,7 @@ async def create_composition(
 
 
 @router.get("/{job_id}/archive", response_class=FileResponse, responses=archive_answers(410))
-def composition_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
+def get_composition_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
     """The zip that the job made, in the layout COCO with a mask beside each image. `Range` continues a download.
 
     410 once one of the generated images in it is withdrawn.
@@ -90,7 +90,7 @@ def _create(
     }
     progress = Progress(total_steps=body.count)
     job = KIND.new_job(config={**config, **background.described}, progress=progress, **fields)
-    return submit(services, KIND, job, response, caller, background.files)
+    return submit(services, KIND, job, response, caller, body.webhook, background.files)
 
 
 @dataclass(frozen=True)

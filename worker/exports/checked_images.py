@@ -8,16 +8,19 @@ import torch
 from numpy.typing import NDArray
 
 from flawsmith.core.domain.addresses import Address
-from flawsmith.core.domain.image_modes import without_gray_axis
+from flawsmith.core.domain.attributes import is_searched
+from flawsmith.core.domain.image_modes import CHANNELS, without_gray_axis
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.reference_photographs import ReferenceCache
 from flawsmith.core.store.registry import Registry
+from flawsmith.worker.attribute_search import search
 from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.image_scores import PublishedScore
 from flawsmith.worker.published_labels import FoundLabels, PublishedLabels
 
 TOO_SIMILAR, BELOW_FLOOR, WITHDRAWN = "too_similar", "below_floor", "withdrawn"
 DOUBTFUL_LABELS = "doubtful_labels"
+OTHER_ATTRIBUTES = "other_attributes"
 
 
 class NoReferences(Exception):
@@ -86,19 +89,34 @@ class CheckedImages:
 
     def __call__(self, addresses: Sequence[Address]) -> list[CheckedImage]:
         """The images at up to `MICRO_BATCH` addresses, of one pass."""
-        pixels = self._generator.sample_batch(addresses)
+        pixels, candidates = self._sampled(addresses)
         reasons = self._reasons(addresses, pixels)
+        for number, candidate in enumerate(candidates or ()):
+            if candidate is None:
+                reasons[number] = OTHER_ATTRIBUTES
         labels: Sequence[FoundLabels | None] = [None] * len(addresses)
         if self._labels is not None:
-            labels = self._labels(addresses)
+            labels = self._labels(addresses, None if candidates is None else [each or 0 for each in candidates])
         withdrawn, found = self._registry.withdrawn(self.version), []
         for address, picture, label, reason in zip(addresses, pixels, labels, reasons, strict=True):
-            if address in withdrawn:
+            if address.plain in withdrawn:
                 reason = WITHDRAWN
             if label and not label.plausible:
                 reason = reason or DOUBTFUL_LABELS
             found.append(CheckedImage(address, picture, label, reason))
         return found
+
+    def _sampled(self, addresses: Sequence[Address]) -> tuple[NDArray[np.uint8], list[int | None] | None]:
+        """(B, H, W, C) uint8 images, and which candidate each is, None where no candidate has the attributes.
+
+        No candidates without measured attributes, which all addresses have or none.
+        """
+        if not is_searched(addresses[0].attributes):
+            return self._generator.sample_batch(addresses), None
+        found = search(self._generator.sample_batch, addresses)
+        blank = np.zeros((self.version.resolution,) * 2 + (CHANNELS[self.version.mode],), np.uint8)
+        pixels = np.stack([blank if each.pixels is None else each.pixels for each in found])
+        return pixels, [None if each.pixels is None else each.candidate for each in found]
 
     def _reasons(self, addresses: Sequence[Address], pixels: NDArray[np.uint8]) -> list[str | None]:
         """Why each of (B, H, W, C) images must be left out for what it shows; None: it need not."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.attributes import from_json, is_searched
 from flawsmith.core.domain.digital_source_type import GENERATED
 from flawsmith.core.domain.export_layouts import LabelKind, version_labels
 from flawsmith.core.domain.export_request import SPARE_TRIES, TRIES, candidate_seed
@@ -56,6 +57,7 @@ class VersionSource(RecordSource):
         self._candidate: int = state.get("candidate", 0)  # the next one of that type
         self._made: int = state.get("made", 0)  # of that type
         self._folders = folder_names(version.classes)
+        self._attributes = from_json(config.get("attributes", {}))
         self._images = CheckedImages(
             version, services.registry, device, floor=config["floor"], max_similarity=config["max_similarity"]
         )
@@ -72,10 +74,11 @@ class VersionSource(RecordSource):
         """The images of one pass that pass. Raises TooFewPass."""
         defect_type, count = list(self.config["counts"].items())[self._type]
         addresses = list[Address]()
-        while len(addresses) < (MICRO_BATCH if self._images.is_filtered else min(MICRO_BATCH, count - self._made)):
+        is_filtered = self._images.is_filtered or is_searched(self._attributes)
+        while len(addresses) < (MICRO_BATCH if is_filtered else min(MICRO_BATCH, count - self._made)):
             number = self._candidate + len(addresses)
             seed = candidate_seed(self.config, self.version, defect_type, number)
-            addresses.append(Address(defect_type, seed))
+            addresses.append(Address(defect_type, seed, self._attributes))
         records = []
         for image in self._images(addresses):
             self._candidate += 1
@@ -111,6 +114,8 @@ class VersionSource(RecordSource):
     def _too_few(self, defect_type: str, count: int) -> str:
         reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(self.left_out.items()))
         right = []
+        if self._attributes:
+            right.append("ask for wider 'attributes'")
         if self._images.max_similarity is not None:
             right.append("allow a higher 'max_similarity'")
         if self._images.floor is not None:

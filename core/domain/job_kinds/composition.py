@@ -1,5 +1,7 @@
 """Compositions: a job that places defects on clean photographs, and writes them with their masks into one archive."""
 
+from typing import ClassVar
+
 from flawsmith.core.domain.jobs import Job, JobKind
 from flawsmith.core.domain.records import Record
 
@@ -32,6 +34,8 @@ class CompositionJob(Job):
     ``background`` is that of the clean photographs; null where one was sent, which ``image`` in ``config`` describes.
     ``archive`` is the path of what it made.
     """
+
+    paths: ClassVar[frozenset[str]] = frozenset({"archive"})
 
     kind: str = "composition"
     version: str | None = None

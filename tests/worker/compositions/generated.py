@@ -28,7 +28,7 @@ class BrightPlaces:
     def __init__(self, version: ModelVersion, folder: Path, device: torch.device) -> None:
         self.version, self._engine = version, Engine(self.registry, 1, device)
 
-    def __call__(self, addresses: Sequence[Address]) -> list[FoundLabels]:
+    def __call__(self, addresses: Sequence[Address], candidates: None = None) -> list[FoundLabels]:
         found = []
         for pixels in self._engine.sample(self.version.ref, addresses):
             mask = marked(pixels)

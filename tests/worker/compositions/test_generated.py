@@ -137,7 +137,7 @@ def test_images_that_must_not_be_given_out_are_in_none(
             return [0.1 if each.seed % 2 else 0.9 for each in given]
 
     class Doubts(BrightPlaces):
-        def __call__(self, addresses: Any) -> list[FoundLabels]:
+        def __call__(self, addresses: Any, candidates: None = None) -> list[FoundLabels]:
             found = super().__call__(addresses)
             pairs = zip(found, addresses, strict=True)
             return [FoundLabels(each.mask, each.plausible and at.seed % 3 > 0) for each, at in pairs]
@@ -155,7 +155,7 @@ def test_images_that_must_not_be_given_out_are_in_none(
 def test_a_type_of_which_no_image_is_plausible_ends_the_job_with_words(
     workshop: Workshop, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nothing(self: BrightPlaces, addresses: list[Address]) -> list[FoundLabels]:
+    def nothing(self: BrightPlaces, addresses: list[Address], candidates: None) -> list[FoundLabels]:
         return [FoundLabels(np.ones((32, 32), bool), each.defect_type != "pits") for each in addresses]
 
     monkeypatch.setattr(BrightPlaces, "__call__", nothing)
@@ -167,7 +167,7 @@ def test_a_type_of_which_no_image_is_plausible_ends_the_job_with_words(
 def test_defects_at_the_border_are_left_out_where_others_are_enough(
     workshop: Workshop, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def at_the_border(self: BrightPlaces, addresses: list[Address]) -> list[FoundLabels]:
+    def at_the_border(self: BrightPlaces, addresses: list[Address], candidates: None) -> list[FoundLabels]:
         masks = np.zeros((len(addresses), 32, 32), bool)
         for mask, at in zip(masks, addresses, strict=True):
             mask[12:18, 20 : 26 if at.defect_type == "pits" and at.seed % 4 else 32] = True
