@@ -10,7 +10,7 @@ from hatchling.build import build_sdist, build_wheel
 from flawsmith.core.domain.priors import LARGEST_BYTES
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("app", "cli", "core", "models", "worker")
+PARTS = ("app", "cli", "client", "core", "models", "worker")
 
 
 def build(folder: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
