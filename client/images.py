@@ -1,6 +1,7 @@
 """Synthetic images as they arrive: bytes, and PIL images or NumPy arrays where these libraries are installed."""
 
 import io
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,14 +93,15 @@ class Images(Sequence[Image]):
 
     def numpy(self) -> "NDArray[np.uint8]":
         """uint8, (count, height, width) or (count, height, width, 3). Needs NumPy and Pillow."""
-        import numpy as np
-
-        return np.stack([each.numpy() for each in self])
+        stacked: NDArray[np.uint8] = _numpy().stack([each.numpy() for each in self])
+        return stacked
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Writes ``TYPE/SEED.png`` below the folder, and masks as ``TYPE/SEED_mask.png``; returns the images' files."""
+        """Writes ``TYPE/SEED.png`` below the folder, masks as ``TYPE/SEED_mask.png``, and all addresses into
+        ``manifest.json``, beside those of images that are there already; returns the images' files.
+        """
         names = folder_names({each.defect_type for each in self})
-        written = []
+        written, entries = [], []
         for each in self:
             path = Path(folder) / names[each.defect_type] / f"{each.seed}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +109,19 @@ class Images(Sequence[Image]):
             if each.mask_png is not None:
                 path.with_name(f"{each.seed}_mask.png").write_bytes(each.mask_png)
             written.append(path)
+            entries.append({"file": path.relative_to(folder).as_posix(), "model": self.model, **each.raw})
+        _add_to_manifest(Path(folder) / "manifest.json", self.model, entries)
         return written
+
+
+def _add_to_manifest(path: Path, model: str, entries: list[dict[str, Any]]) -> None:
+    try:
+        earlier = json.loads(path.read_text())["images"]
+    except (OSError, ValueError, KeyError, TypeError):
+        earlier = []
+    files = {each["file"] for each in entries}
+    kept = [each for each in earlier if each["file"] not in files]
+    path.write_text(json.dumps({"model": model, "synthetic": True, "images": kept + entries}, indent=1))
 
 
 def folder_names(defect_types: set[str]) -> dict[str, str]:
@@ -126,14 +140,24 @@ def _taken(name: str, names: Collection[str]) -> bool:
 
 
 def _opened(png: bytes) -> "PilImage.Image":
-    from PIL import Image as PilImage
-
+    try:
+        from PIL import Image as PilImage
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("this needs Pillow: pip install 'flawsmith[images]'") from None
     picture = PilImage.open(io.BytesIO(png))
     picture.load()
     return picture
 
 
-def _array(png: bytes) -> "NDArray[np.uint8]":
-    import numpy as np
+def _numpy() -> Any:
+    try:
+        import numpy as np
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("this needs NumPy: pip install 'flawsmith[images]'") from None
+    return np
 
-    return np.asarray(_opened(png), np.uint8)
+
+def _array(png: bytes) -> "NDArray[np.uint8]":
+    numpy = _numpy()
+    pixels: NDArray[np.uint8] = numpy.asarray(_opened(png), numpy.uint8)
+    return pixels

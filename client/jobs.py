@@ -91,17 +91,27 @@ class JobCalls(Calls):
         yield from _followed(self, job, emit, last_event_id)
 
     @operation
-    def wait(self, job: str | Job, *, on_event: Callable[[Event], None] | None = None, check: bool = True) -> Flow[Job]:
+    def wait(
+        self,
+        job: str | Job,
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        check: bool = True,
+    ) -> Flow[Job]:
         """Waits until the job has ended; returns its record.
 
         Args:
-            on_event: is told each event, such as `progress`.
+            on_progress: is told the steps done, and all.
+            on_event: is told each event, from the oldest that is kept.
             check: raise JobFailed or JobCancelled where it has no result.
         """
 
         def handled(event: Event) -> Flow[None]:
             if on_event:
                 on_event(event)
+            if on_progress and event.progress:
+                on_progress(event.progress.step, event.progress.total_steps)
             yield from ()
 
         found = record(Job.read, (yield from self._get(job_path(job))))

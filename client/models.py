@@ -34,6 +34,11 @@ class ModelCalls(Calls):
         return record(Version.read, (yield from self._get((yield from version_path(self, reference)))))
 
     @operation
+    def numbered(self, reference: str | Version) -> Flow[tuple[str, int]]:
+        """Name and number of the version that a reference means now. Raises NotFound."""
+        return (yield from numbered(self, reference, served=False))
+
+    @operation
     def delete_version(self, reference: str | Version) -> Flow[None]:
         """Deletes a version that no alias points at. Raises Conflict."""
         yield from self._change("DELETE", (yield from version_path(self, reference)))

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image as PilImage
-from torch.utils.data import Dataset
+try:
+    import numpy as np
+    import torch
+    from PIL import Image as PilImage
+    from torch.utils.data import Dataset
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"MixedDataset needs {error.name}: pip install 'flawsmith[images]' torch") from None
 
 from flawsmith.client.clients import Client
 from flawsmith.client.commands import in_batches
