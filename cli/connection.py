@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from flawsmith.client import Client, FlawsmithError
+from flawsmith.client.clients import default_url
 from flawsmith.client.errors import JobError, NoAnswer, Problem, UnexpectedAnswer, WrongUrl
 
 REFUSED, NO_ANSWER = 1, 3  # exit statuses; 2 is a wrong command line
@@ -21,7 +22,7 @@ def connect(url: str = "", key: str = "") -> Client:
         url: "": FLAWSMITH_URL, else the service on this machine, at FLAWSMITH_PORT.
         key: "": FLAWSMITH_API_KEY, else, for a service on this machine, the first of FLAWSMITH_API_KEYS.
     """
-    url = url or os.environ.get("FLAWSMITH_URL") or f"http://127.0.0.1:{os.environ.get('FLAWSMITH_PORT') or 8000}"
+    url = url or default_url()
     return Client(url, key or os.environ.get("FLAWSMITH_API_KEY") or _own_key(url), on_retry=_say_why)
 
 

@@ -15,8 +15,6 @@ from flawsmith.client.models import ModelCalls
 from flawsmith.client.operating import ServiceCalls
 from flawsmith.client.retries import OnRetry, RetryPolicy
 
-URL = "http://127.0.0.1:8000"
-
 
 class AllCalls(DatasetCalls, JobCalls, ModelCalls, ImageCalls, DownloadCalls, ServiceCalls):
     """Every call of a client."""
@@ -26,7 +24,7 @@ class Client(AllCalls, SyncDriver):
     """A client of a running service. Threads may share it.
 
     Args:
-        url: of the service; None: FLAWSMITH_URL, else this machine's port 8000.
+        url: of the service; None: FLAWSMITH_URL, else this machine at FLAWSMITH_PORT, or 8000.
         key: an API key; None: FLAWSMITH_API_KEY; "": none.
         timeout: longest silence of the service, in seconds.
         deadline: seconds after a call's first failure, after which it is not repeated any more.
@@ -96,13 +94,18 @@ class AsyncClient(AllCalls, AsyncDriver):
         await self._http.aclose()
 
 
+def default_url() -> str:
+    """The service that a client calls if nothing else is said."""
+    return os.environ.get("FLAWSMITH_URL") or f"http://127.0.0.1:{os.environ.get('FLAWSMITH_PORT') or 8000}"
+
+
 def _options(url: str | None, key: str | None, timeout: float) -> dict[str, Any]:
     key = os.environ.get("FLAWSMITH_API_KEY", "") if key is None else key
     headers = {"User-Agent": f"flawsmith/{_release()}", "Accept": "application/json, */*"}
     if key:
         headers["Authorization"] = f"Bearer {key.strip()}"
     return {
-        "base_url": url or os.environ.get("FLAWSMITH_URL") or URL,
+        "base_url": url or default_url(),
         "headers": headers,
         "timeout": httpx2.Timeout(timeout, connect=CONNECT_SECONDS),
     }
