@@ -64,7 +64,7 @@ class Client(AllCalls, SyncDriver):
 
 
 class AsyncClient(AllCalls, AsyncDriver):
-    """A client whose calls are awaited, on asyncio or trio. Arguments and calls are those of `Client`."""
+    """A client whose calls are awaited. Arguments and calls are those of `Client`."""
 
     def __init__(
         self,

@@ -81,7 +81,7 @@ class SyncDriver:
 
 
 class AsyncDriver:
-    """Runs flows and awaits them, on asyncio or trio."""
+    """Runs flows and awaits them."""
 
     _http: httpx2.AsyncClient
 
