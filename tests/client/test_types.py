@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAM = '''
+PROGRAM = """
 from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
@@ -24,7 +24,7 @@ async def main(client: AsyncClient) -> None:
     assert_type(await client.generate("steel"), Images)
     assert_type(client.watch("job-1"), AsyncIterator[Event])
     client.generate("steel").numpy()  # error: not awaited
-'''
+"""
 
 
 def test_both_clients_are_typed(tmp_path: Path) -> None:
