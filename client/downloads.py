@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from flawsmith.client.commands import Answer, Flow, Request, Stream, close, open_stream, read, sleep
-from flawsmith.client.errors import BrokenDownload, FlawsmithError, NoAnswer, RangeNotSatisfiable
+from flawsmith.client.errors import BrokenDownload, FlawsmithError, NoAnswer, RangeNotSatisfiable, UnexpectedAnswer
 from flawsmith.client.jobs import job_path
 from flawsmith.client.models import version_path
 from flawsmith.client.operations import Calls, operation, record
@@ -59,15 +59,17 @@ def _target(path: Path, name: str) -> Path:
 
 def _fetched(calls: Calls, url: str, target: Path, sha256: str, on_progress: OnBytes | None) -> Flow[Path]:
     """Downloads into a file beside the target, which takes its name when it is whole."""
-    retries, partial = Retries(calls.retry_policy), None
+    retries = Retries(calls.retry_policy)
+    partial: _Partial | None = None
     while True:
         try:
             stream = yield from _opened(url, partial)
             retries.answered()
-            partial = partial or _Partial(target, stream.answer)
-            if partial.size and stream.answer.status == 200:  # of an earlier try, which the header Range now continues
+            first, partial = partial is None, _Partial(target, stream.answer)
+            if first and partial.size:  # of an earlier process
                 yield from close(stream)
                 stream = yield from _opened(url, partial)
+                partial = _Partial(target, stream.answer)
             begin = partial.begin(stream.answer)
             with partial.path.open("r+b" if begin else "wb") as file:
                 file.seek(begin)
@@ -75,9 +77,9 @@ def _fetched(calls: Calls, url: str, target: Path, sha256: str, on_progress: OnB
                     file.write(piece)
                     retries.got_on()
                     if on_progress:
-                        on_progress(file.tell(), partial.total)
+                        on_progress(file.tell(), partial.total or file.tell())
             yield from close(stream)
-            if partial.size < partial.total:
+            if partial.size < (partial.total or 0):
                 raise NoAnswer(f"the connection ended after {partial.size} of {partial.total} bytes")
             return partial.finish(target, sha256)
         except RangeNotSatisfiable:
@@ -96,18 +98,23 @@ def _opened(url: str, partial: "_Partial | None") -> Flow[Stream]:
     if partial and partial.size and partial.etag:
         headers |= {"Range": f"bytes={partial.size}-", "If-Range": partial.etag}
     stream = yield from open_stream(Request(method="GET", path=url, headers=headers))
-    stream.answer.check()
+    if stream.answer.check().headers.get("content-encoding", "identity") != "identity":
+        raise UnexpectedAnswer("a proxy compresses the download; it must heed 'Accept-Encoding: identity'")
     return stream
 
 
 class _Partial:
-    """What is there of a file: its name has the ETag, so that no other file is continued."""
+    """What is there of a file: its name has the ETag, so that no other file is continued.
+
+    Attributes:
+        total: bytes of the whole file; None where the service does not say.
+    """
 
     def __init__(self, target: Path, answer: Answer) -> None:
         self.etag = answer.headers.get("etag", "")
         mark = re.sub(r"\W", "", self.etag)[:16] or "whole"
         self.path = target.with_name(f".{target.name}.{mark}.part")
-        self.total = 0
+        self.total: int | None = None
         if not self.etag:
             self.path.unlink(missing_ok=True)
 
@@ -116,21 +123,21 @@ class _Partial:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def begin(self, answer: Answer) -> int:
-        """The position of the answer's first byte in the file; the file's length is known from then on."""
-        self.etag = answer.headers.get("etag", "")
-        length = int(answer.headers.get("content-length", "0"))
+        """The position of the answer's first byte in the file; its length is known from then on."""
         if answer.status != 206:
-            self.total = length
+            length = answer.headers.get("content-length", "")
+            self.total = int(length) if length.isdecimal() else None
             return 0
-        first, last, total = map(int, re.findall(r"\d+", answer.headers.get("content-range", "0-0/0"))[:3])
-        if first > self.size or last + 1 != total:
-            raise BrokenDownload(f"asked for the bytes from {self.size} on, and got {first} to {last} of {total}")
-        self.total = total
-        return first
+        numbers = [int(each) for each in re.findall(r"\d+", answer.headers.get("content-range", ""))]
+        if len(numbers) != 3 or numbers[0] > self.size or numbers[1] + 1 != numbers[2]:
+            raise BrokenDownload(f"asked for the bytes from {self.size} on, and got others")
+        self.total = numbers[2]
+        return numbers[0]
 
     def finish(self, target: Path, sha256: str) -> Path:
         """Gives the whole file its name. Raises BrokenDownload."""
-        if self.size != self.total or (sha256 and _digest(self.path) != sha256):
+        wrong_size = self.total is not None and self.size != self.total
+        if wrong_size or (sha256 and _digest(self.path) != sha256):
             self.path.unlink()
             raise BrokenDownload(f"{target.name} arrived damaged and was deleted; download it again")
         self.path.replace(target)

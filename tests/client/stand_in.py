@@ -22,7 +22,7 @@ class Call:
 
 @dataclass
 class Reply:
-    """What it answers; ``cut`` bytes of the body are sent before the connection breaks."""
+    """What it answers; ``cut`` bytes of the body are sent before the connection breaks. An empty header is left out."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -58,15 +58,23 @@ def answering(answer: Callable[[int, Call], Reply]) -> Iterator[StandIn]:
     calls: list[Call] = []
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             names = {name.lower(): value for name, value in self.headers.items()}
             calls.append(Call(self.command, self.path, names, body))
             reply = answer(len(calls) - 1, calls[-1])
             self.send_response(reply.status)
-            sent = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body)), **reply.headers}
+            sent = {
+                "Connection": "close",
+                "Content-Type": reply.kind,
+                "Content-Length": str(len(reply.body)),
+                **reply.headers,
+            }
             for name, value in sent.items():
-                self.send_header(name, value)
+                if value:
+                    self.send_header(name, value)
             self.end_headers()
             self.wfile.write(reply.body if reply.cut is None else reply.body[: reply.cut])
             self.close_connection = True

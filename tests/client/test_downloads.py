@@ -8,7 +8,7 @@ import pytest
 from tests.client.both import Run, both
 from tests.client.stand_in import Call, Reply, answering, problem
 
-from flawsmith.client.errors import BrokenDownload, NoAnswer, NotFound
+from flawsmith.client.errors import BrokenDownload, NoAnswer, NotFound, UnexpectedAnswer
 
 CONTENT = bytes(range(256)) * 40
 CLIENT = {"deadline": 5.0}
@@ -72,6 +72,24 @@ def test_a_server_without_ranges_sends_all_of_it_again(run: Run, tmp_path: Path)
     with answering(answer) as service:
         run(service.url, "download", "export-1", tmp_path / "a.zip", client=CLIENT)
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
+
+
+@both
+def test_a_server_that_does_not_say_the_length(run: Run, tmp_path: Path) -> None:
+    chunks = b"5\r\nhello\r\n0\r\n\r\n"
+    headers = {"Transfer-Encoding": "chunked", "Content-Length": ""}
+    reply = Reply(200, chunks, headers, "application/zip")
+    with answering(lambda number, _: job(b"hello") if number == 0 else reply) as service:
+        run(service.url, "download", "export-1", tmp_path / "a.zip", client=CLIENT)
+    assert (tmp_path / "a.zip").read_bytes() == b"hello"
+
+
+@both
+def test_a_compressed_file_is_refused(run: Run, tmp_path: Path) -> None:
+    reply = Reply(200, CONTENT, {"Content-Encoding": "gzip"}, "application/zip")
+    answers = answering(lambda number, _: job() if number == 0 else reply)
+    with answers as service, pytest.raises(UnexpectedAnswer, match="compresses"):
+        run(service.url, "download", "export-1", tmp_path / "a.zip", client=CLIENT)
 
 
 @both

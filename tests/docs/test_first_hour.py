@@ -23,7 +23,7 @@ def packages_beside_flawsmith() -> set[str]:
     from importlib.metadata import distributions
 
     names = {each.metadata["Name"].lower() for each in distributions()}
-    return names - {"flawsmith", "pip", "setuptools", "wheel"}
+    return names - {"flawsmith", "pip"}
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_the_commands_lead_from_the_wheel_to_a_training_loop(folder: Path, tmp_p
         ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=580
     )
     said = done.stdout + done.stderr
-    assert done.returncode == 0, said + (folder / "serve.log").read_text()[-2000:]
+    assert done.returncode == 0, said[-4000:]
     assert "Successfully installed flawsmith-0.1.0" in said
     assert "300 photographs: blotches 100, pits 100, scratches 100" in said
     assert "steel@production is steel@1 now" in said
