@@ -5,7 +5,7 @@ described once, for `Client` and for `AsyncClient`.
 """
 
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar
 
@@ -170,9 +170,3 @@ def emit(item: Any) -> Flow[None]:
 def _seconds(text: str) -> float | None:
     """The seconds of a header Retry-After. Flawsmith sends no dates; a proxy's date is left to the client's backoff."""
     return float(text) if text.strip().isdecimal() else None
-
-
-def in_batches(count: int, most: int) -> Iterator[tuple[int, int]]:
-    """(first, number) of each batch of at most ``most``."""
-    for first in range(0, count, most):
-        yield first, min(most, count - first)

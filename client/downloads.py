@@ -2,19 +2,17 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
 from flawsmith.client.commands import Answer, Flow, Request, Stream, close, open_stream, read, sleep
+from flawsmith.client.datasets import OnBytes
 from flawsmith.client.errors import BrokenDownload, FlawsmithError, NoAnswer, RangeNotSatisfiable, UnexpectedAnswer
 from flawsmith.client.jobs import job_path
 from flawsmith.client.models import version_path
 from flawsmith.client.operations import Calls, operation, record
 from flawsmith.client.records import Job, Version
 from flawsmith.client.retries import Retries
-
-OnBytes = Callable[[int, int], None]
 
 
 class DownloadCalls(Calls):

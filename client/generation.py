@@ -2,11 +2,11 @@
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote
 
-from flawsmith.client.commands import Answer, Flow, Request, in_batches
+from flawsmith.client.commands import Answer, Flow, Request
 from flawsmith.client.images import Image, Images
 from flawsmith.client.models import numbered
 from flawsmith.client.operations import Calls, given, operation, part, record, texts
@@ -73,7 +73,7 @@ class ImageCalls(Calls):
             deadline_seconds=deadline_seconds,
         )
         images: list[Image] = []
-        for first, number in in_batches(count, MOST_AT_ONCE):
+        for first, number in in_batches(count):
             seeded = {} if seed is None else {"seed": seed + first}
             request = Request(
                 method="POST",
@@ -126,6 +126,12 @@ class ImageCalls(Calls):
             answer.json()  # raises UnexpectedAnswer
         drawn = (yield from self._get(f"{place}/mask.png", **query)).content if mask else None
         return _image_of(answer, f"{name}@{number}", seed, f"{place}.png", query, drawn)
+
+
+def in_batches(count: int, most: int = MOST_AT_ONCE) -> Iterator[tuple[int, int]]:
+    """(first, number) of each batch of ``count`` images."""
+    for first in range(0, count, most):
+        yield first, min(most, count - first)
 
 
 def _key(key: str | None, first: int) -> dict[str, str]:

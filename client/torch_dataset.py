@@ -16,8 +16,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f"MixedDataset needs {error.name}: pip install 'flawsmith[images]' torch") from None
 
 from flawsmith.client.clients import Client
-from flawsmith.client.commands import in_batches
-from flawsmith.client.generation import MOST_AT_ONCE
+from flawsmith.client.generation import in_batches
 from flawsmith.client.images import folder_names
 from flawsmith.client.records import Version
 
@@ -195,7 +194,7 @@ def _ranges(seeds: Sequence[int]) -> list[tuple[int, int]]:
             runs[-1] = (runs[-1][0], runs[-1][1] + 1)
         else:
             runs.append((seed, 1))
-    return [(first + start, count) for first, length in runs for start, count in in_batches(length, MOST_AT_ONCE)]
+    return [(first + start, count) for first, length in runs for start, count in in_batches(length)]
 
 
 def _write(path: Path, content: bytes) -> None:
