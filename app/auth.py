@@ -26,14 +26,16 @@ _GRANTS: dict[Scope, set[Scope]] = {
 def required_scope(method: str, path: str) -> Scope:
     """The scope that a call needs.
 
-    Reading models and generating images needs the lowest scope; deleting, and setting aliases and quality floors, the
-    highest.
+    Reading models and generating images needs the lowest scope; deleting, and setting aliases, quality floors and
+    standing webhooks, the highest.
     """
     if path.startswith("/metrics"):
         return "metrics"
     if method in ("DELETE", "PUT"):
         return "admin"
-    if path.startswith(("/datasets", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
+    if method == "POST" and path.rstrip("/") == "/webhooks":
+        return "admin"
+    if path.startswith(("/datasets", "/webhook", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
         return "train"
     if _JOBS_OF_VERSION.fullmatch(path):
         return "train"

@@ -13,8 +13,10 @@ from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute, reserved_identity, takes_over
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
 from flawsmith.app.problems import Problem, Responses, documented
+from flawsmith.app.webhook_check import check_webhook
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
+from flawsmith.core.domain.webhook_targets import JobWebhook
 from flawsmith.core.live.job_events import has_events_after, parse_event_id
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.logs import request_id
@@ -54,11 +56,16 @@ def check_room(services: Services, caller: str) -> None:
     raise Problem(429, "busy", detail, {"Retry-After": str(FULL_QUEUE_SECONDS)})
 
 
-def submit(services: Services, kind: JobKind, job: Job, response: Response, caller: str) -> Job:
+def submit(
+    services: Services, kind: JobKind, job: Job, response: Response, caller: str, webhook: JobWebhook | None = None
+) -> Job:
     """Records a new job, enqueues its first segment, and sets the header Location.
 
     A repeated call with an Idempotency-Key gets the job that the first call made before its process died.
     """
+    if webhook:
+        check_webhook("/webhook/url", webhook.url, services.settings)
+        job = job.changed(webhook=webhook)
     if reserved := reserved_identity.get():
         job = job.changed(id=kind.job_id(reserved))
     made = _find(services, job.id) if reserved else None

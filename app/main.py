@@ -41,6 +41,7 @@ from flawsmith.app.routes import (
     operations,
     quality_floors,
     reports,
+    webhooks,
 )
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
@@ -93,6 +94,8 @@ def create_app(settings: Settings) -> FastAPI:
         reports.of_version,
         comparisons.of_version,
         labellings.of_version,
+        webhooks.router,
+        webhooks.messages,
         operations.router,
     ):
         app.include_router(router)
@@ -121,6 +124,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     gc.set_threshold(50_000, 20, 100)
     stop = threading.Event()
     app.state.services.start_reaper(stop)
+    app.state.services.start_webhooks(stop)
     app.state.drain.before_exit(app.state.events.end_all)
     yield
     stop.set()

@@ -64,6 +64,7 @@ from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnA
 from flawsmith.core.store.datasets import CannotTell, NameTaken, TooFewImages, UnknownDataset, UnknownSplit
 from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.registry import OnlyFailing, UnknownModel, VersionInUse
+from flawsmith.core.store.webhooks import UnknownWebhook
 
 log = logging.getLogger(__name__)
 
@@ -272,6 +273,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     LaterFormat: lambda error: Problem(409, "conflict", str(error)),
     UnknownJob: lambda error: Problem(404, "not-found", str(error)),
     UnknownModel: lambda error: Problem(404, "not-found", str(error)),
+    UnknownWebhook: lambda error: Problem(404, "not-found", str(error)),
     VersionInUse: lambda error: Problem(409, "conflict", str(error)),
     OnlyFailing: _from_only_failing,
     NameTaken: lambda error: Problem(409, "conflict", str(error)),

@@ -196,6 +196,12 @@ class DoubtfulLabels(Problem):
     kind = "doubtful-labels"
 
 
+class NoWebhookSecret(Problem):
+    """409: the service has no secret to sign the messages of webhooks with."""
+
+    kind = "no-webhook-secret"
+
+
 class InFlight(Problem):
     """409: the first call with this Idempotency-Key is still running."""
 

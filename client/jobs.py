@@ -42,6 +42,7 @@ class TrainingOptions(TypedDict):
     init_from: NotRequired[str]
     start: NotRequired[Literal["prior", "nothing"]]
     deterministic: NotRequired[bool]
+    webhook: NotRequired[Mapping[str, Any]]
 
 
 class JobCalls(Calls):

@@ -92,6 +92,7 @@ class ModelCalls(Calls):
         max_seconds: float | None = None,
         seed: int | None = None,
         priority: int | None = None,
+        webhook: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits an evaluation: whether the version's images help a classifier (docs/uplift.md)."""
@@ -104,6 +105,7 @@ class ModelCalls(Calls):
             max_seconds=max_seconds,
             seed=seed,
             priority=priority,
+            webhook=webhook,
         )
         path = f"{(yield from version_path(self, reference))}/evaluations"
         return record(Job.read, (yield from self._change("POST", path, body, idempotency_key)))
@@ -127,6 +129,7 @@ class ModelCalls(Calls):
         max_similarity: float | None = None,
         seed: int | None = None,
         priority: int | None = None,
+        webhook: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits an export of a version's images, or of a composition's, into one archive; `download` fetches it."""
@@ -140,6 +143,7 @@ class ModelCalls(Calls):
             max_similarity=max_similarity,
             seed=seed,
             priority=priority,
+            webhook=webhook,
         )
         return record(Job.read, (yield from self._change("POST", "/exports", body, idempotency_key)))
 
@@ -159,6 +163,7 @@ class ModelCalls(Calls):
         split: Shares | None = None,
         seed: int | None = None,
         priority: int | None = None,
+        webhook: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits a job that places defects on clean photographs (docs/compositions.md); `download` fetches the zip."""
@@ -175,6 +180,7 @@ class ModelCalls(Calls):
             split=split,
             seed=seed,
             priority=priority,
+            webhook=webhook,
         )
         return record(Job.read, (yield from self._change("POST", "/compositions", body, idempotency_key)))
 

@@ -1,8 +1,10 @@
 """All settings. Each is read from an environment variable: its name in capitals with the prefix ``FLAWSMITH_``."""
 
+from base64 import b64decode
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,7 +16,11 @@ from flawsmith.core.domain.production_gate import Demand
 Scope = Literal["generate", "train", "admin", "metrics"]
 MIB = 1024 * 1024
 _DEMANDS: tuple[Demand, ...] = get_args(Demand)
-SECRETS = ("api_keys", "redis_url")  # never printed; each may be read from a file that NAME_file names
+SECRETS = (
+    "api_keys",
+    "redis_url",
+    "webhook_secrets",
+)  # never printed; each may be read from a file that NAME_file names
 
 
 class Settings(BaseSettings):
@@ -119,6 +125,18 @@ class Settings(BaseSettings):
         description="comma-separated: what PUT …/aliases/production demands of a version without an `override`:"
         " `verdict` (not failing), `uplift` (no evaluation says that its images hurt a classifier); `none`: nothing",
     )
+    webhook_secrets: str = Field(
+        "",
+        repr=False,
+        description="comma-separated `whsec_…`, as `flawsmith webhook-secret` prints them; each signs every message of"
+        " a webhook, so that two may be known while one takes the place of the other; unset: no webhooks",
+    )
+    webhook_secrets_file: Path | None = Field(None, description="file with FLAWSMITH_WEBHOOK_SECRETS, in its place")
+    webhook_private_networks: str = Field(
+        "",
+        description="comma-separated networks, such as `10.0.0.0/8`, to which messages of webhooks may go beside public"
+        " addresses",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
 
     @model_validator(mode="before")
@@ -139,6 +157,26 @@ class Settings(BaseSettings):
     @classmethod
     def _well_formed(cls, value: str) -> str:
         parse_api_keys(value)
+        return value
+
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _signing(cls, value: str) -> str:
+        for number, each in enumerate(_secrets(value), 1):
+            if not is_webhook_secret(each):
+                raise ValueError(
+                    f"entry {number} is no `whsec_` and base64 of 24 to 64 bytes; `flawsmith webhook-secret`"
+                )
+        return value
+
+    @field_validator("webhook_private_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for each in _listed(value):
+            try:
+                ip_network(each)
+            except ValueError as error:
+                raise ValueError(f"{error}; give networks such as 10.0.0.0/8, separated by commas") from None
         return value
 
     @field_validator("preset_packages")
@@ -178,6 +216,16 @@ class Settings(BaseSettings):
         return frozenset(each for each in _DEMANDS if each in _listed(self.production_demands))
 
     @property
+    def webhook_signing_secrets(self) -> list[str]:
+        """The secrets in ``webhook_secrets``."""
+        return _secrets(self.webhook_secrets)
+
+    @property
+    def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
+        """The networks in ``webhook_private_networks``."""
+        return [ip_network(each) for each in _listed(self.webhook_private_networks)]
+
+    @property
     def extra_preset_packages(self) -> list[str]:
         """The names in ``preset_packages``."""
         return _listed(self.preset_packages)
@@ -191,6 +239,19 @@ class Settings(BaseSettings):
 def _listed(text: str) -> list[str]:
     """``"a, b"`` -> ``["a", "b"]``."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _secrets(text: str) -> list[str]:
+    return _listed(text.replace("\n", ","))
+
+
+def is_webhook_secret(text: str) -> bool:
+    """Whether a text is ``whsec_`` and the base64 of 24 to 64 bytes, as Standard Webhooks demands."""
+    prefix, _, rest = text.partition("_")
+    try:
+        return prefix == "whsec" and 24 <= len(b64decode(rest, validate=True)) <= 64
+    except ValueError:
+        return False
 
 
 def _read_secret(name: str, path: Path) -> str:

@@ -44,7 +44,7 @@ def create_composition(body: CompositionRequest, services: ServicesDep, response
         raise invalid(error.pointer, error.detail) from error
     fields = {"version": version and version.ref, "defects": defects.id, "background": background.id}
     job = KIND.new_job(config=config, progress=Progress(total_steps=body.count), **fields)
-    return submit(services, KIND, job, response, caller)
+    return submit(services, KIND, job, response, caller, body.webhook)
 
 
 @router.get("/{job_id}/archive", response_class=FileResponse, responses=archive_answers())

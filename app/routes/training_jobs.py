@@ -54,7 +54,7 @@ def create_training_job(
     job = _resolved(body, services)
     if dry_run:
         return JSONResponse(_tried(job, services).model_dump(mode="json"))
-    return submit(services, KIND, job, response, caller)
+    return submit(services, KIND, job, response, caller, body.webhook)
 
 
 @router.get("/schema", responses=documented())

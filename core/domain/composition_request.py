@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from flawsmith.core.domain.addresses import SEEDS
 from flawsmith.core.domain.export_splits import Shares
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 MOST_COMPOSITIONS = 100_000
 MOST_DEFECTS = 100  # on one photograph
@@ -31,7 +31,7 @@ class CannotCompose(Exception):
         self.pointer, self.detail = pointer, detail
 
 
-class CompositionRequest(RequestBody):
+class CompositionRequest(JobRequest):
     """The body of POST /compositions."""
 
     model: str | None = Field(

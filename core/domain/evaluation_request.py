@@ -8,8 +8,8 @@ from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.image_modes import CHANNELS
 from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
 from flawsmith.core.domain.records import Dataset, ModelVersion
-from flawsmith.core.domain.request_body import RequestBody
 from flawsmith.core.domain.training_request import HIGHEST_SEED
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 CLEAN = "good"  # the type of photographs without a defect, which a version of one type is told from
 CLASSIFIER_STEPS = 400
@@ -27,7 +27,7 @@ class CannotEvaluate(Exception):
         self.pointer, self.detail = pointer, detail
 
 
-class EvaluationRequest(RequestBody):
+class EvaluationRequest(JobRequest):
     """The body of POST /models/{name}/versions/{v}/evaluations."""
 
     dataset: str = Field(min_length=1, max_length=64, description="a dataset's id or name, with the version's types")

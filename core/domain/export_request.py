@@ -9,7 +9,7 @@ from flawsmith.core.domain.addresses import SEEDS
 from flawsmith.core.domain.export_layouts import ExportLayout, LabelKind, why_not
 from flawsmith.core.domain.export_splits import Shares
 from flawsmith.core.domain.records import ModelVersion
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 MOST_IMAGES = 100_000
 TRIES = 21  # candidates for each image, on average: as many as POST /generate draws
@@ -26,7 +26,7 @@ class CannotExport(Exception):
         self.pointer, self.detail = pointer, detail
 
 
-class ExportRequest(RequestBody):
+class ExportRequest(JobRequest):
     """The body of POST /exports."""
 
     model: str | None = Field(

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, Field, StringConstraints
 
 from flawsmith.core.domain.records import Moment, Record, now
+from flawsmith.core.domain.webhook_targets import JobWebhook
 
 JOB_ID_PATTERN = r"^[a-z][a-z0-9]{0,31}-[A-Za-z0-9]{1,64}$"
 
@@ -79,6 +80,7 @@ class Job(Record):
     finished_at: Moment | None = None
     worker: str | None = None
     transitions: list[Transition] = Field(default_factory=list)
+    webhook: JobWebhook | None = None
 
     @property
     def priority(self) -> int:

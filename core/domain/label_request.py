@@ -6,6 +6,7 @@ from pydantic import Field
 
 from flawsmith.core.domain.addresses import SEEDS
 from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 STEPS = 2  # of a labelling: the label network, the new version
 MOST_MASKS = 64
@@ -23,7 +24,7 @@ class MaskOfImage(RequestBody):
     )
 
 
-class LabelRequest(RequestBody):
+class LabelRequest(JobRequest):
     """What a version's label network shall learn from."""
 
     masks: list[MaskOfImage] | None = Field(
