@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.client.both import Run, both
+from tests.client.stand_in import Reply, answering
 
 from flawsmith import AsyncClient, Client
 from flawsmith.cli.connection import connect
@@ -90,3 +92,12 @@ def test_the_service_that_is_called_by_default(
         monkeypatch.setenv(name, value)
     assert Client().url == AsyncClient().url == url
     assert Client("http://given:1").url == "http://given:1"
+
+
+@both
+def test_a_service_below_a_prefix(run: Run) -> None:
+    body = b'{"name": "steel", "versions": [], "aliases": {}, "created_at": "2026-01-01T00:00:00Z"}'
+    with answering(lambda *_: Reply(200, body)) as service:
+        run(f"{service.url}/prefix/", "model", "steel")
+        run(f"{service.url}/prefix", "model", "a/b")
+    assert [call.path for call in service.calls] == ["/prefix/models/steel", "/prefix/models/a%2Fb"]
