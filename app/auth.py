@@ -13,7 +13,9 @@ from flawsmith.app.problems import Problem, problem_response
 from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.settings import Scope
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/"})
+PUBLIC_FOLDERS = ("/page/",)  # of the page at /, which asks for the key itself
+OF_ANY_KEY = "/caller"
 _JOBS_OF_VERSION = re.compile(r"/models/[^/]+/versions/[^/]+/(evaluations|compare|labels)/?")
 _GRANTS: dict[Scope, set[Scope]] = {
     "generate": {"generate"},
@@ -40,9 +42,19 @@ def required_scope(method: str, path: str) -> Scope:
     return "generate"
 
 
+def _is_public(path: str) -> bool:
+    return path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDERS)
+
+
 def _shows_photographs(path: str) -> bool:
     """Whether a path is that of a version's quality report or its page."""
     return path.startswith("/models/") and path.rpartition("/")[2] in ("report", "report.html")
+
+
+def granted_scopes(request: Request) -> set[Scope] | None:
+    """What the caller's key permits; None where the service has no keys, and everything is permitted."""
+    given: Scope | None = request.scope.get("flawsmith_scope")
+    return None if given is None else _GRANTS[given]
 
 
 def check_scope(request: Request, required: Scope, what: str) -> None:
@@ -59,7 +71,7 @@ class Authentication:
         self.app, self.keys = app, keys
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self.keys and scope["path"] not in PUBLIC_PATHS:
+        if scope["type"] == "http" and self.keys and not _is_public(scope["path"]):
             request = Request(scope)
             try:
                 scope["flawsmith_caller"], scope["flawsmith_scope"] = self._authenticate(request)
@@ -87,7 +99,7 @@ class Authentication:
                 {"WWW-Authenticate": "Bearer"},
             )
         required = required_scope(request.method, request.url.path)
-        if required not in _GRANTS[scopes[0]]:
+        if required not in _GRANTS[scopes[0]] and request.url.path != OF_ANY_KEY:
             raise Problem(403, "out-of-scope", f"this call needs a key of scope '{required}'; yours is '{scopes[0]}'")
         return hashlib.sha256(offered).hexdigest()[:16], scopes[0]
 

@@ -39,6 +39,7 @@ from flawsmith.app.routes import (
     labellings,
     models,
     operations,
+    page,
     quality_floors,
     reports,
 )
@@ -94,6 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
         comparisons.of_version,
         labellings.of_version,
         operations.router,
+        page.router,
     ):
         app.include_router(router)
     return app
