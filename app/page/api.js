@@ -5,6 +5,7 @@ const KEY = "flawsmith-key";
 const PASSING = new Set([0, 429, 502, 503, 504]);
 const RETRIES = 3;
 const LONGEST_WAIT = 10; // seconds between two tries
+const PATIENCE = 15; // seconds for JSON
 
 export const session = {
   get key() { return sessionStorage.getItem(KEY); },
@@ -72,7 +73,7 @@ export async function send(url, { headers = {}, ...options } = {}) {
   try {
     response = await fetch(url, { ...options, headers: authorized(headers) });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error.name === "AbortError" || error.name === "TimeoutError") throw error;
     connection.report(true);
     throw new Refusal(0);
   }
@@ -83,7 +84,17 @@ export async function send(url, { headers = {}, ...options } = {}) {
   throw refusal;
 }
 
-export const getJson = async (url, signal) => (await send(url, { signal })).json();
+// The JSON at an address. Where the network swallows what is sent, it gives up after a while, and the caller tries again.
+export async function getJson(url, signal) {
+  const patience = AbortSignal.timeout(PATIENCE * 1000);
+  try {
+    return await (await send(url, { signal: signal ? AbortSignal.any([signal, patience]) : patience })).json();
+  } catch (error) {
+    if (error instanceof Refusal || signal?.aborted) throw error;
+    connection.report(true);
+    throw new Refusal(0);
+  }
+}
 
 export function newKey() { // crypto.randomUUID exists on https and localhost only
   return [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");

@@ -3,12 +3,14 @@ import { address, change } from "./api.js";
 import { CarefulButton, Loaded, Notes, Picture, Table, Title } from "./elements.js";
 import { go, link } from "./links.js";
 import { useResource } from "./live.js";
+import { useBodySchema } from "./openapi.js";
 import { html } from "./preact.js";
-import { Rejected } from "./upload_form.js";
+import { ADD, Rejected, UploadForm } from "./upload_form.js";
 import { count, moment } from "./words.js";
 
 export function Dataset({ id, caller }) {
   const resource = useResource(address(["datasets", id]));
+  const grows = useBodySchema(ADD, "multipart/form-data").value;
   const versions = useResource(address(["datasets", id, "versions"], { limit: 20 }));
   return html`<${Loaded} of=${resource}>${(dataset) => html`
     <${Title}>${dataset.name}</${Title}>
@@ -31,6 +33,8 @@ export function Dataset({ id, caller }) {
         <td>${dataset.distinct[type] ?? ""}</td><td>${dataset.defects[type] ?? ""}</td></tr>`)}
     </${Table}>
     ${dataset.layout && html`<h2>What was understood</h2><${Understood} layout=${dataset.layout} />`}
+    ${dataset.parent && html`<p>It continues <a href=${link(["datasets", dataset.parent])}>${dataset.parent}</a>.</p>`}
+    ${grows && html`<details><summary>Add photographs to it</summary><p>They make a new data set, which continues this one.</p><${UploadForm} onto=${dataset.id} /></details>`}
     <h2>Versions trained on it</h2>
     <${Loaded} of=${versions}>${(value) => value.items.length
       ? html`<ul>${value.items.map((each) => html`<li key=${each.version}><a href=${link(["models", each.model, String(each.version)])}>${each.model}@${each.version}</a></li>`)}</ul>`

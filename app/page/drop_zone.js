@@ -48,7 +48,7 @@ export function proposedName(files) {
   return NAME.test(name) ? name : "photographs";
 }
 
-export function DropZone({ onFiles, children }) {
+export function DropZone({ onFiles }) {
   const [over, setOver] = useState(false);
   const files = useRef();
   const folder = useRef();
@@ -65,7 +65,7 @@ export function DropZone({ onFiles, children }) {
   }
   return html`<div class="drop ${over ? "over" : ""}" data-drop
       onDragOver=${(event) => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)} onDrop=${dropped}>
-    <p>${children ?? "Drop photographs here: a zip or tar, a folder with one folder for each defect type, or single images."}</p>
+    <p>Drop photographs here: a zip or tar, a folder with one folder for each defect type, or single images.</p>
     <p class="row">
       <button type="button" onClick=${() => files.current.click()}>Choose an archive or images</button>
       <button type="button" onClick=${() => folder.current.click()}>Choose a folder</button>

@@ -2,6 +2,7 @@
 import { send } from "./api.js";
 
 const FIRST_WAIT = 1, LONGEST_WAIT = 8; // seconds
+const SILENCE = 15; // seconds; the service sends a comment every five
 
 // Calls `onEvent(name, data)` until the job's end or until the returned function is called.
 export function follow(url, onEvent, onEnd) {
@@ -12,7 +13,8 @@ export function follow(url, onEvent, onEnd) {
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     for (;;) {
-      const { value, done } = await reader.read();
+      const silence = setTimeout(() => reader.cancel(), SILENCE * 1000);
+      const { value, done } = await reader.read().finally(() => clearTimeout(silence));
       if (done) return;
       text += value;
       const blocks = text.split("\n\n");

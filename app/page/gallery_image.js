@@ -16,6 +16,7 @@ export function GalleryImage({ image, caller, onClose, onMore }) {
       <div>
         <dl><dt>Version</dt><dd>${image.reference}</dd><dt>Defect type</dt><dd>${image.type}</dd><dt>Seed</dt><dd>${image.seed}</dd>
           ${Object.entries(image.attributes ?? {}).map(([name, range]) => html`<dt>${name}</dt><dd>${range.join(" to ")}</dd>`)}
+          ${image.boxes?.length > 0 && html`<dt>Boxes</dt><dd>${image.boxes.map((each) => JSON.stringify(each)).join(", ")}</dd>`}
           <dt>Address</dt><dd class="small break">${session.key ? addressOf(image) : html`<a href=${addressOf(image)} target="_blank" rel="noopener">${addressOf(image)}</a>`}</dd>
           <dt>Asked for</dt><dd class="small break"><code>${JSON.stringify(image.settings)}</code></dd></dl>
         ${caller.may("train") && html`<${Nearest} image=${image} />`}

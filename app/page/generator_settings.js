@@ -10,10 +10,14 @@ export function GeneratorSettings({ card, request, set, problem }) {
     const next = range ? { ...rest, [name]: range } : rest;
     set("attributes", Object.keys(next).length ? next : undefined);
   };
+  const labels = { mask: ["mask", "box"], box: ["box"] }[card?.labels] ?? [];
   return html`<details><summary>More settings</summary>
     <${Field} label="Similarity to a photograph, at most" hint="1: any; 0.5: as near as photographs are to one another. Nearer images are drawn again." problem=${problem?.of?.("/max_similarity")}>
       ${(field) => html`<input ...${field} type="number" min="0" max="1" step="any" placeholder="any" value=${request.max_similarity ?? ""}
         onInput=${(event) => set("max_similarity", event.target.value === "" ? undefined : Number(event.target.value))} />`}</${Field}>
+    ${labels.length > 0 && html`<${Field} label="Labels" hint="New images whose labels have another size or shape than the real ones are drawn again.">
+      ${(field) => html`<select ...${field} value=${request.labels ?? ""} onChange=${(event) => set("labels", event.target.value)}>
+        <option value="">none</option>${labels.map((each) => html`<option value=${each}>${each}</option>`)}</select>`}</${Field}>`}
     ${attributes.map((name) => html`<${Range} key=${name} name=${name} value=${request.attributes?.[name]} onChange=${(range) => setAttribute(name, range)} problem=${problem?.of?.(`/attributes/${name}`)} />`)}
   </details>`;
 }

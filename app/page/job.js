@@ -45,7 +45,7 @@ function Outcome({ job }) {
 export function JobProgress({ job }) {
   const { progress } = job;
   const left = job.state === "running" && progress.eta_seconds !== null ? duration(progress.eta_seconds) : "";
-  return html`<section class="progress" aria-label="Progress">
+  return html`<div class="progress">
     <p class="row"><span role="status"><${Badge} state=${job.state} /></span>
       <progress max=${progress.total_steps} value=${progress.step} aria-label="Steps"></progress>
       <span>${progress.step} of ${progress.total_steps} steps</span></p>
@@ -56,7 +56,7 @@ export function JobProgress({ job }) {
       ${job.attempts > 1 && html`<li>${job.attempts} attempts</li>`}
     </ul>
     ${job.state === "queued" && html`<p class="muted">It waits for a worker.</p>`}
-  </section>`;
+  </div>`;
 }
 
 // Cancel, resume and delete, of a job of any kind. `list`: the view to go to once it is deleted.

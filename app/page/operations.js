@@ -1,5 +1,5 @@
 // The service itself: whether it is ready, its queues, its workers, and the images that are ready.
-import { address, connection, send } from "./api.js";
+import { address, connection, getJson, send } from "./api.js";
 import { Badge, Notes, Table, Title } from "./elements.js";
 import { html, useEffect, useState } from "./preact.js";
 import { bytes } from "./words.js";
@@ -9,12 +9,15 @@ const SECONDS = 5;
 export function Operations({ caller }) {
   const [readiness, setReadiness] = useState(null);
   const [metrics, setMetrics] = useState(null);
+  const [workers, setWorkers] = useState([]);
   useEffect(() => {
     let timer = null, over = false;
     async function look() {
       const ready = await readinessOf();
       const figures = caller.may("metrics") ? await send(address(["metrics"])).then((answer) => answer.text()).then(parse).catch(() => null) : null;
+      const live = figures ? await getJson(address(["metrics", "targets"])).catch(() => null) : null;
       if (over) return;
+      if (live) setWorkers(live);
       if (ready) setReadiness(ready);
       if (figures) setMetrics(figures);
       timer = setTimeout(look, SECONDS * 1000);
@@ -25,7 +28,7 @@ export function Operations({ caller }) {
   return html`<${Title}>Service</${Title}>
     ${readiness && html`<p role="status">${readiness.status === "ready" ? html`<${Badge} state="good" /> Every part of the service is up.` : html`<${Badge} state="warning" /> The service is not ready. These parts are down:`}</p>
       <${Notes} texts=${[...readiness.missing, ...readiness.warnings]} />`}
-    ${metrics && html`<${Figures} metrics=${metrics} />`}
+    ${metrics && html`<${Figures} metrics=${metrics} workers=${workers} />`}
     ${!caller.may("metrics") && html`<p class="muted">Queues, workers and the pool of ready images need a key of scope ‘admin’ or ‘metrics’.</p>`}
     <p><a href=${address(["docs"])}>The API’s documentation</a></p>`;
 }
@@ -55,7 +58,7 @@ function parse(text) {
   return found;
 }
 
-function Figures({ metrics }) {
+function Figures({ metrics, workers }) {
   const of = (name) => metrics[`flawsmith_${name}`] ?? [];
   const queues = [...new Set([...of("queue_messages"), ...of("live_workers")].map((each) => each.labels.queue))];
   const at = (name, queue) => of(name).find((each) => each.labels.queue === queue)?.value ?? 0;
@@ -64,6 +67,7 @@ function Figures({ metrics }) {
   const memory = metrics.process_resident_memory_bytes?.[0]?.value;
   return html`<h2>Queues and workers</h2>
     <${Table} caption="Queues" head=${["Queue", "Waiting messages", "Live workers"]}>${queues.map((queue) => html`<tr key=${queue}><th scope="row">${queue}</th><td>${at("queue_messages", queue)}</td><td>${at("live_workers", queue)}</td></tr>`)}</${Table}>
+    ${workers.length > 0 && html`<ul class="plain small">${workers.map((each) => html`<li key=${each.labels.worker}><b>${each.labels.worker}</b> (${each.labels.queue}), metrics at ${each.targets.join(", ")}</li>`)}</ul>`}
     <p>${waiting} images are waited for.${memory ? ` The API takes ${bytes(memory)} of memory.` : ""}</p>
     ${failing.length > 0 && html`<div class="warning"><${Notes} texts=${failing.map((each) => `${each.value} workers fail to sample ${each.labels.model}`)} /></div>`}
     <h2>Jobs</h2>

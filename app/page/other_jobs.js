@@ -3,9 +3,10 @@ import { address, change } from "./api.js";
 import { Badge, Loaded, Pager, Problem, Table, Title } from "./elements.js";
 import { KINDS } from "./job_kinds.js";
 import { go, link } from "./links.js";
-import { useAction, usePages, useResource } from "./live.js";
+import { useAction, usePages } from "./live.js";
+import { useBodySchema } from "./openapi.js";
 import { html, useState } from "./preact.js";
-import { resolved, SchemaFields } from "./schema_form.js";
+import { SchemaFields } from "./schema_form.js";
 import { moment } from "./words.js";
 
 export function OtherJobs({ kind, ...given }) {
@@ -27,10 +28,8 @@ export function OtherJobs({ kind, ...given }) {
 export const subject = (job) => [job.version, job.composition, job.layout].filter(Boolean).join(", ");
 
 function SubmitForm({ kind, known, given }) {
-  const document = useResource(address(["openapi.json"]));
-  const schema = document.value?.paths[known.submit]?.post.requestBody?.content["application/json"].schema;
-  if (document.value && !schema) return null;
-  return html`<${Loaded} of=${document}>${(root) => html`<${Fields} kind=${kind} known=${known} given=${given} schema=${resolved(schema, root)} root=${root} />`}</${Loaded}>`;
+  const body = useBodySchema(known.submit);
+  return html`<${Loaded} of=${body}>${(value) => value && html`<${Fields} kind=${kind} known=${known} given=${given} schema=${value.schema} root=${value.root} />`}</${Loaded}>`;
 }
 
 function Fields({ kind, known, given, schema, root }) {

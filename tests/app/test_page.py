@@ -1,4 +1,4 @@
-"""The page at `/` as a browser gets it: its files, what they may do, who may load them, and what the page asks first."""
+"""The page at `/` as a browser gets it: its files, what they may do, and who may load them."""
 
 import io
 import re
@@ -85,7 +85,8 @@ def test_with_keys_the_page_is_public_and_asks_what_the_key_permits(make_api: Ca
     assert "public" in api.get(f"/{next(iter(files))}").headers["cache-control"]
     assert api.get("/caller").status_code == 401
     permitted = {
-        key: api.get("/caller", headers={"Authorization": f"Bearer {key}"}).json()["scopes"] for key in ("g", "t", "m", "a")
+        key: api.get("/caller", headers={"Authorization": f"Bearer {key}"}).json()["scopes"]
+        for key in ("g", "t", "m", "a")
     }
     assert permitted == {
         "g": ["generate"],
