@@ -50,11 +50,7 @@ def page(request: Request) -> Response:
     return content_response(request, _index(), "text/html", _PAGE_HEADERS)
 
 
-@router.get(
-    "/page/{digest}/{path:path}",
-    response_class=Response,
-    responses=documented(404, also={200: {"content": {each: {} for each in _MEDIA_TYPES.values()}}, **NOT_MODIFIED}),
-)
+@router.get("/page/{digest}/{path:path}", include_in_schema=False)  # an address that only the page knows
 def page_file(
     request: Request, digest: Annotated[str, Path(max_length=64)], path: Annotated[str, Path(max_length=200)]
 ) -> Response:
