@@ -40,7 +40,11 @@ function View({ entry, caller, fragment }) {
 function Shell({ caller, onLeave }) {
   const fragment = useFragment();
   const entry = route(fragment);
-  const current = (href) => (href === "#/" ? fragment.length < 3 : fragment.startsWith(href));
+  const current = (href) => {
+    if (href === "#/") return fragment.length < 3;
+    if (href === "#/other/exports") return fragment.startsWith("#/other/") && !fragment.startsWith("#/other/compositions");
+    return fragment.startsWith(href);
+  };
   return html`
     <a class="skip" href="#content" onClick=${(event) => { event.preventDefault(); document.getElementById("title")?.focus(); }}>Skip to the content</a>
     <header class="row">

@@ -3,6 +3,7 @@ import { address, change } from "./api.js";
 import { Badge, CarefulButton, DownloadButton, Loaded, Problem, Title, Verdict } from "./elements.js";
 import { go, link } from "./links.js";
 import { useAction, useResource } from "./live.js";
+import { MaskPainter } from "./mask_painter.js";
 import { AliasForm } from "./model.js";
 import { html } from "./preact.js";
 import { Report } from "./report.js";
@@ -53,8 +54,9 @@ function Labels({ card, parts }) {
     return html`<p>Its images come with ${card.labels === "mask" ? "masks and boxes" : "boxes"}.
       ${card.labelling?.agreement !== null && card.labelling?.agreement !== undefined && ` They agree with annotations that were held out by ${figure(card.labelling.agreement)} (mean intersection over union).`}</p>`;
   }
-  return html`<p>Its images come without labels. It can learn them from the annotations of its photographs, as the next version with the same pixels.</p>
-    <p><button type="button" aria-disabled=${teach.busy} onClick=${teach.run}>Learn labels</button></p><${Problem} problem=${teach.problem} />`;
+  return html`<p>Its images come without labels. It can learn them, as the next version with the same pixels: from the annotations of its photographs, or from masks that you paint.</p>
+    <p><button type="button" aria-disabled=${teach.busy} onClick=${teach.run}>Learn from annotations</button></p><${Problem} problem=${teach.problem} />
+    <${MaskPainter} parts=${parts} reference="${card.model}@${card.version}" />`;
 }
 
 function Card({ card, caller }) {
