@@ -5,7 +5,7 @@ const KEY = "flawsmith-key";
 const PASSING = new Set([0, 429, 502, 503, 504]);
 const RETRIES = 3;
 const LONGEST_WAIT = 10; // seconds between two tries
-const PATIENCE = 15; // seconds for JSON
+const READ_PATIENCE = 15, CHANGE_PATIENCE = 90; // seconds until an answer is there
 
 export const session = {
   get key() { return sessionStorage.getItem(KEY); },
@@ -58,7 +58,8 @@ export const whenKeyIsRefused = (callback) => { onUnknownKey = callback; };
 
 // The address of a path's parts, such as ["models", name]; names of strangers cannot change its shape.
 export function address(parts, query = {}) {
-  const url = new URL(parts.map((each) => encodeURIComponent(each)).join("/"), ROOT);
+  const path = parts.map((each) => (each === "." || each === ".." ? "-" : encodeURIComponent(each)));
+  const url = new URL(path.join("/"), ROOT);
   for (const [name, value] of Object.entries(query)) {
     if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
   }
@@ -84,17 +85,21 @@ export async function send(url, { headers = {}, ...options } = {}) {
   throw refusal;
 }
 
-// The JSON at an address. Where the network swallows what is sent, it gives up after a while, and the caller tries again.
-export async function getJson(url, signal) {
-  const patience = AbortSignal.timeout(PATIENCE * 1000);
+// The JSON of an answer. Where the network swallows what is sent, it gives up after a while, as if it were cut.
+async function exchange(url, options, seconds) {
+  const patience = AbortSignal.timeout(seconds * 1000);
+  const { signal } = options;
   try {
-    return await (await send(url, { signal: signal ? AbortSignal.any([signal, patience]) : patience })).json();
+    const response = await send(url, { ...options, signal: signal ? AbortSignal.any([signal, patience]) : patience });
+    return response.status === 204 ? null : await response.json();
   } catch (error) {
     if (error instanceof Refusal || signal?.aborted) throw error;
     connection.report(true);
     throw new Refusal(0);
   }
 }
+
+export const getJson = (url, signal) => exchange(url, { signal }, READ_PATIENCE);
 
 export function newKey() { // crypto.randomUUID exists on https and localhost only
   return [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
@@ -109,8 +114,7 @@ export async function change(method, url, json, { accept, tries = RETRIES } = {}
   const body = json === undefined ? undefined : JSON.stringify(json);
   for (let left = tries; ; left--) {
     try {
-      const response = await send(url, { method, headers, body });
-      return response.status === 204 ? null : await response.json();
+      return await exchange(url, { method, headers, body }, CHANGE_PATIENCE);
     } catch (refusal) {
       const inFlight = refusal.problem?.type === "urn:flawsmith:in-flight";
       const repeats = refusal.status === 0 || refusal.status === 503 || inFlight;
@@ -143,10 +147,11 @@ export function upload(url, form, onProgress, signal) {
   });
 }
 
-// Saves a file. With a key, the browser cannot ask for it by a link.
+// Saves a file. With a key, the browser cannot ask for it by a link; by a link, it could not show why it is refused.
 export async function download(url, name) {
-  const blob = session.key ? await (await send(url)).blob() : null;
-  save(blob ? URL.createObjectURL(blob) : url, name, Boolean(blob));
+  if (session.key) return save(URL.createObjectURL(await (await send(url)).blob()), name, true);
+  await send(url, { method: "HEAD" }).catch(() => send(url)); // HEAD has no words
+  return save(url, name, false);
 }
 
 export function save(href, name, revoke) {

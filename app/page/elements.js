@@ -3,9 +3,19 @@ import { address, download, send, session } from "./api.js";
 import { useAction } from "./live.js";
 import { html, useEffect, useId, useRef, useState } from "./preact.js";
 
+const PICTURE_RETRY_SECONDS = 3;
+
+// Set when a person follows a link to another view, until its heading is there.
+export const arrival = { expected: false };
+
 // A heading that takes the focus when a person came to the view, so that a screen reader says where they are.
 export function Title({ children }) {
-  return html`<h1 tabindex="-1" id="title">${children}</h1>`;
+  const heading = useRef();
+  useEffect(() => {
+    if (arrival.expected) heading.current.focus();
+    arrival.expected = false;
+  }, []);
+  return html`<h1 tabindex="-1" id="title" ref=${heading}>${children}</h1>`;
 }
 
 export function Problem({ problem, children }) {
@@ -69,9 +79,10 @@ export function Pager({ pages }) {
 }
 
 // A picture of the service. With a key, it is fetched with the header: an <img> can send none.
-export function Picture({ url, alt, className, ...more }) {
+export function Picture({ url, alt, className }) {
   const [shown, setShown] = useState({ url: null });
-  const needsKey = Boolean(session.key) && url && !url.startsWith("blob:");
+  const [turn, setTurn] = useState(0);
+  const needsKey = Boolean(session.key);
   useEffect(() => {
     if (!needsKey) return undefined;
     const abort = new AbortController();
@@ -80,17 +91,21 @@ export function Picture({ url, alt, className, ...more }) {
       if (abort.signal.aborted) return;
       source = URL.createObjectURL(blob);
       setShown({ url, source });
-    }).catch((problem) => { if (!abort.signal.aborted) setShown({ url, problem }); });
+    }).catch(() => { if (!abort.signal.aborted) setShown({ url, failed: true }); });
     return () => {
       abort.abort();
       if (source) URL.revokeObjectURL(source);
     };
-  }, [url, needsKey]);
-  const failed = shown.url === url && shown.problem;
-  if (failed) return html`<p class="muted">${alt}: ${failed.message}</p>`;
+  }, [url, needsKey, turn]);
+  const failed = shown.url === url && shown.failed;
+  useEffect(() => {
+    if (!failed) return undefined;
+    const timer = setTimeout(() => { setShown({ url: null }); setTurn(turn + 1); }, PICTURE_RETRY_SECONDS * 1000);
+    return () => clearTimeout(timer);
+  }, [failed]);
+  if (failed) return html`<p class="muted">${alt}: it cannot be loaded at the moment, and is tried again.</p>`;
   const source = needsKey ? shown.source : url;
-  const onError = () => setShown({ url, problem: { message: "there is no picture yet" } });
-  return source ? html`<img src=${source} alt=${alt} class=${className} loading="lazy" onError=${onError} ...${more} />` : null;
+  return source ? html`<img src=${source} alt=${alt} class=${className} loading="lazy" onError=${() => setShown({ url, failed: true })} />` : null;
 }
 
 export function DownloadButton({ parts, query, name, children }) {

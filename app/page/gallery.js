@@ -89,9 +89,12 @@ function Images({ more, caller }) {
 
 const describe = (image) => `${image.type} of ${image.reference}, seed ${image.seed}${image.attributes ? `, ${JSON.stringify(image.attributes)}` : ""}`;
 
+// A folder for a defect type, whatever a stranger called it.
+const folderOf = (type) => type.replace(/[^\p{L}\p{N}_-]+/gu, "_");
+
 // A zip of the images as they are, with a manifest of their addresses.
 async function saveZip(images) {
-  const file = (image) => `${image.type.replace(/[/\\]/g, "_")}/${nameOf(image)}`;
+  const file = (image) => `${folderOf(image.type)}/${images.indexOf(image) + 1}-${nameOf(image)}`;
   const entries = images.map((each) => ({ file: file(each), model: each.reference, seed: each.seed, defect_type: each.type, ...(each.attributes ? { attributes: each.attributes } : {}) }));
   const manifest = { name: "manifest.json", input: JSON.stringify({ synthetic: true, images: entries }, null, 1) };
   const archive = await downloadZip([manifest, ...images.map((each) => ({ name: file(each), input: each.blob }))]).blob();

@@ -1,12 +1,18 @@
 // Asks for the API key. It stays in this tab's session storage and goes into a header of each call.
+import { Refusal } from "./api.js";
 import { Field, Problem, Title } from "./elements.js";
 import { useAction } from "./live.js";
 import { html, useEffect, useRef, useState } from "./preact.js";
 
+const SENDABLE = /^[\x21-\x7e]+$/;
+
 export function Login({ wrong, onEnter }) {
   const [key, setKey] = useState("");
   const input = useRef();
-  const action = useAction(() => onEnter(key.trim()));
+  const action = useAction(() => {
+    if (!SENDABLE.test(key.trim())) throw new Refusal(401); // a header cannot hold it, so it is no key
+    return onEnter(key.trim());
+  });
   useEffect(() => input.current?.focus(), []);
   const unknown = wrong || action.problem?.status === 401;
   return html`<main class="narrow">

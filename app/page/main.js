@@ -1,9 +1,9 @@
 // The shell: who calls, the navigation, the banner of a lost connection, and the view of the fragment.
 import { address, connection, getJson, session, whenKeyIsRefused } from "./api.js";
-import { Loading, Problem, Title } from "./elements.js";
+import { arrival, Loading, Problem, Title } from "./elements.js";
 import { useResource } from "./live.js";
 import { Login } from "./login.js";
-import { html, render, useEffect, useRef, useState } from "./preact.js";
+import { html, render, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
 import { NAVIGATION, route } from "./routes.js";
 
 function useFragment() {
@@ -25,9 +25,9 @@ function Banner() {
 function View({ entry, caller, fragment }) {
   const first = useRef(true);
   const path = fragment.split("?")[0];
-  useEffect(() => {
+  useLayoutEffect(() => { // before the effects of the view, whose heading takes the focus
     document.title = `${entry?.title ?? "No such page"} – Flawsmith`;
-    if (!first.current) document.getElementById("title")?.focus(); // a person followed a link
+    arrival.expected = !first.current;
     first.current = false;
   }, [path]);
   if (!entry) return html`<${Title}>There is no such page</${Title}><p><a href="#/">Start</a></p>`;
@@ -80,9 +80,13 @@ function Page() {
 
   async function enter(key) {
     session.key = key;
-    const answer = await getJson(address(["caller"]));
-    setCaller(callerOf(answer));
-    setLogin(null);
+    try {
+      setCaller(callerOf(await getJson(address(["caller"]))));
+      setLogin(null);
+    } catch (problem) {
+      session.key = null;
+      throw problem;
+    }
   }
   function leave() {
     session.key = null;

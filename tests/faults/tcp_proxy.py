@@ -88,7 +88,10 @@ class TcpProxy:
         return await asyncio.open_unix_connection(str(self.server))
 
     async def _close(self) -> None:
+        await self._reset_all()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)  # those of open connections end by themselves
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

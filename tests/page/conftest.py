@@ -79,7 +79,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 @pytest.fixture(scope="session")
 def page_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service without keys that is empty until a test of the page fills it."""
+    """The shared service without keys, for tests that use names of their own and leave it working."""
     running = start_service(tmp_path_factory.mktemp("page"))
     yield running
     stop_service(running)
