@@ -40,6 +40,7 @@ from flawsmith.worker.report import enqueue_report
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.start import start_generator
+from flawsmith.worker.training_masks import trained_labelling
 from flawsmith.worker.training_run import Run
 from flawsmith.worker.verdict import VersionJudgement, health_with, save_judgement, verdict_in_steps
 from flawsmith.worker.version_attributes import version_attributes
@@ -135,6 +136,7 @@ class TrainingWork(Work):
             **{name: essentials[name] for name in ("preset", "config", "classes", "precision", "qualified_on")},
         )
         essentials["attributes"] = yield from version_attributes(generator, run.job, run.dataset_digest, services())
+        essentials["labelling"] = trained_labelling(run.job, run.dataset_digest, services())
         yield
         self._published = (
             essentials,
@@ -228,6 +230,7 @@ def _publish(
             run.job.model,
             staged,
             **essentials,
+            labels=run.job.config.get("labels"),
             weights_sha256=digest,
             training_job=run.job.id,
             dataset_digest=run.dataset_digest,

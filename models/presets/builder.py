@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flawsmith.models.presets.generator import PresetGenerator
+from flawsmith.models.training.photograph_masks import PhotographMasks
 from flawsmith.models.training.trainer import Trainer
 
 
@@ -34,9 +35,14 @@ class PresetBuilder:
             ``channels`` and the overrides that shape the generator; the number of types.
         held_out: which photographs its trainer never trains on, (N,) bool. Arguments: as those of
             ``build_trainer``, without the device.
+        build_masks_trainer: as ``build_trainer``, with the images' masks as the last argument, which the generator
+            learns to make as well. ``build_generator`` receives ``labels`` "mask" for it. None: the preset learns none.
     """
 
     name: str
     build_trainer: Callable[[Mapping[str, Any], Tensor, Tensor, int, torch.device, Tensor], Trainer]
     build_generator: Callable[[Mapping[str, Any], int], PresetGenerator]
     held_out: Callable[[Mapping[str, Any], Tensor, Tensor, int, Tensor], Tensor] = _none_held_out
+    build_masks_trainer: (
+        Callable[[Mapping[str, Any], Tensor, Tensor, int, torch.device, Tensor, PhotographMasks], Trainer] | None
+    ) = None

@@ -15,6 +15,7 @@ from torch import Tensor
 from flawsmith.models import presets
 from flawsmith.models.presets.builder import PresetBuilder
 from flawsmith.models.presets.generator import PresetGenerator
+from flawsmith.models.training.photograph_masks import PhotographMasks
 from flawsmith.models.training.trainer import Trainer
 
 
@@ -72,14 +73,20 @@ def build_trainer(
     types: int,
     device: torch.device,
     photograph: Tensor | None = None,
+    masks: PhotographMasks | None = None,
 ) -> Trainer:
     """A run of the preset at its first step; see `PresetBuilder`. Without ``photograph``, each image is another one.
 
     Raises:
-        LookupError: the preset is unknown.
+        LookupError: the preset is unknown, or there are masks and it learns none.
         TypeError: a field of ``config`` is missing or unknown; the message names it.
     """
-    return BUILDERS[preset].build_trainer(config, images, type_index, types, device, _numbers(images, photograph))
+    builder, numbers = BUILDERS[preset], _numbers(images, photograph)
+    if masks is None:
+        return builder.build_trainer(config, images, type_index, types, device, numbers)
+    if builder.build_masks_trainer is None:
+        raise LookupError(f"preset '{preset}' learns no masks")
+    return builder.build_masks_trainer(config, images, type_index, types, device, numbers, masks)
 
 
 def build_generator(preset: str, config: Mapping[str, Any], types: int) -> PresetGenerator:

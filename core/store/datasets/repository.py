@@ -162,6 +162,16 @@ class Datasets:
         """For each square of `load`, the pixels of annotated defects: see `Cutter.targets`. Raises UnknownDataset."""
         return Cutter(self.photographs(dataset_id), crop, resolution).targets(resolution, boxes=boxes)
 
+    def load_marks(
+        self, dataset_id: str, resolution: int, crop: Crop | Around
+    ) -> builtins.list[npt.NDArray[np.uint8] | None]:
+        """For each square of `load`, how much of each pixel is a defect: see `Cutter.marks`. Raises UnknownDataset."""
+        return Cutter(self.photographs(dataset_id), crop, resolution).marks(resolution)
+
+    def masked_photographs(self, dataset: Dataset) -> int:
+        """How many photographs have a mask of each of their defects. Raises UnknownDataset."""
+        return sum(each.annotations.is_masked for each in self.photographs(dataset.id))
+
     def measured(self, dataset: Dataset, crop: Crop, resolution: int) -> Dataset:
         """The dataset with the effect of a crop at a resolution, and with the types of its squares.
 

@@ -11,6 +11,7 @@ from flawsmith.models.presets.fewshot.config import FewshotConfig
 from flawsmith.models.presets.fewshot.networks import Generator
 from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 from flawsmith.models.training.holdout import holdout
+from flawsmith.models.training.photograph_masks import PhotographMasks
 
 
 def build_trainer(
@@ -25,6 +26,19 @@ def build_trainer(
     return FewshotTrainer(FewshotConfig(**config), images, type_index, types, device, photograph)
 
 
+def build_masks_trainer(
+    config: Mapping[str, Any],
+    images: Tensor,
+    type_index: Tensor,
+    types: int,
+    device: torch.device,
+    photograph: Tensor,
+    masks: PhotographMasks,
+) -> FewshotTrainer:
+    """As `build_trainer`."""
+    return FewshotTrainer(FewshotConfig(**config), images, type_index, types, device, photograph, masks=masks)
+
+
 def build_generator(config: Mapping[str, Any], types: int) -> Generator:
     return Generator(
         config["resolution"],
@@ -35,6 +49,7 @@ def build_generator(config: Mapping[str, Any], types: int) -> Generator:
         config.get("direction", False),  # versions that earlier releases published lack these three
         config.get("wavelet", False),
         config.get("narrow_ends", False),
+        config.get("labels") == "mask",
     )
 
 
@@ -42,4 +57,4 @@ def held_out(config: Mapping[str, Any], images: Tensor, type_index: Tensor, type
     return holdout(images, type_index, types, config["seed"], photograph)
 
 
-BUILDER = PresetBuilder("fewshot", build_trainer, build_generator, held_out)
+BUILDER = PresetBuilder("fewshot", build_trainer, build_generator, held_out, build_masks_trainer)

@@ -1,0 +1,64 @@
+"""The masks that a training job learns together with the images, and what its version's card says of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flawsmith.core.domain.crops import crop_of
+from flawsmith.core.domain.job_kinds.training import TrainingJob
+from flawsmith.core.domain.records import Labelling
+from flawsmith.core.services import Services
+from flawsmith.core.store.datasets.cutter import HALF_MARKED
+from flawsmith.models.training.photograph_masks import PhotographMasks
+from flawsmith.worker.label_sources import ranges_by_type
+
+WHITE = 255
+
+
+def learns_masks(config: dict[str, Any]) -> bool:
+    """Whether a job of this configuration does."""
+    return config.get("labels") == "mask"
+
+
+def load_masks(dataset_id: str, config: dict[str, Any], services: Services) -> PhotographMasks | None:
+    """Those of the squares that the job trains on; None where it learns none. Raises UnknownDataset."""
+    if not learns_masks(config):
+        return None
+    return _together(services.datasets.load_marks(dataset_id, config["resolution"], crop_of(config)))
+
+
+def masks_of_subset(masks: Sequence[Tensor | None], config: dict[str, Any], resolution: int) -> PhotographMasks | None:
+    """Those of photographs that were loaded with masks, (resolution, resolution) bool each, for a training again."""
+    if not learns_masks(config):
+        return None
+    side = resolution, resolution
+    return _together([None if each is None else each.numpy().reshape(side).astype(np.uint8) * WHITE for each in masks])
+
+
+def trained_labelling(job: TrainingJob, dataset_digest: str, services: Services) -> Labelling | None:
+    """How the job's version came to its masks; None where it learned none. Raises UnknownDataset."""
+    if not learns_masks(job.config):
+        return None
+    dataset, crop, side = services.datasets.of_digest(dataset_digest), crop_of(job.config), job.config["resolution"]
+    squares = services.datasets.load(dataset.id, side, crop)
+    marks = services.datasets.load_marks(dataset.id, side, crop)
+    known = [(place, each >= HALF_MARKED) for place, each in enumerate(marks) if each is not None]
+    names = [squares.classes[squares.type_index[place]] for place, _ in known]
+    return Labelling(
+        job=job.id,
+        source="training",
+        masks=services.datasets.masked_photographs(dataset),
+        boxes=0,
+        ranges=ranges_by_type(squares.classes, [mask for _, mask in known], names),
+    )
+
+
+def _together(marks: Sequence[NDArray[np.uint8] | None]) -> PhotographMasks:
+    side = next(each.shape for each in marks if each is not None)
+    unknown = np.zeros(side, np.uint8)
+    pixels = np.stack([unknown if each is None else each for each in marks])[:, None]
+    return PhotographMasks(torch.from_numpy(pixels), torch.tensor([each is not None for each in marks]))
