@@ -57,7 +57,7 @@ def subset_run(
         len(version.classes),
         device,
         photograph if config.get("whole_photographs") else None,
-        masks_of_subset(masks, config, version.resolution),
+        masks_of_subset(masks, config),
     )
     load_start(trainer, config, services)
     return Run(_training_job(job, version, config), version.dataset_digest, trainer, device, threads)

@@ -28,15 +28,16 @@ def load_masks(dataset_id: str, config: dict[str, Any], services: Services) -> P
     """Those of the squares that the job trains on; None where it learns none. Raises UnknownDataset."""
     if not learns_masks(config):
         return None
-    return _together(services.datasets.load_marks(dataset_id, config["resolution"], crop_of(config)))
+    side = config["resolution"]
+    return _together(services.datasets.load_marks(dataset_id, side, crop_of(config)), side)
 
 
-def masks_of_subset(masks: Sequence[Tensor | None], config: dict[str, Any], resolution: int) -> PhotographMasks | None:
-    """Those of photographs that were loaded with masks, (resolution, resolution) bool each, for a training again."""
+def masks_of_subset(masks: Sequence[Tensor | None], config: dict[str, Any]) -> PhotographMasks | None:
+    """Those of photographs that were loaded with masks, (side, side) bool each, for a training again."""
     if not learns_masks(config):
         return None
-    side = resolution, resolution
-    return _together([None if each is None else each.numpy().reshape(side).astype(np.uint8) * WHITE for each in masks])
+    marks = [None if each is None else each.numpy().astype(np.uint8) * WHITE for each in masks]
+    return _together(marks, config["resolution"])
 
 
 def trained_labelling(job: TrainingJob, dataset_digest: str, services: Services) -> Labelling | None:
@@ -57,8 +58,7 @@ def trained_labelling(job: TrainingJob, dataset_digest: str, services: Services)
     )
 
 
-def _together(marks: Sequence[NDArray[np.uint8] | None]) -> PhotographMasks:
-    side = next(each.shape for each in marks if each is not None)
-    unknown = np.zeros(side, np.uint8)
+def _together(marks: Sequence[NDArray[np.uint8] | None], side: int) -> PhotographMasks:
+    unknown = np.zeros((side, side), np.uint8)
     pixels = np.stack([unknown if each is None else each for each in marks])[:, None]
     return PhotographMasks(torch.from_numpy(pixels), torch.tensor([each is not None for each in marks]))
