@@ -20,6 +20,7 @@ from flawsmith.core.domain.records import Health, ModelVersion
 from flawsmith.core.domain.training_config import WrongConfig
 from flawsmith.core.store.claims import Claim
 from flawsmith.core.store.datasets import UnknownDataset
+from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.images import encode_png, grid, to_image
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.priors import UnknownPrior
@@ -40,7 +41,7 @@ from flawsmith.worker.report import enqueue_report
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.start import start_generator
-from flawsmith.worker.training_masks import trained_labelling
+from flawsmith.worker.training_masks import NoMasks, trained_labelling
 from flawsmith.worker.training_run import Run
 from flawsmith.worker.verdict import VersionJudgement, health_with, save_judgement, verdict_in_steps
 from flawsmith.worker.version_attributes import version_attributes
@@ -59,7 +60,9 @@ class TrainingExecutor(Executor):
     lasting = (
         DamagedPrior,
         Diverged,
+        LaterFormat,
         NewerFormat,
+        NoMasks,
         UnknownDataset,
         UnknownModel,
         UnknownPreset,

@@ -19,17 +19,32 @@ from flawsmith.worker.label_sources import ranges_by_type
 WHITE = 255
 
 
+class NoMasks(Exception):
+    """The squares that a job trains on show no defect with a mask; the message says what would be right."""
+
+
 def learns_masks(config: dict[str, Any]) -> bool:
     """Whether a job of this configuration does."""
     return config.get("labels") == "mask"
 
 
 def load_masks(dataset_id: str, config: dict[str, Any], services: Services) -> PhotographMasks | None:
-    """Those of the squares that the job trains on; None where it learns none. Raises UnknownDataset."""
+    """Those of the squares that the job trains on; None where it learns none.
+
+    Raises:
+        UnknownDataset: the photographs were deleted.
+        NoMasks: no square shows a defect with a mask.
+    """
     if not learns_masks(config):
         return None
     side = config["resolution"]
-    return _together(services.datasets.load_marks(dataset_id, side, crop_of(config)), side)
+    marks = services.datasets.load_marks(dataset_id, side, crop_of(config))
+    if not any(each is not None and (each >= HALF_MARKED).any() for each in marks):
+        raise NoMasks(
+            "no square of the photographs shows a defect with a mask: defects lie outside of the squares, or are too "
+            'small at this resolution; cut around annotations (crop {"around": "annotations"}), or leave \'labels\' out'
+        )
+    return _together(marks, side)
 
 
 def masks_of_subset(masks: Sequence[Tensor | None], config: dict[str, Any]) -> PhotographMasks | None:

@@ -43,7 +43,7 @@ from flawsmith.worker.reports.analysis import Judged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.subset_images import retrained_generator
 from flawsmith.worker.subset_training import generator_weights, subset_run
-from flawsmith.worker.training_masks import load_masks
+from flawsmith.worker.training_masks import NoMasks, load_masks
 from flawsmith.worker.verdict import VersionJudgement
 from flawsmith.worker.version_photographs import load_version_photographs
 
@@ -154,6 +154,16 @@ def test_masks_go_with_the_squares_that_are_trained_on(services: Services) -> No
     for pixels, mask, known in zip(squares.pixels, masks.pixels.numpy()[:, 0], masks.known, strict=True):
         assert (pixels[mask == 255].min() > pixels[mask == 0].max()) if known else not mask.any()
     assert load_masks(job.dataset, {**job.config, "labels": None}, services) is None
+
+
+def test_squares_without_a_marked_defect_are_refused_at_the_start(services: Services, tmp_path: Path) -> None:
+    files = {f"images/{number}.png": trees.encoded(np.tile(picture(number).pixels, (1, 3))) for number in range(6)}
+    aside = trees.encoded(np.pad(picture(0).mask, ((0, 0), (0, 2 * SIDE))))
+    (tmp_path / "wide.zip").write_bytes(zipped(files | {f"masks/{number}.png": aside for number in range(6)}))
+    dataset, _ = services.datasets.add_archive("wide", tmp_path / "wide.zip")
+    with pytest.raises(NoMasks, match="around annotations"):
+        load_masks(dataset.id, job_of(services).config, services)
+    assert NoMasks in training.TrainingExecutor.lasting
 
 
 def test_a_version_is_labelled_from_birth(services: Services, publish: Publish) -> None:
