@@ -67,7 +67,7 @@ def trained_labelling(job: TrainingJob, dataset_digest: str, services: Services)
     return Labelling(
         job=job.id,
         source="training",
-        masks=services.datasets.masked_photographs(dataset),
+        masks=sum(services.datasets.masked_photographs(dataset).values()),
         boxes=0,
         ranges=ranges_by_type(squares.classes, [mask for _, mask in known], names),
     )

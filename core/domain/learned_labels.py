@@ -1,6 +1,6 @@
 """Whether a training job learns masks together with the images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from flawsmith.core.domain.presets.preset import Preset
@@ -8,8 +8,8 @@ from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.records import Dataset, ModelVersion
 from flawsmith.core.domain.training_request import TrainingRequest
 
-CountMasked = Callable[[Dataset], int]
-"""How many photographs of a dataset have a mask of each of their defects."""
+CountMasked = Callable[[Dataset], Mapping[str, int]]
+"""How many photographs of a dataset have a mask of each of their defects, by type."""
 
 FEW = 17  # photographs with masks; with fewer, a label network on the frozen generator is made for it
 
@@ -36,16 +36,24 @@ def learned_labels(
     if not preset.learns_masks:
         able = ", ".join(each.name for each in PRESETS if each.learns_masks)
         raise NoLabels(f"preset '{preset.name}' learns no masks; those that do: {able}")
-    count = masked(dataset)
-    if not count:
+    counts = masked(dataset)
+    if not any(counts.values()):
         raise NoLabels(
             f"no photograph of '{dataset.name}' has masks of its defects; upload masks with them, or leave 'labels' "
             "out and label the version afterwards: POST /models/NAME/versions/V/labels"
         )
+    return "mask", _notes(dataset, counts)
+
+
+def _notes(dataset: Dataset, counts: Mapping[str, int]) -> list[str]:
+    """What there is to learn from."""
+    count = sum(counts.values())
     notes = [f"learns the masks of {count} of {dataset.image_count} photographs together with the images"]
     if count < FEW:
         notes.append(f"{count} masks are few; label the version afterwards if its masks do not fit, see docs/labels.md")
-    return "mask", notes
+    if without := [f"'{name}'" for name in dataset.classes if not counts.get(name)]:
+        notes.append(f"no photograph of {', '.join(without)} has masks, so those of its images are guesses")
+    return notes
 
 
 def _hint(request: TrainingRequest, preset: Preset, dataset: Dataset) -> list[str]:

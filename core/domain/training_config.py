@@ -51,7 +51,7 @@ def resolve_request(
     origin: ModelVersion | None = None,
     priors: Sequence[PriorCard] = (),
     measure: Measure | None = None,
-    masked: CountMasked = lambda dataset: 0,
+    masked: CountMasked = lambda dataset: {},
 ) -> Resolved:
     """The whole configuration of a run, defaults included, as the job's record shows it.
 

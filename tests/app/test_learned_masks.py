@@ -54,6 +54,15 @@ def test_a_job_learns_masks_from_the_prior_and_says_of_how_many_photographs(api:
     assert estimate["memory_bytes"] > 0
 
 
+def test_a_type_without_masks_is_named(api: TestClient) -> None:
+    files = {f"images/{name}/{i}.png": photograph(10 * i + len(name)) for name in ("dents", "pits") for i in range(4)}
+    files |= {f"masks/pits/{i}.png": trees.mask((4 + i, 6, 8, 3)) for i in range(4)}
+    answer = api.post("/datasets", data={"name": "half"}, files={"archive": zipped(files)})
+    assert answer.status_code == 201, answer.text
+    notes = submitted(api, dataset="half", labels="mask", crop={"around": "middle"})["notes"]
+    assert "no photograph of 'dents' has masks, so those of its images are guesses" in notes
+
+
 @pytest.mark.parametrize("labels", [{}, {"labels": None}, {"labels": "none"}])
 def test_without_the_key_a_job_is_as_it_was(api: TestClient, labels: dict[str, Any]) -> None:
     config = submitted(api, **labels)["config"]

@@ -2,7 +2,8 @@
 
 import builtins
 import filecmp
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,9 +169,9 @@ class Datasets:
         """For each square of `load`, how much of each pixel is a defect: see `Cutter.marks`. Raises UnknownDataset."""
         return Cutter(self.photographs(dataset_id), crop, resolution).marks(resolution)
 
-    def masked_photographs(self, dataset: Dataset) -> int:
-        """How many photographs have a mask of each of their defects. Raises UnknownDataset."""
-        return sum(each.annotations.is_masked for each in self.photographs(dataset.id))
+    def masked_photographs(self, dataset: Dataset) -> Mapping[str, int]:
+        """How many photographs have a mask of each of their defects, by type. Raises UnknownDataset."""
+        return Counter(each.defect_type for each in self.photographs(dataset.id) if each.annotations.is_masked)
 
     def measured(self, dataset: Dataset, crop: Crop, resolution: int) -> Dataset:
         """The dataset with the effect of a crop at a resolution, and with the types of its squares.
