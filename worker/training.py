@@ -41,7 +41,7 @@ from flawsmith.worker.report import enqueue_report
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.start import start_generator
-from flawsmith.worker.training_masks import NoMasks, trained_labelling
+from flawsmith.worker.training_masks import NoMasks, health_with_masks, trained_labelling
 from flawsmith.worker.training_run import Run
 from flawsmith.worker.verdict import VersionJudgement, health_with, save_judgement, verdict_in_steps
 from flawsmith.worker.version_attributes import version_attributes
@@ -139,7 +139,8 @@ class TrainingWork(Work):
             **{name: essentials[name] for name in ("preset", "config", "classes", "precision", "qualified_on")},
         )
         essentials["attributes"] = yield from version_attributes(generator, run.job, run.dataset_digest, services())
-        essentials["labelling"] = trained_labelling(run.job, run.dataset_digest, services())
+        weights = _generator_weights(run)
+        essentials["labelling"] = yield from trained_labelling(run.job, weights, run.dataset_digest, services())
         yield
         self._published = (
             essentials,
@@ -157,7 +158,8 @@ class TrainingWork(Work):
 
     def finish(self, segment: Segment) -> Result:
         run, (essentials, judgement) = self.run, self._published
-        health = health_with(run.health, judgement.judged.verdict)
+        health = health_with_masks(run.health, essentials["labelling"])
+        health = health_with(health, judgement.judged.verdict)
         version = _publish(run, segment.claim, essentials, judgement, health)
         enqueue_report(version, self.job.priority)
         reason = f"published {version.ref}, of step {version.step}"

@@ -170,7 +170,8 @@ class Labelling(Record):
     ``job`` trained it, of ``source``: masks of generated images, the annotations of photographs, or both the images and
     the masks of photographs (``training``; the generator itself then makes the masks). It learned from so many
     ``masks`` and ``boxes``. ``agreement`` is the mean intersection over union with annotations that were held
-    out; null where too few were there. ``ranges`` has by type, and figure of size or shape, from where to where a mask
+    out; null where too few were there. ``plausible`` is the share of a training's first images whose masks are; null of
+    other sources. ``ranges`` has by type, and figure of size or shape, from where to where a mask
     is plausible.
     """
 
@@ -179,6 +180,7 @@ class Labelling(Record):
     masks: int
     boxes: int
     agreement: float | None = None
+    plausible: float | None = None
     ranges: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict)
 
 

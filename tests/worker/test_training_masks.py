@@ -172,6 +172,9 @@ def test_a_version_is_labelled_from_birth(services: Services, publish: Publish) 
     assert version.labelling
     learned = version.labelling
     assert (learned.source, learned.job, learned.masks, learned.boxes) == ("training", version.training_job, 12, 0)
+    assert learned.plausible is not None
+    assert version.health
+    assert any("with labels are redrawn" in each for each in version.health.reasons) == (learned.plausible < 0.25)
     low, high = learned.ranges["pits"]["area"]
     assert low < 42 / SIDE**2 < high
     assert not (services.registry.folder(version) / FILE).exists()
