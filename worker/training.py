@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import torch
+from PIL import Image
 from prometheus_client import Counter, Gauge
 from safetensors.torch import save_file
 from torch import Tensor
@@ -29,6 +31,7 @@ from flawsmith.core.store.registry import UnknownModel
 from flawsmith.models.inference.session import device_kind
 from flawsmith.models.quality.registry import LEADING
 from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS
+from flawsmith.models.training.trainer import PreviewsMasks, Trainer
 from flawsmith.worker.celery import device, quick_services, services, threads
 from flawsmith.worker.checkpoints import NewerFormat, save_checkpoint
 from flawsmith.worker.executor import Executor, Result, Segment, Work
@@ -188,12 +191,22 @@ class TrainingWork(Work):
     def _evaluate(self, segment: Segment) -> None:
         """Measures the samples of the step and writes their grid. Raises Diverged."""
         signals = self.run.evaluate()
-        pixels = self.run.trainer.preview().permute(0, 2, 3, 1).numpy()
-        sheet = grid(list(map(to_image, pixels)), PREVIEW_COLUMNS)
+        sheet = _sample_grid(self.run.trainer)
         segment.claim.write_bytes(JobFolder(services().store, self.job.id).sample(self.step), encode_png(sheet))
         for name, value in signals.items():
             SIGNALS.labels(name).set(value)
         segment.emit("samples", {"step": self.step, "distance": signals[LEADING]})
+
+
+def _sample_grid(trainer: Trainer) -> Image.Image:
+    """The preview; in a run with masks, each row of samples has their masks below it."""
+    rows = trainer.preview().split(PREVIEW_COLUMNS)
+    masks = trainer.preview_masks() if isinstance(trainer, PreviewsMasks) else None
+    if masks is not None:
+        pairs = zip(rows, masks.split(PREVIEW_COLUMNS), strict=True)
+        rows = tuple(torch.cat([images, below.expand_as(images)]) for images, below in pairs)
+    pixels = torch.cat(rows).permute(0, 2, 3, 1).numpy()
+    return grid(list(map(to_image, pixels)), PREVIEW_COLUMNS)
 
 
 def _generator_weights(run: Run) -> dict[str, Tensor]:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import redis
 import torch
+from PIL import Image
 from tests.conftest import zipped
 from tests.core.store import trees
 from tests.published_versions import GOOD
@@ -266,3 +268,19 @@ def test_an_evaluation_trains_again_with_masks(services: Services, publish: Publ
     run.advance()
     generator = retrained_generator(version, generator_weights(run), CPU)
     assert generator.sample(1, "pits").shape == (SIDE, SIDE)
+
+
+@pytest.mark.parametrize(("labels", "rows"), [("mask", 4), (None, 2)])
+def test_the_sample_grid_has_masks_below_the_samples_of_each_type(
+    services: Services, labels: str | None, rows: int
+) -> None:
+    job = job_of(services, labels=labels)
+    work = training.TrainingWork(job, load_or_resume(job, services, CPU, threads=1))
+    claim = services.store.claim(JobFolder(services.store, job.id).claims)
+    segment = Segment(cast(Lease, None), claim, SimpleNamespace(emit=lambda *_: None))  # type: ignore[arg-type]
+    work.run.advance()
+    work.run.conclude(partial(work._evaluate, segment))
+    latest = JobFolder(services.store, job.id).latest_sample()
+    assert latest is not None
+    with Image.open(latest) as sheet:
+        assert sheet.size == (8 * (SIDE + 2) - 2, rows * (SIDE + 2) - 2)

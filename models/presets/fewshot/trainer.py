@@ -116,6 +116,9 @@ class FewshotTrainer:
     def preview(self) -> Tensor:
         return self.samples.preview(self.ema.module)
 
+    def preview_masks(self) -> Tensor | None:
+        return self.samples.preview_masks(self.ema.module) if self.masks else None
+
     def prepare_evaluation(self) -> Evaluator:
         if self._evaluator is None:
             held_out = by_type(self.holdout, self.holdout_type_index, self.types)

@@ -45,6 +45,11 @@ def test_images_are_those_of_the_same_generator_with_masks_behind(config: Fewsho
     assert both.shape == (5, config.channels + 1, 32, 32)
     assert both[:, -1].std() > 0
     assert run.preview().shape == (16, config.channels, 32, 32)  # pictures and figures show images alone
+    masks = run.preview_masks()
+    assert masks is not None
+    assert masks.shape == (16, 1, 32, 32)
+    assert set(masks.unique().tolist()) <= {0, 255}
+    assert trainer().preview_masks() is None
     assert run.evaluate()["distance"] > 0
 
 
