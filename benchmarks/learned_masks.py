@@ -1,10 +1,11 @@
 """Trains on the demonstration set with masks and without, and compares images and masks.
 
-    python -m benchmarks.learned_masks --shown 16000 [--per-type 100] [--state FOLDER] [--picture PNG]
+    python -m benchmarks.learned_masks --shown 16000 [--planned 24000] [--per-type 100] [--state FOLDER] [--picture PNG]
 
 Both runs begin with the prior and see the same photographs (64 px, one thread). Masks are compared with what a
 segmenter finds in the images that learned from a thousand other photographs; images with photographs that nothing
-learned from. ``--state`` keeps both runs, so that a stopped one goes on. See docs/labels.md.
+learned from. ``--planned`` measures in the middle of a run of that length. ``--state`` keeps both runs, so that a
+stopped one goes on. See docs/labels.md.
 """
 
 import argparse
@@ -50,6 +51,7 @@ EDGE = (255, 64, 64)
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--shown", type=int, default=16_000, help="photographs, to each run")
+    options.add_argument("--planned", type=int, help="photographs that a whole run would show; default: --shown")
     options.add_argument("--per-type", type=int, default=100, help="photographs trained on")
     options.add_argument("--state", type=Path, help="a folder")
     options.add_argument("--picture", type=Path, help="where to write images with the outlines of their masks")
@@ -80,13 +82,14 @@ def main() -> None:
 
 def _trained(name: str, given: argparse.Namespace) -> FewshotTrainer:
     """The run at its end."""
-    run, steps = _run(name, given.per_type), given.shown // 16
+    run = _run(name, given.per_type)
+    steps, planned = given.shown // run.batch_size, (given.planned or given.shown) // run.batch_size
     path = given.state / f"{name}.safetensors" if given.state else None
     if path and path.exists():
         run.load_state_dict(load_file(path))
     begun, first = time.process_time(), run.completed_steps
     while run.completed_steps < steps:
-        run.step(run.completed_steps / steps)
+        run.step(run.completed_steps / planned)
         if path and (run.completed_steps % SAVED_EVERY == 0 or run.completed_steps == steps):
             save_file({key: each.contiguous() for key, each in run.state_dict().items()}, path)
     if run.completed_steps > first:
