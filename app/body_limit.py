@@ -1,5 +1,7 @@
 """What any body may be: not compressed, and not too large. Uploads have a larger limit of their own, in `uploads`."""
 
+import re
+
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,14 +14,14 @@ _BODILESS = frozenset({"GET", "HEAD"})
 class BodyLimit:
     """ASGI middleware that answers 415 and 413 as problem+json; Starlette's own limit answers in plain text."""
 
-    def __init__(self, app: ASGIApp, unlimited: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, unlimited: re.Pattern[str]) -> None:
         self.app, self.unlimited = app, unlimited
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in _BODILESS and (coding := _coding(scope)):
             await problem_response(Request(scope), _compressed(coding))(scope, receive, send)
             return
-        if scope["type"] != "http" or scope["path"] in self.unlimited:
+        if scope["type"] != "http" or self.unlimited.fullmatch(scope["path"]):
             await self.app(scope, receive, send)
             return
         received = 0

@@ -105,7 +105,7 @@ def _run(name: str, per_type: int) -> FewshotTrainer:
     config: dict[str, Any] = trainer_config(request.preset, resolve(request, dataset))
     known = torch.ones(len(images), dtype=torch.bool)
     masks = PhotographMasks(_soft_masks(per_type), known) if name == "masks" else None
-    run = build_trainer(request.preset, config, images, types, TYPES, torch.device("cpu"), None, masks)
+    run = build_trainer(request.preset, config, images, types, TYPES, torch.device("cpu"), masks=masks)
     assert isinstance(run, FewshotTrainer)
     load_start(run, PRIOR, request.preset, config)
     return run

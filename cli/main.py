@@ -46,6 +46,15 @@ def serve() -> None:
     raise typer.Exit(run_service())
 
 
+@app.command("webhook-secret")
+def webhook_secret() -> None:
+    """Print a new secret for FLAWSMITH_WEBHOOK_SECRETS, which signs the messages of webhooks."""
+    from base64 import b64encode
+    from secrets import token_bytes
+
+    print(f"whsec_{b64encode(token_bytes(32)).decode()}")
+
+
 @app.command()
 def api(
     require_keys: Annotated[bool, typer.Option("--require-keys", help="do not start without API keys")] = False,

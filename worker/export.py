@@ -19,7 +19,8 @@ from flawsmith.worker.exports.parts import Parts
 from flawsmith.worker.exports.records import RecordSource
 from flawsmith.worker.exports.version_source import NoReferences, TooFewPass, VersionSource
 
-ASKED = ("split", "max_similarity", "floor", "seed", "counts", "count")  # of the configuration, in the manifest
+ASKED = ("split", "max_similarity", "floor", "seed", "attributes", "counts", "count")
+"""Of the configuration, in the manifest."""
 
 
 class ExportExecutor(Executor):

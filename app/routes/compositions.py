@@ -44,11 +44,11 @@ def create_composition(body: CompositionRequest, services: ServicesDep, response
         raise invalid(error.pointer, error.detail) from error
     fields = {"version": version and version.ref, "defects": defects.id, "background": background.id}
     job = KIND.new_job(config=config, progress=Progress(total_steps=body.count), **fields)
-    return submit(services, KIND, job, response, caller)
+    return submit(services, KIND, job, response, caller, body.webhook)
 
 
 @router.get("/{job_id}/archive", response_class=FileResponse, responses=archive_answers())
-def composition_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
+def get_composition_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
     """The zip that the job made, in the layout COCO with a mask beside each image. `Range` continues a download."""
     job = services.jobs.get(job_id, KIND)
     assert isinstance(job, CompositionJob)

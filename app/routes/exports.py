@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from flawsmith.app.dependencies import CallerDep, ServicesDep
+from flawsmith.app.image_attributes import of_body
 from flawsmith.app.job_archives import archive_answers, archive_response, why_no_archive
 from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
 from flawsmith.app.problems import Problem, documented, invalid
@@ -32,11 +33,11 @@ def create_export(body: ExportRequest, services: ServicesDep, response: Response
     What cannot be done is refused here, before anything is queued.
     """
     job = _of_composition(body, services) if body.composition else _of_version(body, services)
-    return submit(services, KIND, job, response, caller)
+    return submit(services, KIND, job, response, caller, body.webhook)
 
 
 @router.get("/{job_id}/archive", response_class=FileResponse, responses=archive_answers(410))
-def export_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
+def get_export_archive(request: Request, job_id: JobId, services: ServicesDep) -> Response:
     """The zip that the export made. `Range` continues a broken download. 410 once one of its images is withdrawn."""
     job = services.jobs.get(job_id, KIND)
     assert isinstance(job, ExportJob)
@@ -56,7 +57,14 @@ def _of_version(body: ExportRequest, services: Services) -> Job:
     version = services.registry.resolve(str(body.model))
     floor = services.registry.quality_floor(version)
     try:
-        config = resolve_export(body, version, version_labels(version), floor.score if floor else None)
+        given = body.attributes or {}
+        config = resolve_export(
+            body,
+            version,
+            version_labels(version),
+            floor.score if floor else None,
+            lambda types: of_body(version, given, types),
+        )
     except CannotExport as error:
         raise invalid(error.pointer, error.detail) from error
     folder = services.registry.folder(version)

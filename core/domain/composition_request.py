@@ -8,7 +8,8 @@ from pydantic_core import PydanticCustomError
 
 from flawsmith.core.domain.addresses import SEEDS
 from flawsmith.core.domain.export_splits import Shares
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import examples
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 MOST_COMPOSITIONS = 100_000
 MOST_DEFECTS = 100  # on one photograph
@@ -31,8 +32,10 @@ class CannotCompose(Exception):
         self.pointer, self.detail = pointer, detail
 
 
-class CompositionRequest(RequestBody):
+class CompositionRequest(JobRequest):
     """The body of POST /compositions."""
+
+    model_config = examples({"model": "steel", "background": "steel", "count": 20, "split": {"train": 0.8, "val": 0.2}})
 
     model: str | None = Field(
         None,

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from flawsmith.models.presets.generator import PresetGenerator
-from flawsmith.models.training.photograph_masks import PhotographMasks
 from flawsmith.models.training.trainer import Trainer
 
 
@@ -35,14 +34,15 @@ class PresetBuilder:
             ``channels`` and the overrides that shape the generator; the number of types.
         held_out: which photographs its trainer never trains on, (N,) bool. Arguments: as those of
             ``build_trainer``, without the device.
-        build_masks_trainer: as ``build_trainer``, with the images' masks as the last argument, which the generator
-            learns to make as well. ``build_generator`` receives ``labels`` "mask" for it. None: the preset learns none.
+        follows_rules: whether ``held_out`` takes a `HoldoutRule` as its last argument, and ``build_trainer`` what it
+            answered. Otherwise what a rule keeps held out is left out of the images.
+        learns_masks: whether ``build_trainer`` takes `PhotographMasks` of the images as ``masks``, by name, which the
+            generator then learns to make as well. ``build_generator`` receives ``labels`` "mask" for it.
     """
 
     name: str
-    build_trainer: Callable[[Mapping[str, Any], Tensor, Tensor, int, torch.device, Tensor], Trainer]
+    build_trainer: Callable[..., Trainer]
     build_generator: Callable[[Mapping[str, Any], int], PresetGenerator]
-    held_out: Callable[[Mapping[str, Any], Tensor, Tensor, int, Tensor], Tensor] = _none_held_out
-    build_masks_trainer: (
-        Callable[[Mapping[str, Any], Tensor, Tensor, int, torch.device, Tensor, PhotographMasks], Trainer] | None
-    ) = None
+    held_out: Callable[..., Tensor] = _none_held_out
+    follows_rules: bool = False
+    learns_masks: bool = False

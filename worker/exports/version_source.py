@@ -9,15 +9,17 @@ import torch
 from numpy.typing import NDArray
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.attributes import from_json, is_searched
 from flawsmith.core.domain.digital_source_type import GENERATED
 from flawsmith.core.domain.export_layouts import LabelKind, version_labels
 from flawsmith.core.domain.export_request import SPARE_TRIES, TRIES, candidate_seed
 from flawsmith.core.domain.folder_names import folder_names
-from flawsmith.core.domain.image_modes import without_gray_axis
+from flawsmith.core.domain.image_modes import CHANNELS, without_gray_axis
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.reference_photographs import ReferenceCache
+from flawsmith.worker.attribute_search import search
 from flawsmith.worker.engine import encode
 from flawsmith.worker.exports.records import ExportRecord, LabelledDefect, RecordSource
 from flawsmith.worker.generator_file import load_generator
@@ -26,6 +28,7 @@ from flawsmith.worker.published_labels import FoundLabels, PublishedLabels
 
 TOO_SIMILAR, BELOW_FLOOR, WITHDRAWN = "too_similar", "below_floor", "withdrawn"
 DOUBTFUL_LABELS = "doubtful_labels"
+OTHER_ATTRIBUTES = "other_attributes"
 
 
 class NoReferences(Exception):
@@ -68,6 +71,7 @@ class VersionSource(RecordSource):
         self._candidate: int = state.get("candidate", 0)  # the next one of that type
         self._made: int = state.get("made", 0)  # of that type
         self._folders = folder_names(version.classes)
+        self._attributes = from_json(config.get("attributes", {}))
         weights = services.registry.weights(version.model, version.version)
         self._generator = load_generator(weights, version.model_dump(), device)
         folder = services.registry.folder(version)
@@ -93,19 +97,23 @@ class VersionSource(RecordSource):
         defect_type, count = list(self.config["counts"].items())[self._type]
         withdrawn, addresses = self._registry.withdrawn(self.version), list[Address]()
         is_filtered = any(each is not None for each in (self._score, self._references, self._labels))
+        is_filtered = is_filtered or is_searched(self._attributes)
         while len(addresses) < (MICRO_BATCH if is_filtered else min(MICRO_BATCH, count - self._made)):
             number = self._candidate + len(addresses)
             seed = candidate_seed(self.config, self.version, defect_type, number)
-            addresses.append(Address(defect_type, seed))
-        pixels = self._generator.sample_batch(addresses)
+            addresses.append(Address(defect_type, seed, self._attributes))
+        pixels, candidates = self._sampled(addresses)
         reasons = self._reasons(addresses, pixels)
+        for number, candidate in enumerate(candidates or ()):
+            if candidate is None:
+                reasons[number] = OTHER_ATTRIBUTES
         labels: Sequence[FoundLabels | None] = [None] * len(addresses)
         if self._labels is not None:
-            labels = self._labels(addresses)
+            labels = self._labels(addresses, None if candidates is None else [each or 0 for each in candidates])
         records = []
         for address, picture, found, reason in zip(addresses, pixels, labels, reasons, strict=True):
             self._candidate += 1
-            if address in withdrawn:
+            if address.plain in withdrawn:
                 reason = WITHDRAWN
             if found and not found.plausible:
                 reason = reason or DOUBTFUL_LABELS
@@ -120,6 +128,18 @@ class VersionSource(RecordSource):
         if self._candidate > TRIES * self._made + SPARE_TRIES:
             raise TooFewPass(self._too_few(defect_type, count))
         return records
+
+    def _sampled(self, addresses: list[Address]) -> tuple[NDArray[np.uint8], list[int | None] | None]:
+        """(B, H, W, C) uint8 images, and which candidate each is, None where no candidate has the attributes.
+
+        No candidates without measured attributes.
+        """
+        if not is_searched(self._attributes):
+            return self._generator.sample_batch(addresses), None
+        found = search(self._generator.sample_batch, addresses)
+        blank = np.zeros((self.version.resolution,) * 2 + (CHANNELS[self.version.mode],), np.uint8)
+        pixels = np.stack([blank if each.pixels is None else each.pixels for each in found])
+        return pixels, [None if each.pixels is None else each.candidate for each in found]
 
     def _reasons(self, addresses: list[Address], pixels: NDArray[np.uint8]) -> list[str | None]:
         """Why each of (B, H, W, C) images must be left out; None: it need not."""
@@ -155,6 +175,8 @@ class VersionSource(RecordSource):
     def _too_few(self, defect_type: str, count: int) -> str:
         reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(self.left_out.items()))
         right = []
+        if self._attributes:
+            right.append("ask for wider 'attributes'")
         if self._references is not None:
             right.append("allow a higher 'max_similarity'")
         if self._score is not None:

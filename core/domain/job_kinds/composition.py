@@ -1,5 +1,7 @@
 """Compositions: a job that places defects on clean photographs, and writes them with their masks into one archive."""
 
+from typing import ClassVar
+
 from flawsmith.core.domain.jobs import Job, JobKind
 from flawsmith.core.domain.records import Record
 
@@ -31,6 +33,8 @@ class CompositionJob(Job):
     ``defects`` is the id of the dataset that the defects are from, ``background`` that of the clean photographs.
     ``archive`` is the path of what it made.
     """
+
+    paths: ClassVar[frozenset[str]] = frozenset({"archive"})
 
     kind: str = "composition"
     version: str | None = None

@@ -66,7 +66,7 @@ def test_masks_are_counted(narrow_ends: bool) -> None:
     images, known = torch.zeros(2, 1, 64, 64, dtype=torch.uint8), torch.ones(2, dtype=torch.bool)
     types = torch.zeros(2, dtype=torch.int64)
     found = {
-        name: build_trainer("fewshot", config, images, types, 1, torch.device("cpu"), None, masks).networks()
+        name: build_trainer("fewshot", config, images, types, 1, torch.device("cpu"), masks=masks).networks()
         for name, masks in (("plain", None), ("masks", PhotographMasks(images, known)))
     }
     for network, added in (
