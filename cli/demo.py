@@ -15,8 +15,8 @@ import httpx2
 from PIL import Image
 
 from flawsmith.cli.client import Refused, connect
-from flawsmith.cli.demo_set import write_demo_set
 from flawsmith.cli.watch import watch_job
+from flawsmith.core.demo_set import write_demo_set
 from flawsmith.core.settings import get_settings
 from flawsmith.core.store.images import contact_sheet
 
