@@ -14,7 +14,7 @@ from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.setting_values import Scope
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/"})
-PUBLIC_FOLDERS = ("/page/", "/v2/health/")  # the page at / asks for the key itself
+PUBLIC_FOLDERS = ("/page/", "/v2/health/")  # the page asks for the key itself
 DOCUMENTS = frozenset({"/docs", "/openapi.json", "/llms.txt"})
 DOCUMENT_FOLDERS = ("/docs/",)
 OF_ANY_KEY = "/caller"

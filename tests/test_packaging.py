@@ -10,8 +10,8 @@ from hatchling.build import build_sdist, build_wheel
 from flawsmith.core.domain.priors import LARGEST_BYTES
 
 ROOT = Path(__file__).parents[1]
-SHOWN = ("flawsmith/app/docs_page/", "flawsmith/app/page", "flawsmith/cli/", "flawsmith/docs/")  # and the client
-PARTS = ("app", "cli", "core", "models", "worker")
+SHOWN = ("flawsmith/app/docs_page/", "flawsmith/app/page", "flawsmith/cli/", "flawsmith/client/", "flawsmith/docs/")
+PARTS = ("app", "cli", "client", "core", "models", "worker")
 
 
 def build(folder: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
