@@ -11,9 +11,12 @@ from starlette.types import Scope as ASGIScope
 
 from flawsmith.app.problems import Problem, problem_response
 from flawsmith.core.job_kinds import job_kinds
-from flawsmith.core.settings import Scope
+from flawsmith.core.setting_values import Scope
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/"})
+PUBLIC_FOLDERS = ("/v2/health/",)
+DOCUMENTS = frozenset({"/docs", "/openapi.json", "/llms.txt"})
+DOCUMENT_FOLDERS = ("/docs/",)
 _JOBS_OF_VERSION = re.compile(r"/models/[^/]+/versions/[^/]+/(evaluations|compare|labels)/?")
 _GRANTS: dict[Scope, set[Scope]] = {
     "generate": {"generate"},
@@ -21,6 +24,13 @@ _GRANTS: dict[Scope, set[Scope]] = {
     "admin": {"generate", "train", "admin", "metrics"},
     "metrics": {"metrics"},
 }
+
+
+def is_public(path: str, documents: bool) -> bool:
+    """Whether a path needs no key; ``documents``: whether those about the API need none."""
+    if path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDERS):
+        return True
+    return documents and (path in DOCUMENTS or path.startswith(DOCUMENT_FOLDERS))
 
 
 def required_scope(method: str, path: str) -> Scope:
@@ -57,11 +67,11 @@ def check_scope(request: Request, required: Scope, what: str) -> None:
 class Authentication:
     """ASGI middleware that checks the API key of every call, on unknown paths too. Without keys every call passes."""
 
-    def __init__(self, app: ASGIApp, keys: dict[str, Scope]) -> None:
-        self.app, self.keys = app, keys
+    def __init__(self, app: ASGIApp, keys: dict[str, Scope], public_documents: bool = False) -> None:
+        self.app, self.keys, self.public_documents = app, keys, public_documents
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self.keys and scope["path"] not in PUBLIC_PATHS:
+        if scope["type"] == "http" and self.keys and not is_public(scope["path"], self.public_documents):
             request = Request(scope)
             try:
                 scope["flawsmith_caller"], scope["flawsmith_scope"] = self._authenticate(request)

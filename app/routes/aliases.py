@@ -13,7 +13,7 @@ from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.problems import Problem, documented, invalid
 from flawsmith.core.domain.production_gate import Override, objections
 from flawsmith.core.domain.records import Model, ModelVersion, now, valid_name
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import RequestBody, examples
 from flawsmith.core.domain.webhook_targets import EventType
 from flawsmith.core.services import Services
 from flawsmith.core.store.registry import PRODUCTION
@@ -29,6 +29,8 @@ Alias = Annotated[str, Path(max_length=64)]
 
 class AliasTarget(RequestBody):
     """The body of PUT /models/{name}/aliases/{alias}."""
+
+    model_config = examples({"version": 1, "override": "looked at 200 images, all of them good"})
 
     version: int = Field(ge=1, le=999_999_999)
     override: str | None = Field(

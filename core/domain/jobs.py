@@ -64,6 +64,9 @@ class Job(Record):
     progress_event: ClassVar[set[str]] = {"progress"}
     """Fields that the event `progress` of GET …/events shows."""
 
+    paths: ClassVar[frozenset[str]] = frozenset()
+    """Fields with a path of this service, which a prefix of its addresses belongs before."""
+
     id: JobId
     kind: str
     state: JobState

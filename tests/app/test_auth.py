@@ -9,7 +9,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from flawsmith.app.auth import Authentication
-from flawsmith.core.settings import Scope, parse_api_keys
+from flawsmith.core.setting_values import Scope, parse_api_keys
 
 SCOPES: tuple[Scope, ...] = ("generate", "train", "admin", "metrics")
 CALLS = {

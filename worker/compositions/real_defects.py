@@ -1,29 +1,23 @@
-"""The patches that compositions draw from: some of the annotated defects of a dataset, others for each block of seeds.
-
-A dataset may have more defects than fit into memory. So a block of seeds has a library of its own, a bounded choice
-that the block's number alone determines: whatever else is made, a seed finds the same patches.
-"""
+"""The annotated defects of a dataset."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image
 
+from flawsmith.core.domain.digital_source_type import DigitalSourceType
 from flawsmith.core.store.datasets.annotations import Annotations, Defect
 from flawsmith.core.store.datasets.dataset_folder import StoredPhotograph
-from flawsmith.models.compositions import Patch, Rules, annotated_patches, measured_rules
+from flawsmith.models.compositions import Patch, annotated_patches
 from flawsmith.models.compositions.extraction import SURROUND
 from flawsmith.models.compositions.footprint import MARGIN
-from flawsmith.models.compositions.parts import Box, Pixels
+from flawsmith.models.compositions.parts import Box
+from flawsmith.worker.compositions.defects import FEWEST_WHOLE, MOST_BYTES, CannotPlace, DefectSource
+from flawsmith.worker.compositions.hosts import read_pixels
 
 PER_TYPE = 64  # defects of a type in a library
-MOST_BYTES = 192 * 2**20  # of a library's patches
-BLOCK = 256  # seeds that have one library
-FEWEST_WHOLE = 8  # defects of a type within their photographs, with which those that the border cuts off are left out
 BYTES_PER_PIXEL = 5  # of a patch: three channels and two masks
 
 
@@ -41,22 +35,39 @@ class Origin:
         return cls(int(photograph), int(number or 1) - 1)
 
 
-class DefectCatalogue:
-    """The annotated defects of a dataset by type, without their pixels.
+class RealDefects(DefectSource):
+    """The annotated defects of a dataset by type; their pixels are read when a block needs them.
 
     Args:
+        dataset: its id.
+        title: its name.
         photographs: of the dataset.
         types: that are asked for.
     """
 
-    def __init__(self, photographs: Sequence[StoredPhotograph], types: Sequence[str]) -> None:
-        self.photographs = photographs
+    source_type: ClassVar[DigitalSourceType] = "compositeCapture"  # every part is of a photograph
+
+    def __init__(self, dataset: str, title: str, photographs: Sequence[StoredPhotograph], types: Sequence[str]) -> None:
+        self.dataset, self.title, self.photographs = dataset, title, photographs
         found: dict[str, list[Origin]] = {each: [] for each in types}
         for index, photograph in enumerate(photographs):
             for number, defect in enumerate(photograph.annotations.defects):
                 if defect.defect_type in found:
                     found[defect.defect_type].append(Origin(index, number))
         self.by_type: Mapping[str, list[Origin]] = {name: self._whole(origins) for name, origins in found.items()}
+
+    def patches(self, block: int) -> Iterator[list[Patch]]:
+        """Those of one photograph with each step. Raises CannotPlace: in none of its boxes does anything stand out."""
+        count = 0
+        for place, numbers in self.chosen(block).items():
+            found = list(patches_of_annotations(self.photographs[place], place, numbers))
+            count += len(found)
+            yield found
+        if not count:
+            raise CannotPlace(
+                "in none of the boxes of the defects does anything stand out of the surface, so there is nothing to "
+                "cut out; annotate masks or outlines"
+            )
 
     def chosen(self, block: int) -> dict[int, list[int]]:
         """The defects of a block's library: their numbers, by the photographs' places, in the dataset's order.
@@ -83,12 +94,12 @@ class DefectCatalogue:
         """The annotation of a defect."""
         return self.photographs[origin.photograph].annotations.defects[origin.defect]
 
-    def describe(self, source: str, dataset_id: str) -> dict[str, Any]:
-        """Where a patch is from, as JSON: dataset, file, box, and whether its mask was annotated."""
+    def describe(self, source: str) -> dict[str, Any]:
+        """Dataset, file, box, and whether the mask was annotated."""
         origin = Origin.of(source)
         defect = self.defect(origin)
         return {
-            "dataset": dataset_id,
+            "dataset": self.dataset,
             "file": self.photographs[origin.photograph].file,
             "box": list(defect.box),
             "mask": "found in its box" if defect.runs is None else "annotated",
@@ -100,28 +111,6 @@ class DefectCatalogue:
             each for each in origins if not _is_cut(self.defect(each), self.photographs[each.photograph].annotations)
         ]
         return whole if len(whole) >= FEWEST_WHOLE else origins
-
-
-class PatchLibrary:
-    """The patches of a block, cut out one photograph after the other.
-
-    Args:
-        catalogue: of the dataset.
-        block: the number of the block.
-    """
-
-    def __init__(self, catalogue: DefectCatalogue, block: int) -> None:
-        self.block, self.patches, self.rules = block, list[Patch](), dict[str, Rules]()
-        self._catalogue, self._left = catalogue, list(catalogue.chosen(block).items())
-        self.ready = False
-
-    def load_next(self) -> None:
-        """Cuts the patches out of one photograph; after the last one, measures how they may be turned and scaled."""
-        if self._left:
-            photograph, numbers = self._left.pop(0)
-            self.patches += patches_of_annotations(self._catalogue.photographs[photograph], photograph, numbers)
-        if not self._left:
-            self.rules, self.ready = measured_rules(self.patches), True
 
 
 def patches_of_annotations(photograph: StoredPhotograph, place: int, numbers: Sequence[int]) -> Iterator[Patch]:
@@ -136,12 +125,6 @@ def patches_of_annotations(photograph: StoredPhotograph, place: int, numbers: Se
         if Origin.of(patch.source).defect in numbers:
             others = None if patch.others is None else patch.others.copy()
             yield replace(patch, pixels=patch.pixels.copy(), mask=patch.mask.copy(), others=others)
-
-
-def read_pixels(path: Path) -> Pixels:
-    """The picture, (H, W) gray or (H, W, 3) colour."""
-    with Image.open(path) as image:
-        return np.asarray(image if image.mode == "L" else image.convert("RGB"))
 
 
 def _whole_box(defect: Defect, size: tuple[int, int]) -> Box:
