@@ -11,10 +11,10 @@ from pathlib import Path
 from PIL import Image
 
 from flawsmith.cli.connection import connect
-from flawsmith.cli.demo_set import write_demo_set
 from flawsmith.cli.watch import watch_job
 from flawsmith.client import Client, Dataset, FlawsmithError
 from flawsmith.client.errors import Conflict
+from flawsmith.core.demo_set import write_demo_set
 from flawsmith.core.settings import get_settings
 from flawsmith.core.store.images import contact_sheet
 

@@ -98,6 +98,6 @@ def demo_set(
     seed: Annotated[int, typer.Option(min=0, help="the same seed makes the same pictures")] = 0,
 ) -> None:
     """Write the demonstration set (pictures of brushed steel with defects) into a zip."""
-    from flawsmith.cli.demo_set import write_demo_set
+    from flawsmith.core.demo_set import write_demo_set
 
     write_demo_set(archive, per_type=per_type, side=side, seed=seed)
