@@ -32,7 +32,8 @@ def explained() -> Iterator[None]:
     try:
         yield
     except Problem as error:
-        _end(f"refused: {error}", REFUSED)
+        place = f" (request {error.request_id})" if error.status >= 500 and error.request_id else ""
+        _end(f"refused: {error}{place}", REFUSED)
     except (NoAnswer, WrongUrl) as error:
         _end(f"no answer from the service ({error}); is it running, and is --url right?", NO_ANSWER)
     except UnexpectedAnswer as error:

@@ -5,7 +5,7 @@ described once, for `Client` and for `AsyncClient`.
 """
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar
 
@@ -134,7 +134,14 @@ class Emit:
     item: Any
 
 
-Command = Send | Sleep | Open | Read | Close | Emit
+@dataclass(frozen=True)
+class Work:
+    """Command: call a function that may take long, as it reads many files; the result is the function's."""
+
+    function: Callable[[], Any]
+
+
+Command = Send | Sleep | Open | Read | Close | Emit | Work
 Flow = Generator[Command, Any, T]
 
 
@@ -161,6 +168,12 @@ def read(stream: Stream) -> Flow[Any]:
 
 def close(stream: Stream) -> Flow[None]:
     yield Close(stream)
+
+
+def work(function: Callable[[], T]) -> Flow[T]:
+    """The function's result. `AsyncClient` calls it in a thread. Raises what it raises."""
+    result: T = yield Work(function)
+    return result
 
 
 def emit(item: Any) -> Flow[None]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from flawsmith.client.commands import Flow, Request
+from flawsmith.client.commands import Flow, Request, work
 from flawsmith.client.operations import Calls, given, iterates, new_key, operation, part, record
 from flawsmith.client.pages import pages
 from flawsmith.client.records import Dataset
@@ -55,7 +55,7 @@ class DatasetCalls(Calls):
                 method="POST",
                 path="/datasets",
                 fields=fields,
-                files=opened_files(source, on_progress, stack),
+                files=(yield from work(lambda: opened_files(source, on_progress, stack))),
                 headers={"Idempotency-Key": idempotency_key or new_key()},
                 silence=INGEST_SECONDS,
             )

@@ -1,11 +1,12 @@
 """Calls that write a file: archives of jobs and weights of versions. A broken download goes on where it broke."""
 
+import functools
 import hashlib
 import re
 from os import PathLike
 from pathlib import Path
 
-from flawsmith.client.commands import Answer, Flow, Request, Stream, close, open_stream, read, sleep
+from flawsmith.client.commands import Answer, Flow, Request, Stream, close, open_stream, read, sleep, work
 from flawsmith.client.datasets import OnBytes
 from flawsmith.client.errors import BrokenDownload, FlawsmithError, NoAnswer, RangeNotSatisfiable, UnexpectedAnswer
 from flawsmith.client.jobs import job_path
@@ -79,7 +80,7 @@ def _fetched(calls: Calls, url: str, target: Path, sha256: str, on_progress: OnB
             yield from close(stream)
             if partial.size < (partial.total or 0):
                 raise NoAnswer(f"the connection ended after {partial.size} of {partial.total} bytes")
-            return partial.finish(target, sha256)
+            return (yield from work(functools.partial(partial.finish, target, sha256)))
         except RangeNotSatisfiable:
             if partial is None or not partial.size:
                 raise

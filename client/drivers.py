@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, ExitStack, aclosing, closing
 from typing import Any
 
-import anyio
+import anyio.to_thread
 import httpx2
 
 from flawsmith.client.commands import (
@@ -21,6 +21,7 @@ from flawsmith.client.commands import (
     Send,
     Sleep,
     Stream,
+    Work,
 )
 from flawsmith.client.errors import NoAnswer, UnexpectedAnswer, WrongUrl
 
@@ -76,6 +77,8 @@ class SyncDriver:
                 return Stream(head(response), (response, source))
             case Read(stream):
                 return item(next(stream.source[1], None))
+            case Work(function):
+                return function()
             case Close(stream):
                 return stream.source and stream.source[0].close()
 
@@ -130,6 +133,8 @@ class AsyncDriver:
                 return Stream(head(response), (response, source))
             case Read(stream):
                 return item(await anext(stream.source[1], None))
+            case Work(function):
+                return await anyio.to_thread.run_sync(function)
             case Close(stream):
                 return stream.source and await stream.source[0].aclose()
 

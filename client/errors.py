@@ -274,6 +274,12 @@ class NoUsableImages(Problem):
     kind = "no-usable-images"
 
 
+class NothingNew(Problem):
+    """422: an addition to a dataset has no photograph that it lacks; ``members["rejected"]`` has the reasons."""
+
+    kind = "nothing-new"
+
+
 class KeyReused(Problem):
     """422: an Idempotency-Key came again with another body."""
 

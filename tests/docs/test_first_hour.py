@@ -63,13 +63,13 @@ def test_the_commands_lead_from_the_wheel_to_a_training_loop(folder: Path, tmp_p
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-4000:]
     assert "Successfully installed flawsmith-0.1.0" in said
-    assert "300 photographs: blotches 100, pits 100, scratches 100" in said
+    assert "90 photographs: blotches 30, pits 30, scratches 30" in said
     assert "steel@production is steel@1 now" in said
     assert len(list((folder / "images").glob("*/*.png"))) == 16
     with zipfile.ZipFile(folder / "synthetic.zip") as archive:
         assert len([name for name in archive.namelist() if name.endswith(".png")]) == 60
     assert re.search(r"steel@2 [A-Z]", said)
     assert Image.open(folder / "first.png").text["Synthetic"] == "true"
-    assert "450 images of blotches, pits, scratches" in said
+    assert "135 images of blotches, pits, scratches" in said
     assert "epoch 1: loss" in said
-    assert len(list((folder / "flawsmith-cache").rglob("*.png"))) == 150
+    assert len(list((folder / "flawsmith-cache").rglob("*.png"))) == 45
