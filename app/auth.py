@@ -11,11 +11,13 @@ from starlette.types import Scope as ASGIScope
 
 from flawsmith.app.problems import Problem, problem_response
 from flawsmith.core.job_kinds import job_kinds
-from flawsmith.core.settings import Scope
+from flawsmith.core.setting_values import Scope
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/"})
-PUBLIC_FOLDERS = ("/page/",)  # of the page at /, which asks for the key itself
+PUBLIC_FOLDERS = ("/page/", "/v2/health/")  # the page at / asks for the key itself
 OF_ANY_KEY = "/caller"
+DOCUMENTS = frozenset({"/docs", "/openapi.json", "/llms.txt"})
+DOCUMENT_FOLDERS = ("/docs/",)
 _JOBS_OF_VERSION = re.compile(r"/models/[^/]+/versions/[^/]+/(evaluations|compare|labels)/?")
 _GRANTS: dict[Scope, set[Scope]] = {
     "generate": {"generate"},
@@ -25,25 +27,30 @@ _GRANTS: dict[Scope, set[Scope]] = {
 }
 
 
+def is_public(path: str, documents: bool) -> bool:
+    """Whether a path needs no key; ``documents``: whether those about the API need none."""
+    if path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDERS):
+        return True
+    return documents and (path in DOCUMENTS or path.startswith(DOCUMENT_FOLDERS))
+
+
 def required_scope(method: str, path: str) -> Scope:
     """The scope that a call needs.
 
-    Reading models and generating images needs the lowest scope; deleting, and setting aliases and quality floors, the
-    highest.
+    Reading models and generating images needs the lowest scope; deleting, and setting aliases, quality floors and
+    standing webhooks, the highest.
     """
     if path.startswith("/metrics"):
         return "metrics"
     if method in ("DELETE", "PUT"):
         return "admin"
-    if path.startswith(("/datasets", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
+    if method == "POST" and path.rstrip("/") == "/webhooks":
+        return "admin"
+    if path.startswith(("/datasets", "/webhook", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
         return "train"
     if _JOBS_OF_VERSION.fullmatch(path):
         return "train"
     return "generate"
-
-
-def _is_public(path: str) -> bool:
-    return path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDERS)
 
 
 def _shows_photographs(path: str) -> bool:
@@ -67,11 +74,11 @@ def check_scope(request: Request, required: Scope, what: str) -> None:
 class Authentication:
     """ASGI middleware that checks the API key of every call, on unknown paths too. Without keys every call passes."""
 
-    def __init__(self, app: ASGIApp, keys: dict[str, Scope]) -> None:
-        self.app, self.keys = app, keys
+    def __init__(self, app: ASGIApp, keys: dict[str, Scope], public_documents: bool = False) -> None:
+        self.app, self.keys, self.public_documents = app, keys, public_documents
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self.keys and not _is_public(scope["path"]):
+        if scope["type"] == "http" and self.keys and not is_public(scope["path"], self.public_documents):
             request = Request(scope)
             try:
                 scope["flawsmith_caller"], scope["flawsmith_scope"] = self._authenticate(request)

@@ -12,6 +12,7 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.domain.training_config import trainer_config
 from flawsmith.core.services import Services
 from flawsmith.models.presets.registry import build_trainer
+from flawsmith.models.training.holdout import HoldoutRule
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.start import load_start
 from flawsmith.worker.training_run import Run
@@ -54,6 +55,7 @@ def subset_run(
         len(version.classes),
         device,
         photograph if config.get("whole_photographs") else None,
+        HoldoutRule() if config.get("holdout_by") == "photograph" else None,
     )
     load_start(trainer, config, services)
     return Run(_training_job(job, version, config), version.dataset_digest, trainer, device, threads)

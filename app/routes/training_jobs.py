@@ -54,17 +54,17 @@ def create_training_job(
     job = _resolved(body, services)
     if dry_run:
         return JSONResponse(_tried(job, services).model_dump(mode="json"))
-    return submit(services, KIND, job, response, caller)
+    return submit(services, KIND, job, response, caller, body.webhook)
 
 
 @router.get("/schema", responses=documented())
-def training_job_schema() -> dict[str, Any]:
+def get_training_job_schema() -> dict[str, Any]:
     """JSON Schema of the body of POST /training-jobs."""
     return request_schema()
 
 
 @router.get("/{job_id}/history", responses=documented(404))
-def training_job_history(job_id: JobId, services: ServicesDep) -> History:
+def get_training_job_history(job_id: JobId, services: ServicesDep) -> History:
     """The losses and signals so far: at most about a thousand steps, however long the job is."""
     points = services.history.read(services.jobs.get(job_id, KIND).id)
     names = [name for name in dict.fromkeys(name for point in points for name in point) if name != "step"]
@@ -90,7 +90,7 @@ _GRID = documented(404, also={**PNG, **NOT_MODIFIED})
 
 
 @router.get("/{job_id}/samples/latest.png", response_class=Response, responses=_GRID)
-def latest_sample(request: Request, job_id: JobId, services: ServicesDep) -> Response:
+def get_latest_sample(request: Request, job_id: JobId, services: ServicesDep) -> Response:
     """The newest sample grid."""
     path = _folder(job_id, services).latest_sample()
     if path is None:
@@ -99,7 +99,7 @@ def latest_sample(request: Request, job_id: JobId, services: ServicesDep) -> Res
 
 
 @router.get("/{job_id}/samples/{step}.png", response_class=Response, responses=_GRID)
-def sample(
+def get_sample(
     request: Request, job_id: JobId, step: Annotated[int, Path(ge=0, le=999_999_999)], services: ServicesDep
 ) -> Response:
     """The sample grid of a step: the same latents at every step."""

@@ -30,7 +30,7 @@ GENERATOR_COPIES, DISCRIMINATOR_COPIES = 5, 4  # in a checkpoint: weights, two m
 CHECKPOINTS = 4  # on the disk at a time, while a new one is written
 
 
-class Estimate(Record):
+class TrainingEstimate(Record):
     """What a job will take; null where nothing is known of its preset."""
 
     seconds: float | None = Field(description="of training; its verdict and report come on top, as does waiting")
@@ -49,10 +49,12 @@ class ResolvedTraining(Record):
     config: dict[str, Any]
     notes: list[str]
     health: Health
-    estimate: Estimate
+    estimate: TrainingEstimate
 
 
-def estimate(preset: Preset, config: Mapping[str, Any], dataset: Dataset, jobs: Sequence[TrainingJob]) -> Estimate:
+def estimate(
+    preset: Preset, config: Mapping[str, Any], dataset: Dataset, jobs: Sequence[TrainingJob]
+) -> TrainingEstimate:
     """Estimates a job.
 
     Args:
@@ -66,7 +68,7 @@ def estimate(preset: Preset, config: Mapping[str, Any], dataset: Dataset, jobs: 
     seconds = config["total_steps"] * config["batch_size"] / rate if rate else None
     if config["max_seconds"] is not None:
         seconds = config["max_seconds"] if seconds is None else min(seconds, config["max_seconds"])
-    return Estimate(
+    return TrainingEstimate(
         seconds=None if seconds is None else round(seconds, 1),
         images_per_second=None if rate is None else round(rate, 2),
         memory_bytes=_memory_bytes(config, layers, dataset) if layers else None,

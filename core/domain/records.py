@@ -106,6 +106,37 @@ class CropEffect(Record):
     side: float | None = None
 
 
+class Ancestor(Record):
+    """A dataset that another one continues. Its ``photographs`` and ``clean`` ones are the first ones of the other."""
+
+    id: str
+    name: str
+    digest: str
+    photographs: int
+    clean: int
+
+
+class NearDuplicate(Record):
+    """A new photograph, and the one of the parent that it resembles as two exposures of one part do."""
+
+    file: str
+    of: str
+
+
+class Added(Record):
+    """What an upload added to the parent of a dataset.
+
+    ``copies`` counts photographs of the upload that are there already, pixel by pixel; ``near_duplicates`` lists the
+    first of those that nearly are.
+    """
+
+    photographs: int
+    clean: int
+    copies: int
+    near_duplicate_count: int
+    near_duplicates: list[NearDuplicate]
+
+
 class Dataset(Record):
     """Photographs of one or several defect types under a name. ``digest`` identifies the content.
 
@@ -113,7 +144,8 @@ class Dataset(Record):
     each type; ``warnings`` are the data warnings.
     ``crop`` is the default of training jobs, ``crops`` has the effect of each way to crop; that of squares around
     annotations depends on the resolution, and is that of a job which says none. Datasets of earlier releases
-    have neither of them, and no ``layout``.
+    have neither of them, and no ``layout``. ``parent`` is the id of the dataset that this one continues, ``lineage``
+    the first of them all to the parent, and ``added`` what the upload brought.
     """
 
     id: str
@@ -130,7 +162,20 @@ class Dataset(Record):
     layout: Layout | None = None
     crop: Around = Around.MIDDLE
     crops: dict[Around, CropEffect] = Field(default_factory=dict)
+    parent: str | None = None
+    lineage: list[Ancestor] = Field(default_factory=list)
+    added: Added | None = None
     created_at: Moment
+
+    def photographs_of(self, digest: str) -> int | None:
+        """How many of its first photographs are those of the dataset with this digest; None: it is not of its lineage.
+
+        A dataset is of its own lineage.
+        """
+        if digest == self.digest:
+            new = self.added.photographs if self.added else self.image_count
+            return new + (self.lineage[-1].photographs if self.lineage else 0)
+        return next((each.photographs for each in self.lineage if each.digest == digest), None)
 
 
 class HealthState(StrEnum):

@@ -6,7 +6,13 @@ from typing import Any
 
 from flawsmith.core.domain.crops import GRID_ABOVE, NATIVE_ABOVE, WHOLE, Around, Crop
 from flawsmith.core.domain.image_modes import CHANNELS, mode_of
-from flawsmith.core.domain.job_config import TRAINER_FIELDS, JobConfig, Start
+from flawsmith.core.domain.job_config import (
+    HOLDOUT_FIELDS,
+    TRAINER_FIELDS,
+    InheritedHoldout,
+    JobConfig,
+    Start,
+)
 from flawsmith.core.domain.presets.preset import Length, Preset
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.priors import PriorCard, fitting, why_none_fits
@@ -82,7 +88,15 @@ def resolve_request(
     config = {**job.model_dump(mode="json"), **overrides}
     if origin:
         _check_shape(preset, config, origin)
-        return Resolved(config, [f"starts from the weights of {origin.ref}"])
+        notes = [f"starts from the weights of {origin.ref}"]
+        if config["inherited_holdout"]:
+            notes.append(f"the photographs that {origin.ref} was judged with stay held out")
+        elif dataset.parent:
+            notes.append(
+                f"{origin.ref} was not trained on a dataset that this one continues: photographs that it was judged "
+                "with may be trained on, if they are here"
+            )
+        return Resolved(config, notes)
     start, prior, note = _start(request, preset, config, priors)
     return Resolved({**config, "start": start, "prior": prior}, [*notes, note])
 
@@ -179,6 +193,25 @@ def _job_config(
         patience=request.patience,
         deterministic=request.deterministic,
         init_from=origin.ref if origin else None,
+        holdout_by="photograph",
+        inherited_holdout=inherited_holdout(dataset, origin) if origin else None,
+    )
+
+
+def inherited_holdout(dataset: Dataset, origin: ModelVersion) -> InheritedHoldout | None:
+    """What the run of a version held out, where a dataset with a parent has its photographs; None elsewhere.
+
+    A dataset without a parent is held out anew, as in earlier releases.
+    """
+    count = dataset.photographs_of(origin.dataset_digest) if dataset.parent else None
+    if count is None:
+        return None
+    return InheritedHoldout(
+        version=origin.ref,
+        dataset_digest=origin.dataset_digest,
+        photographs=count,
+        preset=origin.preset,
+        config={name: origin.config[name] for name in HOLDOUT_FIELDS if name in origin.config},
     )
 
 

@@ -10,7 +10,8 @@ from flawsmith.core.domain.job_config import Start
 from flawsmith.core.domain.presets.preset import Preset
 from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
 from flawsmith.core.domain.records import Name
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import examples
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 HIGHEST_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
 EVALUATIONS = 50  # of a whole job, each with a sample grid
@@ -29,8 +30,13 @@ def _list_presets(schema: dict[str, Any]) -> None:
     schema["enum"] = PRESETS.names
 
 
-class TrainingRequest(RequestBody):
+class TrainingRequest(JobRequest):
     """The body of POST /training-jobs."""
+
+    model_config = examples(
+        {"dataset": "steel", "model": "steel", "steps": 400},
+        {"dataset": "steel", "model": "steel", "preset": "dcgan", "resolution": 64, "epochs": 20},
+    )
 
     dataset: str = Field(min_length=1, max_length=64, description="a dataset's id or name")
     model: Name = Field(description="the model whose next version the job publishes")

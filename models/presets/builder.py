@@ -34,9 +34,12 @@ class PresetBuilder:
             ``channels`` and the overrides that shape the generator; the number of types.
         held_out: which photographs its trainer never trains on, (N,) bool. Arguments: as those of
             ``build_trainer``, without the device.
+        follows_rules: whether ``held_out`` takes a `HoldoutRule` as its last argument, and ``build_trainer`` what it
+            answered. Otherwise what a rule keeps held out is left out of the images.
     """
 
     name: str
-    build_trainer: Callable[[Mapping[str, Any], Tensor, Tensor, int, torch.device, Tensor], Trainer]
+    build_trainer: Callable[..., Trainer]
     build_generator: Callable[[Mapping[str, Any], int], PresetGenerator]
-    held_out: Callable[[Mapping[str, Any], Tensor, Tensor, int, Tensor], Tensor] = _none_held_out
+    held_out: Callable[..., Tensor] = _none_held_out
+    follows_rules: bool = False

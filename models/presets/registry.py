@@ -15,6 +15,7 @@ from torch import Tensor
 from flawsmith.models import presets
 from flawsmith.models.presets.builder import PresetBuilder
 from flawsmith.models.presets.generator import PresetGenerator
+from flawsmith.models.training.holdout import HoldoutRule
 from flawsmith.models.training.trainer import Trainer
 
 
@@ -72,14 +73,23 @@ def build_trainer(
     types: int,
     device: torch.device,
     photograph: Tensor | None = None,
+    rule: HoldoutRule | None = None,
 ) -> Trainer:
     """A run of the preset at its first step; see `PresetBuilder`. Without ``photograph``, each image is another one.
+
+    Without a ``rule``, the preset holds out as it did before there were rules.
 
     Raises:
         LookupError: the preset is unknown.
         TypeError: a field of ``config`` is missing or unknown; the message names it.
     """
-    return BUILDERS[preset].build_trainer(config, images, type_index, types, device, _numbers(images, photograph))
+    builder, photograph = BUILDERS[preset], _numbers(images, photograph)
+    if rule is not None and builder.follows_rules:
+        held_out = builder.held_out(config, images, type_index, types, photograph, rule)
+        return builder.build_trainer(config, images, type_index, types, device, photograph, held_out)
+    if rule is not None and rule.kept is not None:
+        images, type_index, photograph = (each[~rule.kept] for each in (images, type_index, photograph))
+    return builder.build_trainer(config, images, type_index, types, device, photograph)
 
 
 def build_generator(preset: str, config: Mapping[str, Any], types: int) -> PresetGenerator:
@@ -98,13 +108,22 @@ def held_out(
     type_index: Tensor,
     types: int,
     photograph: Tensor | None = None,
+    rule: HoldoutRule | None = None,
 ) -> Tensor:
     """Which photographs a run never trains on, (N,) bool; see `PresetBuilder` and `build_trainer`.
 
     Raises:
         LookupError: the preset is unknown.
     """
-    return BUILDERS[preset].held_out(config, images, type_index, types, _numbers(images, photograph))
+    builder, photograph = BUILDERS[preset], _numbers(images, photograph)
+    if rule is None or (rule.kept is None and not builder.follows_rules):
+        return builder.held_out(config, images, type_index, types, photograph)
+    if builder.follows_rules:
+        return builder.held_out(config, images, type_index, types, photograph, rule)
+    assert rule.kept is not None
+    found, rest = rule.kept.clone(), ~rule.kept
+    found[rest] = builder.held_out(config, images[rest], type_index[rest], types, photograph[rest])
+    return found
 
 
 def _numbers(images: Tensor, photograph: Tensor | None) -> Tensor:

@@ -10,7 +10,7 @@ from flawsmith.models.presets.builder import PresetBuilder
 from flawsmith.models.presets.fewshot.config import FewshotConfig
 from flawsmith.models.presets.fewshot.networks import Generator
 from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
-from flawsmith.models.training.holdout import holdout
+from flawsmith.models.training.holdout import HoldoutRule, holdout, holdout_by_rule
 
 
 def build_trainer(
@@ -20,9 +20,10 @@ def build_trainer(
     types: int,
     device: torch.device,
     photograph: Tensor,
+    held_out: Tensor | None = None,
 ) -> FewshotTrainer:
     """Raises TypeError, with the name of the field, if the configuration lacks one or has an unknown one."""
-    return FewshotTrainer(FewshotConfig(**config), images, type_index, types, device, photograph)
+    return FewshotTrainer(FewshotConfig(**config), images, type_index, types, device, photograph, held_out=held_out)
 
 
 def build_generator(config: Mapping[str, Any], types: int) -> Generator:
@@ -38,8 +39,17 @@ def build_generator(config: Mapping[str, Any], types: int) -> Generator:
     )
 
 
-def held_out(config: Mapping[str, Any], images: Tensor, type_index: Tensor, types: int, photograph: Tensor) -> Tensor:
-    return holdout(images, type_index, types, config["seed"], photograph)
+def held_out(
+    config: Mapping[str, Any],
+    images: Tensor,
+    type_index: Tensor,
+    types: int,
+    photograph: Tensor,
+    rule: HoldoutRule | None = None,
+) -> Tensor:
+    if rule is None:
+        return holdout(images, type_index, types, config["seed"], photograph)
+    return holdout_by_rule(images, type_index, types, config["seed"], photograph, rule)
 
 
-BUILDER = PresetBuilder("fewshot", build_trainer, build_generator, held_out)
+BUILDER = PresetBuilder("fewshot", build_trainer, build_generator, held_out, follows_rules=True)

@@ -45,7 +45,7 @@ class FewshotTrainer:
         types: number of defect types.
         device: where the networks live, and a copy of the images.
         photograph: (N,) int64, equal for the images that were cut from one photograph; None where each is another one.
-        hold_out: whether images may be held out.
+        held_out: which images are held out, (N,) bool; None: those that `holdout` chooses.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class FewshotTrainer:
         device: torch.device,
         photograph: Tensor | None = None,
         *,
-        hold_out: bool = True,
+        held_out: Tensor | None = None,
     ) -> None:
         self.config, self.device, self.types = config, device, types
-        none = torch.zeros(len(images), dtype=torch.bool)
-        held_out = holdout(images, type_index, types, config.seed, photograph) if hold_out else none
+        if held_out is None:
+            held_out = holdout(images, type_index, types, config.seed, photograph)
         self.holdout, self.holdout_type_index = images[held_out], type_index[held_out]
         self.images, self.type_index = images[~held_out].to(device), type_index[~held_out]
         self.photographs = len(images)
