@@ -19,7 +19,7 @@ from flawsmith.app.conditional import NOT_MODIFIED, content_response
 from flawsmith.app.problems import Problem, documented
 from flawsmith.core.demo_set import write_demo_set
 from flawsmith.core.domain.records import Record
-from flawsmith.core.settings import Scope
+from flawsmith.core.setting_values import Scope
 
 router = APIRouter(tags=["page"])
 
