@@ -14,10 +14,10 @@ from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.setting_values import Scope
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/"})
-PUBLIC_FOLDERS = ("/page/", "/v2/health/")  # the page at / asks for the key itself
-OF_ANY_KEY = "/caller"
+PUBLIC_FOLDERS = ("/page/", "/v2/health/")  # the page asks for the key itself
 DOCUMENTS = frozenset({"/docs", "/openapi.json", "/llms.txt"})
 DOCUMENT_FOLDERS = ("/docs/",)
+OF_ANY_KEY = "/caller"
 _JOBS_OF_VERSION = re.compile(r"/models/[^/]+/versions/[^/]+/(evaluations|compare|labels)/?")
 _GRANTS: dict[Scope, set[Scope]] = {
     "generate": {"generate"},

@@ -123,9 +123,9 @@ def create_app(settings: Settings) -> FastAPI:
         webhooks.router,
         webhooks.messages,
         operations.router,
-        page.router,
         inference_protocol.router,
         documents.router,
+        page.router,
     ):
         app.include_router(router)
     return app

@@ -137,7 +137,14 @@ def _resolved(body: TrainingRequest, services: Services) -> TrainingJob:
     except UnknownModel as error:
         raise invalid("/init_from", str(error)) from error
     try:
-        resolved = resolve_request(body, dataset, origin, services.priors.cards, services.datasets.measured)
+        resolved = resolve_request(
+            body,
+            dataset,
+            origin,
+            services.priors.cards,
+            services.datasets.measured,
+            services.datasets.masked_photographs,
+        )
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
     config = resolved.config
