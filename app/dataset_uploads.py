@@ -1,25 +1,21 @@
 """Uploads of photographs: the form, and from a received form to a stored dataset."""
 
-import asyncio
-import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
 from flawsmith.app.dataset_removal import check_unused, delete_photographs
 from flawsmith.app.idempotency import Idempotency
 from flawsmith.app.problems import invalid
 from flawsmith.app.uploads import Upload, receive
+from flawsmith.app.while_connected import while_connected
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.services import Services
 from flawsmith.core.store.datasets import KINDS, TYPE_SOURCES, LayoutOptions, UploadOptions
-from flawsmith.core.store.images import Abandoned
-
-CONNECTION_CHECK_SECONDS = 0.25
 
 _FIELDS: dict[str, Any] = {
     "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
@@ -69,40 +65,22 @@ async def receive_dataset(request: Request, services: Services, parent: str | No
         services: of this process.
         parent: the id or name of the dataset that the photographs are added to; None: they are one of their own.
     """
-    if parent and "idempotency-key" not in request.headers:  # a repeated call is answered though its parent is gone
+    idempotency = Idempotency(request.app.state.redis, request)
+    if parent and idempotency.given is None:  # a repeated call is answered though its parent is gone
         await run_in_threadpool(services.datasets.get, parent)
     with services.store.staged() as folder:
         upload = await receive(request, folder, services.settings)
-        idempotency = Idempotency(request.app.state.redis, request)
         kept = await idempotency.begin(upload.digest)
         if kept is not None:
             return _answer(await run_in_threadpool(services.datasets.get, kept["dataset"]), kept["created"])
         try:
             async with request.app.state.ingests:
-                dataset, created = await _while_connected(request, services, upload, parent)
+                dataset, created = await while_connected(request, partial(_add, services, upload, parent))
         except BaseException:
             await idempotency.forget()
             raise
         await idempotency.keep({"dataset": dataset.id, "created": created})
         return _answer(dataset, created)
-
-
-async def _while_connected(
-    request: Request, services: Services, upload: Upload, parent: str | None
-) -> tuple[Dataset, bool]:
-    """Stores the upload in a thread. Raises ClientDisconnect, and ends the work, if the client leaves before."""
-    left = threading.Event()
-    work = asyncio.ensure_future(run_in_threadpool(_add, services, upload, parent, left.is_set))
-    try:
-        while not work.done():
-            await asyncio.wait({work}, timeout=CONNECTION_CHECK_SECONDS)
-            if await request.is_disconnected():
-                left.set()
-        return await work
-    except Abandoned:
-        raise ClientDisconnect from None
-    finally:
-        left.set()
 
 
 def _add(services: Services, upload: Upload, parent: str | None, abandoned: Callable[[], bool]) -> tuple[Dataset, bool]:

@@ -1,7 +1,7 @@
 """The calls of every kind of job: list, get, cancel, resume, delete and events. A kind's own router adds the others."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Path, Request, Response
@@ -21,6 +21,7 @@ from flawsmith.core.live.job_events import has_events_after, parse_event_id
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.logs import request_id
 from flawsmith.core.services import Services
+from flawsmith.core.store.job_folder import JobFolder
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +65,18 @@ def check_room(services: Services, caller: str) -> None:
 
 
 def submit(
-    services: Services, kind: JobKind, job: Job, response: Response, caller: str, webhook: JobWebhook | None = None
+    services: Services,
+    kind: JobKind,
+    job: Job,
+    response: Response,
+    caller: str,
+    webhook: JobWebhook | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> Job:
     """Records a new job, enqueues its first segment, and sets the header Location.
 
-    A repeated call with an Idempotency-Key gets the job that the first call made before its process died.
+    A repeated call with an Idempotency-Key gets the job that the first call made before its process died. ``files`` are
+    what the job's folder holds from the beginning, by their names.
     """
     if webhook:
         check_webhook("/webhook/url", webhook.url, services.settings)
@@ -78,11 +86,24 @@ def submit(
     made = _find(services, job.id) if reserved else None
     if made is None:
         check_room(services, caller)
-        services.jobs.create(job)
+        _create(services, job, files or {})
         _enqueue(services, job, caller)
     job = made or job
     response.headers["Location"] = f"{kind.path}/{job.id}"
     return job
+
+
+def _create(services: Services, job: Job, files: Mapping[str, bytes]) -> None:
+    """Records a job whose folder holds these files. They come first: a worker may begin at once. Raises RedisError."""
+    folder = JobFolder(services.store, job.id)
+    try:
+        for name, content in files.items():
+            services.store.write_bytes(folder.path / name, content)
+        services.jobs.create(job)
+    except BaseException:
+        if files and not folder.record.exists():
+            services.store.delete(folder.path)
+        raise
 
 
 def add_job_routes(router: APIRouter, kind: JobKind, completed: Completed = _as_stored) -> None:

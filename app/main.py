@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from flawsmith.app import problems
 from flawsmith.app.auth import Authentication
-from flawsmith.app.body_limit import BodyLimit
+from flawsmith.app.body_limit import MAX_JSON_BYTES, BodyLimit
 from flawsmith.app.connections import BoundedProtocol, raise_descriptor_limit
 from flawsmith.app.cors import CrossOrigin
 from flawsmith.app.draining import Drain, DrainingRequests
@@ -46,12 +46,14 @@ from flawsmith.app.routes import (
     labellings,
     models,
     operations,
+    page,
     quality_floors,
     reports,
     webhooks,
 )
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
+from flawsmith.core.domain.composition_request import MOST_CHARACTERS
 from flawsmith.core.domain.jobs import load_object
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.job_kinds import job_kinds
@@ -63,6 +65,7 @@ from flawsmith.core.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
 
+LARGER_BODIES = {"/compositions": MOST_CHARACTERS + MAX_JSON_BYTES}  # a background and a mask of it in base64
 CONCURRENT_INGESTS = 2  # each has a decoder process, which holds one decoded photograph in memory
 CORES_PER_PROCESS = 4  # the other three are for the sampling worker and Redis
 UPLOADS = re.compile(r"/datasets(?:/[^/]+/photographs)?")  # the paths whose bodies are files
@@ -91,7 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Instrumentation` does this
     )
     origins = settings.origins
-    app.add_middleware(BodyLimit, unlimited=UPLOADS)
+    app.add_middleware(BodyLimit, unlimited=UPLOADS, larger=LARGER_BODIES)
     if settings.keys:
         app.add_middleware(Authentication, keys=settings.keys, public_documents=settings.public_documents)
     else:
@@ -122,6 +125,7 @@ def create_app(settings: Settings) -> FastAPI:
         operations.router,
         inference_protocol.router,
         documents.router,
+        page.router,
     ):
         app.include_router(router)
     return app

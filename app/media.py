@@ -23,6 +23,7 @@ from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import attributes_text
 from flawsmith.core.domain.digital_source_type import term_url
 from flawsmith.core.domain.folder_names import folder_names
+from flawsmith.core.domain.image_paths import image_path
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import decode_pixels, encode
 
@@ -183,7 +184,7 @@ def _json(version: ModelVersion, images: Images, root_path: str) -> Iterator[byt
         entry: dict[str, Any] = {
             "seed": address.seed,
             **address.to_json(),
-            "url": f"{root_path}{_url(version, address)}",
+            "url": f"{root_path}{image_path(version, address)}",
         }
         if images.pngs:
             entry["data"] = base64.b64encode(images.pngs[number]).decode()
@@ -195,12 +196,6 @@ def _json(version: ModelVersion, images: Images, root_path: str) -> Iterator[byt
             entry["nearest"] = {"file": near.file, "distance": near.distance, "percentile": near.percentile}
         yield (b", " if number else b"") + json.dumps(entry).encode()
     yield b"]}"
-
-
-def _url(version: ModelVersion, address: Address) -> str:
-    place = f"/models/{version.model}/versions/{version.version}/images/{address.seed}.png"
-    asked = f"&{attributes_text(address.attributes)}" if address.attributes else ""
-    return f"{place}?defect_type={quote(address.defect_type, safe='')}{asked}"
 
 
 def _zip(version: ModelVersion, images: Images, format: ImageFormat) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from flawsmith.cli.demo_set import DEFECT_TYPES, draw_defect, render_picture
+from flawsmith.core.demo_set import DEFECT_TYPES, draw_defect, render_picture
 from flawsmith.core.store.images.pixels import to_pixels
 from flawsmith.models.inference.latents import latent
 from flawsmith.models.labels.features import FeatureMaps

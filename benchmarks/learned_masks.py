@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from flawsmith.cli.demo_set import DEFECT_TYPES, draw_defect
 from PIL import Image, ImageChops, ImageFilter
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -23,7 +24,6 @@ from torch import Tensor
 from benchmarks.labels import REFERENCE, VISIBLE, drawn_photographs, found_masks
 from benchmarks.noise_photographs import noise_dataset
 from benchmarks.starts import PRIOR, load_start
-from flawsmith.cli.demo_set import DEFECT_TYPES, draw_defect
 from flawsmith.core.domain.training_config import resolve, trainer_config
 from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.core.store.images import encode_png, grid

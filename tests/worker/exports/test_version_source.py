@@ -24,9 +24,10 @@ from flawsmith.core.store.reference_photographs import ReferencePhotographs
 from flawsmith.core.store.registry import Registry
 from flawsmith.models.presets.registry import build_generator
 from flawsmith.worker.engine import Engine
-from flawsmith.worker.exports import version_source
+from flawsmith.worker.exports import checked_images
+from flawsmith.worker.exports.checked_images import NoReferences
 from flawsmith.worker.exports.records import ExportRecord
-from flawsmith.worker.exports.version_source import NoReferences, TooFewPass, VersionSource
+from flawsmith.worker.exports.version_source import TooFewPass, VersionSource
 from flawsmith.worker.generator_file import save_generator
 
 CPU = torch.device("cpu")
@@ -164,14 +165,14 @@ class Scores:
 
 
 def test_images_below_the_quality_floor_are_left_out(open_source: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(version_source, "PublishedScore", Scores)
+    monkeypatch.setattr(checked_images, "PublishedScore", Scores)
     source = open_source(per_type={"pits": 20}, floor=0.2)
     assert [each.seed for each in addresses(all_of(source))] == list(range(0, 40, 2))
     assert source.left_out == {"below_floor": 19}
 
 
 def test_it_continues_from_its_state(open_source: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(version_source, "PublishedScore", Scores)
+    monkeypatch.setattr(checked_images, "PublishedScore", Scores)
     body: dict[str, Any] = {"per_type": {"pits": 30, "dents": 25}, "floor": 0.2}
     whole = open_source(**body)
     expected = all_of(whole)
@@ -185,7 +186,7 @@ def test_it_continues_from_its_state(open_source: Open, monkeypatch: pytest.Monk
 
 def test_it_ends_with_the_reason_where_nothing_passes(open_source: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scores, "__call__", lambda self, given, pixels: [0.0] * len(given))
-    monkeypatch.setattr(version_source, "PublishedScore", Scores)
+    monkeypatch.setattr(checked_images, "PublishedScore", Scores)
     with pytest.raises(TooFewPass, match=r"only 0 of 5 could be exported .*below_floor.* lower the quality floor"):
         all_of(open_source(count=10, floor=0.2))
 
