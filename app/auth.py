@@ -14,9 +14,10 @@ from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.setting_values import Scope
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/"})
-PUBLIC_FOLDERS = ("/v2/health/",)
+PUBLIC_FOLDERS = ("/page/", "/v2/health/")  # the page asks for the key itself
 DOCUMENTS = frozenset({"/docs", "/openapi.json", "/llms.txt"})
 DOCUMENT_FOLDERS = ("/docs/",)
+OF_ANY_KEY = "/caller"
 _JOBS_OF_VERSION = re.compile(r"/models/[^/]+/versions/[^/]+/(evaluations|compare|labels)/?")
 _GRANTS: dict[Scope, set[Scope]] = {
     "generate": {"generate"},
@@ -55,6 +56,12 @@ def required_scope(method: str, path: str) -> Scope:
 def _shows_photographs(path: str) -> bool:
     """Whether a path is that of a version's quality report or its page."""
     return path.startswith("/models/") and path.rpartition("/")[2] in ("report", "report.html")
+
+
+def granted_scopes(request: Request) -> set[Scope] | None:
+    """What the caller's key permits; None where the service has no keys, and everything is permitted."""
+    given: Scope | None = request.scope.get("flawsmith_scope")
+    return None if given is None else _GRANTS[given]
 
 
 def check_scope(request: Request, required: Scope, what: str) -> None:
@@ -99,7 +106,7 @@ class Authentication:
                 {"WWW-Authenticate": "Bearer"},
             )
         required = required_scope(request.method, request.url.path)
-        if required not in _GRANTS[scopes[0]]:
+        if required not in _GRANTS[scopes[0]] and request.url.path != OF_ANY_KEY:
             raise Problem(403, "out-of-scope", f"this call needs a key of scope '{required}'; yours is '{scopes[0]}'")
         return hashlib.sha256(offered).hexdigest()[:16], scopes[0]
 

@@ -65,11 +65,11 @@ async def receive_dataset(request: Request, services: Services, parent: str | No
         services: of this process.
         parent: the id or name of the dataset that the photographs are added to; None: they are one of their own.
     """
-    if parent and "idempotency-key" not in request.headers:  # a repeated call is answered though its parent is gone
+    idempotency = Idempotency(request.app.state.redis, request)
+    if parent and idempotency.given is None:  # a repeated call is answered though its parent is gone
         await run_in_threadpool(services.datasets.get, parent)
     with services.store.staged() as folder:
         upload = await receive(request, folder, services.settings)
-        idempotency = Idempotency(request.app.state.redis, request)
         kept = await idempotency.begin(upload.digest)
         if kept is not None:
             return _answer(await run_in_threadpool(services.datasets.get, kept["dataset"]), kept["created"])

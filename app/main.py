@@ -46,6 +46,7 @@ from flawsmith.app.routes import (
     labellings,
     models,
     operations,
+    page,
     quality_floors,
     reports,
     webhooks,
@@ -124,6 +125,7 @@ def create_app(settings: Settings) -> FastAPI:
         operations.router,
         inference_protocol.router,
         documents.router,
+        page.router,
     ):
         app.include_router(router)
     return app

@@ -35,7 +35,7 @@ class RootPath:
             return
         if path.startswith(f"{self.root_path}/"):
             scope["path"] = path.removeprefix(self.root_path)
-            scope["raw_path"] = scope["path"].encode()
+            scope["raw_path"] = scope.get("raw_path", path.encode()).removeprefix(self.root_path.encode())
         scope[_KEY] = self.root_path
         host = Headers(scope=scope).get("host", "")
 

@@ -162,7 +162,7 @@ def _classifier(given: argparse.Namespace, photographs: LabelledPhotographs, dat
 
 
 def _honesty(given: argparse.Namespace, photographs: LabelledPhotographs, dataset: Dataset) -> None:
-    kept = KeptScores(given.out / "honesty.json", given.end)
+    kept = KeptScores(Scores, given.out / "honesty.json", given.end)
     fresh = compared(photographs, fresh_photographs, FRESH_RATIOS, given.repeats, given.seed, kept, "fresh")
     print(f"fresh photographs: {fresh.verdict}; {fresh.reason}", flush=True)
     noisy = []
@@ -187,7 +187,7 @@ def compared(
     ratios: tuple[float, ...],
     repeats: int,
     seed: int,
-    kept: KeptScores,
+    kept: KeptScores[Scores],
     name: str,
     steps: int = CLASSIFIER_STEPS,
 ) -> EvaluationResult:
@@ -270,7 +270,7 @@ def _scored(
     given: argparse.Namespace, experiment: Experiment, dataset: Dataset, per_type: int, repeat: int
 ) -> Iterator[tuple[Key, Scores]]:
     """The scores of each arm with one subset."""
-    kept = KeptScores(given.out / f"scores-{per_type}-{repeat}.json", given.end)
+    kept = KeptScores(Scores, given.out / f"scores-{per_type}-{repeat}.json", given.end)
     subset, images = experiment.subset(per_type, repeat), dict[int, Tensor]()
 
     def compute(arm: Arm) -> Scores:

@@ -10,8 +10,8 @@ from hatchling.build import build_sdist, build_wheel
 from flawsmith.core.domain.priors import LARGEST_BYTES
 
 ROOT = Path(__file__).parents[1]
-SHOWN = ("flawsmith/app/docs_page/", "flawsmith/app/page", "flawsmith/cli/", "flawsmith/docs/")  # and the client
-PARTS = ("app", "cli", "core", "models", "worker")
+SHOWN = ("flawsmith/app/docs_page/", "flawsmith/app/page", "flawsmith/cli/", "flawsmith/client/", "flawsmith/docs/")
+PARTS = ("app", "cli", "client", "core", "models", "worker")
 
 
 def build(folder: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -34,7 +34,7 @@ def test_a_wheel_installs_the_package_flawsmith_and_no_other_name(
     }
     pages = {f"flawsmith/docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
     assert names == sources | pages | {"flawsmith/__init__.py", "flawsmith/py.typed"}
-    assert "flawsmith/app/page.html" in names
+    assert "flawsmith/app/page/index.html" in names
 
 
 def test_a_wheel_has_the_priors_and_each_is_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

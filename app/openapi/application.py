@@ -1,5 +1,7 @@
 """A FastAPI application whose OpenAPI document is completed by the rules of this package."""
 
+from copy import deepcopy
+from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,6 +19,7 @@ _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _TAGS = {
     "generate": "New images, and images by address",
     "datasets": "Photographs: upload, look at, delete",
+    "webhooks": "Who is told of events, and what was sent",
     "models": "Published versions, their aliases, weights, images, verdicts and reports",
     "operations": "For probes, metrics and people",
 }
@@ -40,17 +43,20 @@ class DocumentedApp(FastAPI):
             **options,
         )
         self.settings = settings
+        self._document: dict[str, Any] | None = None
+        self._lock = Lock()  # two threads may ask for the document at once
 
     def openapi(self) -> dict[str, Any]:
         """The document, made once."""
-        if self.openapi_schema is None:
-            self.openapi_schema = self._complete(super().openapi())
-        return self.openapi_schema
+        with self._lock:
+            if self._document is None:
+                self._document = self._complete(deepcopy(super().openapi()))  # FastAPI's has parts of the routes
+            return self._document
 
     def _complete(self, document: dict[str, Any]) -> dict[str, Any]:
         components = document["components"]
-        components["schemas"] |= PROBLEM_SCHEMAS
-        components["headers"] = RESPONSE_HEADERS
+        components["schemas"] |= deepcopy(PROBLEM_SCHEMAS)
+        components["headers"] = dict(RESPONSE_HEADERS)
         components["securitySchemes"] = {
             KEY_SCHEME: {
                 "type": "http",

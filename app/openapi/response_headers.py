@@ -36,7 +36,7 @@ RESPONSE_HEADERS: dict[str, dict[str, Any]] = {
 
 _RETRIED = frozenset({"429", "503"})
 _MADE = frozenset({"201", "202"})
-_ACTIONS_ON_A_JOB = ("/cancel", "/resume")
+_ACTIONS = ("/cancel", "/resume", "/resend")  # on what is there
 
 
 def headers(*names: str) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def headers_of(path: str, method: str, status: str, statuses: set[str]) -> dict[
         names.append("WWW-Authenticate")
     if status in _RETRIED or (status == "409" and method != "get") or (status == "202" and method == "get"):
         names.append("Retry-After")
-    if status in _MADE and not path.endswith(_ACTIONS_ON_A_JOB):
+    if status in _MADE and not path.endswith(_ACTIONS):
         names.append("Location")
     if "304" in statuses and status in ("200", "206", "304"):
         names += ["ETag", "Cache-Control"]

@@ -1,20 +1,22 @@
 """Makes the schemas of the OpenAPI document fit for generators of clients, which make a class of every object in it.
 
 Where the document has a class for each small part of each answer, a generated client has hundreds of them, and breaks
-as soon as a later release has a value more. So it has classes for what callers send, for answers, and for their parts
-down to `TYPED_LEVELS`; what is deeper stands there in words. The lists of jobs of all kinds are one page of jobs.
+as soon as a later release has a value more. So it has classes for what callers send, for answers, and for the few parts
+of answers in `TYPED_PARTS`; other parts stand there in words. The lists of jobs of all kinds are one page of jobs.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import Any
 
 Schema = dict[str, Any]
 
-TYPED_LEVELS = 1  # below an answer, such as a job's progress
-FINDINGS = frozenset({"QualityReport", "VersionComparison"})  # whose parts are tables for people
-RESULT = "result"  # of a job: a finding too
+TYPED_PARTS = frozenset(
+    {"GeneratedImage", "Health", "InvalidValue", "Layout", "Progress", "RejectedFile", "TrainingProgress", "Verdict"}
+)
+"""Parts of answers that programs follow."""
+
 VALUES = "Values"
 
 _NUMBER = {"type": "number"}
@@ -39,11 +41,11 @@ def simplify_schemas(document: dict[str, Any]) -> None:
     _join_pages_of_jobs(document)
     schemas: dict[str, Schema] = document["components"]["schemas"]
     asked = _reachable(schemas, [[each.get("requestBody", {}), each.get("parameters", [])] for each in operations])
-    levels = _levels(schemas, [each["responses"] for each in operations])
-    too_deep = {name for name, level in levels.items() if level > TYPED_LEVELS and name not in asked}
+    typed = asked | _answers(schemas, [each["responses"] for each in operations]) | TYPED_PARTS
+    in_words = schemas.keys() - typed
 
     def of_answer(schema: Schema) -> Schema:
-        return _opened(_described(_simplified(schema), schemas, too_deep))
+        return _opened(_described(_simplified(schema), schemas, in_words))
 
     def of_request(schema: Schema) -> Schema:
         return _literal(_simplified(schema))
@@ -72,7 +74,7 @@ def _join_pages_of_jobs(document: dict[str, Any]) -> None:
     for name in [each for each in schemas if _PAGE.fullmatch(each)]:
         item = name.removeprefix("Page_").removesuffix("_")
         properties = schemas[item]["properties"]
-        if {"kind", "state", "progress"} <= properties.keys():
+        if {"kind", "state", "progress"} <= properties.keys() and "default" in properties["kind"]:
             kinds[properties["kind"].pop("default")] = f"#/components/schemas/{item}"
             properties["kind"]["const"] = list(kinds)[-1]
             schemas[item]["required"].append("kind")
@@ -135,10 +137,10 @@ def _opened(schema: Schema) -> Schema:
     return schema
 
 
-def _described(schema: Schema, schemas: dict[str, Schema], too_deep: set[str]) -> Schema:
-    """A reference to a component that is too deep becomes one to values, with the component in words."""
+def _described(schema: Schema, schemas: dict[str, Schema], in_words: Set[str]) -> Schema:
+    """A reference to a component that has no class becomes one to values, with the component in words."""
     name = schema.get("$ref", "").rpartition("/")[2]
-    if name not in too_deep:
+    if name not in in_words:
         return schema
     component = schemas[name]
     if component.get("type") != "object":
@@ -149,22 +151,17 @@ def _described(schema: Schema, schemas: dict[str, Schema], too_deep: set[str]) -
     return {"$ref": f"#/components/schemas/{VALUES}", "description": "\n\n".join(each for each in words if each)}
 
 
-def _levels(schemas: dict[str, Schema], responses: list[Any]) -> dict[str, int]:
-    """How far below an answer each component stands at least: 0 for an answer itself, and for the items of a page."""
-    levels: dict[str, int] = {}
-    waiting = [(each, 0) for each in _names(responses)]
+def _answers(schemas: dict[str, Schema], responses: list[Any]) -> set[str]:
+    """Names of the answers themselves, of the items of pages, and of the jobs of all kinds."""
+    found: set[str] = set()
+    waiting = _names(responses)
     while waiting:
-        name, level = waiting.pop(0)
-        if name not in schemas or levels.get(name, level + 1) <= level:
-            continue
-        levels[name] = level
-        schema = schemas[name]
-        if _PAGE.fullmatch(name) or name in ("Job", "JobPage"):
-            waiting += [(each, level) for each in _names(schema)]
-        for part, described in schema.get("properties", {}).items():
-            further = 2 if part == RESULT or name in FINDINGS else 1
-            waiting += [(each, level + further) for each in _names(described)]
-    return levels
+        name = waiting.pop()
+        if name in schemas and name not in found:
+            found.add(name)
+            if _PAGE.fullmatch(name) or name in ("Job", "JobPage"):
+                waiting += _names(schemas[name])
+    return found
 
 
 def _names(part: Any) -> list[str]:

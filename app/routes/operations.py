@@ -1,12 +1,11 @@
-"""Operations: liveness, readiness, metrics; and the HTML page."""
+"""Operations: liveness, readiness, metrics."""
 
 import os
 from collections import Counter
-from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -61,12 +60,6 @@ def get_metrics_targets(services: ServicesDep) -> list[dict[str, Any]]:
         for queue in QUEUES
         for name, address in services.queues.live_workers(queue).items()
     ]
-
-
-@router.get("/", response_class=HTMLResponse, responses=documented())
-def page() -> HTMLResponse:
-    """The HTML page."""
-    return HTMLResponse(files("flawsmith.app").joinpath("page.html").read_text())
 
 
 def _registry_of_all_processes() -> CollectorRegistry:

@@ -74,6 +74,18 @@ def get_training_job_history(job_id: JobId, services: ServicesDep) -> History:
     )
 
 
+class SampleSteps(BaseModel):
+    """The steps that have a sample grid, the first one first."""
+
+    steps: list[int]
+
+
+@router.get("/{job_id}/samples", responses=documented(404))
+def training_job_samples(job_id: JobId, services: ServicesDep) -> SampleSteps:
+    """Which sample grids there are: one of each evaluation, at most 50 or so."""
+    return SampleSteps(steps=_folder(job_id, services).sample_steps())
+
+
 _GRID = documented(404, also={**PNG, **NOT_MODIFIED})
 
 
@@ -125,7 +137,14 @@ def _resolved(body: TrainingRequest, services: Services) -> TrainingJob:
     except UnknownModel as error:
         raise invalid("/init_from", str(error)) from error
     try:
-        resolved = resolve_request(body, dataset, origin, services.priors.cards, services.datasets.measured)
+        resolved = resolve_request(
+            body,
+            dataset,
+            origin,
+            services.priors.cards,
+            services.datasets.measured,
+            services.datasets.masked_photographs,
+        )
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
     config = resolved.config

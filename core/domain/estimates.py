@@ -122,7 +122,7 @@ def _converted(preset: Preset, job: TrainingJob, layers: NetworkLayers) -> float
 def _same_step(preset: Preset, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
     fields = preset.fields_of(theirs)
     names = ("resolution", "channels", "batch_size", *preset.shaping)
-    return all(fields.get(name) == ours[name] for name in names)
+    return all(fields.get(name) == ours.get(name) for name in (*names, "labels"))
 
 
 def _memory_bytes(config: Mapping[str, Any], layers: NetworkLayers, dataset: Dataset) -> int:

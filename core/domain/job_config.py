@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from flawsmith.core.domain.crops import Crop
 
@@ -58,6 +58,8 @@ class JobConfig(BaseModel):
     deterministic: bool
     init_from: str | None  # such as scratches@2
     scale: float | None = None  # pixels of the photographs for one pixel of an image, at the median
+    # Left out where there are none, as in earlier releases, so that generator files keep their bytes.
+    labels: Literal["mask"] | None = Field(None, exclude_if=lambda labels: labels is None)
     # Configurations of earlier releases have none of these.
     start: Start = "nothing"
     prior: str | None = None  # `weights_sha256` of the prior's card

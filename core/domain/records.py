@@ -212,17 +212,20 @@ class Verdict(Record):
 class Labelling(Record):
     """How a labelled version's label network came about.
 
-    ``job`` trained it, of ``source``: masks of generated images, or the annotations of photographs. It learned from so
-    many ``masks`` and ``boxes``. ``agreement`` is the mean intersection over union with annotations that were held
-    out; null where too few were there. ``ranges`` has by type, and figure of size or shape, from where to where a mask
+    ``job`` trained it, of ``source``: masks of generated images, the annotations of photographs, or both the images and
+    the masks of photographs (``training``; the generator itself then makes the masks). It learned from so many
+    ``masks`` and ``boxes``. ``agreement`` is the mean intersection over union with annotations that were held
+    out; null where too few were there. ``plausible`` is the share of a training's first images whose masks are; null of
+    other sources. ``ranges`` has by type, and figure of size or shape, from where to where a mask
     is plausible.
     """
 
     job: str
-    source: Literal["masks", "annotations"]
+    source: Literal["masks", "annotations", "training"]
     masks: int
     boxes: int
     agreement: float | None = None
+    plausible: float | None = None
     ranges: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict)
 
 
@@ -234,7 +237,8 @@ class ModelVersion(Record):
     ``analysis`` what the training found out about the photographs and used, ``attributes`` what callers may ask of an
     image (versions of earlier releases have none), ``digital_source_type`` what the XMP of an image says of its origin
     (the images of earlier releases' versions have no XMP, and keep their bytes). ``labels`` is what images come with on
-    request: masks, from which boxes follow, or boxes alone. A labelled version has the pixels of its ``parent``.
+    request: masks, from which boxes follow, or boxes alone. A version that was labelled after its training has the
+    pixels of its ``parent``.
     The generator samples in ``precision`` on the kind of device that it was ``qualified_on`` (such as
     ``cpu:avx512_bf16``), and in float32 on every other kind. To qualify, 256 images in both precisions must differ by
     at most one gray level.

@@ -1,6 +1,6 @@
 """The body of POST /training-jobs, and its JSON Schema."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -57,6 +57,11 @@ class TrainingRequest(JobRequest):
         description="how photographs are cut into squares; null: around annotations where there are some; else a "
         "native grid over photographs more than four times as large as the resolution; else a grid over long ones, or "
         "the middle",
+    )
+    labels: Literal["mask", "none"] | None = Field(
+        None,
+        description="mask: learn the photographs' masks together with the images, so that the version's images come "
+        "with masks; photographs without one teach what images look like. null: none, or as the version of init_from",
     )
     priority: int = Field(0, ge=0, le=9, description="jobs of a higher priority train first")
     max_seconds: float | None = Field(

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import RequestBody, examples
 
 MAX_URL = 2_048  # characters
 
@@ -70,6 +70,8 @@ class JobRequest(RequestBody):
 
 class WebhookRequest(RequestBody):
     """The body of POST /webhooks."""
+
+    model_config = examples({"url": "https://hooks.example.com/flawsmith", "events": ["job.succeeded", "job.failed"]})
 
     url: Url = Field(description="where messages are posted to")
     events: list[Named] = Field(

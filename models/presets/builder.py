@@ -36,6 +36,8 @@ class PresetBuilder:
             ``build_trainer``, without the device.
         follows_rules: whether ``held_out`` takes a `HoldoutRule` as its last argument, and ``build_trainer`` what it
             answered. Otherwise what a rule keeps held out is left out of the images.
+        learns_masks: whether ``build_trainer`` takes `PhotographMasks` of the images as ``masks``, by name, which the
+            generator then learns to make as well. ``build_generator`` receives ``labels`` "mask" for it.
     """
 
     name: str
@@ -43,3 +45,4 @@ class PresetBuilder:
     build_generator: Callable[[Mapping[str, Any], int], PresetGenerator]
     held_out: Callable[..., Tensor] = _none_held_out
     follows_rules: bool = False
+    learns_masks: bool = False

@@ -16,6 +16,7 @@ from flawsmith.models import presets
 from flawsmith.models.presets.builder import PresetBuilder
 from flawsmith.models.presets.generator import PresetGenerator
 from flawsmith.models.training.holdout import HoldoutRule
+from flawsmith.models.training.photograph_masks import PhotographMasks
 from flawsmith.models.training.trainer import Trainer
 
 
@@ -74,22 +75,27 @@ def build_trainer(
     device: torch.device,
     photograph: Tensor | None = None,
     rule: HoldoutRule | None = None,
+    masks: PhotographMasks | None = None,
 ) -> Trainer:
     """A run of the preset at its first step; see `PresetBuilder`. Without ``photograph``, each image is another one.
 
     Without a ``rule``, the preset holds out as it did before there were rules.
 
     Raises:
-        LookupError: the preset is unknown.
+        LookupError: the preset is unknown, or there are masks and it learns none.
         TypeError: a field of ``config`` is missing or unknown; the message names it.
     """
     builder, photograph = BUILDERS[preset], _numbers(images, photograph)
+    if masks is not None and not builder.learns_masks:
+        raise LookupError(f"preset '{preset}' learns no masks")
+    held_out: list[Tensor] = []
     if rule is not None and builder.follows_rules:
-        held_out = builder.held_out(config, images, type_index, types, photograph, rule)
-        return builder.build_trainer(config, images, type_index, types, device, photograph, held_out)
-    if rule is not None and rule.kept is not None:
+        held_out.append(builder.held_out(config, images, type_index, types, photograph, rule))
+    elif rule is not None and rule.kept is not None:
         images, type_index, photograph = (each[~rule.kept] for each in (images, type_index, photograph))
-    return builder.build_trainer(config, images, type_index, types, device, photograph)
+        masks = None if masks is None else masks[~rule.kept]
+    named = {} if masks is None else {"masks": masks}
+    return builder.build_trainer(config, images, type_index, types, device, photograph, *held_out, **named)
 
 
 def build_generator(preset: str, config: Mapping[str, Any], types: int) -> PresetGenerator:

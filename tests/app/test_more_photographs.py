@@ -259,6 +259,24 @@ def test_a_parent_that_is_deleted_meanwhile_is_unknown_and_nothing_is_left(
     assert next(asked) > at
 
 
+def test_an_addition_that_ended_before_its_name_was_written_is_completed_by_a_repeated_call(
+    api: TestClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(api, "steel", DENTS)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(services.store), "write_json", broken)
+        answer = add(api, "steel", MORE)
+    assert answer.status_code == 503, answer.text
+    again = add(api, "steel", MORE)
+    assert (again.status_code, again.json()["name"]) == (201, "steel-2")
+    assert api.get("/datasets/steel-2").json() == again.json()
+    assert len(api.get("/datasets").json()["items"]) == 2
+
+
+def broken(*_: Any) -> None:
+    raise OSError("the disk is gone")
+
+
 def test_two_additions_at_once_get_names_of_their_own(services: Services, tmp_path: Path) -> None:
     for name, files in (("parent", DENTS), ("one", MORE), ("other", {"dents/x.png": photograph(700)})):
         (tmp_path / name).write_bytes(zipped(files))

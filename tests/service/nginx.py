@@ -19,7 +19,7 @@ SERVER = """
     ssl_certificate_key {folder}/key.pem;
     location /flaws/ {{
       proxy_pass {target};
-      proxy_cache images;
+      proxy_cache $kept;
       add_header X-Cache $upstream_cache_status always;
     }}
   }}
@@ -39,6 +39,7 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   proxy_cache_path {folder}/cache keys_zone=images:1m;
+  map $uri $kept {{ ~/images/ images; default off; }}  # where a cache is on, nginx asks for no ranges
 {servers}
 }}
 """

@@ -1,6 +1,6 @@
 """Puts the photographs of an upload behind those of a dataset: a new dataset, which continues its parent."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 from flawsmith.core.domain.records import Added, Ancestor, Dataset, NearDuplicate, RejectedFile
 from flawsmith.core.store.archives import printable
 from flawsmith.core.store.datasets.dataset_folder import CLEAN, DatasetFolder, StoredPhotograph
-from flawsmith.core.store.datasets.fingerprints import FILE, Fingerprints, near_duplicates
+from flawsmith.core.store.datasets.fingerprints import FILE, MOST_COMPARED, Fingerprints, near_duplicates
 from flawsmith.core.store.datasets.ingestion import Photograph, Upload
 from flawsmith.core.store.datasets.rejected_files import listed, shortened
 
@@ -197,6 +197,11 @@ def _notes(parent: Dataset, upload: Upload, added: Added) -> list[str]:
             f"{added.near_duplicate_count} of the new photographs are near-duplicates of photographs of "
             f"'{parent.name}': 'added' lists them; training holds them out together or not at all"
         )
+    counts = Counter(each.defect_type for each in upload.photographs)
+    counts = Counter({each: count + parent.classes.get(each, 0) for each, count in counts.items()})
+    if large := [each for each, count in counts.items() if count > MOST_COMPARED]:
+        named = ", ".join(map(repr, map(printable, large[:_MOST_NAMED])))
+        notes.append(f"near-duplicates were not looked for among more than {MOST_COMPARED:,} photographs of {named}")
     if others := sorted({each.defect_type for each in upload.photographs} - parent.classes.keys()):
         named = ", ".join(map(repr, map(printable, others[:_MOST_NAMED])))
         notes.append(

@@ -17,7 +17,8 @@ _DUPLICATE_RATIO = 0.5  # of the distance to a near-duplicate to that of the nea
 _DUPLICATE_DISTANCE = 0.5  # between near-duplicates at most
 _MOST_COPIES = 7  # near-duplicates of one photograph
 _MOST_TURNED = 2000  # photographs of a type, up to which flips and quarter turns are compared
-_AT_ONCE = 512
+_AT_ONCE = 128
+MOST_COMPARED = 20_000  # photographs of a type, so that the comparison takes seconds and 300 MB at most
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,15 @@ def near_duplicates(
     nearest ones, as in `near_duplicate_groups` of the training, which compares squares rather than photographs.
 
     Args:
-        known, new: (N, SIDE, SIDE) and (M, SIDE, SIDE) uint8, all of one type.
+        known, new: (N, SIDE, SIDE) and (M, SIDE, SIDE) uint8, all of one type; no pair is found among more than
+            `MOST_COMPARED`.
         abandoned: whether nobody waits any more.
 
     Raises:
         Abandoned: nobody does.
     """
     images = np.concatenate([known, new])
-    if len(images) < 3 or not len(known):
+    if not 3 <= len(images) <= MOST_COMPARED or not len(known):
         return {}
     copies = _copies(images, range(len(known), len(images)), abandoned)
     asked = sorted({other for others in copies.values() for other in others if other < len(known)})
@@ -106,7 +108,8 @@ def _copies(images: NDArray[np.uint8], rows: Sequence[int], abandoned: Callable[
         some = list(rows[start : start + _AT_ONCE])
         distances = np.sqrt(np.maximum(0, 2 - 2 * np.max([vectors[some] @ each.T for each in turned], axis=0)))
         distances[np.arange(len(some)), some] = np.inf
-        order = np.argsort(distances, axis=1, kind="stable")[:, : most + 1]
+        order = np.argpartition(distances, most, axis=1)[:, : most + 1]
+        order = np.take_along_axis(order, np.take_along_axis(distances, order, axis=1).argsort(axis=1), axis=1)
         nearest = np.take_along_axis(distances, order, axis=1)
         near = (nearest[:, :-1] < _DUPLICATE_RATIO * nearest[:, 1:]) & (nearest[:, :-1] < _DUPLICATE_DISTANCE)
         for row, flags, which in zip(some, near, order, strict=True):

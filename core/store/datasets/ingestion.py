@@ -47,7 +47,7 @@ WHITE_IGNORED = (
 class TooFewImages(Exception):
     """The upload has fewer usable images than a GAN can be trained on; ``rejected`` says what is wrong with others."""
 
-    def __init__(self, count: int, rejected: list[RejectedFile], least: int) -> None:
+    def __init__(self, count: int, rejected: list[RejectedFile], least: int = MIN_IMAGES) -> None:
         reason = f"; the first refused is '{rejected[0].file}': {rejected[0].reason}" if rejected else ""
         needed = f"at least {least} {'is' if least == 1 else 'are'} needed"
         super().__init__(f"{count} usable images; {needed}{reason}")

@@ -4,6 +4,7 @@ import builtins
 import filecmp
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -193,6 +194,16 @@ class Datasets:
     ) -> builtins.list[npt.NDArray[np.bool_] | None]:
         """For each square of `load`, the pixels of annotated defects: see `Cutter.targets`. Raises UnknownDataset."""
         return Cutter(self.photographs(dataset_id), crop, resolution).targets(resolution, boxes=boxes)
+
+    def load_marks(
+        self, dataset_id: str, resolution: int, crop: Crop | Around
+    ) -> builtins.list[npt.NDArray[np.uint8] | None]:
+        """For each square of `load`, how much of each pixel is a defect: see `Cutter.marks`. Raises UnknownDataset."""
+        return Cutter(self.photographs(dataset_id), crop, resolution).marks(resolution)
+
+    def masked_photographs(self, dataset: Dataset) -> Mapping[str, int]:
+        """How many photographs have a mask of each of their defects, by type. Raises UnknownDataset."""
+        return Counter(each.defect_type for each in self.photographs(dataset.id) if each.annotations.is_masked)
 
     def measured(self, dataset: Dataset, crop: Crop, resolution: int) -> Dataset:
         """The dataset with the effect of a crop at a resolution, and with the types of its squares.

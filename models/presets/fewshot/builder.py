@@ -11,6 +11,7 @@ from flawsmith.models.presets.fewshot.config import FewshotConfig
 from flawsmith.models.presets.fewshot.networks import Generator
 from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 from flawsmith.models.training.holdout import HoldoutRule, holdout, holdout_by_rule
+from flawsmith.models.training.photograph_masks import PhotographMasks
 
 
 def build_trainer(
@@ -21,9 +22,11 @@ def build_trainer(
     device: torch.device,
     photograph: Tensor,
     held_out: Tensor | None = None,
+    masks: PhotographMasks | None = None,
 ) -> FewshotTrainer:
     """Raises TypeError, with the name of the field, if the configuration lacks one or has an unknown one."""
-    return FewshotTrainer(FewshotConfig(**config), images, type_index, types, device, photograph, held_out=held_out)
+    numbers = FewshotConfig(**config)
+    return FewshotTrainer(numbers, images, type_index, types, device, photograph, held_out=held_out, masks=masks)
 
 
 def build_generator(config: Mapping[str, Any], types: int) -> Generator:
@@ -36,6 +39,7 @@ def build_generator(config: Mapping[str, Any], types: int) -> Generator:
         config.get("direction", False),  # versions that earlier releases published lack these three
         config.get("wavelet", False),
         config.get("narrow_ends", False),
+        config.get("labels") == "mask",
     )
 
 
@@ -52,4 +56,4 @@ def held_out(
     return holdout_by_rule(images, type_index, types, config["seed"], photograph, rule)
 
 
-BUILDER = PresetBuilder("fewshot", build_trainer, build_generator, held_out, follows_rules=True)
+BUILDER = PresetBuilder("fewshot", build_trainer, build_generator, held_out, follows_rules=True, learns_masks=True)

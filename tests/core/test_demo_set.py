@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flawsmith.cli.demo_set import DEFECT_TYPES, write_demo_set
+from flawsmith.core.demo_set import DEFECT_TYPES, write_demo_set
 
 
 def test_a_seed_decides_every_byte(tmp_path: Path) -> None:

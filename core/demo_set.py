@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +16,11 @@ Field = npt.NDArray[np.float32]  # (side, side), gray levels relative to those o
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # a constant time, so that the same seed gives the same file
 
 
-def write_demo_set(path: Path, *, per_type: int = 100, side: int = 96, seed: int = 0) -> None:
+def write_demo_set(path: Path | IO[bytes], *, per_type: int = 100, side: int = 96, seed: int = 0) -> None:
     """Writes a zip with a folder for each of `DEFECT_TYPES`; the same arguments write the same bytes.
 
     Args:
-        path: the zip; an existing file is replaced.
+        path: the zip, or an open file for it; an existing file is replaced.
         per_type: pictures in each folder.
         side: width and height of a picture, in pixels.
         seed: of the random numbers.
