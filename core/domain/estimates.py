@@ -61,6 +61,9 @@ def estimate(preset: Preset, config: Mapping[str, Any], dataset: Dataset, jobs: 
         dataset: what it trains on.
         jobs: recorded ones, the newest first.
     """
+    if not preset.has_networks:
+        words = f"nothing: preset '{preset.name}' trains no networks; to cut the defects out takes seconds"
+        return Estimate(seconds=None, images_per_second=None, memory_bytes=None, disk_bytes=None, based_on=words)
     layers = preset.layers(config)
     rate, based_on = _rate(preset, config, layers, jobs)
     seconds = config["total_steps"] * config["batch_size"] / rate if rate else None

@@ -21,6 +21,8 @@ def _none_held_out(
 class PresetBuilder:
     """Builds the trainer and the generator of one preset. Its module exposes it as ``BUILDER``.
 
+    A preset without networks has neither.
+
     The preset's overrides, with their bounds and defaults, are under the same name in
     `flawsmith.core.domain.presets.registry`.
 
@@ -37,6 +39,6 @@ class PresetBuilder:
     """
 
     name: str
-    build_trainer: Callable[[Mapping[str, Any], Tensor, Tensor, int, torch.device, Tensor], Trainer]
-    build_generator: Callable[[Mapping[str, Any], int], PresetGenerator]
+    build_trainer: Callable[[Mapping[str, Any], Tensor, Tensor, int, torch.device, Tensor], Trainer] | None = None
+    build_generator: Callable[[Mapping[str, Any], int], PresetGenerator] | None = None
     held_out: Callable[[Mapping[str, Any], Tensor, Tensor, int, Tensor], Tensor] = _none_held_out

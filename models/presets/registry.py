@@ -76,19 +76,25 @@ def build_trainer(
     """A run of the preset at its first step; see `PresetBuilder`. Without ``photograph``, each image is another one.
 
     Raises:
-        LookupError: the preset is unknown.
+        LookupError: the preset is unknown, or has no networks.
         TypeError: a field of ``config`` is missing or unknown; the message names it.
     """
-    return BUILDERS[preset].build_trainer(config, images, type_index, types, device, _numbers(images, photograph))
+    build = BUILDERS[preset].build_trainer
+    if build is None:
+        raise LookupError(f"the preset '{preset}' has no networks to train")
+    return build(config, images, type_index, types, device, _numbers(images, photograph))
 
 
 def build_generator(preset: str, config: Mapping[str, Any], types: int) -> PresetGenerator:
     """The preset's generator, with weights yet to be loaded; see `PresetBuilder`.
 
     Raises:
-        LookupError: the preset is unknown, or a field that shapes the generator is missing.
+        LookupError: the preset is unknown or has no networks, or a field that shapes the generator is missing.
     """
-    return BUILDERS[preset].build_generator(config, types)
+    build = BUILDERS[preset].build_generator
+    if build is None:
+        raise LookupError(f"the preset '{preset}' has no networks that sample")
+    return build(config, types)
 
 
 def held_out(

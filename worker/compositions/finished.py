@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from flawsmith.core.domain.digital_source_type import COMPOSED
 from flawsmith.core.domain.export_layouts import LabelKind
-from flawsmith.worker.compositions.source import COMPOSED
 from flawsmith.worker.exports.archive import manifest_head, manifest_rows
 from flawsmith.worker.exports.layouts.layout import Row
 from flawsmith.worker.exports.records import ExportRecord, LabelledDefect, RecordSource

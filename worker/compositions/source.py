@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from flawsmith.core.domain.composition_request import SPARE_TRIES, TRIES
-from flawsmith.core.domain.digital_source_type import DigitalSourceType
+from flawsmith.core.domain.digital_source_type import COMPOSED
 from flawsmith.core.domain.export_layouts import LabelKind
 from flawsmith.core.domain.job_kinds.composition import CompositionJob
 from flawsmith.core.services import Services
@@ -30,7 +30,6 @@ from flawsmith.worker.compositions.patch_library import BLOCK, DefectCatalogue, 
 from flawsmith.worker.exports.records import ExportRecord, LabelledDefect, RecordSource
 
 BLENDS = {"auto": Blend.AUTO, "alpha": Blend.FEATHER, "poisson": Blend.POISSON}
-COMPOSED: DigitalSourceType = "compositeCapture"  # every part is of a photograph
 NO_PLACE = "no_place"
 
 

@@ -20,9 +20,9 @@ from flawsmith.core.services import Services
 from flawsmith.core.store.reference_photographs import ReferenceCache
 from flawsmith.worker.engine import encode
 from flawsmith.worker.exports.records import ExportRecord, LabelledDefect, RecordSource
-from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.image_scores import PublishedScore
-from flawsmith.worker.published_labels import FoundLabels, PublishedLabels
+from flawsmith.worker.published_labels import FoundLabels
+from flawsmith.worker.version_sampler import load_labeller, load_sampler
 
 TOO_SIMILAR, BELOW_FLOOR, WITHDRAWN = "too_similar", "below_floor", "withdrawn"
 DOUBTFUL_LABELS = "doubtful_labels"
@@ -68,10 +68,9 @@ class VersionSource(RecordSource):
         self._candidate: int = state.get("candidate", 0)  # the next one of that type
         self._made: int = state.get("made", 0)  # of that type
         self._folders = folder_names(version.classes)
-        weights = services.registry.weights(version.model, version.version)
-        self._generator = load_generator(weights, version.model_dump(), device)
+        self._generator = load_sampler(version, services.registry, device)
         folder = services.registry.folder(version)
-        self._labels = PublishedLabels(version, folder, device) if version.labels else None
+        self._labels = load_labeller(version, services.registry, device) if version.labels else None
         self._score = PublishedScore(folder) if config["floor"] is not None else None
         self._references = ReferenceCache().load(folder) if config["max_similarity"] is not None else None
         if self._references is None and config["max_similarity"] is not None:

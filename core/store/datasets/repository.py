@@ -15,7 +15,7 @@ from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Bounds, Member, printable, read_archive
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
-from flawsmith.core.store.datasets.cutter import Cutter, Squares, clean_squares
+from flawsmith.core.store.datasets.cutter import Cutter, Squares, clean_squares, clean_views
 from flawsmith.core.store.datasets.dataset_folder import NEW, DatasetFolder, StoredPhotograph
 from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, Ingestion, single_file
 from flawsmith.core.store.datasets.layout_options import AS_THE_FILES_SAY, LayoutOptions
@@ -136,8 +136,12 @@ class Datasets:
         cutter = Cutter(self.photographs(dataset_id), crop, native_side or resolution)
         return cutter.squares(cutter.types or sorted(dataset.classes), dataset.mode, resolution)
 
-    def load_clean(self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE) -> "Squares":
+    def load_clean(
+        self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE, most: int | None = None
+    ) -> "Squares":
         """The clean photographs, cut and scaled like those of `load`; all of the type `CLEAN`.
+
+        At most so many squares at the photographs' scale, evenly chosen.
 
         Where there are none, beside squares at the photographs' scale: parts of the others without a defect.
 
@@ -147,8 +151,13 @@ class Datasets:
         """
         dataset = self.get(dataset_id)
         return clean_squares(
-            self.clean_photographs(dataset_id), self.photographs(dataset_id), crop, resolution, dataset.mode
+            self.clean_photographs(dataset_id), self.photographs(dataset_id), crop, resolution, dataset.mode, most
         )
+
+    def has_clean(self, dataset_id: str, resolution: int, crop: Crop) -> bool:
+        """Whether `load_clean` finds a square of a crop that is `Crop.measured`. Raises UnknownDataset."""
+        sources = self.clean_photographs(dataset_id), self.photographs(dataset_id)
+        return any(views for _, views in clean_views(*sources, crop, resolution))
 
     def load_masks(
         self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE, native_side: int | None = None
