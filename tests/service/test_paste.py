@@ -129,7 +129,7 @@ def test_a_cancelled_job_resumes(pasting: Service) -> None:
 def test_attributes_copies_and_nearest_photographs(pasting: Service, job: dict[str, Any]) -> None:
     card = pasting.client.get("/models/pasted/versions/1").json()
     assert {"brightness"} <= set(card["attributes"]) <= {"brightness", "severity"}
-    low, high = card["attributes"]["brightness"]["reach"]["pits"]
+    low, high = card["attributes"]["brightness"]["samples"]["pits"]
     asked = {"attributes": {"brightness": [low, high]}, "defect_type": "pits", "labels": "mask"}
     for each in generated(pasting, count=3, **asked):
         assert low - 0.1 <= pixels(base64.b64decode(each["data"])).mean() <= high + 0.1
