@@ -153,7 +153,9 @@ def clean_squares(
     mode: ImageMode,
     most: int | None = None,
 ) -> Squares:
-    """The squares of clean photographs, all of the type `CLEAN`; at most so many at the photographs' scale.
+    """The squares of clean photographs, all of the type `CLEAN`.
+
+    With ``most``, at most so many at the photographs' scale, evenly chosen, and none that would have to be enlarged.
 
     Where there are none, beside crops at the photographs' scale: the places of annotated photographs that show no
     annotated defect.
@@ -164,7 +166,9 @@ def clean_squares(
     pixels, files, numbers = [], [], []
     found = clean_views(clean, photographs, wanted, resolution)
     flat = [(number, view) for number, (_, views) in enumerate(found) for view in views]
-    kept = set(evenly(flat, len(flat) if most is None else most))
+    if most is not None:
+        flat = evenly([(number, view) for number, view in flat if view.side == resolution], most)
+    kept = set(flat)
     for number, (photograph, views) in enumerate(found):
         for square in _views_of(photograph, [each for each in views if (number, each) in kept]):
             pixels.append(to_pixels(square, mode, resolution))

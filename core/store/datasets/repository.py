@@ -141,7 +141,7 @@ class Datasets:
     ) -> "Squares":
         """The clean photographs, cut and scaled like those of `load`; all of the type `CLEAN`.
 
-        At most so many squares at the photographs' scale, evenly chosen.
+        With ``most``, so many of them at most, evenly chosen, and none that would have to be enlarged.
 
         Where there are none, beside squares at the photographs' scale: parts of the others without a defect.
 
@@ -155,9 +155,14 @@ class Datasets:
         )
 
     def has_clean(self, dataset_id: str, resolution: int, crop: Crop) -> bool:
-        """Whether `load_clean` finds a square of a crop that is `Crop.measured`. Raises UnknownDataset."""
+        """Whether `load_clean` finds a square that it need not enlarge, of a crop that is `Crop.measured`.
+
+        Raises:
+            UnknownDataset: there is no such dataset.
+        """
         sources = self.clean_photographs(dataset_id), self.photographs(dataset_id)
-        return any(views for _, views in clean_views(*sources, crop, resolution))
+        found = clean_views(*sources, crop, resolution)
+        return any(view.side == resolution for _, views in found for view in views)
 
     def load_masks(
         self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE, native_side: int | None = None
