@@ -11,9 +11,13 @@ from starlette.types import Scope as ASGIScope
 
 from flawsmith.app.problems import Problem, problem_response
 from flawsmith.core.job_kinds import job_kinds
-from flawsmith.core.settings import Scope
+from flawsmith.core.setting_values import Scope
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/"})
+PUBLIC_FOLDERS = ("/page/", "/v2/health/")  # the page asks for the key itself
+DOCUMENTS = frozenset({"/docs", "/openapi.json", "/llms.txt"})
+DOCUMENT_FOLDERS = ("/docs/",)
+OF_ANY_KEY = "/caller"
 _JOBS_OF_VERSION = re.compile(r"/models/[^/]+/versions/[^/]+/(evaluations|compare|labels)/?")
 _GRANTS: dict[Scope, set[Scope]] = {
     "generate": {"generate"},
@@ -23,17 +27,26 @@ _GRANTS: dict[Scope, set[Scope]] = {
 }
 
 
+def is_public(path: str, documents: bool) -> bool:
+    """Whether a path needs no key; ``documents``: whether those about the API need none."""
+    if path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDERS):
+        return True
+    return documents and (path in DOCUMENTS or path.startswith(DOCUMENT_FOLDERS))
+
+
 def required_scope(method: str, path: str) -> Scope:
     """The scope that a call needs.
 
-    Reading models and generating images needs the lowest scope; deleting, and setting aliases and quality floors, the
-    highest.
+    Reading models and generating images needs the lowest scope; deleting, and setting aliases, quality floors and
+    standing webhooks, the highest.
     """
     if path.startswith("/metrics"):
         return "metrics"
     if method in ("DELETE", "PUT"):
         return "admin"
-    if path.startswith(("/datasets", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
+    if method == "POST" and path.rstrip("/") == "/webhooks":
+        return "admin"
+    if path.startswith(("/datasets", "/webhook", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
         return "train"
     if _JOBS_OF_VERSION.fullmatch(path):
         return "train"
@@ -43,6 +56,12 @@ def required_scope(method: str, path: str) -> Scope:
 def _shows_photographs(path: str) -> bool:
     """Whether a path is that of a version's quality report or its page."""
     return path.startswith("/models/") and path.rpartition("/")[2] in ("report", "report.html")
+
+
+def granted_scopes(request: Request) -> set[Scope] | None:
+    """What the caller's key permits; None where the service has no keys, and everything is permitted."""
+    given: Scope | None = request.scope.get("flawsmith_scope")
+    return None if given is None else _GRANTS[given]
 
 
 def check_scope(request: Request, required: Scope, what: str) -> None:
@@ -55,11 +74,11 @@ def check_scope(request: Request, required: Scope, what: str) -> None:
 class Authentication:
     """ASGI middleware that checks the API key of every call, on unknown paths too. Without keys every call passes."""
 
-    def __init__(self, app: ASGIApp, keys: dict[str, Scope]) -> None:
-        self.app, self.keys = app, keys
+    def __init__(self, app: ASGIApp, keys: dict[str, Scope], public_documents: bool = False) -> None:
+        self.app, self.keys, self.public_documents = app, keys, public_documents
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self.keys and scope["path"] not in PUBLIC_PATHS:
+        if scope["type"] == "http" and self.keys and not is_public(scope["path"], self.public_documents):
             request = Request(scope)
             try:
                 scope["flawsmith_caller"], scope["flawsmith_scope"] = self._authenticate(request)
@@ -87,7 +106,7 @@ class Authentication:
                 {"WWW-Authenticate": "Bearer"},
             )
         required = required_scope(request.method, request.url.path)
-        if required not in _GRANTS[scopes[0]]:
+        if required not in _GRANTS[scopes[0]] and request.url.path != OF_ANY_KEY:
             raise Problem(403, "out-of-scope", f"this call needs a key of scope '{required}'; yours is '{scopes[0]}'")
         return hashlib.sha256(offered).hexdigest()[:16], scopes[0]
 

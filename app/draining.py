@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from flawsmith.app.problems import RETRY_SECONDS, problem_response, unavailable
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_STILL_ANSWERED = ("/healthz", "/metrics")  # the process lives, and its last figures count
+_STILL_ANSWERED = ("/healthz", "/v2/health/live", "/metrics")  # the process lives, and its last figures count
 
 
 class Drain:

@@ -2,26 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
 from flawsmith.app import image_attributes
 from flawsmith.app.image_labels import Wanted, check_labels
-from flawsmith.app.media import MediaType, choose, choose_labelled
+from flawsmith.app.media import Format, ImageFormat, MediaType, choose, choose_labelled, zipped_format
 from flawsmith.app.model_references import Served
 from flawsmith.app.problems import invalid
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
-from flawsmith.core.domain.attributes import Attributes, is_searched
+from flawsmith.core.domain.attributes import Attributes, AttributesOfBody, is_searched
 from flawsmith.core.domain.quality_floor import sampling_name
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.withdrawals import Withdrawn
-
-_RANGE_SCHEMA = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
-_AttributesOfBody = Annotated[
-    dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _RANGE_SCHEMA})
-]  # the version says what is right, see `image_attributes`
 
 
 class GenerateRequest(BaseModel):
@@ -30,13 +25,25 @@ class GenerateRequest(BaseModel):
     Not a `RequestBody`: its validator would have every JSON object built in Python first.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [
+                {"model": "steel", "count": 4},
+                {"model": "steel@1", "seed": 42, "format": "png"},
+                {"model": "steel", "count": 16, "format": "json"},
+            ]
+        },
+    )
 
     model: str = Field(min_length=1, max_length=140, description="`scratches`, `scratches@2`, `scratches@production`")
     count: int = Field(1, ge=1, le=1_000_000, description="images; at most FLAWSMITH_MAX_IMAGES_PER_REQUEST")
     defect_type: str | None = Field(None, max_length=64, description="null: all types of the model in turn")
     seed: int | None = Field(None, ge=0, lt=SEEDS, description="the images seed … seed + count - 1; null: new ones")
-    format: Literal["png", "jpeg", "webp", "npy", "npz"] | None = Field(None, description="wins over the header Accept")
+    format: Format | None = Field(
+        None, description="wins over the header Accept; png, jpeg and webp of several images are a zip of such files"
+    )
     deadline_seconds: float = Field(30.0, gt=0, le=600, description="how long the answer may take")
     max_similarity: float | None = Field(
         None,
@@ -45,7 +52,7 @@ class GenerateRequest(BaseModel):
         description="to a training photograph, at most: 1 is identical, .5 as near as photographs are to one another "
         "(median). Nearer images are redrawn, at most 20 times each; with a seed, one of them refuses the call",
     )
-    attributes: _AttributesOfBody | None = Field(
+    attributes: AttributesOfBody | None = Field(
         None,
         description="what the images shall be, of the `attributes` that the version's card lists; they are a part of "
         "the images' addresses. `angle`: of the lines, [low, high] in degrees counter-clockwise from level; "
@@ -80,6 +87,7 @@ class ImageRequest:
         attributes: of all images; those with addresses have them in these.
         floor: the lowest score of an image that may be given out; None: any.
         labels: what comes with each image; None: nothing.
+        zipped: format of the image files in a zip.
     """
 
     version: ModelVersion
@@ -95,6 +103,7 @@ class ImageRequest:
     attributes: Attributes = ()
     floor: float | None = None
     labels: Wanted | None = None
+    zipped: ImageFormat = "png"
 
     @property
     def sampled(self) -> str:
@@ -161,6 +170,7 @@ def resolve(
         attributes=attributes,
         floor=served.floor,
         labels=labels,
+        zipped=zipped_format(body.format),
     )
 
 

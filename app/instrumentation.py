@@ -15,7 +15,9 @@ from flawsmith.core.logs import acceptable_request_id, request_id
 
 log = logging.getLogger("flawsmith.access")
 
-PROBES = frozenset({"/healthz", "/readyz"})  # called every few seconds; their successes are logged at debug
+PROBES = frozenset(
+    {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
+)  # called every few seconds; their successes are logged at debug
 
 REQUESTS = Counter("flawsmith_http_requests_total", "HTTP requests", ["method", "route", "status"])
 SECONDS = Histogram(

@@ -3,10 +3,12 @@
 from fastapi import Request, Response
 
 from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of, is_current, not_modified
-from flawsmith.app.problems import Responses, documented
+from flawsmith.app.problems import Problem, Responses, documented
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
-from flawsmith.core.store.export_files import archive_file
+from flawsmith.core.services import Services
+from flawsmith.core.store.export_files import HeldAddresses, addresses_file, archive_file
 from flawsmith.core.store.job_folder import JobFolder
+from flawsmith.core.store.registry import UnknownModel
 
 ZIP: Responses = {200: {"content": {"application/zip": {}}}, **PARTIAL, **NOT_MODIFIED}
 
@@ -33,3 +35,18 @@ def why_no_archive(job: Job, kind: JobKind) -> str:
     if job.state is JobState.CANCELLED:
         return f"the {kind.name} was cancelled; {again}"
     return f"the {kind.name} failed: {job.error}. {again}"
+
+
+def check_withdrawn(folder: JobFolder, services: Services) -> None:
+    """Raises Problem 410 if the archive holds an image that was withdrawn since."""
+    held = HeldAddresses.load(addresses_file(folder))
+    for reference in held.versions:
+        try:
+            withdrawn = services.registry.withdrawn(services.registry.resolve(reference))
+        except UnknownModel:  # the version was deleted, and what was withdrawn of it is forgotten
+            continue
+        if gone := held.among(reference, withdrawn):
+            described = "; ".join(f"seed {each.seed} of '{each.defect_type}': {withdrawn[each]}" for each in gone[:5])
+            listed = [{**each.to_json(), "reason": withdrawn[each]} for each in gone[:100]]
+            detail = f"since this archive was made an operator withdrew {described}; make it anew without them"
+            raise Problem(410, "withdrawn", detail, withdrawn=listed)

@@ -1,7 +1,7 @@
 """The calls of every kind of job: list, get, cancel, resume, delete and events. A kind's own router adds the others."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Path, Request, Response
@@ -13,12 +13,15 @@ from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute, reserved_identity, takes_over
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
 from flawsmith.app.problems import Problem, Responses, documented
+from flawsmith.app.webhook_check import check_webhook
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
+from flawsmith.core.domain.webhook_targets import JobWebhook
 from flawsmith.core.live.job_events import has_events_after, parse_event_id
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.logs import request_id
 from flawsmith.core.services import Services
+from flawsmith.core.store.job_folder import JobFolder
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,13 @@ _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # ng
 
 def _as_stored(job: Any, services: Services) -> Job:
     return cast(Job, job)
+
+
+def _outside(job: Job, services: Services) -> Job:
+    """The record with its paths as callers see them."""
+    root_path = services.settings.root_path
+    found = {name: path for name in job.paths if root_path and (path := getattr(job, name))}
+    return job.changed(**{name: root_path + path for name, path in found.items()}) if found else job
 
 
 def job_router(kind: JobKind) -> APIRouter:
@@ -54,21 +64,46 @@ def check_room(services: Services, caller: str) -> None:
     raise Problem(429, "busy", detail, {"Retry-After": str(FULL_QUEUE_SECONDS)})
 
 
-def submit(services: Services, kind: JobKind, job: Job, response: Response, caller: str) -> Job:
+def submit(
+    services: Services,
+    kind: JobKind,
+    job: Job,
+    response: Response,
+    caller: str,
+    webhook: JobWebhook | None = None,
+    files: Mapping[str, bytes] | None = None,
+) -> Job:
     """Records a new job, enqueues its first segment, and sets the header Location.
 
-    A repeated call with an Idempotency-Key gets the job that the first call made before its process died.
+    A repeated call with an Idempotency-Key gets the job that the first call made before its process died. ``files`` are
+    what the job's folder holds from the beginning, by their names.
     """
+    if webhook:
+        check_webhook("/webhook/url", webhook.url, services.settings)
+        job = job.changed(webhook=webhook)
     if reserved := reserved_identity.get():
         job = job.changed(id=kind.job_id(reserved))
     made = _find(services, job.id) if reserved else None
     if made is None:
         check_room(services, caller)
-        services.jobs.create(job)
+        _create(services, job, files or {})
         _enqueue(services, job, caller)
     job = made or job
     response.headers["Location"] = f"{kind.path}/{job.id}"
     return job
+
+
+def _create(services: Services, job: Job, files: Mapping[str, bytes]) -> None:
+    """Records a job whose folder holds these files. They come first: a worker may begin at once. Raises RedisError."""
+    folder = JobFolder(services.store, job.id)
+    try:
+        for name, content in files.items():
+            services.store.write_bytes(folder.path / name, content)
+        services.jobs.create(job)
+    except BaseException:
+        if files and not folder.record.exists():
+            services.store.delete(folder.path)
+        raise
 
 
 def add_job_routes(router: APIRouter, kind: JobKind, completed: Completed = _as_stored) -> None:
@@ -92,12 +127,12 @@ def _add_reading(router: APIRouter, kind: JobKind, completed: Completed) -> None
         """Newest first."""
         jobs = services.jobs.page(kind, state, limit + 1, decode(cursor))
         more = len(jobs) > limit
-        shown = [completed(job, services) for job in jobs[:limit]]
+        shown = [_outside(completed(job, services), services) for job in jobs[:limit]]
         return page(items=shown, next_cursor=encode(jobs[limit - 1].id) if more else None)
 
     def get_job(job_id: JobId, services: ServicesDep) -> Any:
         """One job."""
-        return completed(services.jobs.get(job_id, kind), services)
+        return _outside(completed(services.jobs.get(job_id, kind), services), services)
 
     def follow_events(job_id: JobId, request: Request, services: ServicesDep) -> Response:
         """Server-sent events: `progress`, `state` and the kind's own. Ends with the job; `Last-Event-ID` resumes.
@@ -119,7 +154,7 @@ def _add_reading(router: APIRouter, kind: JobKind, completed: Completed) -> None
     router.get("", name=f"list_{name}s", response_model=page, responses=documented())(list_jobs)
     router.get("/{job_id}", name=f"get_{name}", response_model=kind.record, responses=documented(404))(get_job)
     events_answers = documented(404, also=stream)
-    router.get("/{job_id}/events", name=f"{name}_events", response_class=Response, responses=events_answers)(
+    router.get("/{job_id}/events", name=f"follow_{name}", response_class=Response, responses=events_answers)(
         follow_events
     )
 
@@ -129,10 +164,10 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
         """Ends the job and keeps its checkpoints."""
         services.jobs.get(job_id, kind)
         try:
-            return services.jobs.cancel(job_id)
+            return _outside(services.jobs.cancel(job_id), services)
         except JobEnded as error:
             response.status_code = 200
-            return error.job
+            return _outside(error.job, services)
 
     def resume_job(job_id: JobId, services: ServicesDep, caller: CallerDep) -> Any:
         """Continues a failed or cancelled job from its last checkpoint."""

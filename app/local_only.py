@@ -7,6 +7,7 @@ name in `Host`.
 
 import ipaddress
 import re
+from collections.abc import Sequence
 
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,20 +19,24 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # what nearly every ca
 
 
 class LocalOnly:
-    """ASGI middleware that answers 403 to calls of foreign pages, on unknown paths too."""
+    """ASGI middleware that answers 403 to calls of foreign pages, on unknown paths too.
 
-    def __init__(self, app: ASGIApp) -> None:
+    ``origins`` are those of pages that may call all the same.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str] = ()) -> None:
         self.app = app
+        self.origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (reason := _foreign(scope["headers"])):
+        if scope["type"] == "http" and (reason := _foreign(scope["headers"], self.origins)):
             problem = Problem(403, "foreign-page", f"{reason}; set FLAWSMITH_API_KEYS to serve others")
             await problem_response(Request(scope), problem)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
 
-def _foreign(headers: list[tuple[bytes, bytes]]) -> str | None:
+def _foreign(headers: list[tuple[bytes, bytes]], listed: frozenset[str]) -> str | None:
     """Why a request does not come from this machine itself; None if it does. A client may leave out all three."""
     hosts: list[str] = []
     origins: list[str] = []
@@ -51,6 +56,8 @@ def _foreign(headers: list[tuple[bytes, bytes]]) -> str | None:
         if not _is_loopback(name_of):
             return "without API keys this service answers only to localhost and loopback addresses in the header Host"
         ports.add(port)
+    if origins and listed.issuperset(origins):
+        return None
     for origin in origins:
         scheme, _, authority = origin.partition("://")
         name_of, port = _split(authority)

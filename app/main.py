@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,31 +20,40 @@ from threadpoolctl import threadpool_limits
 
 from flawsmith.app import problems
 from flawsmith.app.auth import Authentication
-from flawsmith.app.body_limit import BodyLimit
+from flawsmith.app.body_limit import MAX_JSON_BYTES, BodyLimit
 from flawsmith.app.connections import BoundedProtocol, raise_descriptor_limit
+from flawsmith.app.cors import CrossOrigin
 from flawsmith.app.draining import Drain, DrainingRequests
 from flawsmith.app.events import Events
 from flawsmith.app.head_requests import HeadRequests
 from flawsmith.app.instrumentation import Instrumentation
 from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.model_references import ModelReferences
+from flawsmith.app.octet_streams import OctetStreams
+from flawsmith.app.openapi import DocumentedApp
 from flawsmith.app.quality_metrics import QualityMetrics
-from flawsmith.app.query_parameters import refuse_on_pages, refuse_unknown_parameters
+from flawsmith.app.query_parameters import refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
+from flawsmith.app.root_path import RootPath
 from flawsmith.app.routes import (
     aliases,
     comparisons,
     datasets,
+    documents,
     evaluations,
     generate,
+    inference_protocol,
     labellings,
     models,
     operations,
+    page,
     quality_floors,
     reports,
+    webhooks,
 )
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.core.cpus import usable_cpus
+from flawsmith.core.domain.composition_request import MOST_CHARACTERS
 from flawsmith.core.domain.jobs import load_object
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.job_kinds import job_kinds
@@ -55,31 +65,48 @@ from flawsmith.core.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
 
+LARGER_BODIES = {"/compositions": MOST_CHARACTERS + MAX_JSON_BYTES}  # a background and a mask of it in base64
 CONCURRENT_INGESTS = 2  # each has a decoder process, which holds one decoded photograph in memory
 CORES_PER_PROCESS = 4  # the other three are for the sampling worker and Redis
+UPLOADS = re.compile(r"/datasets(?:/[^/]+/photographs)?")  # the paths whose bodies are files
 CLOSE_SECONDS = 2  # for connections, once the calls have ended or their time is over
+DESCRIPTION = """Trains a GAN on a few photographs of defects and serves synthetic ones.
+
+- Errors are `application/problem+json`; `detail` says what was wrong and what would be right.
+- Where keys are set, calls send `Authorization: Bearer KEY`; each says the scope that it needs.
+- A change with an `Idempotency-Key` is made once. 429 and 503 say when to try again, in `Retry-After`.
+- An image's address (version, defect type, seed) has the same bytes for ever.
+
+[llms.txt](llms.txt) lists the pages of the documentation."""
 
 
 def create_app(settings: Settings) -> FastAPI:
     """Wires the routes, middleware and services. A server runs the result inside `instrumented`."""
     PRESETS.load(settings.extra_preset_packages)
-    app = FastAPI(
+    app = DocumentedApp(
+        settings,
         title="Flawsmith",
-        description="Trains a GAN on a few photographs of defects and serves synthetic ones.",
+        description=DESCRIPTION,
         version=version("flawsmith"),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=partial(_lifespan, settings),
         dependencies=[Depends(refuse_unknown_parameters)],
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Instrumentation` does this
     )
-    refuse_on_pages(app)
-    app.add_middleware(BodyLimit, unlimited=frozenset({"/datasets"}))
+    origins = settings.origins
+    app.add_middleware(BodyLimit, unlimited=UPLOADS, larger=LARGER_BODIES)
     if settings.keys:
-        app.add_middleware(Authentication, keys=settings.keys)
+        app.add_middleware(Authentication, keys=settings.keys, public_documents=settings.public_documents)
     else:
-        app.add_middleware(LocalOnly)
+        app.add_middleware(LocalOnly, origins=origins)
     app.add_middleware(HeadRequests)
+    app.add_middleware(OctetStreams)
     app.state.drain = Drain(settings.drain_seconds)
     app.add_middleware(DrainingRequests, drain=app.state.drain)
+    if origins:
+        app.add_middleware(CrossOrigin, origins=origins)
+    if settings.root_path:
+        app.add_middleware(RootPath, root_path=settings.root_path)
     problems.install(app)
     for router in (
         generate.router,  # matched first: it receives the most requests
@@ -93,7 +120,12 @@ def create_app(settings: Settings) -> FastAPI:
         reports.of_version,
         comparisons.of_version,
         labellings.of_version,
+        webhooks.router,
+        webhooks.messages,
         operations.router,
+        inference_protocol.router,
+        documents.router,
+        page.router,
     ):
         app.include_router(router)
     return app
@@ -121,6 +153,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     gc.set_threshold(50_000, 20, 100)
     stop = threading.Event()
     app.state.services.start_reaper(stop)
+    app.state.services.start_webhooks(stop)
     app.state.drain.before_exit(app.state.events.end_all)
     yield
     stop.set()

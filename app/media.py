@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Literal, get_args
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import attributes_text
 from flawsmith.core.domain.digital_source_type import term_url
 from flawsmith.core.domain.folder_names import folder_names
+from flawsmith.core.domain.image_paths import image_path
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import decode_pixels, encode
 
@@ -36,10 +38,18 @@ MediaType = Literal[
 ]
 MEDIA_TYPES: tuple[MediaType, ...] = get_args(MediaType)
 
-_FORMATS: dict[str, MediaType] = {
+ImageFormat = Literal["png", "jpeg", "webp"]
+"""Of the image files in a zip."""
+
+Format = Literal["png", "jpeg", "webp", "zip", "json", "npy", "npz"]
+"""What the body may say in place of the header Accept."""
+
+_FORMATS: dict[Format, MediaType] = {
     "png": "image/png",
     "jpeg": "image/jpeg",
     "webp": "image/webp",
+    "zip": "application/zip",
+    "json": "application/json",
     "npy": "application/x-npy",
     "npz": "application/x-npz",
 }
@@ -47,11 +57,17 @@ LABELLED_TYPES: tuple[MediaType, ...] = ("application/zip", "application/json")
 IMAGES_PER_PIECE = 16  # of a streamed array
 MAX_ACCEPT = 1024  # characters; parsing takes time that grows faster than the length
 MANIFEST = "manifest.json"
+_SUFFIXES: dict[ImageFormat, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 MAX_SEEDS_HEADER = 2048  # bytes; a default nginx answers 502 above 4 kB of headers
 
 
-def choose(accept: str | None, format: str | None, count: int) -> MediaType:
-    """The answer's media type. Raises Problem 406 if the caller accepts none that can hold ``count`` images."""
+def choose(accept: str | None, format: Format | None, count: int) -> MediaType:
+    """The answer's media type. Raises Problem 406 if the caller accepts none that can hold ``count`` images.
+
+    Several images in a ``format`` of images come as a zip of such files, see `zipped_format`.
+    """
+    if count > 1 and format in _SUFFIXES:
+        return "application/zip"
     offers = [_FORMATS[format]] if format else _acceptable(accept or "*/*", count)
     fitting = [offer for offer in offers if count == 1 or not offer.startswith("image/")]
     if fitting:
@@ -59,23 +75,29 @@ def choose(accept: str | None, format: str | None, count: int) -> MediaType:
     if offers:
         detail = (
             f"{offers[0]} holds one image; request count 1, or "
-            f"{', '.join(each for each in MEDIA_TYPES if not each.startswith('image/'))}"
+            f"{', '.join(each for each in MEDIA_TYPES if not each.startswith('image/'))}, or a zip of such images with "
+            f"'format': '{offers[0].removeprefix('image/')}'"
         )
     else:
         detail = f"none of the accepted media types can be served; available: {', '.join(MEDIA_TYPES)}"
     raise Problem(406, "not-acceptable", detail)
 
 
-def choose_labelled(accept: str | None, format: str | None) -> MediaType:
+def zipped_format(format: Format | None) -> ImageFormat:
+    """The format of the image files in a zip."""
+    return format if format == "jpeg" or format == "webp" else "png"
+
+
+def choose_labelled(accept: str | None, format: Format | None) -> MediaType:
     """The media type of an answer with labels. Raises Problem 422 if the caller accepts none that can hold them."""
-    offers = [] if format else [each for each in _acceptable(accept or "*/*", 2) if each in LABELLED_TYPES]
-    if offers:
-        return offers[0]
+    offers = [_FORMATS[format]] if format else _acceptable(accept or "*/*", 2)
+    if fitting := [each for each in offers if each in LABELLED_TYPES]:
+        return fitting[0]
     asked = f"'format': '{format}'" if format else f"'Accept: {(accept or '')[:MAX_ACCEPT]}'"
     raise invalid(
         "/labels",
-        f"{asked} cannot hold labels; send 'Accept: {' or '.join(LABELLED_TYPES)}' without 'format', or get "
-        "/models/NAME/versions/VERSION/images/SEED/mask.png beside an image",
+        f"{asked} cannot hold labels; send 'Accept: {' or '.join(LABELLED_TYPES)}' or 'format': 'zip' or 'json', or "
+        "get /models/NAME/versions/VERSION/images/SEED/mask.png beside an image",
     )
 
 
@@ -96,29 +118,42 @@ def _acceptable(accept: str, count: int) -> list[MediaType]:
     return sorted((each for each in suited if quality[each] > 0), key=lambda each: -quality[each])
 
 
-def answer(media_type: MediaType, images: Images, headers: Mapping[str, str]) -> Response:
+def answer(
+    media_type: MediaType, images: Images, headers: Mapping[str, str], zipped: ImageFormat = "png", root_path: str = ""
+) -> Response:
     """The HTTP response that holds the images. Without ``images.pngs`` (JSON only) it holds their addresses alone.
 
-    ``headers`` are those of every media type; an npy adds X-Seeds, since its body cannot say them.
+    ``headers`` are those of every media type; an npy adds X-Seeds, since its body cannot say them. ``zipped`` is the
+    format of the files in a zip, ``root_path`` begins the URLs in JSON.
 
     All images exist before the first byte is sent. Answers of many images are streamed piece by piece, which avoids a
     second copy of them in memory.
     """
-    version, first = images.version, images.addresses[0]
+    version = images.version
     if media_type == "image/png":
         return Response(images.pngs[0], media_type=media_type, headers=headers)
     if media_type == "image/jpeg" or media_type == "image/webp":
-        comment = f"Synthetic: true; Flawsmith {version.ref}; {first.defect_type}; seed {first.seed}"
-        if first.attributes:
-            comment += f"; {attributes_text(first.attributes)}"
-        picture = Image.open(io.BytesIO(images.pngs[0]))
-        format: Literal["jpeg", "webp"] = "jpeg" if media_type == "image/jpeg" else "webp"
-        encoded = encode(picture, format, comment, version.digital_source_type)
+        format: ImageFormat = "jpeg" if media_type == "image/jpeg" else "webp"
+        encoded = _encoded(images.pngs[0], images.addresses[0], version, format)
         return Response(encoded, media_type=media_type, headers=headers)
+    if media_type == "application/zip":
+        return StreamingResponse(_zip(version, images, zipped), media_type=media_type, headers=headers)
     if media_type == "application/x-npy":
         headers = {**headers, **_seeds_header(images.addresses)}
+    if media_type == "application/json":
+        return StreamingResponse(_json(version, images, root_path), media_type=media_type, headers=headers)
     pieces = _PIECES[media_type](version, images)
     return StreamingResponse(pieces, media_type=media_type, headers=headers)
+
+
+def _encoded(png: bytes, address: Address, version: ModelVersion, format: ImageFormat) -> bytes:
+    """An image file of a format, which says what the image is."""
+    if format == "png":
+        return png
+    comment = f"Synthetic: true; Flawsmith {version.ref}; {address.defect_type}; seed {address.seed}"
+    if address.attributes:
+        comment += f"; {attributes_text(address.attributes)}"
+    return encode(Image.open(io.BytesIO(png)), format, comment, version.digital_source_type)
 
 
 def _seeds_header(addresses: Sequence[Address]) -> dict[str, str]:
@@ -143,10 +178,14 @@ def _ranges(seeds: Sequence[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
 
-def _json(version: ModelVersion, images: Images) -> Iterator[bytes]:
+def _json(version: ModelVersion, images: Images, root_path: str) -> Iterator[bytes]:
     yield b'{"model": %s, "images": [' % json.dumps(version.ref).encode()
     for number, address in enumerate(images.addresses):
-        entry: dict[str, Any] = {"seed": address.seed, **address.to_json(), "url": _url(version, address)}
+        entry: dict[str, Any] = {
+            "seed": address.seed,
+            **address.to_json(),
+            "url": f"{root_path}{image_path(version, address)}",
+        }
         if images.pngs:
             entry["data"] = base64.b64encode(images.pngs[number]).decode()
         if images.wanted_labels:
@@ -159,15 +198,9 @@ def _json(version: ModelVersion, images: Images) -> Iterator[bytes]:
     yield b"]}"
 
 
-def _url(version: ModelVersion, address: Address) -> str:
-    place = f"/models/{version.model}/versions/{version.version}/images/{address.seed}.png"
-    asked = f"&{attributes_text(address.attributes)}" if address.attributes else ""
-    return f"{place}?defect_type={quote(address.defect_type, safe='')}{asked}"
-
-
-def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
+def _zip(version: ModelVersion, images: Images, format: ImageFormat) -> Iterator[bytes]:
     folders = folder_names(version.classes, reserved=(MANIFEST,))
-    files = [f"{folders[each.defect_type]}/{each.seed}.png" for each in images.addresses]
+    files = [f"{folders[each.defect_type]}/{each.seed}{_SUFFIXES[format]}" for each in images.addresses]
     entries = [
         {"file": file, "seed": each.seed, **each.to_json()} for file, each in zip(files, images.addresses, strict=True)
     ]
@@ -177,7 +210,7 @@ def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
             labels = images.labels[address]
             entry |= label_fields(labels, wanted, with_data=False)
             if wanted == "mask":
-                entry["mask"] = entry["file"].removesuffix(".png") + "_mask.png"
+                entry["mask"] = entry["file"].removesuffix(_SUFFIXES[format]) + "_mask.png"
                 masks.append((entry["mask"], labels.mask))
     manifest = {
         "model": version.ref,
@@ -186,7 +219,11 @@ def _zip(version: ModelVersion, images: Images) -> Iterator[bytes]:
         "images": entries,
     }
     content = json.dumps(manifest, indent=1).encode()
-    yield from zip_pieces([(MANIFEST, content), *zip(files, images.pngs, strict=True), *masks])
+    pictures = (
+        (file, _encoded(png, address, version, format))  # one after another: many encoded images are never in memory
+        for file, png, address in zip(files, images.pngs, images.addresses, strict=True)
+    )
+    yield from zip_pieces(chain([(MANIFEST, content)], pictures, masks))
 
 
 def _origin(version: ModelVersion) -> dict[str, str]:
@@ -227,8 +264,6 @@ def _npy(version: ModelVersion, images: Images) -> Iterator[bytes]:
 
 
 _PIECES: dict[MediaType, Callable[[ModelVersion, Images], Iterator[bytes]]] = {
-    "application/json": _json,
-    "application/zip": _zip,
     "application/x-npy": _npy,
     "application/x-npz": _npz,
 }

@@ -56,14 +56,23 @@ from starlette.requests import ClientDisconnect
 
 from flawsmith.app.allowed_methods import allowed_methods
 from flawsmith.app.endpoint_signature import body_model
+from flawsmith.app.root_path import outside_path
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.request_body import MAX_ERRORS
 from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
-from flawsmith.core.store.datasets import CannotTell, NameTaken, TooFewImages, UnknownDataset, UnknownSplit
+from flawsmith.core.store.datasets import (
+    CannotTell,
+    NameTaken,
+    NothingNew,
+    TooFewImages,
+    UnknownDataset,
+    UnknownSplit,
+)
 from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.registry import OnlyFailing, UnknownModel, VersionInUse
+from flawsmith.core.store.webhooks import UnknownWebhook
 
 log = logging.getLogger(__name__)
 
@@ -100,32 +109,44 @@ def problem_response(request: Request, problem: Problem) -> JSONResponse:
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": problem.detail,
-        "instance": request.url.path,
+        "instance": outside_path(request, request.url.path),
         **problem.members,
     }
     return JSONResponse(body, problem.status, problem.headers, MEDIA_TYPE)
 
 
-_SCHEMA = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "what was wrong, and what would be right"},
-        "instance": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+PROBLEM_SCHEMAS: dict[str, dict[str, Any]] = {
+    "Problem": {
+        "type": "object",
+        "description": "An error (RFC 9457). Some types have further members, such as `reasons` or `rejected`",
+        "required": ["type", "title", "status", "detail", "instance"],
+        "properties": {
+            "type": {"type": "string", "description": "`urn:flawsmith:` and the type, which programs can rely on"},
+            "title": {"type": "string", "description": "the status in words"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string", "description": "what was wrong, and what would be right"},
+            "instance": {"type": "string", "description": "the path of the call"},
+            "errors": {
+                "type": "array",
+                "description": "of a 422: what was wrong with each value",
+                "items": {"$ref": "#/components/schemas/InvalidValue"},
             },
         },
     },
+    "InvalidValue": {
+        "type": "object",
+        "description": "One value that a call refused",
+        "required": ["pointer", "detail"],
+        "properties": {
+            "pointer": {"type": "string", "description": "JSON pointer into the body, or such as `/query/limit`"},
+            "detail": {"type": "string"},
+        },
+    },
 }
+"""Components of the OpenAPI document, to which the responses of `documented` refer."""
 
 
+_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 Responses = dict[int | str, dict[str, Any]]
 PNG: Responses = {200: {"content": {"image/png": {}}}}
 
@@ -133,7 +154,7 @@ PNG: Responses = {200: {"content": {"image/png": {}}}}
 def documented(*statuses: int, also: Responses | None = None) -> Responses:
     """A route's responses for OpenAPI: these problems, those common to all routes, and the ``also`` responses."""
     return (also or {}) | {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _REFERENCE}}}
         for status in sorted({400, 401, 403, 413, 415, 422, 500, 503, *statuses})
     }
 
@@ -272,6 +293,7 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     LaterFormat: lambda error: Problem(409, "conflict", str(error)),
     UnknownJob: lambda error: Problem(404, "not-found", str(error)),
     UnknownModel: lambda error: Problem(404, "not-found", str(error)),
+    UnknownWebhook: lambda error: Problem(404, "not-found", str(error)),
     VersionInUse: lambda error: Problem(409, "conflict", str(error)),
     OnlyFailing: _from_only_failing,
     NameTaken: lambda error: Problem(409, "conflict", str(error)),
@@ -291,6 +313,13 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     TooFewImages: lambda error: Problem(
         422,
         "no-usable-images",
+        str(error),
+        errors=[{"pointer": "/archive", "detail": str(error)}],
+        rejected=[each.model_dump() for each in error.rejected],
+    ),
+    NothingNew: lambda error: Problem(
+        422,
+        "nothing-new",
         str(error),
         errors=[{"pointer": "/archive", "detail": str(error)}],
         rejected=[each.model_dump() for each in error.rejected],

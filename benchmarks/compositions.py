@@ -52,7 +52,7 @@ WAYS = ("real", "composed", "pasted")
 LOOSE = 6  # pixels by which a box is larger than the defect in it
 TILE, COLUMNS = 160, 9  # pixels of a square of the sheet; three squares for each composition
 AROUND = 36  # pixels around a defect that are measured
-PATCH_PHOTOGRAPHS = 120  # of the pictures
+PATCH_PHOTOGRAPHS = 54  # of the pictures
 SPEED_PHOTOGRAPHS = 27
 
 

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from flawsmith.cli.demo_set import DEFECT_TYPES, draw_defect, render_picture
+from flawsmith.core.demo_set import DEFECT_TYPES, draw_defect, render_picture
 from flawsmith.core.store.images.pixels import to_pixels
 from flawsmith.models.inference.latents import latent
 from flawsmith.models.labels.features import FeatureMaps
@@ -47,27 +47,27 @@ def main() -> None:
     given = options.parse_args()
     torch.set_num_threads(1)
     maps, size, side = _generator(given.generator)
-    known, masks, _ = _photographs(REFERENCE, side, 0)
+    known, masks, _ = drawn_photographs(REFERENCE, side, 0)
     reference = result_of(train_segmenter(known, masks, 1))
-    unseen, unseen_masks, _ = _photographs(20, side, 1)
-    ceiling = mean_overlap(_masks(reference, from_bytes(unseen)), unseen_masks.numpy())
+    unseen, unseen_masks, _ = drawn_photographs(20, side, 1)
+    ceiling = mean_overlap(found_masks(reference, from_bytes(unseen)), unseen_masks.numpy())
     print(f"reference on {len(unseen)} held-out photographs: IoU {ceiling:.3f}")
     fresh = _made(maps, size, 10_000, FRESH)
-    truth = _masks(reference, fresh[0])
+    truth = found_masks(reference, fresh[0])
     print(f"generated images that show a defect to the reference: {truth.any((1, 2)).mean():.0%}")
     shown = truth.any((1, 2))
-    few, few_masks, few_types = _photographs(given.masks // len(DEFECT_TYPES) + 1, side, 2)
+    few, few_masks, few_types = drawn_photographs(given.masks // len(DEFECT_TYPES) + 1, side, 2)
     few, few_masks, few_types = few[: given.masks], few_masks[: given.masks], few_types[: given.masks]
     for way in given.ways:
         begun = time.monotonic()
         if way == "painted":
             taught = _made(maps, size, 0, given.masks)
-            targets = torch.from_numpy(_masks(reference, taught[0])).float()
+            targets = torch.from_numpy(found_masks(reference, taught[0])).float()
         elif way == "segmenter":
             segmenter, _ = result_of(learned_segmenter(AnnotatedPhotographs(few, few_masks, torch.arange(len(few))), 0))
             taught = _made(maps, size, 0, TAUGHT)
             targets = segmenter.probabilities(taught[0])
-            alone = mean_overlap(_masks(segmenter, fresh[0])[shown], truth[shown])
+            alone = mean_overlap(found_masks(segmenter, fresh[0])[shown], truth[shown])
             print(f"segmenter itself: IoU {alone:.3f}, {alone / ceiling:.0%} of the reference's")
         else:
             taught, targets = _inverted(maps, size, few, few_types), few_masks.float()
@@ -86,7 +86,7 @@ def _generator(path: Path) -> tuple[FeatureMaps, int, int]:
     return FeatureMaps(generator, torch.device("cpu")), generator.latent_size, card["resolution"]
 
 
-def _photographs(per_type: int, side: int, set_number: int) -> tuple[Tensor, Tensor, Tensor]:
+def drawn_photographs(per_type: int, side: int, set_number: int) -> tuple[Tensor, Tensor, Tensor]:
     """Pictures, (N, 1, side, side) uint8, with exact masks, (N, side, side) bool, and types, which take turns."""
     pictures, masks, types = [], [], []
     for number in range(per_type):
@@ -109,7 +109,7 @@ def _made(maps: FeatureMaps, size: int, first: int, count: int) -> Made:
     return images, [torch.cat(each) for each in zip(*(found for _, found in parts), strict=True)], types
 
 
-def _masks(segmenter: Segmenter, images: Tensor) -> np.ndarray:
+def found_masks(segmenter: Segmenter, images: Tensor) -> np.ndarray:
     return segmenter.probabilities(images).numpy() >= SURE
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flawsmith.cli.demo_set import DEFECT_TYPES, draw_defect, render_picture
+from flawsmith.core.demo_set import DEFECT_TYPES, draw_defect, render_picture
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import Datasets

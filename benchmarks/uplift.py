@@ -9,7 +9,7 @@ PHOTOGRAPHS is an archive with a folder for each type.
 `classifier` trains the classifier of evaluations on as many photographs of each type as are not held out, and prints
 its scores. `honesty` puts something else in the place of generated images: fresh photographs, which must help with 10
 of a type; noise, which must never be said to help; nothing, under another seed, whose intervals must cover zero.
-`table` trains a generator for each subset, for `--seconds` with the preset's defaults, and prints the whole table.
+`table` trains a generator for each subset, with the preset's defaults, and prints the whole table.
 
 The last two keep the scores of each finished classifier in FOLDER, and go on from there: stop them at any time, and
 give `--minutes` to make a piece. `table --only` makes some of the subsets: several such commands, with other subsets
@@ -55,6 +55,7 @@ from flawsmith.models.evaluation.labelled_photographs import LabelledPhotographs
 from flawsmith.models.evaluation.scores import Scores
 from flawsmith.models.pixels import render
 from flawsmith.models.presets.registry import build_generator, build_trainer
+from flawsmith.models.training.trainer import Trainer
 from flawsmith.worker.uplift import uplift
 
 CPU = torch.device("cpu")
@@ -71,7 +72,9 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--tries", type=int, default=20, help="of nothing added; half as many of noise")
     options.add_argument("--preset", choices=PRESETS.with_networks, default=DEFAULT_PRESET)
     options.add_argument("--start", choices=STARTS, default=NOTHING, help="of the generators")
-    options.add_argument("--seconds", type=float, default=300, help="of training for each subset")
+    length = options.add_mutually_exclusive_group()
+    length.add_argument("--seconds", type=float, default=300, help="of training for each subset")
+    length.add_argument("--shown", type=int, help="photographs shown for each subset, in place of --seconds")
     options.add_argument("--per-type", type=int, nargs="+", default=[10, 50])
     options.add_argument("--ratios", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0])
     options.add_argument("--repeats", type=int, default=5)
@@ -108,7 +111,7 @@ def main() -> None:
 def _keep_settings(given: argparse.Namespace) -> None:
     """Ends the program where the folder has results of other settings."""
     names = (
-        ("preset", "start", "seconds", "ratios", "resolution", "seed")
+        ("preset", "start", "seconds", "shown", "ratios", "resolution", "seed")
         if given.what == "table"
         else ("resolution", "seed")
     )
@@ -159,7 +162,7 @@ def _classifier(given: argparse.Namespace, photographs: LabelledPhotographs, dat
 
 
 def _honesty(given: argparse.Namespace, photographs: LabelledPhotographs, dataset: Dataset) -> None:
-    kept = KeptScores(given.out / "honesty.json", given.end)
+    kept = KeptScores(Scores, given.out / "honesty.json", given.end)
     fresh = compared(photographs, fresh_photographs, FRESH_RATIOS, given.repeats, given.seed, kept, "fresh")
     print(f"fresh photographs: {fresh.verdict}; {fresh.reason}", flush=True)
     noisy = []
@@ -184,7 +187,7 @@ def compared(
     ratios: tuple[float, ...],
     repeats: int,
     seed: int,
-    kept: KeptScores,
+    kept: KeptScores[Scores],
     name: str,
     steps: int = CLASSIFIER_STEPS,
 ) -> EvaluationResult:
@@ -267,7 +270,7 @@ def _scored(
     given: argparse.Namespace, experiment: Experiment, dataset: Dataset, per_type: int, repeat: int
 ) -> Iterator[tuple[Key, Scores]]:
     """The scores of each arm with one subset."""
-    kept = KeptScores(given.out / f"scores-{per_type}-{repeat}.json", given.end)
+    kept = KeptScores(Scores, given.out / f"scores-{per_type}-{repeat}.json", given.end)
     subset, images = experiment.subset(per_type, repeat), dict[int, Tensor]()
 
     def compute(arm: Arm) -> Scores:
@@ -294,9 +297,7 @@ def _generated(
     images, type_index = (getattr(experiment.photographs, name)[subset.positions] for name in ("images", "type_index"))
     trainer = build_trainer(given.preset, config, images, type_index, experiment.types, CPU)
     load_start(trainer, given.start, given.preset, config)
-    begun = time.monotonic()
-    while (spent := time.monotonic() - begun) < given.seconds:
-        trainer.step(spent / given.seconds)
+    _train(given, trainer)
     print(f"{subset.per_type} of a type, repeat {subset.repeat}: {trainer.completed_steps} steps", flush=True)
     generator = build_generator(given.preset, config, experiment.types)
     generator.load_state_dict(trainer.networks()["generator"])
@@ -307,6 +308,16 @@ def _generated(
         sampled[each] = torch.cat([render(generator, some, torch.full((len(some),), each)) for some in latents])
     torch.save(sampled, kept)
     return sampled
+
+
+def _train(given: argparse.Namespace, trainer: Trainer) -> None:
+    begun = time.monotonic()
+    while True:
+        shown = trainer.completed_steps * trainer.batch_size
+        done = shown / given.shown if given.shown else (time.monotonic() - begun) / given.seconds
+        if done >= 1:
+            return
+        trainer.step(done)
 
 
 def _config(given: argparse.Namespace, experiment: Experiment, subset: Subset, dataset: Dataset) -> dict[str, Any]:

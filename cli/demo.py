@@ -1,22 +1,20 @@
 """`flawsmith demo`: trains on an archive of photographs and writes synthetic images into a folder."""
 
 import io
-import json
 import secrets
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from pathlib import Path
-from typing import Any
 
-import httpx2
 from PIL import Image
 
-from flawsmith.cli.client import Refused, connect
-from flawsmith.cli.demo_set import write_demo_set
+from flawsmith.cli.connection import connect
 from flawsmith.cli.watch import watch_job
+from flawsmith.client import Client, Dataset, FlawsmithError
+from flawsmith.client.errors import Conflict
+from flawsmith.core.demo_set import write_demo_set
 from flawsmith.core.settings import get_settings
 from flawsmith.core.store.images import contact_sheet
 
@@ -44,7 +42,7 @@ def run_demo(data: Path | None, out: Path, keep: bool, seconds: float) -> int:
         if version is None:
             return 1
         _make_images(client, version, dataset, out)
-    except (Refused, httpx2.TransportError, OSError) as error:
+    except (FlawsmithError, OSError) as error:
         print(f"the demo ends here: {error}", file=sys.stderr)
         return 1
     finally:
@@ -55,10 +53,10 @@ def run_demo(data: Path | None, out: Path, keep: bool, seconds: float) -> int:
     return 0
 
 
-def _start_service(client: httpx2.Client) -> subprocess.Popen[bytes] | None:
+def _start_service(client: Client) -> subprocess.Popen[bytes] | None:
     """Starts a service and waits until it is ready; returns None if one is running already."""
     if _ready(client):
-        print(f"using the service that runs at {client.base_url}")
+        print(f"using the service that runs at {client.url}")
         return None
     settings = get_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -81,62 +79,51 @@ def _start_service(client: httpx2.Client) -> subprocess.Popen[bytes] | None:
     return service
 
 
-def _ready(client: httpx2.Client) -> bool:
+def _ready(client: Client) -> bool:
     try:
-        return bool(client.get("/readyz").json()["status"] == "ready")
-    except (httpx2.TransportError, Refused, ValueError, KeyError):
+        return client.ready().ready
+    except FlawsmithError:
         return False
 
 
-def _upload(client: httpx2.Client, data: Path | None) -> dict[str, Any]:
+def _upload(client: Client, data: Path | None) -> Dataset:
     with tempfile.TemporaryDirectory() as folder:
         archive = data or Path(folder) / "brushed-steel.zip"
         if data is None:
             write_demo_set(archive)
         name = "".join(c if c.isalnum() and c.isascii() else "-" for c in archive.name.split(".")[0]).strip("-")[:64]
         try:
-            dataset = _post(client, name or "demo", archive)
-        except Refused as error:
-            if error.status != 409:
-                raise
+            dataset = client.upload(archive, name=name or "demo")
+        except Conflict:
             # An earlier demo had other photographs of this name; they stay.
-            dataset = _post(client, f"{name[:50] or 'demo'}-{secrets.token_hex(4)}", archive)
-    print(f"dataset {dataset['name']}: {dataset['image_count']} photographs, {dataset['classes']}")
+            dataset = client.upload(archive, name=f"{name[:50] or 'demo'}-{secrets.token_hex(4)}")
+    print(f"dataset {dataset.name}: {dataset.image_count} photographs, {dataset.classes}")
     return dataset
 
 
-def _post(client: httpx2.Client, name: str, archive: Path) -> dict[str, Any]:
-    with archive.open("rb") as file:
-        answer = client.post("/datasets", data={"name": name}, files={"archive": file}, timeout=httpx2.Timeout(600.0))
-    return dict(answer.json())
-
-
-def _train(client: httpx2.Client, dataset: dict[str, Any], seconds: float) -> str | None:
+def _train(client: Client, dataset: Dataset, seconds: float) -> str | None:
     """Trains a version, such as ``demo@1``; returns None if the job did not succeed."""
-    body = {"dataset": dataset["id"], "model": MODEL, "max_seconds": seconds}
-    job = client.post("/training-jobs", json=body).json()
-    print(f"training job {job['id']}: {seconds:g} s of training")
-    print(*(f"  {note}" for note in job["notes"]), sep="\n")
-    job = watch_job(client, job["id"])
-    return str(job["produced"]) if job["state"] == "succeeded" else None
+    job = client.train(dataset, MODEL, max_seconds=seconds)
+    print(f"training job {job.id}: {seconds:g} s of training")
+    print(*(f"  {note}" for note in job.notes), sep="\n")
+    job = watch_job(client, job.id)
+    return job.produced if job.state == "succeeded" else None
 
 
-def _make_images(client: httpx2.Client, version: str, dataset: dict[str, Any], out: Path) -> None:
+def _make_images(client: Client, version: str, dataset: Dataset, out: Path) -> None:
     """Fills ``out`` with new images, a folder for each defect type, and a sheet with real beside synthetic images.
 
     By the version's number: so short a training may have made one that is failing, which no name serves.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    answer = client.post("/generate", json={"model": version, "count": IMAGES}, headers={"Accept": "application/zip"})
+    images = client.generate(version, IMAGES)
+    images.save(out)
     rows: dict[str, list[Image.Image]] = {}
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-        archive.extractall(out)
-        for entry in json.loads(archive.read("manifest.json"))["images"]:
-            picture = Image.open(io.BytesIO(archive.read(entry["file"])))
-            rows.setdefault(entry["defect_type"], []).append(picture)
-    (out / "real.png").write_bytes(client.get(f"/datasets/{dataset['id']}/preview.png").content)
+    for each in images:
+        rows.setdefault(each.defect_type, []).append(each.pil())
+    preview = client.preview(dataset)
+    (out / "real.png").write_bytes(preview)
     synthetic = {f"{name} (synthetic)": rows[name][:COLUMNS] for name in sorted(rows)}
-    real = Image.open(out / "real.png")
+    real = Image.open(io.BytesIO(preview))
     _side_by_side(real, contact_sheet(synthetic)).save(out / "sheet.png")
 
 
@@ -150,13 +137,13 @@ def _side_by_side(real: Image.Image, synthetic: Image.Image) -> Image.Image:
 
 
 def _print_next_steps(
-    client: httpx2.Client, service: subprocess.Popen[bytes] | None, version: str, out: Path, keep: bool
+    client: Client, service: subprocess.Popen[bytes] | None, version: str, out: Path, keep: bool
 ) -> None:
     print(f"\n{IMAGES} synthetic images in {out}/; real beside synthetic: {out}/sheet.png")
     if not keep:
         return
     print("The service runs on. Make more:\n")
-    print(f"  curl -X POST {client.base_url}/generate -H 'Content-Type: application/json' \\")
+    print(f"  curl -X POST {client.url}/generate -H 'Content-Type: application/json' \\")
     print(f'       -d \'{{"model": "{version}", "count": 16}}\' -o more.zip\n')
     if service:
-        print(f"Look at it: {client.base_url}   Stop it: kill {service.pid}")
+        print(f"Look at it: {client.url}   Stop it: kill {service.pid}")

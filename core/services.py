@@ -10,12 +10,15 @@ from flawsmith.core.live.job_history import JobHistory
 from flawsmith.core.live.job_repository import JobRepository
 from flawsmith.core.live.reaper import JobReaper, SamplingReaper, start_reaper
 from flawsmith.core.live.task_queues import Queues
+from flawsmith.core.live.webhooks.deliveries import Deliveries
+from flawsmith.core.live.webhooks.happenings import Happenings
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.audit_log import AuditLog
 from flawsmith.core.store.datasets import Datasets
 from flawsmith.core.store.priors import Priors
 from flawsmith.core.store.registry import Registry
+from flawsmith.core.store.webhooks import Webhooks
 
 
 class Services:
@@ -33,6 +36,8 @@ class Services:
         self.audit = AuditLog(self.store)
         self.jobs = JobRepository(self.redis, self.store, job_kinds())
         self.history = JobHistory(self.redis, self.store)
+        self.webhooks = Webhooks(self.store)
+        self.happenings = Happenings(self.redis, self.jobs, self.webhooks)
         self.queues = Queues(settings, self.redis, job_kinds())
 
     def start_reaper(self, stop: threading.Event) -> None:
@@ -42,3 +47,9 @@ class Services:
         jobs = [JobReaper(self.redis, self.jobs, self.queues, queue) for queue in queues]
         drift = DriftWatch(self.redis, self.registry, self.datasets, self.jobs, self.queues, self.settings.drift_hours)
         start_reaper([sampling.look, *(each.look for each in jobs), drift.look], stop)
+
+    def start_webhooks(self, stop: threading.Event) -> None:
+        """Has a thread deliver messages until ``stop`` is set. Without a secret none can be signed."""
+        if self.settings.webhook_signing_secrets:
+            deliveries = Deliveries(self.redis, self.happenings, self.webhooks, self.settings)
+            threading.Thread(target=deliveries.run, args=[stop], name="webhooks", daemon=True).start()

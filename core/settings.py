@@ -1,8 +1,8 @@
 """All settings. Each is read from an environment variable: its name in capitals with the prefix ``FLAWSMITH_``."""
 
-from collections.abc import Iterable
+import re
 from functools import lru_cache
-from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,11 +10,25 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flawsmith.core.domain.production_gate import Demand
+from flawsmith.core.setting_values import (
+    Scope,
+    check_modules,
+    is_webhook_secret,
+    listed,
+    listed_secrets,
+    parse_api_keys,
+    read_secret,
+)
 
-Scope = Literal["generate", "train", "admin", "metrics"]
 MIB = 1024 * 1024
 _DEMANDS: tuple[Demand, ...] = get_args(Demand)
-SECRETS = ("api_keys", "redis_url")  # never printed; each may be read from a file that NAME_file names
+_ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+SECRETS = (
+    "api_keys",
+    "redis_url",
+    "webhook_secrets",
+)  # never printed; each may be read from a file that NAME_file names
 
 
 class Settings(BaseSettings):
@@ -46,6 +60,19 @@ class Settings(BaseSettings):
         "",
         description="comma-separated addresses or networks of reverse proxies whose `X-Forwarded-For` and"
         " `X-Forwarded-Proto` are believed; unset: of none",
+    )
+    root_path: str = Field(
+        "",
+        description="path that a reverse proxy serves this service under, such as `/flawsmith`; the proxy may pass it"
+        " on or take it off",
+    )
+    cors_origins: str = Field(
+        "",
+        description="comma-separated origins whose web pages may call, such as `https://app.example.com`; `*`: all of"
+        " them, where API keys are set",
+    )
+    public_documents: bool = Field(
+        True, description="whether `/docs`, `/openapi.json` and `/llms.txt` need no key where API keys are set"
     )
     max_connections: int = Field(
         1000,
@@ -119,12 +146,24 @@ class Settings(BaseSettings):
         description="comma-separated: what PUT …/aliases/production demands of a version without an `override`:"
         " `verdict` (not failing), `uplift` (no evaluation says that its images hurt a classifier); `none`: nothing",
     )
+    webhook_secrets: str = Field(
+        "",
+        repr=False,
+        description="comma-separated `whsec_…`, as `flawsmith webhook-secret` prints them; each signs every message of"
+        " a webhook, so that two may be known while one takes the place of the other; unset: no webhooks",
+    )
+    webhook_secrets_file: Path | None = Field(None, description="file with FLAWSMITH_WEBHOOK_SECRETS, in its place")
+    webhook_private_networks: str = Field(
+        "",
+        description="comma-separated networks, such as `10.0.0.0/8`, to which messages of webhooks may go beside public"
+        " addresses",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
 
     @model_validator(mode="before")
     @classmethod
     def _secrets_from_files(cls, given: dict[str, Any]) -> dict[str, Any]:
-        found = {name: _read_secret(name, Path(path)) for name in SECRETS if (path := given.get(f"{name}_file"))}
+        found = {name: read_secret(name, Path(path)) for name in SECRETS if (path := given.get(f"{name}_file"))}
         for name in found:
             if given.get(name):
                 raise ValueError(f"set FLAWSMITH_{name.upper()} or FLAWSMITH_{name.upper()}_FILE, not both")
@@ -141,25 +180,74 @@ class Settings(BaseSettings):
         parse_api_keys(value)
         return value
 
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _signing(cls, value: str) -> str:
+        for number, each in enumerate(listed_secrets(value), 1):
+            if not is_webhook_secret(each):
+                raise ValueError(
+                    f"entry {number} is no `whsec_` and base64 of 24 to 64 bytes; `flawsmith webhook-secret`"
+                )
+        return value
+
+    @field_validator("webhook_private_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for each in listed(value):
+            try:
+                ip_network(each)
+            except ValueError as error:
+                raise ValueError(f"{error}; give networks such as 10.0.0.0/8, separated by commas") from None
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        path = value.strip().rstrip("/")
+        if path and not _ROOT_PATH.fullmatch(path):
+            raise ValueError(
+                "a path such as /flawsmith: it begins with '/' and has letters, digits, '.', '_', '-', '~'"
+            )
+        return path
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _known_origins(cls, value: str) -> str:
+        for number, origin in enumerate(listed(value), 1):
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"entry {number} is no origin such as https://app.example.com or http://localhost:5173"
+                )
+        return value
+
     @field_validator("preset_packages")
     @classmethod
     def _presets_found(cls, value: str) -> str:
-        _check_modules(f"{package}.preset" for package in _listed(value))
+        check_modules(f"{package}.preset" for package in listed(value))
         return value
 
     @field_validator("job_kinds")
     @classmethod
     def _kinds_found(cls, value: str) -> str:
-        _check_modules(_listed(value))
+        check_modules(listed(value))
         return value
 
     @field_validator("production_demands")
     @classmethod
     def _known_demands(cls, value: str) -> str:
-        named = _listed(value)
+        named = listed(value)
         if not named or not set(named) <= {"none", *_DEMANDS} or ("none" in named and len(named) > 1):
             raise ValueError(f"name one or several of {', '.join(_DEMANDS)}, separated by commas, or none")
         return value
+
+    @model_validator(mode="after")
+    def _keys_for_all_origins(self) -> "Settings":
+        if "*" in self.origins and not self.keys:
+            raise ValueError(
+                "FLAWSMITH_CORS_ORIGINS=* needs FLAWSMITH_API_KEYS: without keys every web page could use this service;"
+                " list the origins instead"
+            )
+        return self
 
     @model_validator(mode="after")
     def _room_for_a_request(self) -> "Settings":
@@ -173,72 +261,34 @@ class Settings(BaseSettings):
         return parse_api_keys(self.api_keys)
 
     @property
+    def origins(self) -> list[str]:
+        """The names in ``cors_origins``."""
+        return listed(self.cors_origins)
+
+    @property
     def demands(self) -> frozenset[Demand]:
         """What is demanded of a version in production."""
-        return frozenset(each for each in _DEMANDS if each in _listed(self.production_demands))
+        return frozenset(each for each in _DEMANDS if each in listed(self.production_demands))
+
+    @property
+    def webhook_signing_secrets(self) -> list[str]:
+        """The secrets in ``webhook_secrets``."""
+        return listed_secrets(self.webhook_secrets)
+
+    @property
+    def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
+        """The networks in ``webhook_private_networks``."""
+        return [ip_network(each) for each in listed(self.webhook_private_networks)]
 
     @property
     def extra_preset_packages(self) -> list[str]:
         """The names in ``preset_packages``."""
-        return _listed(self.preset_packages)
+        return listed(self.preset_packages)
 
     @property
     def job_kind_modules(self) -> list[str]:
         """The names in ``job_kinds``."""
-        return _listed(self.job_kinds)
-
-
-def _listed(text: str) -> list[str]:
-    """``"a, b"`` -> ``["a", "b"]``."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _read_secret(name: str, path: Path) -> str:
-    """Raises ValueError, which does not show what the file holds."""
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ValueError(f"FLAWSMITH_{name.upper()}_FILE: cannot read {path} ({reason})") from None
-
-
-def _check_modules(names: Iterable[str]) -> None:
-    """Raises ValueError for a module that cannot be found."""
-    for name in names:
-        try:
-            found = find_spec(name)
-        except ImportError:  # of its package
-            found = None
-        if found is None:
-            raise ValueError(f"there is no module '{name}'; is its folder in PYTHONPATH?")
-
-
-def parse_api_keys(text: str) -> dict[str, Scope]:
-    """Parses API keys: ``"a:train,b"`` gives ``{"a": "train", "b": "admin"}``.
-
-    Raises:
-        ValueError: an unknown or empty scope, an empty key, or a key that comes twice. The message names the entry by
-            its position, since the entry itself is a secret.
-    """
-    scopes: dict[str, Scope] = {
-        "generate": "generate",
-        "train": "train",
-        "admin": "admin",
-        "metrics": "metrics",
-    }
-    keys: dict[str, Scope] = {}
-    for number, entry in enumerate(_listed(text.replace("\n", ",")), 1):
-        key, colon, scope = (part.strip() for part in entry.partition(":"))
-        if not colon:
-            scope = "admin"
-        if not key or scope not in scopes:
-            raise ValueError(
-                f"entry {number} of FLAWSMITH_API_KEYS is not KEY or KEY:SCOPE with a scope of {', '.join(scopes)}"
-            )
-        if key in keys:
-            raise ValueError(f"entry {number} of FLAWSMITH_API_KEYS repeats the key of an earlier one; remove one")
-        keys[key] = scopes[scope]
-    return keys
+        return listed(self.job_kinds)
 
 
 @lru_cache

@@ -19,6 +19,7 @@ COPY app app
 COPY worker worker
 COPY models models
 COPY core core
+COPY client client
 COPY cli cli
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --no-index .
 # By number: Kubernetes' runAsNonRoot cannot check a name.

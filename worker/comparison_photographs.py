@@ -15,9 +15,9 @@ from flawsmith.core.domain.image_modes import CHANNELS, mode_of
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.datasets import Squares, UnknownDataset
-from flawsmith.models.presets.registry import held_out
 from flawsmith.models.quality.judged_photographs import FEWEST, FEWEST_HELD_OUT, JudgedPhotographs
 from flawsmith.models.quality.judgement import Sampler
+from flawsmith.worker.held_out import held_out_squares
 from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.verdict import sampler
 
@@ -150,9 +150,8 @@ def trained_on(version: ModelVersion, side: int, crop: Crop, native_side: int, s
     except UnknownDataset:
         return None
     squares = services.datasets.load(own.id, version.resolution, crop_of(version.config))
-    images, type_index = as_tensor(squares.pixels), torch.from_numpy(squares.type_index)
-    units = torch.from_numpy(squares.holdout_units(version.config))
-    spared = held_out(version.preset, version.config, images, type_index, len(squares.classes), units)
+    spared = held_out_squares(version.preset, version.config, squares, own.id, services)
+    images = as_tensor(squares.pixels)
     photographs = set(squares.photograph[~spared.numpy()].tolist())
     if (version.resolution, crop_of(version.config)) != (side, crop) or native_side != side:
         squares = services.datasets.load(own.id, side, crop, native_side)

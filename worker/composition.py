@@ -5,12 +5,15 @@ from typing import Any, cast
 from flawsmith.core.domain.export_layouts import ExportLayout
 from flawsmith.core.domain.job_kinds.composition import KIND, CompositionJob, CompositionResult
 from flawsmith.core.domain.jobs import Job
+from flawsmith.core.domain.presets.registry import UnknownPreset
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.job_folder import JobFolder
-from flawsmith.worker.celery import services
+from flawsmith.core.store.registry import UnknownModel
+from flawsmith.worker.celery import device, services
 from flawsmith.worker.checkpoints import NewerFormat
-from flawsmith.worker.compositions.source import CannotPlace, CompositionSource
+from flawsmith.worker.compositions.defects import CannotPlace
+from flawsmith.worker.compositions.source import CompositionSource
 from flawsmith.worker.executor import Executor, Work
 from flawsmith.worker.exports.archive import Contents
 from flawsmith.worker.exports.archive_work import ArchiveWork, identity_of
@@ -24,14 +27,15 @@ ASKED = ("count", "per_image", "types", "source", "blend", "split", "seed")  # o
 class CompositionExecutor(Executor):
     """Opens composition jobs."""
 
-    lasting = (CannotPlace, LaterFormat, NewerFormat, UnknownDataset)
+    lasting = (CannotPlace, LaterFormat, NewerFormat, UnknownDataset, UnknownModel, UnknownPreset)
 
     def open(self, job: Job) -> Work:
         composition = cast(CompositionJob, job)
-        identity = identity_of(composition.defects, composition.background, composition.config)
+        identity = identity_of(*_materials(composition), composition.config)
         parts = Parts(services().store, JobFolder(services().store, job.id), identity)
         step, state = parts.newest()
-        return CompositionWork(composition, parts, step, CompositionSource(composition, services(), state))
+        source = CompositionSource(composition, services(), device(), state)
+        return CompositionWork(composition, parts, step, source)
 
 
 class CompositionWork(ArchiveWork):
@@ -48,9 +52,10 @@ class CompositionWork(ArchiveWork):
         return {
             "of": self.source.title,
             "layout": LAYOUT,
-            "defects": self.job.defects,
-            "background": self.job.background,
+            "defects": self.job.defects or self.job.version,
+            "background": self.job.background or config["image"],
             **{name: config[name] for name in ASKED},
+            **{name: config[name] for name in ("scale", "floor") if name in config},
             "region": config["region"] and config["region"].get("polygon", "mask"),
             "left_out": dict(sorted(self.source.left_out.items())),
         }
@@ -64,3 +69,8 @@ class CompositionWork(ArchiveWork):
             bytes=contents.size,
             sha256=contents.sha256,
         )
+
+
+def _materials(job: CompositionJob) -> list[str | None]:
+    """What it is made of, beside what its configuration says."""
+    return [job.defects, job.background] if job.defects else [job.version, job.background]

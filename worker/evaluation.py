@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from flawsmith.core.domain.evaluation_request import subset_steps
 from flawsmith.core.domain.evaluation_result import EvaluationResult
@@ -25,13 +26,14 @@ from flawsmith.core.store.priors import UnknownPrior
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.core.store.version_results import EVALUATIONS, save_result
 from flawsmith.models.evaluation.experiment import Experiment, derived_seed
-from flawsmith.models.evaluation.labelled_photographs import split
+from flawsmith.models.evaluation.labelled_photographs import LabelledPhotographs, split
 from flawsmith.worker.celery import device, services, threads
 from flawsmith.worker.checkpoints import Checkpoint, NewerFormat, newest_checkpoint, save_checkpoint
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.evaluation_photographs import load_evaluation_photographs
 from flawsmith.worker.evaluation_scores import load_scores, save_scores
 from flawsmith.worker.executor import Executor, Result, Segment, Work
+from flawsmith.worker.held_out import inherited
 from flawsmith.worker.prior_file import DamagedPrior
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.subset_work import SubsetWork
@@ -67,6 +69,8 @@ class EvaluationExecutor(Executor):
         if without := [name for name, count in zip(job.config["types"], held_out, strict=True) if not count]:
             names = ", ".join(without)
             reason = f"the photographs of {names} are near-duplicates of one another, so that none can be held out"
+            if job.config.get("unseen_by_origin"):
+                reason += f", or {version.config['init_from']} was trained on all of them"
             return NotMeasurable(evaluation_job, version, reason)
         if experiment.split.fewest_left < max(job.config["per_type"]):
             raise TooFewPhotographs("photographs of the dataset are missing; upload them again under another name")
@@ -135,7 +139,7 @@ class EvaluationWork(_Evaluation):
         digest = services().datasets.get(job.dataset).digest
         self.experiment, self.folder = experiment, folder
         self.identity = _identity(job, digest)
-        self.leaks = not config["retrain"] or _origin_saw(digest, version)
+        self.leaks = not config["retrain"] or (not config.get("unseen_by_origin") and _origin_saw(job, version))
         self.subsets = [(count, repeat) for repeat in range(config["repeats"]) for count in config["per_type"]]
         self.scored = load_scores(folder)
         checkpoint = newest_checkpoint(services().store, job.id, self.identity)
@@ -220,7 +224,8 @@ def _experiment(job: EvaluationJob, version: ModelVersion) -> Experiment:
     config = job.config
     photographs = load_evaluation_photographs(job, version, services())
     counts = [config["held_out"][each] for each in config["types"]]
-    chosen = split(photographs, counts, derived_seed(config["seed"], "held out"))
+    seen = _seen_by_origin(job, version, photographs) if config.get("unseen_by_origin") else None
+    chosen = split(photographs, counts, derived_seed(config["seed"], "held out"), seen)
     generated = range(len(version.classes))
     return Experiment(photographs, chosen, generated, config["seed"], device(), config["classifier_steps"])
 
@@ -235,7 +240,18 @@ def _identity(job: EvaluationJob, dataset_digest: str) -> dict[str, str]:
     }
 
 
-def _origin_saw(dataset_digest: str, version: ModelVersion) -> bool:
-    """Whether training again would start from a version that was trained on these photographs."""
-    origin = version.config.get("init_from")
-    return origin is not None and services().registry.resolve(origin).dataset_digest == dataset_digest
+def _seen_by_origin(job: EvaluationJob, version: ModelVersion, photographs: LabelledPhotographs) -> Tensor:
+    """Which squares are of photographs that the version which training starts from was trained on, (N,) bool."""
+    origin = version.config["inherited_holdout"]
+    count = services().datasets.get(job.dataset).photographs_of(origin["dataset_digest"])
+    held_out = inherited({**origin, "photographs": count}, job.dataset, services())
+    number = photographs.photograph
+    return (number < (count or 0)) & ~torch.isin(number, torch.tensor(held_out, dtype=number.dtype))
+
+
+def _origin_saw(job: EvaluationJob, version: ModelVersion) -> bool:
+    """Whether training again would start from a version that was trained on photographs of this dataset."""
+    if (origin := version.config.get("init_from")) is None:
+        return False
+    dataset = services().datasets.get(job.dataset)
+    return dataset.photographs_of(services().registry.resolve(origin).dataset_digest) is not None

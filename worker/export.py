@@ -15,11 +15,13 @@ from flawsmith.worker.compositions.finished import FinishedCompositions, NoArchi
 from flawsmith.worker.executor import Executor, Work
 from flawsmith.worker.exports.archive import Contents
 from flawsmith.worker.exports.archive_work import ArchiveWork, identity_of
+from flawsmith.worker.exports.checked_images import NoReferences
 from flawsmith.worker.exports.parts import Parts
 from flawsmith.worker.exports.records import RecordSource
-from flawsmith.worker.exports.version_source import NoReferences, TooFewPass, VersionSource
+from flawsmith.worker.exports.version_source import TooFewPass, VersionSource
 
-ASKED = ("split", "max_similarity", "floor", "seed", "counts", "count")  # of the configuration, in the manifest
+ASKED = ("split", "max_similarity", "floor", "seed", "attributes", "counts", "count")
+"""Of the configuration, in the manifest."""
 
 
 class ExportExecutor(Executor):

@@ -68,7 +68,7 @@ def from_masks(version: ModelVersion, maps: FeatureMaps, masks: Sequence[Mapping
     images, found, types = yield from _made(version, maps, addresses)
     labelled = LabelledImages(images, found, types, torch.from_numpy(np.stack(drawn)).float())
     network = yield from train_label_network(labelled, len(version.classes), SEED)
-    ranges = _ranges(version.classes, drawn, [each.defect_type for each in addresses])
+    ranges = ranges_by_type(version.classes, drawn, [each.defect_type for each in addresses])
     return Learned(network, ranges, masks=len(masks))
 
 
@@ -95,7 +95,7 @@ def from_photographs(version: ModelVersion, maps: FeatureMaps, services: Service
     )
     segmenter, agreement = yield from learned_segmenter(photographs, SEED)
     names = [squares.classes[each] for each in squares.type_index[members]]
-    ranges = _ranges(version.classes, list(masks), names)
+    ranges = ranges_by_type(version.classes, list(masks), names)
     yield from _check_samples(version, maps, segmenter, ranges)
     stored = [each.annotations for each in services.datasets.photographs(dataset.id)]
     counts = {"boxes": sum(len(each.defects) for each in stored)}
@@ -117,7 +117,7 @@ def _check_samples(version: ModelVersion, maps: FeatureMaps, segmenter: Segmente
         )
 
 
-def _ranges(classes: Sequence[str], masks: Sequence[Mask], types: Sequence[str]) -> Ranges:
+def ranges_by_type(classes: Sequence[str], masks: Sequence[Mask], types: Sequence[str]) -> Ranges:
     """By type, from where to where a mask is plausible; a type without masks has the ranges of all types together."""
     ranges = {}
     for name in classes:

@@ -21,7 +21,7 @@ from flawsmith.models.compositions.pasted import PasteMaterial
 from flawsmith.models.quality.steps import Steps
 from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS
 from flawsmith.worker.celery import services
-from flawsmith.worker.compositions.patch_library import DefectCatalogue, patches_of_annotations
+from flawsmith.worker.compositions.real_defects import RealDefects, patches_of_annotations
 from flawsmith.worker.executor import Result, Segment, UncheckpointedWork
 from flawsmith.worker.pasted_images import PastedImages, save_material
 from flawsmith.worker.report import enqueue_report
@@ -154,7 +154,7 @@ class PasteWork(UncheckpointedWork):
     def _patches(self, dataset: Dataset) -> Steps[dict[str, list[Patch]]]:
         """The defects by type, photograph after photograph."""
         photographs = services().datasets.photographs(dataset.id)
-        catalogue = DefectCatalogue(photographs, self.job.config["classes"])
+        catalogue = RealDefects(dataset.id, dataset.name, photographs, self.job.config["classes"])
         found: dict[str, list[Patch]] = {name: [] for name in self.job.config["classes"]}
         for place, numbers in catalogue.chosen(self.job.config["seed"], PER_TYPE, MOST_PATCH_BYTES).items():
             for patch in patches_of_annotations(photographs[place], place, numbers):

@@ -81,9 +81,11 @@ class PublishedLabels:
         assert version.labelling
         self.version, self.device = version, device
         self.ranges = version.labelling.ranges
-        weights = load_file(folder / FILE)
-        kind = PixelClassifier if "of_image.weight" in weights else Segmenter
-        self._network = kind.load(weights).to(device)
+        self._network: PixelClassifier | Segmenter | None = None  # None: the generator itself makes the masks
+        if version.labelling.source != "training":
+            weights = load_file(folder / FILE)
+            kind = PixelClassifier if "of_image.weight" in weights else Segmenter
+            self._network = kind.load(weights).to(device)
         self._maps = feature_maps(version, load_file(folder / "generator.safetensors"), device)
 
     def __call__(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[FoundLabels]:
@@ -94,15 +96,20 @@ class PublishedLabels:
         type_index = torch.cat([type_index, type_index.new_zeros(empty)])
         if angles is not None:
             angles = torch.cat([angles, angles.new_zeros(empty, 2)])
+        found = self._probabilities(latents, type_index, angles).cpu().numpy()
+        pairs = zip(addresses, found[: len(addresses)], strict=True)
+        return [FoundLabels(*mask_of(each, self.ranges[address.defect_type])) for address, each in pairs]
+
+    def _probabilities(self, latents: Tensor, type_index: Tensor, angles: Tensor | None) -> Tensor:
+        """That a pixel shows a defect, (B, side, side)."""
+        if self._network is None:
+            return self._maps.masks(latents, type_index, angles).sigmoid()
         images, maps = self._maps(latents, type_index, angles)
         with torch.inference_mode():
             if isinstance(self._network, Segmenter):
-                likely = self._network.probabilities(images)
-            else:
-                likely = self._network(maps, images, type_index.to(self.device)).sigmoid()
-        found = likely.cpu().numpy()
-        pairs = zip(addresses, found[: len(addresses)], strict=True)
-        return [FoundLabels(*mask_of(each, self.ranges[address.defect_type])) for address, each in pairs]
+                return self._network.probabilities(images)
+            logits: Tensor = self._network(maps, images, type_index.to(self.device))
+            return logits.sigmoid()
 
 
 def feature_maps(version: ModelVersion, weights: Mapping[str, Tensor], device: torch.device) -> FeatureMaps:

@@ -18,8 +18,10 @@ from flawsmith.worker.best_step import Best
 from flawsmith.worker.checkpoints import Checkpoint, newest_checkpoint
 from flawsmith.worker.determinism import choose_kernels, random_states
 from flawsmith.worker.evaluation_budget import EvaluationBudget
+from flawsmith.worker.held_out import holdout_rule
 from flawsmith.worker.prior_file import NETWORKS
 from flawsmith.worker.start import load_start
+from flawsmith.worker.training_masks import load_masks
 from flawsmith.worker.training_run import Run
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ def load_or_resume(job: TrainingJob, services: Services, device: torch.device, t
         len(squares.classes),
         device,
         torch.from_numpy(squares.holdout_units(job.config)),
+        holdout_rule(job.config, squares, job.dataset, services),
+        load_masks(job.dataset, job.config, services),
     )
     dataset = services.datasets.get(job.dataset)
     measured = services.datasets.measured(dataset, crop_of(job.config), job.config["resolution"])

@@ -1,6 +1,6 @@
 """Trains a version's preset again, on a part of the photographs, for its evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,8 +12,10 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.domain.training_config import trainer_config
 from flawsmith.core.services import Services
 from flawsmith.models.presets.registry import build_trainer
+from flawsmith.models.training.holdout import HoldoutRule
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.start import load_start
+from flawsmith.worker.training_masks import masks_of_subset
 from flawsmith.worker.training_run import Run
 
 
@@ -23,6 +25,7 @@ def subset_run(
     images: Tensor,
     type_index: Tensor,
     photograph: Tensor,
+    masks: Sequence[Tensor | None],
     seed: int,
     services: Services,
     device: torch.device,
@@ -35,6 +38,7 @@ def subset_run(
         version: what it evaluates.
         images, type_index: the subset, of the version's types: (N, C, side, side) uint8 and (N,) int64.
         photograph: (N,) int64, the number of the photograph that each was cut from.
+        masks: of each, (side, side) bool, for versions that were trained with masks.
         seed: of the run.
         services, device, threads: of this process.
 
@@ -54,6 +58,8 @@ def subset_run(
         len(version.classes),
         device,
         photograph if config.get("whole_photographs") else None,
+        HoldoutRule() if config.get("holdout_by") == "photograph" else None,
+        masks_of_subset(masks, config),
     )
     load_start(trainer, config, services)
     return Run(_training_job(job, version, config), version.dataset_digest, trainer, device, threads)

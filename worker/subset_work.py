@@ -134,6 +134,7 @@ class SubsetWork:
             photographs.images[chosen],
             photographs.type_index[chosen],
             photographs.photograph[chosen],
+            [photographs.masks[each] for each in chosen.tolist()],
             self._seed("generator"),
             self.services,
             self.device,

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
+import torch
+from PIL import Image
 from prometheus_client import Counter, Gauge
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,6 +21,7 @@ from flawsmith.core.domain.records import Health, ModelVersion
 from flawsmith.core.domain.training_config import WrongConfig
 from flawsmith.core.store.claims import Claim
 from flawsmith.core.store.datasets import UnknownDataset
+from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.images import encode_png, grid, to_image
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.priors import UnknownPrior
@@ -26,6 +29,7 @@ from flawsmith.core.store.registry import UnknownModel
 from flawsmith.models.inference.session import device_kind
 from flawsmith.models.quality.registry import LEADING
 from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS
+from flawsmith.models.training.trainer import PreviewsMasks, Trainer
 from flawsmith.worker.celery import device, quick_services, services, threads
 from flawsmith.worker.checkpoints import NewerFormat, save_checkpoint
 from flawsmith.worker.executor import Executor, Result, Segment, Work
@@ -38,6 +42,7 @@ from flawsmith.worker.report import enqueue_report
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.start import start_generator
+from flawsmith.worker.training_masks import NoMasks, health_with_masks, trained_labelling
 from flawsmith.worker.training_run import Run
 from flawsmith.worker.verdict import VersionJudgement, health_with, verdict_in_steps
 from flawsmith.worker.version_attributes import version_attributes
@@ -57,7 +62,9 @@ class TrainingExecutor(Executor):
         CannotPaste,
         DamagedPrior,
         Diverged,
+        LaterFormat,
         NewerFormat,
+        NoMasks,
         UnknownDataset,
         UnknownModel,
         UnknownPreset,
@@ -136,6 +143,8 @@ class TrainingWork(Work):
             **{name: essentials[name] for name in ("preset", "config", "classes", "precision", "qualified_on")},
         )
         essentials["attributes"] = yield from version_attributes(generator, run.job, run.dataset_digest, services())
+        weights = _generator_weights(run)
+        essentials["labelling"] = yield from trained_labelling(run.job, weights, run.dataset_digest, services())
         yield
         self._published = (
             essentials,
@@ -153,7 +162,8 @@ class TrainingWork(Work):
 
     def finish(self, segment: Segment) -> Result:
         run, (essentials, judgement) = self.run, self._published
-        health = health_with(run.health, judgement.judged.verdict)
+        health = health_with_masks(run.health, essentials["labelling"])
+        health = health_with(health, judgement.judged.verdict)
         version = _publish(run, segment.claim, essentials, judgement, health)
         enqueue_report(version, self.job.priority)
         reason = f"published {version.ref}, of step {version.step}"
@@ -182,12 +192,22 @@ class TrainingWork(Work):
     def _evaluate(self, segment: Segment) -> None:
         """Measures the samples of the step and writes their grid. Raises Diverged."""
         signals = self.run.evaluate()
-        pixels = self.run.trainer.preview().permute(0, 2, 3, 1).numpy()
-        sheet = grid(list(map(to_image, pixels)), PREVIEW_COLUMNS)
+        sheet = _sample_grid(self.run.trainer)
         segment.claim.write_bytes(JobFolder(services().store, self.job.id).sample(self.step), encode_png(sheet))
         for name, value in signals.items():
             SIGNALS.labels(name).set(value)
         segment.emit("samples", {"step": self.step, "distance": signals[LEADING]})
+
+
+def _sample_grid(trainer: Trainer) -> Image.Image:
+    """The preview; in a run with masks, each row of samples has their masks below it."""
+    rows = trainer.preview().split(PREVIEW_COLUMNS)
+    masks = trainer.preview_masks() if isinstance(trainer, PreviewsMasks) else None
+    if masks is not None:
+        pairs = zip(rows, masks.split(PREVIEW_COLUMNS), strict=True)
+        rows = tuple(torch.cat([images, below.expand_as(images)]) for images, below in pairs)
+    pixels = torch.cat(rows).permute(0, 2, 3, 1).numpy()
+    return grid(list(map(to_image, pixels)), PREVIEW_COLUMNS)
 
 
 def _generator_weights(run: Run) -> dict[str, Tensor]:
@@ -232,6 +252,7 @@ def _publish(
             run.job.model,
             staged,
             **essentials,
+            labels=run.job.config.get("labels"),
             weights_sha256=digest,
             training_job=run.job.id,
             dataset_digest=run.dataset_digest,

@@ -9,7 +9,7 @@ from torch import Tensor
 from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
-from flawsmith.models.presets.registry import held_out
+from flawsmith.worker.held_out import held_out_squares
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,7 @@ def load_photographs(
         classes=squares.classes,
         images=images,
         type_index=type_index,
-        held_out=held_out(
-            preset,
-            config,
-            images,
-            type_index,
-            len(squares.classes),
-            torch.from_numpy(squares.holdout_units(config)),
-        ),
+        held_out=held_out_squares(preset, config, squares, dataset.id, services),
         files=squares.files,
         masks=[None if each is None else torch.from_numpy(each) for each in masks],
     )

@@ -1,9 +1,11 @@
 """Aliases of models. The alias `production` has a gate: what a bare model name means must be of use."""
 
+import logging
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field, field_validator
+from redis.exceptions import RedisError
 
 from flawsmith.app.caller import caller_of, fingerprint
 from flawsmith.app.dependencies import ServicesDep
@@ -11,12 +13,15 @@ from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.problems import Problem, documented, invalid
 from flawsmith.core.domain.production_gate import Override, objections
 from flawsmith.core.domain.records import Model, ModelVersion, now, valid_name
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import RequestBody, examples
+from flawsmith.core.domain.webhook_targets import EventType
 from flawsmith.core.services import Services
 from flawsmith.core.store.registry import PRODUCTION
 from flawsmith.core.store.version_results import EVALUATIONS, results_by_name, save_override
 
 router = APIRouter(prefix="/models/{name}/aliases", tags=["models"], route_class=IdempotentRoute)
+
+log = logging.getLogger(__name__)
 
 ModelName = Annotated[str, Path(max_length=64)]
 Alias = Annotated[str, Path(max_length=64)]
@@ -24,6 +29,8 @@ Alias = Annotated[str, Path(max_length=64)]
 
 class AliasTarget(RequestBody):
     """The body of PUT /models/{name}/aliases/{alias}."""
+
+    model_config = examples({"version": 1, "override": "looked at 200 images, all of them good"})
 
     version: int = Field(ge=1, le=999_999_999)
     override: str | None = Field(
@@ -68,7 +75,10 @@ def set_alias(request: Request, name: ModelName, alias: Alias, body: AliasTarget
     if body.override is not None:
         override = Override(alias=alias, why=body.override, by=fingerprint(request), at=now(), reasons=reasons)
         save_override(services.registry.folder(version), override, services.store.write_bytes)
-    return services.registry.set_alias(name, alias, body.version)
+    before = services.registry.model(name).aliases.get(alias)
+    model = services.registry.set_alias(name, alias, body.version)
+    _tell(services, name, alias, before, body.version)
+    return model
 
 
 @router.delete("/{alias}", status_code=204, responses=documented(404, 409))
@@ -76,8 +86,22 @@ def delete_alias(request: Request, name: ModelName, alias: Alias, services: Serv
     """Deletes an alias; the version stays."""
     if alias in services.registry.model(name).aliases:
         services.audit.record("alias_deleted", model=name, alias=alias, caller=caller_of(request))
+    before = services.registry.model(name).aliases.get(alias)
     services.registry.delete_alias(name, alias)
+    _tell(services, name, alias, before, None)
     return Response(status_code=204)
+
+
+def _tell(services: Services, name: str, alias: str, before: int | None, after: int | None) -> None:
+    """Tells standing webhooks that an alias means another version, if it does. The change is made all the same."""
+    if before == after:
+        return
+    at = now()
+    data = {"model": name, "alias": alias, "version": after, "before": before, "url": f"/models/{name}"}
+    try:
+        services.happenings.tell(EventType.ALIAS_CHANGED, f"{name}/{alias}/{at.isoformat()}", at, data)
+    except (RedisError, OSError) as error:
+        log.warning("cannot tell webhooks of alias '%s' of %s: %s", alias, name, error)
 
 
 def _objections(version: ModelVersion, services: Services) -> list[str]:

@@ -9,10 +9,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from flawsmith.app.auth import check_scope
 from flawsmith.app.direct_body_route import DirectBodyRoute
+from flawsmith.app.generated_images import GeneratedImages
 from flawsmith.app.idempotency import Idempotency
 from flawsmith.app.image_request import Flags, GenerateRequest, ImageRequest, resolve
 from flawsmith.app.media import MEDIA_TYPES, answer
 from flawsmith.app.model_references import ModelReferences
+from flawsmith.app.openapi.response_headers import headers
 from flawsmith.app.problems import documented
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.app.sampling.images import Images
@@ -22,6 +24,10 @@ from flawsmith.core.services import Services
 
 router = APIRouter(prefix="/generate", tags=["generate"], route_class=DirectBodyRoute)
 
+_HEADERS = (
+    *("X-Model", "X-Seed", "X-Defect-Type", "X-Stock", "X-Attributes", "X-Refused", "X-Redrawn"),
+    *("X-Seeds", "X-Seeds-Omitted"),
+)
 _ENCODED_HERE = ("image/jpeg", "image/webp")  # encoding takes milliseconds; PNGs come from the workers
 
 
@@ -38,10 +44,10 @@ _ENCODED_HERE = ("image/jpeg", "image/webp")  # encoding takes milliseconds; PNG
         504,
         also={
             200: {
-                "description": "The images; the headers X-Model, X-Seed, X-Defect-Type and X-Stock say which, and "
-                "X-Attributes what was asked of them, X-Refused how many max_similarity refused, "
-                "X-Redrawn how many had doubtful labels.",
+                "model": GeneratedImages,
+                "description": "The images; the headers say which they are",
                 "content": {media_type: {} for media_type in MEDIA_TYPES},
+                "headers": headers(*_HEADERS),
             }
         },
     ),
@@ -78,7 +84,7 @@ async def generate(
         await call.keep({"model": images.version.ref, "addresses": addresses, "refused": images.refused})
     if wanted.media_type in _ENCODED_HERE:
         return await run_in_threadpool(answer, wanted.media_type, images, image_headers(images))
-    return answer(wanted.media_type, images, image_headers(images))
+    return answer(wanted.media_type, images, image_headers(images), wanted.zipped, services.settings.root_path)
 
 
 def image_headers(images: Images) -> dict[str, str]:

@@ -24,6 +24,7 @@ from flawsmith.core.domain.attributes import MAX_TEXT
 from flawsmith.core.domain.production_gate import Override
 from flawsmith.core.domain.records import Model, ModelVersion
 from flawsmith.core.live.image_pool import PoolReplenisher
+from flawsmith.core.services import Services
 from flawsmith.core.store.version_results import overrides_of
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
@@ -57,6 +58,12 @@ class PublishedVersion(ModelVersion):
     overrides: list[Override]
 
 
+def published(card: ModelVersion, services: Services) -> PublishedVersion:
+    """The card with the overrides of its verdict."""
+    overrides = overrides_of(services.registry.folder(card))
+    return PublishedVersion.model_validate({**dict(card), "overrides": overrides})
+
+
 @router.get("", responses=documented())
 def list_models(services: ServicesDep, limit: Limit = 50, cursor: Cursor = None) -> Page[Model]:
     """All models, newest first."""
@@ -72,9 +79,7 @@ def get_model(name: ModelName, services: ServicesDep) -> Model:
 @router.get("/{name}/versions/{version}", responses=documented(404))
 def get_model_version(name: ModelName, version: Number, services: ServicesDep) -> PublishedVersion:
     """One version: classes, resolution, mode, preset, origin, verdict, and overrides of the verdict."""
-    card = services.registry.version(name, version)
-    overrides = overrides_of(services.registry.folder(card))
-    return PublishedVersion.model_validate({**dict(card), "overrides": overrides})
+    return published(services.registry.version(name, version), services)
 
 
 @router.delete("/{name}/versions/{version}", status_code=204, responses=documented(404, 409))
@@ -95,7 +100,7 @@ def delete_model_version(request: Request, name: ModelName, version: Number, ser
         404, 416, also={200: {"content": {"application/octet-stream": {}}}, **PARTIAL, **NOT_MODIFIED}
     ),
 )
-def weights(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
+def get_weights(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
     """The generator's weights as a safetensors file; 404 for a version without networks."""
     card = services.registry.version(name, version)
     if not card.has_networks:
@@ -124,7 +129,7 @@ def weights(request: Request, name: ModelName, version: Number, services: Servic
         also={200: {"content": {"image/png": {}}}, **NOT_MODIFIED},
     ),
 )
-async def image(
+async def get_image(
     request: Request,
     name: ModelName,
     version: Number,
@@ -147,7 +152,7 @@ async def image(
     response_class=Response,
     responses=documented(404, 409, 410, 429, 504, also={200: {"content": {"image/png": {}}}, **NOT_MODIFIED}),
 )
-async def mask(
+async def get_mask(
     request: Request,
     name: ModelName,
     version: Number,

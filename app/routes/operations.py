@@ -1,12 +1,11 @@
-"""Operations: liveness, readiness, metrics; and the HTML page."""
+"""Operations: liveness, readiness, metrics."""
 
 import os
 from collections import Counter
-from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -29,7 +28,12 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get(
-    "/readyz", responses={**documented(), 503: {"description": "Not ready; `missing` names the parts that are down"}}
+    "/readyz",
+    response_model=dict[str, Any],
+    responses={
+        **documented(),
+        503: {"model": dict[str, Any], "description": "Not ready; `missing` names the parts that are down"},
+    },
 )
 def readyz(request: Request, services: ServicesDep) -> JSONResponse:
     """200 when every part is up, else 503 with the missing parts. Parts that fail while others work are warnings."""
@@ -40,7 +44,7 @@ def readyz(request: Request, services: ServicesDep) -> JSONResponse:
 
 
 @router.get("/metrics", response_class=Response, responses=documented(also={200: {"content": {"text/plain": {}}}}))
-def metrics(request: Request, services: ServicesDep) -> Response:
+def get_metrics(request: Request, services: ServicesDep) -> Response:
     """Prometheus metrics: this API's requests, the jobs, queues and workers of the whole service, and the quality of
     the versions in production."""
     own = generate_latest(_registry_of_all_processes())
@@ -49,19 +53,13 @@ def metrics(request: Request, services: ServicesDep) -> Response:
 
 
 @router.get("/metrics/targets", responses=documented())
-def metrics_targets(services: ServicesDep) -> list[dict[str, Any]]:
+def get_metrics_targets(services: ServicesDep) -> list[dict[str, Any]]:
     """The live workers' own /metrics, for Prometheus' HTTP service discovery."""
     return [
         {"targets": [address], "labels": {"queue": queue, "worker": name}}
         for queue in QUEUES
         for name, address in services.queues.live_workers(queue).items()
     ]
-
-
-@router.get("/", response_class=HTMLResponse, responses=documented())
-def page() -> HTMLResponse:
-    """The HTML page."""
-    return HTMLResponse(files("flawsmith.app").joinpath("page.html").read_text())
 
 
 def _registry_of_all_processes() -> CollectorRegistry:

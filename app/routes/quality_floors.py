@@ -12,7 +12,7 @@ from flawsmith.app.problems import Problem, documented
 from flawsmith.app.routes.models import ModelName, Number
 from flawsmith.core.domain.quality_floor import QualityFloor
 from flawsmith.core.domain.records import ModelVersion, Moment, now
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import RequestBody, examples
 from flawsmith.core.live.image_pool import PoolReplenisher
 from flawsmith.core.services import Services
 from flawsmith.core.store.quality_floors import ImageScores, scores_file
@@ -26,6 +26,8 @@ router = APIRouter(
 
 class FloorRequest(RequestBody):
     """The body of PUT …/quality-floor."""
+
+    model_config = examples({"score": 0.2})
 
     score: float = Field(
         ge=-LIMIT,

@@ -40,7 +40,7 @@ of_version = APIRouter(prefix="/models", tags=["models"], route_class=Idempotent
     response_class=Response,
     responses=documented(404, also={200: {"model": QualityReport}, **NOT_MODIFIED}),
 )
-def report(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
+def get_report(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
     """The quality report: verdict, measures beside photographs and photographs made worse, copies, coverage."""
     content = _read(services, services.registry.version(name, version), report_file)
     return content_response(request, content, "application/json", REVALIDATED)
@@ -51,7 +51,7 @@ def report(request: Request, name: ModelName, version: Number, services: Service
     response_class=Response,
     responses=documented(404, also={200: {"content": {"text/html": {}}}, **NOT_MODIFIED}),
 )
-def report_page(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
+def get_report_page(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
     """The quality report as one page for people; it needs nothing else, so it can be kept, printed and sent."""
     content = _read(services, services.registry.version(name, version), page_file)
     return content_response(request, content, "text/html", PAGE_HEADERS)

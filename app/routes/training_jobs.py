@@ -55,17 +55,17 @@ def create_training_job(
     job = _resolved(body, services)
     if dry_run:
         return JSONResponse(_tried(job, services).model_dump(mode="json"))
-    return submit(services, KIND, job, response, caller)
+    return submit(services, KIND, job, response, caller, body.webhook)
 
 
 @router.get("/schema", responses=documented())
-def training_job_schema() -> dict[str, Any]:
+def get_training_job_schema() -> dict[str, Any]:
     """JSON Schema of the body of POST /training-jobs."""
     return request_schema()
 
 
 @router.get("/{job_id}/history", responses=documented(404))
-def training_job_history(job_id: JobId, services: ServicesDep) -> History:
+def get_training_job_history(job_id: JobId, services: ServicesDep) -> History:
     """The losses and signals so far: at most about a thousand steps, however long the job is."""
     points = services.history.read(services.jobs.get(job_id, KIND).id)
     names = [name for name in dict.fromkeys(name for point in points for name in point) if name != "step"]
@@ -75,11 +75,23 @@ def training_job_history(job_id: JobId, services: ServicesDep) -> History:
     )
 
 
+class SampleSteps(BaseModel):
+    """The steps that have a sample grid, the first one first."""
+
+    steps: list[int]
+
+
+@router.get("/{job_id}/samples", responses=documented(404))
+def training_job_samples(job_id: JobId, services: ServicesDep) -> SampleSteps:
+    """Which sample grids there are: one of each evaluation, at most 50 or so."""
+    return SampleSteps(steps=_folder(job_id, services).sample_steps())
+
+
 _GRID = documented(404, also={**PNG, **NOT_MODIFIED})
 
 
 @router.get("/{job_id}/samples/latest.png", response_class=Response, responses=_GRID)
-def latest_sample(request: Request, job_id: JobId, services: ServicesDep) -> Response:
+def get_latest_sample(request: Request, job_id: JobId, services: ServicesDep) -> Response:
     """The newest sample grid."""
     path = _folder(job_id, services).latest_sample()
     if path is None:
@@ -88,7 +100,7 @@ def latest_sample(request: Request, job_id: JobId, services: ServicesDep) -> Res
 
 
 @router.get("/{job_id}/samples/{step}.png", response_class=Response, responses=_GRID)
-def sample(
+def get_sample(
     request: Request, job_id: JobId, step: Annotated[int, Path(ge=0, le=999_999_999)], services: ServicesDep
 ) -> Response:
     """The sample grid of a step: the same latents at every step."""
@@ -126,7 +138,14 @@ def _resolved(body: TrainingRequest, services: Services) -> TrainingJob:
     except UnknownModel as error:
         raise invalid("/init_from", str(error)) from error
     try:
-        resolved = resolve_request(body, dataset, origin, services.priors.cards, services.datasets.measured)
+        resolved = resolve_request(
+            body,
+            dataset,
+            origin,
+            services.priors.cards,
+            services.datasets.measured,
+            services.datasets.masked_photographs,
+        )
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
     config = resolved.config

@@ -8,14 +8,18 @@ The networks know the angle. Brightness and severity are measured: an address wi
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 Range = tuple[float, float]
 
 Attributes = tuple[tuple[str, Range], ...]
 """Names of given attributes with their canonical ranges, sorted by name. Hashable, as a part of an address."""
+
+_RANGE_SCHEMA = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+AttributesOfBody = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _RANGE_SCHEMA})]
+"""Attributes in a request's body; the version says what of them is right."""
 
 ANGLE, BRIGHTNESS, SEVERITY = "angle", "brightness", "severity"
 MEASURED = frozenset((BRIGHTNESS, SEVERITY))

@@ -8,12 +8,16 @@ from pydantic_core import PydanticCustomError
 
 from flawsmith.core.domain.addresses import SEEDS
 from flawsmith.core.domain.export_splits import Shares
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.domain.request_body import examples
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 MOST_COMPOSITIONS = 100_000
 MOST_DEFECTS = 100  # on one photograph
 SPARE_TRIES = 50  # candidates that may find no place, before a job gives up …
 TRIES = 4  # … and of so many, one must find one
+LONGEST_NAME = 64  # of a background; what is longer is an image
+MOST_CHARACTERS = 32 * 2**20  # of an image in base64, 24 MiB of a file
 
 Source = Literal["generated", "real"]
 
@@ -31,19 +35,27 @@ class CannotCompose(Exception):
         self.pointer, self.detail = pointer, detail
 
 
-class CompositionRequest(RequestBody):
+class CompositionRequest(JobRequest):
     """The body of POST /compositions."""
+
+    model_config = examples({"model": "steel", "background": "steel", "count": 20, "split": {"train": 0.8, "val": 0.2}})
 
     model: str | None = Field(
         None,
         min_length=1,
         max_length=140,
-        description="`scratches`, `scratches@2`: its defects, for now those of the photographs that it was trained on",
+        description="`scratches`, `scratches@2`: its generated defects where the version has labels, else the "
+        "annotated ones of the photographs that it was trained on",
     )
     defects: str | None = Field(
         None, min_length=1, max_length=64, description="instead of `model`: a dataset with annotated defects"
     )
-    background: str = Field(min_length=1, max_length=64, description="a dataset with clean photographs: its id or name")
+    background: str = Field(
+        min_length=1,
+        max_length=MOST_CHARACTERS,
+        description="a dataset with clean photographs, its id or name; or one clean photograph: a file as for datasets "
+        "(PNG, JPEG, BMP, TIFF, WebP, GIF) in base64",
+    )
     count: int = Field(ge=1, le=MOST_COMPOSITIONS, description="images")
     per_image: list[Annotated[int, Field(ge=1, le=MOST_DEFECTS)]] = Field(
         [1, 3], min_length=2, max_length=2, description="the least and the greatest number of defects on an image"
@@ -58,7 +70,9 @@ class CompositionRequest(RequestBody):
         "anywhere",
     )
     source: Source | None = Field(
-        None, description="`real`: annotated defects of photographs; `generated`: not yet; null: what there is"
+        None,
+        description="`generated`: defects of images of `model`, a version with labels; `real`: annotated defects of "
+        "photographs; null: generated where the version has masks, else real",
     )
     blend: Literal["auto", "alpha", "poisson"] = Field(
         "auto", description="how defects join the photograph; auto: by the thickness of each"
@@ -79,15 +93,67 @@ class CompositionRequest(RequestBody):
             raise PydanticCustomError("per_image", "'per_image' must be [low, high], such as [1, 3]")
         return self
 
+    @property
+    def sends_background(self) -> bool:
+        """Whether the background is an image, not the name of a dataset."""
+        return len(self.background) > LONGEST_NAME
 
-def check_source(request: CompositionRequest) -> None:
-    """Raises CannotCompose for generated defects, which nothing cuts out of their images so far."""
-    if request.source == "generated":
+
+def chosen_source(request: CompositionRequest, version: ModelVersion | None) -> Source:
+    """Where the defects come from.
+
+    Raises:
+        CannotCompose: generated defects are asked for, and there is no version, or nothing labels its images.
+    """
+    if request.source is None:
+        return "generated" if version and version.has_networks and version.labels == "mask" else "real"
+    if request.source == "generated" and version is None:
+        detail = "the defects of a dataset are real; name a version with labels in 'model' instead of 'defects'"
+        raise CannotCompose("/source", detail)
+    if request.source == "generated" and version and not version.has_networks:
+        detail = f"the defects of {version.ref} are those of its photographs: 'source': \"real\" places them"
+        raise CannotCompose("/source", detail)
+    if request.source == "generated" and version and version.labels is None:
         raise CannotCompose(
             "/source",
-            "defects cannot be cut out of generated images yet; "
-            "'source': \"real\" places the annotated defects of photographs",
+            f"{version.ref} has no masks, so no defect can be cut out of its images; POST /models/{version.model}/"
+            f"versions/{version.version}/labels publishes a version that has, of the same images, out of annotated "
+            "photographs or some painted masks; or place the annotated defects of photographs with 'source': \"real\"",
         )
+    return request.source
+
+
+def resolve_generated(
+    request: CompositionRequest, version: ModelVersion, region: Mapping[str, Any] | None, floor: float | None
+) -> dict[str, Any]:
+    """The whole configuration of a composition job with defects of a version's images, as its record shows it.
+
+    Beside that of `resolve_composition`: ``scale``, pixels of a photograph for one of an image, and ``floor``, the
+    lowest score of an image.
+
+    Args:
+        request: the body.
+        version: with labels.
+        region: as for `resolve_composition`.
+        floor: the version's quality floor; None: it has none.
+
+    Raises:
+        CannotCompose: the version does not know a type, or the seed is too high.
+    """
+    if unknown := [each for each in request.types or () if each not in version.classes]:
+        known = ", ".join(version.classes[:50])
+        raise CannotCompose("/types", f"unknown defect_type '{unknown[0]}'; {version.ref} knows: {known}")
+    types = [each for each in version.classes if request.types is None or each in request.types]
+    # Cards of earlier releases have no scale: then one pixel is one pixel.
+    scale = version.config.get("scale") or 1.0
+    return {
+        **_body_of(request),
+        "source": "generated",
+        "types": types,
+        "region": region,
+        "scale": scale,
+        "floor": floor,
+    }
 
 
 def resolve_composition(
@@ -118,12 +184,16 @@ def resolve_composition(
     if unknown := [each for each in request.types or () if each not in defects]:
         known = ", ".join(f"{type_} ({count})" for type_, count in list(defects.items())[:50])
         raise CannotCompose("/types", f"no defect of type '{unknown[0]}' is annotated in '{name}'; there are {known}")
+    types = [each for each in defects if request.types is None or each in request.types]
+    return {**_body_of(request), "source": "real", "types": types, "region": region}
+
+
+def _body_of(request: CompositionRequest) -> dict[str, Any]:
+    """The values that the configuration takes as they are. Raises CannotCompose."""
     tries = TRIES * request.count + SPARE_TRIES
     if request.seed + tries >= SEEDS:
         raise CannotCompose("/seed", f"so many images may need seeds up to {tries} later: too high a seed")
-    body = request.model_dump(exclude={"model", "defects", "background"})
-    types = [each for each in defects if request.types is None or each in request.types]
-    return {**body, "source": "real", "types": types, "region": region}
+    return request.model_dump(exclude={"model", "defects", "background"})
 
 
 def region_of(polygon: Sequence[Sequence[float]], sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 https://cv.iptc.org/newscodes/digitalsourcetype lists the terms; article 50(2) of the EU AI Act asks for such a mark.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 from xml.sax.saxutils import escape
 
 DigitalSourceType = Literal["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeCapture"]
@@ -25,6 +25,12 @@ _DESCRIPTION = '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{}</rdf:li
 def term_url(source_type: DigitalSourceType) -> str:
     """The term as IPTC's property DigitalSourceType has it: a URL."""
     return _TERMS + source_type
+
+
+def source_type_of(url: str) -> DigitalSourceType:
+    """The term of such a URL. Raises KeyError for another one."""
+    terms: dict[str, DigitalSourceType] = {term_url(each): each for each in get_args(DigitalSourceType)}
+    return terms[url]
 
 
 def xmp_packet(source_type: DigitalSourceType | None = None, description: str | None = None) -> str:

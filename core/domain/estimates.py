@@ -30,7 +30,7 @@ GENERATOR_COPIES, DISCRIMINATOR_COPIES = 5, 4  # in a checkpoint: weights, two m
 CHECKPOINTS = 4  # on the disk at a time, while a new one is written
 
 
-class Estimate(Record):
+class TrainingEstimate(Record):
     """What a job will take; null where nothing is known of its preset."""
 
     seconds: float | None = Field(description="of training; its verdict and report come on top, as does waiting")
@@ -49,10 +49,12 @@ class ResolvedTraining(Record):
     config: dict[str, Any]
     notes: list[str]
     health: Health
-    estimate: Estimate
+    estimate: TrainingEstimate
 
 
-def estimate(preset: Preset, config: Mapping[str, Any], dataset: Dataset, jobs: Sequence[TrainingJob]) -> Estimate:
+def estimate(
+    preset: Preset, config: Mapping[str, Any], dataset: Dataset, jobs: Sequence[TrainingJob]
+) -> TrainingEstimate:
     """Estimates a job.
 
     Args:
@@ -63,13 +65,15 @@ def estimate(preset: Preset, config: Mapping[str, Any], dataset: Dataset, jobs: 
     """
     if not preset.has_networks:
         words = f"nothing: preset '{preset.name}' trains no networks; to cut the defects out takes seconds"
-        return Estimate(seconds=None, images_per_second=None, memory_bytes=None, disk_bytes=None, based_on=words)
+        return TrainingEstimate(
+            seconds=None, images_per_second=None, memory_bytes=None, disk_bytes=None, based_on=words
+        )
     layers = preset.layers(config)
     rate, based_on = _rate(preset, config, layers, jobs)
     seconds = config["total_steps"] * config["batch_size"] / rate if rate else None
     if config["max_seconds"] is not None:
         seconds = config["max_seconds"] if seconds is None else min(seconds, config["max_seconds"])
-    return Estimate(
+    return TrainingEstimate(
         seconds=None if seconds is None else round(seconds, 1),
         images_per_second=None if rate is None else round(rate, 2),
         memory_bytes=_memory_bytes(config, layers, dataset) if layers else None,
@@ -123,7 +127,7 @@ def _converted(preset: Preset, job: TrainingJob, layers: NetworkLayers) -> float
 def _same_step(preset: Preset, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
     fields = preset.fields_of(theirs)
     names = ("resolution", "channels", "batch_size", *preset.shaping)
-    return all(fields.get(name) == ours[name] for name in names)
+    return all(fields.get(name) == ours.get(name) for name in (*names, "labels"))
 
 
 def _memory_bytes(config: Mapping[str, Any], layers: NetworkLayers, dataset: Dataset) -> int:

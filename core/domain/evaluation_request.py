@@ -8,8 +8,9 @@ from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.image_modes import CHANNELS
 from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
 from flawsmith.core.domain.records import Dataset, ModelVersion
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import examples
 from flawsmith.core.domain.training_request import HIGHEST_SEED
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 CLEAN = "good"  # the type of photographs without a defect, which a version of one type is told from
 CLASSIFIER_STEPS = 400
@@ -27,8 +28,10 @@ class CannotEvaluate(Exception):
         self.pointer, self.detail = pointer, detail
 
 
-class EvaluationRequest(RequestBody):
+class EvaluationRequest(JobRequest):
     """The body of POST /models/{name}/versions/{v}/evaluations."""
+
+    model_config = examples({"dataset": "steel", "per_type": [10], "repeats": 5, "max_seconds": 150})
 
     dataset: str = Field(min_length=1, max_length=64, description="a dataset's id or name, with the version's types")
     per_type: list[Annotated[int, Field(ge=2, le=10_000)]] = Field(
@@ -66,7 +69,8 @@ def resolve_evaluation(request: EvaluationRequest, dataset: Dataset, version: Mo
     """The whole configuration of an evaluation, as the job's record shows it.
 
     Beside the body's values: ``types`` that classifiers tell apart, `CLEAN` among them where the version has one type;
-    ``held_out`` photographs of each; ``training_steps`` of a generator at most; ``classifier_steps``;
+    ``held_out`` photographs of each; ``unseen_by_origin``, whether only photographs are held out that the version
+    which training starts from was not trained on; ``training_steps`` of a generator at most; ``classifier_steps``;
     ``not_measurable``, the reason why nothing can be measured, or None.
 
     Raises:
@@ -91,10 +95,16 @@ def resolve_evaluation(request: EvaluationRequest, dataset: Dataset, version: Mo
         **request.model_dump(exclude={"dataset"}),
         "types": list(photographs),
         "held_out": held_out,
+        "unseen_by_origin": request.retrain and _knows_what_origin_saw(dataset, version),
         "training_steps": _training_steps(version) if request.retrain else 0,
         "classifier_steps": CLASSIFIER_STEPS,
         "not_measurable": not_measurable,
     }
+
+
+def _knows_what_origin_saw(dataset: Dataset, version: ModelVersion) -> bool:
+    inherited = version.config.get("inherited_holdout")
+    return inherited is not None and dataset.photographs_of(inherited["dataset_digest"]) is not None
 
 
 def total_steps(config: dict[str, Any]) -> int:

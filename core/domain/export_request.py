@@ -1,15 +1,18 @@
 """The body of POST /exports, and the images that it means."""
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from flawsmith.core.domain.addresses import SEEDS
+from flawsmith.core.domain.attributes import Attributes, AttributesOfBody, to_json
 from flawsmith.core.domain.export_layouts import ExportLayout, LabelKind, why_not
 from flawsmith.core.domain.export_splits import Shares
 from flawsmith.core.domain.records import ModelVersion
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import examples
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 MOST_IMAGES = 100_000
 TRIES = 21  # candidates for each image, on average: as many as POST /generate draws
@@ -26,8 +29,10 @@ class CannotExport(Exception):
         self.pointer, self.detail = pointer, detail
 
 
-class ExportRequest(RequestBody):
+class ExportRequest(JobRequest):
     """The body of POST /exports."""
+
+    model_config = examples({"model": "steel", "count": 100})
 
     model: str | None = Field(
         None, min_length=1, max_length=140, description="`scratches`, `scratches@2`, `scratches@production`"
@@ -54,6 +59,12 @@ class ExportRequest(RequestBody):
     seed: int = Field(
         0, ge=0, lt=SEEDS, description="the first seed; images that are left out are replaced by later ones"
     )
+    attributes: AttributesOfBody | None = Field(
+        None,
+        description="what all images shall be, as in POST /generate, of the `attributes` that the version's card "
+        "lists; seeds that draw no such image are left out",
+        examples=[{"angle": [30, 60]}, {"brightness": [100, 150]}],
+    )
     priority: int = Field(0, ge=0, le=9, description="jobs of a higher priority run first")
 
     @model_validator(mode="after")
@@ -65,7 +76,7 @@ class ExportRequest(RequestBody):
     @model_validator(mode="after")
     def _one_count(self) -> Self:
         if self.composition is not None:
-            for name in ("per_type", "max_similarity", "seed"):
+            for name in ("per_type", "max_similarity", "seed", "attributes"):
                 if name in self.model_fields_set:
                     raise PydanticCustomError(
                         name, "'{name}' is of the images of a model; leave it out", {"name": name}
@@ -76,18 +87,23 @@ class ExportRequest(RequestBody):
 
 
 def resolve_export(
-    request: ExportRequest, version: ModelVersion, labels: LabelKind, floor: float | None
+    request: ExportRequest,
+    version: ModelVersion,
+    labels: LabelKind,
+    floor: float | None,
+    canonical: Callable[[Sequence[str]], Attributes] = lambda _: (),
 ) -> dict[str, Any]:
     """The whole configuration of an export, as the job's record shows it.
 
     Beside the body's values: ``counts`` of images by type, ``seed_step`` from one seed of a type to the next, and the
-    ``floor``, the lowest score of an image.
+    ``floor``, the lowest score of an image. ``attributes`` stand there only where some are given.
 
     Args:
         request: the body.
         version: that ``model`` stands for.
         labels: what the version's images come with.
         floor: the version's quality floor; None: it has none.
+        canonical: the canonical attributes of the body, for images of these types.
 
     Raises:
         CannotExport: the version does not know a type, the layout needs other labels, or too much is asked for.
@@ -98,12 +114,14 @@ def resolve_export(
     last = request.seed + step * (TRIES * max(counts.values()) + SPARE_TRIES)
     if last >= SEEDS:
         raise CannotExport("/seed", f"so many images may need seeds up to {last - request.seed} later: too high a seed")
-    return {
-        **request.model_dump(exclude={"model", "composition", "count", "per_type"}),
+    config = {
+        **request.model_dump(exclude={"model", "composition", "count", "per_type", "attributes"}),
         "counts": counts,
         "seed_step": step,
         "floor": floor,
     }
+    attributes = canonical(list(counts))
+    return {**config, "attributes": to_json(attributes)} if attributes else config
 
 
 def resolve_composition_export(request: ExportRequest, images: int) -> dict[str, Any]:

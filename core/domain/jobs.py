@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, Field, StringConstraints
 
 from flawsmith.core.domain.records import Moment, Record, now
+from flawsmith.core.domain.webhook_targets import JobWebhook
 
 JOB_ID_PATTERN = r"^[a-z][a-z0-9]{0,31}-[A-Za-z0-9]{1,64}$"
 
@@ -63,6 +64,9 @@ class Job(Record):
     progress_event: ClassVar[set[str]] = {"progress"}
     """Fields that the event `progress` of GET …/events shows."""
 
+    paths: ClassVar[frozenset[str]] = frozenset()
+    """Fields with a path of this service, which a prefix of its addresses belongs before."""
+
     id: JobId
     kind: str
     state: JobState
@@ -79,6 +83,7 @@ class Job(Record):
     finished_at: Moment | None = None
     worker: str | None = None
     transitions: list[Transition] = Field(default_factory=list)
+    webhook: JobWebhook | None = None
 
     @property
     def priority(self) -> int:

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from flawsmith.core.domain.addresses import SEEDS
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import RequestBody, examples
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 STEPS = 2  # of a labelling: the label network, the new version
 MOST_MASKS = 64
@@ -23,8 +24,10 @@ class MaskOfImage(RequestBody):
     )
 
 
-class LabelRequest(RequestBody):
+class LabelRequest(JobRequest):
     """What a version's label network shall learn from."""
+
+    model_config = examples({"labels": "mask"})
 
     masks: list[MaskOfImage] | None = Field(
         None,

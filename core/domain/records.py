@@ -106,6 +106,37 @@ class CropEffect(Record):
     side: float | None = None
 
 
+class Ancestor(Record):
+    """A dataset that another one continues. Its ``photographs`` and ``clean`` ones are the first ones of the other."""
+
+    id: str
+    name: str
+    digest: str
+    photographs: int
+    clean: int
+
+
+class NearDuplicate(Record):
+    """A new photograph, and the one of the parent that it resembles as two exposures of one part do."""
+
+    file: str
+    of: str
+
+
+class Added(Record):
+    """What an upload added to the parent of a dataset.
+
+    ``copies`` counts photographs of the upload that are there already, pixel by pixel; ``near_duplicates`` lists the
+    first of those that nearly are.
+    """
+
+    photographs: int
+    clean: int
+    copies: int
+    near_duplicate_count: int
+    near_duplicates: list[NearDuplicate]
+
+
 class Dataset(Record):
     """Photographs of one or several defect types under a name. ``digest`` identifies the content.
 
@@ -113,7 +144,8 @@ class Dataset(Record):
     each type; ``warnings`` are the data warnings.
     ``crop`` is the default of training jobs, ``crops`` has the effect of each way to crop; that of squares around
     annotations depends on the resolution, and is that of a job which says none. Datasets of earlier releases
-    have neither of them, and no ``layout``.
+    have neither of them, and no ``layout``. ``parent`` is the id of the dataset that this one continues, ``lineage``
+    the first of them all to the parent, and ``added`` what the upload brought.
     """
 
     id: str
@@ -130,7 +162,20 @@ class Dataset(Record):
     layout: Layout | None = None
     crop: Around = Around.MIDDLE
     crops: dict[Around, CropEffect] = Field(default_factory=dict)
+    parent: str | None = None
+    lineage: list[Ancestor] = Field(default_factory=list)
+    added: Added | None = None
     created_at: Moment
+
+    def photographs_of(self, digest: str) -> int | None:
+        """How many of its first photographs are those of the dataset with this digest; None: it is not of its lineage.
+
+        A dataset is of its own lineage.
+        """
+        if digest == self.digest:
+            new = self.added.photographs if self.added else self.image_count
+            return new + (self.lineage[-1].photographs if self.lineage else 0)
+        return next((each.photographs for each in self.lineage if each.digest == digest), None)
 
 
 class HealthState(StrEnum):
@@ -167,17 +212,20 @@ class Verdict(Record):
 class Labelling(Record):
     """How a labelled version's label network came about.
 
-    ``job`` trained it, of ``source``: masks of generated images, or the annotations of photographs. It learned from so
-    many ``masks`` and ``boxes``. ``agreement`` is the mean intersection over union with annotations that were held
-    out; null where too few were there. ``ranges`` has by type, and figure of size or shape, from where to where a mask
+    ``job`` trained it, of ``source``: masks of generated images, the annotations of photographs, or both the images and
+    the masks of photographs (``training``; the generator itself then makes the masks). It learned from so many
+    ``masks`` and ``boxes``. ``agreement`` is the mean intersection over union with annotations that were held
+    out; null where too few were there. ``plausible`` is the share of a training's first images whose masks are; null of
+    other sources. ``ranges`` has by type, and figure of size or shape, from where to where a mask
     is plausible.
     """
 
     job: str
-    source: Literal["masks", "annotations"]
+    source: Literal["masks", "annotations", "training"]
     masks: int
     boxes: int
     agreement: float | None = None
+    plausible: float | None = None
     ranges: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict)
 
 
@@ -189,7 +237,8 @@ class ModelVersion(Record):
     ``analysis`` what the training found out about the photographs and used, ``attributes`` what callers may ask of an
     image (versions of earlier releases have none), ``digital_source_type`` what the XMP of an image says of its origin
     (the images of earlier releases' versions have no XMP, and keep their bytes). ``labels`` is what images come with on
-    request: masks, from which boxes follow, or boxes alone. A labelled version has the pixels of its ``parent``.
+    request: masks, from which boxes follow, or boxes alone. A version that was labelled after its training has the
+    pixels of its ``parent``.
     The generator samples in ``precision`` on the kind of device that it was ``qualified_on`` (such as
     ``cpu:avx512_bf16``), and in float32 on every other kind. To qualify, 256 images in both precisions must differ by
     at most one gray level.

@@ -18,6 +18,11 @@ class RequestBody(BaseModel):
         return without_surplus(cls, given)
 
 
+def examples(*bodies: dict[str, Any]) -> ConfigDict:
+    """The ``model_config`` of a body that shows examples in its schema. They name a dataset and a model `steel`."""
+    return ConfigDict(json_schema_extra={"examples": list(bodies)})
+
+
 def without_surplus(model: type[BaseModel], given: Any) -> Any:
     """An object with at most `MAX_ERRORS` unknown keys, the first ones; anything else is returned unchanged.
 

@@ -2,11 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from flawsmith.core.domain.crops import GRID_ABOVE, NATIVE_ABOVE, WHOLE, Around, Crop
 from flawsmith.core.domain.image_modes import CHANNELS, mode_of
-from flawsmith.core.domain.job_config import TRAINER_FIELDS, JobConfig, Start
+from flawsmith.core.domain.job_config import (
+    HOLDOUT_FIELDS,
+    TRAINER_FIELDS,
+    InheritedHoldout,
+    JobConfig,
+    Start,
+)
+from flawsmith.core.domain.learned_labels import CountMasked, NoLabels, learned_labels
 from flawsmith.core.domain.presets.preset import Length, Preset
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.priors import PriorCard, fitting, why_none_fits
@@ -50,6 +57,7 @@ def resolve_request(
     origin: ModelVersion | None = None,
     priors: Sequence[PriorCard] = (),
     measure: Measure | None = None,
+    masked: CountMasked = lambda dataset: {},
 ) -> Resolved:
     """The whole configuration of a run, defaults included, as the job's record shows it.
 
@@ -59,11 +67,13 @@ def resolve_request(
         origin: the version that ``init_from`` names.
         priors: those that a job can start from.
         measure: of squares whose number depends on more than the record. Without it the default crop is one of `WHOLE`.
+        masked: counts the photographs with masks.
 
     Raises:
         CannotTrain: a type has fewer than two different photographs, the preset has no layers for the resolution,
-            ``origin`` is of another preset or has networks of another shape, or a prior is demanded and none fits. Of a
-            preset without networks: nothing is annotated, or a value asks for what only training has.
+            ``origin`` is of another preset or has networks of another shape, a prior is demanded and none fits, or
+            masks are to be learned where there are none. Of a preset without networks: nothing is annotated, or a
+            value asks for what only training has.
         pydantic.ValidationError: an override is unknown or out of its bounds.
     """
     _check_photographs(dataset)
@@ -82,15 +92,27 @@ def resolve_request(
     _check_resolution(preset, resolution)
     crop = _crop(request, dataset, resolution, measure is not None)
     trained = _cropped(measure(dataset, crop, resolution) if measure and crop.measured else dataset, crop)
+    labels, words = _labels(request, preset, dataset, origin, masked)
     given = preset.overrides.model_validate({**inherited, **request.overrides})
     overrides = given.completed(trained, resolution).model_dump()
     job = _job_config(request, preset, trained, crop, origin, resolution, overrides["batch_size"])
+    job = job.model_copy(update={"labels": labels})
     config = {**job.model_dump(mode="json"), **overrides}
+    if labels and config.get("wavelet"):
+        raise CannotTrain("/labels", "networks with 'wavelet' learn no masks; leave one of the two out")
     if origin:
         _check_shape(preset, config, origin)
-        return Resolved(config, [f"starts from the weights of {origin.ref}"])
+        notes = [f"starts from the weights of {origin.ref}"]
+        if config["inherited_holdout"]:
+            notes.append(f"the photographs that {origin.ref} was judged with stay held out")
+        elif dataset.parent:
+            notes.append(
+                f"{origin.ref} was not trained on a dataset that this one continues: photographs that it was judged "
+                "with may be trained on, if they are here"
+            )
+        return Resolved(config, [*notes, *words])
     start, prior, note = _start(request, preset, config, priors)
-    return Resolved({**config, "start": start, "prior": prior}, [*notes, note])
+    return Resolved({**config, "start": start, "prior": prior}, [*notes, note, *words])
 
 
 def _resolve_untrained(request: TrainingRequest, preset: Preset, dataset: Dataset, measure: Measure | None) -> Resolved:
@@ -145,6 +167,15 @@ def trainer_config(preset_name: str, config: dict[str, Any]) -> dict[str, Any]:
             f"preset '{preset.name}' does not know fields of the configuration: {', '.join(sorted(unknown))}"
         )
     return {name: value for name, value in fields.items() if name in needed}
+
+
+def _labels(
+    request: TrainingRequest, preset: Preset, dataset: Dataset, origin: ModelVersion | None, masked: CountMasked
+) -> tuple[Literal["mask"] | None, list[str]]:
+    try:
+        return learned_labels(request, preset, dataset, origin, masked)
+    except NoLabels as error:
+        raise CannotTrain("/labels", str(error)) from error
 
 
 def _check_resolution(preset: Preset, resolution: int) -> None:
@@ -217,6 +248,25 @@ def _job_config(
         patience=request.patience,
         deterministic=request.deterministic,
         init_from=origin.ref if origin else None,
+        holdout_by="photograph",
+        inherited_holdout=inherited_holdout(dataset, origin) if origin else None,
+    )
+
+
+def inherited_holdout(dataset: Dataset, origin: ModelVersion) -> InheritedHoldout | None:
+    """What the run of a version held out, where a dataset with a parent has its photographs; None elsewhere.
+
+    A dataset without a parent is held out anew, as in earlier releases.
+    """
+    count = dataset.photographs_of(origin.dataset_digest) if dataset.parent else None
+    if count is None:
+        return None
+    return InheritedHoldout(
+        version=origin.ref,
+        dataset_digest=origin.dataset_digest,
+        photographs=count,
+        preset=origin.preset,
+        config={name: origin.config[name] for name in HOLDOUT_FIELDS if name in origin.config},
     )
 
 

@@ -1,6 +1,6 @@
 """The body of POST /training-jobs, and its JSON Schema."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -10,7 +10,8 @@ from flawsmith.core.domain.job_config import Start
 from flawsmith.core.domain.presets.preset import Preset
 from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
 from flawsmith.core.domain.records import Name
-from flawsmith.core.domain.request_body import RequestBody
+from flawsmith.core.domain.request_body import examples
+from flawsmith.core.domain.webhook_targets import JobRequest
 
 HIGHEST_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
 EVALUATIONS = 50  # of a whole job, each with a sample grid
@@ -29,8 +30,13 @@ def _list_presets(schema: dict[str, Any]) -> None:
     schema["enum"] = PRESETS.names
 
 
-class TrainingRequest(RequestBody):
+class TrainingRequest(JobRequest):
     """The body of POST /training-jobs."""
+
+    model_config = examples(
+        {"dataset": "steel", "model": "steel", "steps": 400},
+        {"dataset": "steel", "model": "steel", "preset": "dcgan", "resolution": 64, "epochs": 20},
+    )
 
     dataset: str = Field(min_length=1, max_length=64, description="a dataset's id or name")
     model: Name = Field(description="the model whose next version the job publishes")
@@ -51,6 +57,11 @@ class TrainingRequest(RequestBody):
         description="how photographs are cut into squares; null: around annotations where there are some; else a "
         "native grid over photographs more than four times as large as the resolution; else a grid over long ones, or "
         "the middle",
+    )
+    labels: Literal["mask", "none"] | None = Field(
+        None,
+        description="mask: learn the photographs' masks together with the images, so that the version's images come "
+        "with masks; photographs without one teach what images look like. null: none, or as the version of init_from",
     )
     priority: int = Field(0, ge=0, le=9, description="jobs of a higher priority train first")
     max_seconds: float | None = Field(

@@ -315,6 +315,7 @@ class JobRepository:
             pipe.zadd(keys.jobs_in(kind.index, after.state), {after.id: 0})
             if after.state is not JobState.QUEUED:
                 pipe.zrem(keys.outstanding_segments(kind.queue), after.id)
+                pipe.sadd(keys.CHANGED_JOBS, f"{after.id}/{len(after.transitions)}")
 
     def _persist(self, job: Job) -> None:
         """Writes the record to the artifact store, unless a later change of state stands there already."""

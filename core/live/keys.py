@@ -5,6 +5,15 @@ PREFIX = "flawsmith"
 JOBS_RESTORED = f"{PREFIX}:jobs:restored"
 """string, core.live.job_repository: run id of the server that was last filled from the artifact store."""
 
+CHANGED_JOBS = f"{PREFIX}:jobs:changed"
+"""set, core.live.webhooks: ``JOB/CHANGES`` of jobs whose state changed and of which nobody was told yet."""
+
+WEBHOOKS_DUE = f"{PREFIX}:webhooks:due"
+"""sorted set, core.live.webhooks: messages that are not delivered, by when they are due, in ms."""
+
+WEBHOOKS_SURVEY = f"{PREFIX}:webhooks:survey"
+"""string, core.live.webhooks: a process has just compared the above with the artifact store; expires after seconds."""
+
 
 def job(job_id: str) -> str:
     """string, core.live.job_repository: the job's record as JSON; kept."""

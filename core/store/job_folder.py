@@ -33,6 +33,10 @@ class JobFolder:
         """Where the sample grid of a step is, if there is one."""
         return self.samples / f"{step:09d}.png"
 
+    def sample_steps(self) -> list[int]:
+        """The steps that have a sample grid, the first one first."""
+        return sorted(int(path.stem) for path in self.samples.glob("[0-9]*.png"))
+
     def latest_sample(self) -> Path | None:
         """The newest sample grid."""
         return max(self.samples.glob("[0-9]*.png"), default=None)

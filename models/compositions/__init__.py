@@ -6,7 +6,7 @@ Nothing here imports torch, or reads or writes a file.
 """
 
 from flawsmith.models.compositions.compose import compose
-from flawsmith.models.compositions.extraction import annotated_patches, is_cut, mask_in_boxes, patches_of
+from flawsmith.models.compositions.extraction import annotated_patches, defects_of, is_cut, mask_in_boxes, patches_of
 from flawsmith.models.compositions.measured_rules import measured_rules
 from flawsmith.models.compositions.parts import (
     Blend,
@@ -32,6 +32,7 @@ __all__ = [
     "annotated_patches",
     "box_of",
     "compose",
+    "defects_of",
     "is_cut",
     "mask_in_boxes",
     "measured_rules",

@@ -35,15 +35,20 @@ def patches_of(pixels: Pixels, mask: Mask, defect_type: str, source: str) -> lis
             f"the mask of {source} is {mask.shape[1]} x {mask.shape[0]} pixels, but the photograph is "
             f"{pixels.shape[1]} x {pixels.shape[0]}; they must be of one size"
         )
+    defects = [(defect_type, box, own) for box, own in defects_of(mask)]
+    return annotated_patches(pixels, defects, source)
+
+
+def defects_of(mask: Mask) -> list[tuple[Box, Mask]]:
+    """The defects that a mask marks: the box of each, and (height, width) of the box, its pixels."""
     near = ndimage.distance_transform_edt(~mask) < JOINED / 2 if mask.any() else mask
     numbers, count = ndimage.label(near, np.ones((3, 3), int))
     found = []
     for number, place in enumerate(ndimage.find_objects(numbers, count), 1):
-        window = tuple(_widened(each) for each in place)
-        own = mask[window] & (numbers[window] == number)
-        others = mask[window] & ~own
-        name = source if number == 1 else f"{source}#{number}"
-        found.append(Patch(pixels[window], own, defect_type, name, others if others.any() else None))
+        own = mask[place] & (numbers[place] == number)
+        x, y, width, height = box_of(own)
+        box = place[1].start + x, place[0].start + y, width, height
+        found.append((box, own[y : y + height, x : x + width]))
     return found
 
 

@@ -47,7 +47,7 @@ class Split:
         return min(map(len, self.left))
 
 
-def split(photographs: LabelledPhotographs, counts: Sequence[int], seed: int) -> Split:
+def split(photographs: LabelledPhotographs, counts: Sequence[int], seed: int, seen: Tensor | None = None) -> Split:
     """Holds photographs out at random; none that is left is a near-duplicate of one, overlaps it or is a square of it.
 
     Args:
@@ -55,6 +55,8 @@ def split(photographs: LabelledPhotographs, counts: Sequence[int], seed: int) ->
         counts: by type, how many photographs to hold out; fewer are where only larger groups of near-duplicates are
             left.
         seed: decides the choice.
+        seen: (N,) bool, squares that a generator was trained on before: neither their photographs nor what belongs
+            to these is held out.
     """
     random = torch.Generator().manual_seed(seed)
     held_out: list[Tensor] = []
@@ -64,7 +66,10 @@ def split(photographs: LabelledPhotographs, counts: Sequence[int], seed: int) ->
         numbers, of_square = photographs.photograph[squares].unique(return_inverse=True)
         by_photograph = [squares[of_square == number] for number in range(len(numbers))]
         groups = _groups(photographs.images[squares], of_square, len(numbers))
-        chosen = set(whole_groups(torch.randperm(len(numbers), generator=random), groups, count).tolist())
+        order = torch.randperm(len(numbers), generator=random)
+        if seen is not None:
+            order = order[~torch.isin(groups[order], groups[of_square[seen[squares]]])]
+        chosen = set(whole_groups(order, groups, count).tolist())
         held_out += [by_photograph[number] for number in sorted(chosen)]
         left.append([each for number, each in enumerate(by_photograph) if number not in chosen])
     spared = torch.cat(held_out) if held_out else torch.zeros(0, dtype=torch.int64)

@@ -49,14 +49,27 @@ class FeatureMaps:
             Images, (B, C, side, side) from -1 to 1, and feature maps (B, W, S, S), all float32 on the device.
         """
         self._kept.maps = []
-        latents, type_index = latents.to(self.device), type_index.to(self.device)
-        given: list[Tensor] = []
         with torch.no_grad():
-            if self.network.direction:
-                angles = None if angles is None else angles.to(self.device)
-                given.append(self.network.drawn_directions(latents, type_index, angles))
-            images: Tensor = self.network(latents, type_index, *given).clamp(-1, 1)
+            images: Tensor = self.network(*self._inputs(latents, type_index, angles)).clamp(-1, 1)
         return images, self._kept.maps
+
+    def masks(self, latents: Tensor, type_index: Tensor, angles: Tensor | None = None) -> Tensor:
+        """What a generator that learned masks makes beside images: above zero is the defect. As `__call__`.
+
+        Returns:
+            (B, side, side) float32.
+        """
+        self._kept.maps = []
+        with torch.no_grad():
+            return self.network.with_masks(*self._inputs(latents, type_index, angles))[:, -1]
+
+    def _inputs(self, latents: Tensor, type_index: Tensor, angles: Tensor | None) -> list[Tensor]:
+        """Those of the generator, with the directions of the images where it takes any."""
+        latents, type_index = latents.to(self.device), type_index.to(self.device)
+        if not self.network.direction:
+            return [latents, type_index]
+        angles = None if angles is None else angles.to(self.device)
+        return [latents, type_index, self.network.drawn_directions(latents, type_index, angles)]
 
     def _keep(self, _layer: nn.Module, _given: object, made: Tensor) -> None:
         self._kept.maps.append(made)

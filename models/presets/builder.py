@@ -36,9 +36,15 @@ class PresetBuilder:
             ``channels`` and the overrides that shape the generator; the number of types.
         held_out: which photographs its trainer never trains on, (N,) bool. Arguments: as those of
             ``build_trainer``, without the device.
+        follows_rules: whether ``held_out`` takes a `HoldoutRule` as its last argument, and ``build_trainer`` what it
+            answered. Otherwise what a rule keeps held out is left out of the images.
+        learns_masks: whether ``build_trainer`` takes `PhotographMasks` of the images as ``masks``, by name, which the
+            generator then learns to make as well. ``build_generator`` receives ``labels`` "mask" for it.
     """
 
     name: str
-    build_trainer: Callable[[Mapping[str, Any], Tensor, Tensor, int, torch.device, Tensor], Trainer] | None = None
+    build_trainer: Callable[..., Trainer] | None = None
     build_generator: Callable[[Mapping[str, Any], int], PresetGenerator] | None = None
-    held_out: Callable[[Mapping[str, Any], Tensor, Tensor, int, Tensor], Tensor] = _none_held_out
+    held_out: Callable[..., Tensor] = _none_held_out
+    follows_rules: bool = False
+    learns_masks: bool = False

@@ -12,10 +12,21 @@ class PresetGenerator(nn.Module):
         latent_size: length of a latent.
         direction: whether images have a direction, which latents draw. Its forward then takes (B, 2) directions as its
             third argument.
+        masks: whether it makes the mask of each image as well, see `with_masks`.
     """
 
     latent_size: int
     direction: bool = False
+    masks: bool = False
+
+    def with_masks(self, latents: Tensor, type_index: Tensor, directions: Tensor | None = None) -> Tensor:
+        """Images and their masks, for generators with ``masks``; arguments as those of the forward.
+
+        Returns:
+            (B, C + 1, H, W) float32: the image that the forward makes, and a channel that is above zero where its
+            defect is.
+        """
+        raise NotImplementedError
 
     def drawn_directions(self, latents: Tensor, type_index: Tensor, angle: Tensor | None = None) -> Tensor:
         """The directions that latents draw, for generators with ``direction``.

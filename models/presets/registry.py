@@ -15,6 +15,8 @@ from torch import Tensor
 from flawsmith.models import presets
 from flawsmith.models.presets.builder import PresetBuilder
 from flawsmith.models.presets.generator import PresetGenerator
+from flawsmith.models.training.holdout import HoldoutRule
+from flawsmith.models.training.photograph_masks import PhotographMasks
 from flawsmith.models.training.trainer import Trainer
 
 
@@ -72,17 +74,30 @@ def build_trainer(
     types: int,
     device: torch.device,
     photograph: Tensor | None = None,
+    rule: HoldoutRule | None = None,
+    masks: PhotographMasks | None = None,
 ) -> Trainer:
     """A run of the preset at its first step; see `PresetBuilder`. Without ``photograph``, each image is another one.
 
+    Without a ``rule``, the preset holds out as it did before there were rules.
+
     Raises:
-        LookupError: the preset is unknown, or has no networks.
+        LookupError: the preset is unknown or has no networks, or there are masks and it learns none.
         TypeError: a field of ``config`` is missing or unknown; the message names it.
     """
-    build = BUILDERS[preset].build_trainer
-    if build is None:
+    builder, photograph = BUILDERS[preset], _numbers(images, photograph)
+    if builder.build_trainer is None:
         raise LookupError(f"the preset '{preset}' has no networks to train")
-    return build(config, images, type_index, types, device, _numbers(images, photograph))
+    if masks is not None and not builder.learns_masks:
+        raise LookupError(f"preset '{preset}' learns no masks")
+    held_out: list[Tensor] = []
+    if rule is not None and builder.follows_rules:
+        held_out.append(builder.held_out(config, images, type_index, types, photograph, rule))
+    elif rule is not None and rule.kept is not None:
+        images, type_index, photograph = (each[~rule.kept] for each in (images, type_index, photograph))
+        masks = None if masks is None else masks[~rule.kept]
+    named = {} if masks is None else {"masks": masks}
+    return builder.build_trainer(config, images, type_index, types, device, photograph, *held_out, **named)
 
 
 def build_generator(preset: str, config: Mapping[str, Any], types: int) -> PresetGenerator:
@@ -104,13 +119,22 @@ def held_out(
     type_index: Tensor,
     types: int,
     photograph: Tensor | None = None,
+    rule: HoldoutRule | None = None,
 ) -> Tensor:
     """Which photographs a run never trains on, (N,) bool; see `PresetBuilder` and `build_trainer`.
 
     Raises:
         LookupError: the preset is unknown.
     """
-    return BUILDERS[preset].held_out(config, images, type_index, types, _numbers(images, photograph))
+    builder, photograph = BUILDERS[preset], _numbers(images, photograph)
+    if rule is None or (rule.kept is None and not builder.follows_rules):
+        return builder.held_out(config, images, type_index, types, photograph)
+    if builder.follows_rules:
+        return builder.held_out(config, images, type_index, types, photograph, rule)
+    assert rule.kept is not None
+    found, rest = rule.kept.clone(), ~rule.kept
+    found[rest] = builder.held_out(config, images[rest], type_index[rest], types, photograph[rest])
+    return found
 
 
 def _numbers(images: Tensor, photograph: Tensor | None) -> Tensor:

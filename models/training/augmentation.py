@@ -97,7 +97,7 @@ def sample_augmentation(
     )
 
 
-def augment(images: Tensor, parameters: AugmentationParameters) -> Tensor:
+def augment(images: Tensor, parameters: AugmentationParameters, photometric: int | None = None) -> Tensor:
     """Augments images; a shift fills the border with the image's reflection.
 
     Rows and columns are permuted by products with matrices of zeros and ones: exact, deterministic (indexing would add
@@ -107,6 +107,8 @@ def augment(images: Tensor, parameters: AugmentationParameters) -> Tensor:
         images: (n B, C, side, side): n blocks of B images, each block in the order of the parameters. Photographs
             followed by their generated partners are thus augmented alike.
         parameters: of B images, on the same device.
+        photometric: how many of the channels, from the first on, change in brightness and contrast; None: all. Masks
+            behind an image only move with it.
 
     Returns:
         (n B, C, side, side) of the same dtype.
@@ -121,8 +123,11 @@ def augment(images: Tensor, parameters: AugmentationParameters) -> Tensor:
     )
     images = torch.where(transposed, images.transpose(2, 3), images)
     images = rows @ images @ columns.transpose(2, 3)
+    unchanged = [] if photometric is None else [images[:, photometric:]]
+    images = images[:, :photometric]
     mean = images.mean((1, 2, 3), keepdim=True)
-    return mean + (images - mean) * contrast + brightness
+    changed = mean + (images - mean) * contrast + brightness
+    return torch.cat([changed, *unchanged], 1) if unchanged else changed
 
 
 def _places(side: int, flipped: Tensor, shift: Tensor) -> Tensor:

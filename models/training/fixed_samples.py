@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from flawsmith.models.pixels import render
+from flawsmith.models.presets.generator import PresetGenerator
 
 PREVIEW_COLUMNS = 8  # samples of each type in the sample grid
 EVALUATED, LEAST_EVALUATED = 64, 16  # samples that are measured: of all types together, but at least of each type
@@ -32,6 +33,13 @@ class FixedSamples:
     def preview(self, generator: nn.Module) -> Tensor:
         """`PREVIEW_COLUMNS` samples of each type: (types * columns, C, H, W) uint8."""
         return self._render(generator, *self._previewed)
+
+    def preview_masks(self, generator: PresetGenerator) -> Tensor:
+        """Where the samples of `preview` show a defect, by a generator with masks: (types * columns, 1, H, W) uint8."""
+        latents, type_index = (each.to(self.device) for each in self._previewed)
+        with torch.inference_mode():
+            made = generator.with_masks(latents, type_index)[:, -1:]
+        return (made >= 0).to(torch.uint8).cpu() * 255
 
     def evaluated(self, generator: nn.Module) -> list[Tensor]:
         """Equally many samples of each type, about `EVALUATED` in all: (M, C, H, W) uint8 each."""

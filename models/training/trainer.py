@@ -87,6 +87,15 @@ class StartsFromPrior(Protocol):
 
 
 @runtime_checkable
+class PreviewsMasks(Protocol):
+    """A trainer that may learn masks together with the images."""
+
+    def preview_masks(self) -> Tensor | None:
+        """The masks of `Trainer.preview`'s samples: (types * columns, 1, H, W) uint8, 255 for the defect; None of a
+        run without masks."""
+
+
+@runtime_checkable
 class PreparesEvaluation(Protocol):
     """A trainer whose first evaluation takes longer than others, unless it is prepared."""
 

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from flawsmith.app.auth import Authentication
-from flawsmith.core.settings import Scope, parse_api_keys
+from flawsmith.core.setting_values import Scope, parse_api_keys
 
 SCOPES: tuple[Scope, ...] = ("generate", "train", "admin", "metrics")
 CALLS = {
@@ -35,6 +35,11 @@ CALLS = {
     ("GET", "/comparisons/x"): "train",
     ("POST", "/exports"): "train",
     ("POST", "/models/steel/versions/1/labels"): "train",
+    ("POST", "/webhooks"): "admin",
+    ("GET", "/webhooks"): "train",
+    ("DELETE", "/webhooks/webhook-1"): "admin",
+    ("GET", "/webhook-messages"): "train",
+    ("POST", "/webhook-messages/msg_1/resend"): "train",
     ("GET", "/labellings/x"): "train",
     ("GET", "/models/steel/versions/1/images/5/mask.png"): "generate",
     ("POST", "/compositions"): "train",

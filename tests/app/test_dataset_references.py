@@ -117,3 +117,16 @@ def test_the_header_stays_short(api: TestClient, train: Callable[..., ModelVersi
     for number in range(40):
         train(f"{number:02d}-" + "x" * 60, "set")
     assert api.delete("/datasets/set").headers["x-affected-versions"] == "40 versions"
+
+
+def test_versions_keep_references_while_a_dataset_continues_theirs(
+    api: TestClient, train: Callable[[str, str], ModelVersion]
+) -> None:
+    upload(api, "set")
+    train("steel", "set")
+    more = {"archive": zipped({"pits/more.png": photograph(99)})}
+    assert api.post("/datasets/set/photographs", files=more).status_code == 201
+    assert "x-affected-versions" not in api.delete("/datasets/set").headers
+    assert compares(api, "steel@1")
+    assert api.delete("/datasets/set-2").headers["x-affected-versions"] == "steel@1"
+    assert not compares(api, "steel@1")

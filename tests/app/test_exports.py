@@ -41,6 +41,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"seed": -1}, "/seed", "greater than"),
     ({"seed": 2**53 - 1}, "/seed", "too high a seed"),
     ({"format": "zip"}, "/format", "unknown key"),
+    ({"attributes": {"angle": [0, 10]}}, "/attributes/angle", "only versions whose card lists it"),
+    ({"attributes": {"brightness": [90, 10]}}, "/attributes/brightness", "[low, high], two numbers from 0 to 255"),
+    ({"attributes": {"a/b": [0, 1]}}, "/attributes/a~1b", "unknown attribute"),
+    ({"attributes": {"brightness": "dark"}}, "/attributes/brightness", "[low, high]"),
+    ({"attributes": [1]}, "/attributes", "valid dictionary"),
 ]
 """A change of the body, the JSON pointer of the error, and words of its detail."""
 
@@ -58,6 +63,15 @@ def test_a_job_with_its_whole_configuration_is_made(api: TestClient, version: Mo
     assert (job["archive"], job["result"]) == (None, None)
     assert api.get(f"/exports/{job['id']}").json() == job
     assert api.get("/exports").json()["items"] == [job]
+
+
+def test_attributes_stand_in_the_configuration_in_their_canonical_form(api: TestClient, version: ModelVersion) -> None:
+    answer = api.post("/exports", json={**BODY, "attributes": {"brightness": [100.004, 150]}})
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["config"]["attributes"] == {"brightness": [100, 150]}
+    assert "attributes" not in api.post("/exports", json=BODY).json()["config"]
+    composed = api.post("/exports", json={"composition": "composition-1", "attributes": {"brightness": [1, 2]}})
+    assert composed.status_code == 422 and "of the images of a model" in composed.json()["detail"]
 
 
 def test_a_count_takes_the_types_in_turn_from_the_first_seed_on(api: TestClient, version: ModelVersion) -> None:

@@ -120,7 +120,7 @@ def test_a_repeated_query_parameter_is_refused(api: TestClient, path: str, name:
     assert answer.json()["errors"] == [{"pointer": f"/query/{name}", "detail": "it stands there 2 times; send it once"}]
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/", "/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/docs", "/docs/page.js", "/llms.txt", "/openapi.json", "/", "/healthz", "/readyz"])
 def test_a_page_refuses_query_parameters_too(api: TestClient, path: str) -> None:
     answer = api.get(f"{path}?limti=5")
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")

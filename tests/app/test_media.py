@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from PIL import Image
 from starlette.testclient import TestClient
 
-from flawsmith.app.media import MEDIA_TYPES, MediaType, answer, choose
+from flawsmith.app.media import MEDIA_TYPES, ImageFormat, MediaType, answer, choose
 from flawsmith.app.problems import Problem
 from flawsmith.app.routes.generate import image_headers
 from flawsmith.app.sampling.images import Images
@@ -59,6 +59,12 @@ CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image
         ("application/x-npy", None, 9, "application/x-npy"),
         ("application/x-npz", None, 1, "application/x-npz"),
         (None, "npz", 9, "application/x-npz"),
+        (None, "zip", 1, "application/zip"),
+        (None, "json", 9, "application/json"),
+        # Several images in a format of images are a zip of such files.
+        (None, "png", 2, "application/zip"),
+        ("*/*", "webp", 2, "application/zip"),
+        ("image/jpeg", "jpeg", 256, "application/zip"),
         # `format` wins over Accept.
         ("application/json", "png", 1, "image/png"),
         ("image/png", "jpeg", 1, "image/jpeg"),
@@ -103,7 +109,7 @@ def test_406_lists_the_media_types_that_can_be_served(accept: str) -> None:
     assert all(each in refused.value.detail for each in MEDIA_TYPES)
 
 
-@pytest.mark.parametrize(("accept", "format"), [("image/png", None), ("image/*", None), ("*/*", "webp")])
+@pytest.mark.parametrize(("accept", "format"), [("image/png", None), ("image/*", None), ("image/webp", None)])
 def test_406_says_what_holds_several_images(accept: str, format: str | None) -> None:
     with pytest.raises(Problem) as refused:
         choose(accept, format, 2)
@@ -126,11 +132,13 @@ ADDRESSES = [Address(["crazing", "dünn"][seed % 2], seed) for seed in range(5, 
 PNGS = [png(each.seed) for each in ADDRESSES]
 
 
-def respond(media_type: MediaType, count: int = len(PNGS), with_data: bool = True) -> Response:
+def respond(
+    media_type: MediaType, count: int = len(PNGS), with_data: bool = True, zipped: ImageFormat = "png"
+) -> Response:
     """A test client's view of the answer that holds the first ``count`` images."""
     app = FastAPI()
     images = Images(VERSION, ADDRESSES[:count], PNGS[:count] if with_data else [], "hit")
-    app.get("/")(lambda: answer(media_type, images, image_headers(images)))
+    app.get("/")(lambda: answer(media_type, images, image_headers(images), zipped))
     return TestClient(app).get("/")
 
 
@@ -151,6 +159,21 @@ def test_one_image_is_the_png_itself_or_its_picture_in_another_format() -> None:
         assert description.encode("latin-1").decode() == "Synthetic: true; Flawsmith steel@2; dünn; seed 5"
         difference = np.asarray(picture.convert("L")).astype(int) - pixels(PNGS[0])
         assert np.abs(difference).mean() < 12  # of noise, at quality 95
+
+
+@pytest.mark.parametrize(("format", "suffix"), [("jpeg", ".jpg"), ("webp", ".webp")])
+def test_a_zip_holds_images_of_the_format_that_was_asked_for(format: ImageFormat, suffix: str) -> None:
+    content = respond("application/zip", zipped=format).content
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    manifest = json.loads(archive.read("manifest.json"))
+    for entry, png_file in zip(manifest["images"], PNGS, strict=True):
+        assert entry["file"].endswith(f"/{entry['seed']}{suffix}")
+        picture = Image.open(io.BytesIO(archive.read(entry["file"])))
+        assert picture.format == format.upper()
+        assert picture.getexif()[0x010E].encode("latin-1").decode().startswith("Synthetic: true; Flawsmith steel@2")
+        difference = np.asarray(picture.convert("L")).astype(int) - pixels(png_file)
+        assert np.abs(difference).mean() < 12  # of noise, at quality 95
+    assert respond("application/zip", zipped=format).content == content
 
 
 def test_a_zip_has_a_folder_for_each_defect_type_and_a_manifest() -> None:

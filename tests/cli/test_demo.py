@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tests.conftest import free_port
 
-from flawsmith.cli.demo_set import DEFECT_TYPES
+from flawsmith.core.demo_set import DEFECT_TYPES
 
 
 @pytest.mark.timeout(180)

@@ -10,16 +10,15 @@ import pytest
 from tests.cli.stand_in import QuietHandler, served_by
 
 ANSWERS = {
-    "/models/steel": '{"versions": [3, 2, 1], "aliases": {"stable": 1}}',
-    "/models/steel/versions/3": '{"verdict": {"state": "failing"}}',
-    "/models/steel/versions/2": '{"verdict": null}',
+    "/models/steel": '{"name": "steel", "versions": [3, 2, 1], "aliases": {"stable": 1}, "serves": 2,'
+    ' "created_at": "2026-01-01T00:00:00.000Z"}',
     "/models/steel/versions/1/report.html": "<!doctype html>1",
     "/models/steel/versions/2/report.html": "<!doctype html>2",
 }
 
 
 class Handler(QuietHandler):
-    """Stands in for a service with three versions, of which the newest is failing and has no report."""
+    """Stands in for a service with three versions, of which it serves the second and the newest has no report."""
 
     def do_GET(self) -> None:
         found = ANSWERS.get(self.path)

@@ -19,6 +19,10 @@ VERDICTS = {"job-failing": FAILING, "job-good": GOOD, "job-earlier": None}
 def ended_job(verdict: Verdict | None) -> bytes:
     """What the service shows of a job that succeeded; the bare name means only versions that are not failing."""
     job = {
+        "id": "job-1",
+        "kind": "training",
+        "created_at": "2026-01-01T00:00:00.000Z",
+        "error": None,
         "state": "succeeded",
         "model": "scratches",
         "produced": "scratches@3",
@@ -38,7 +42,7 @@ class Handler(QuietHandler):
         if self.path.startswith("/other"):
             self.answer(200, "text/html", b"<html>")
         elif self.path.startswith("/moved"):
-            self.answer(307, "text/html", b"")
+            self.answer(307, "text/html", b"", {"Location": "https://login.example"})
         elif (name := self.path.rpartition("/")[2]) in VERDICTS:
             self.answer(200, "application/json", ended_job(VERDICTS[name]))
         else:
@@ -57,10 +61,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
 
-def watch(*arguments: str) -> str:
+def watch(*arguments: str, status: int) -> str:
     """The one line that the command ends with."""
     done = run(*arguments)
-    assert done.returncode == 1
+    assert done.returncode == status
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
     return line
@@ -68,23 +72,23 @@ def watch(*arguments: str) -> str:
 
 @pytest.mark.parametrize("job", ["nojob", "../etc", "a b/c?d", "", "キズ"])
 def test_an_unknown_job_is_one_line(url: str, job: str) -> None:
-    assert watch(job, "--url", url) == "refused: there is no training job of that id"
+    assert watch(job, "--url", url, status=1) == "refused: there is no training job of that id"
 
 
 def test_a_service_that_does_not_run_is_one_line() -> None:
-    line = watch("job-1", "--url", f"http://127.0.0.1:{free_port()}")
+    line = watch("job-1", "--url", f"http://127.0.0.1:{free_port()}", status=3)
     assert line.startswith("no answer from the service")
     assert "is it running" in line
 
 
 @pytest.mark.parametrize("wrong", ["127.0.0.1:9", "ftp://127.0.0.1", "http://[", "http://no.such.host.invalid"])
 def test_a_url_that_leads_nowhere_is_one_line(wrong: str) -> None:
-    assert watch("job-1", "--url", wrong).startswith("no answer from the service")
+    assert watch("job-1", "--url", wrong, status=3).startswith("no answer from the service")
 
 
-@pytest.mark.parametrize("path", ["/other", "/moved"])
-def test_another_server_is_one_line(url: str, path: str) -> None:
-    assert "is no training job of Flawsmith" in watch("job-1", "--url", url + path)
+@pytest.mark.parametrize(("path", "words"), [("/other", "no answer of Flawsmith"), ("/moved", "elsewhere")])
+def test_another_server_is_one_line(url: str, path: str, words: str) -> None:
+    assert words in watch("job-1", "--url", url + path, status=3)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,22 @@ def test_their_names_are_taken_and_can_be_replaced(client: TestClient, expected:
     assert client.get(f"/datasets/{dataset['name']}").json()["id"] == replaced.json()["id"] != dataset["id"]
 
 
+def test_photographs_can_be_added_to_them(settings: Settings, client: TestClient, expected: dict[str, Any]) -> None:
+    services = Services(settings)
+    for dataset in expected["datasets"]:
+        before = services.datasets.load(dataset["id"], 32)
+        name = next(iter(dataset["classes"]))
+        more = {f"{name}/{i}.png": photograph(8000 + i) for i in range(2)}
+        answer = client.post(f"/datasets/{dataset['name']}/photographs", files={"archive": zipped(more)})
+        assert answer.status_code == 201, answer.text
+        child = answer.json()
+        assert (child["parent"], child["image_count"]) == (dataset["id"], dataset["image_count"] + 2)
+        after = services.datasets.load(child["id"], 32)
+        assert (after.pixels[: len(before.pixels)] == before.pixels).all()
+        assert after.files[: len(before.files)] == before.files
+        assert client.delete(f"/datasets/{dataset['id']}").status_code in (204, 409)
+
+
 def test_a_job_finds_its_checkpoint(settings: Settings, expected: dict[str, Any]) -> None:
     services = Services(settings)
     for model, job_id in expected["resumable"].items():

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flawsmith.core.settings import Settings, parse_api_keys
+from flawsmith.core.setting_values import parse_api_keys
+from flawsmith.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 

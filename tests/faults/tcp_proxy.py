@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a Redis server that can be blocked in two ways."""
+"""A TCP proxy in front of a server that can be blocked in two ways."""
 
 import asyncio
 import socket
@@ -18,9 +18,14 @@ class Blockage(Enum):
 
 
 class TcpProxy:
-    """Forwards TCP connections to the unix socket of a server, in a thread of its own, unless it is blocked."""
+    """Forwards TCP connections to a server, in a thread of its own, unless it is blocked.
 
-    def __init__(self, server: Path, host: str = "127.0.0.1") -> None:
+    Args:
+        server: its unix socket, or its port on this machine.
+        host: where the proxy listens.
+    """
+
+    def __init__(self, server: Path | int, host: str = "127.0.0.1") -> None:
         self.server, self.host = server, host
         self.blockage: Blockage | None = None
         self._loop = asyncio.new_event_loop()
@@ -31,6 +36,10 @@ class TcpProxy:
     @property
     def url(self) -> str:
         return f"redis://{self.host}:{self._port}"
+
+    @property
+    def port(self) -> int:
+        return self._port
 
     def __enter__(self) -> "TcpProxy":
         self._thread.start()
@@ -64,7 +73,7 @@ class TcpProxy:
             if self.blockage is Blockage.SILENT:
                 await reader.read()
                 return None
-            server_reader, server_writer = await asyncio.open_unix_connection(str(self.server))
+            server_reader, server_writer = await self._connect()
             self._open.add(server_writer)
             await asyncio.gather(_copy(reader, server_writer), _copy(server_reader, writer))
             self._open.discard(server_writer)
@@ -73,8 +82,16 @@ class TcpProxy:
         finally:
             self._open.discard(writer)
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.server, int):
+            return await asyncio.open_connection("127.0.0.1", self.server)
+        return await asyncio.open_unix_connection(str(self.server))
+
     async def _close(self) -> None:
+        await self._reset_all()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)  # those of open connections end by themselves
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,5 +1,6 @@
 """Compositions through the real API and worker: an archive to read, one whose worker is killed, and an export of it."""
 
+import base64
 import hashlib
 import io
 import json
@@ -14,7 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.conftest import Service, until, zipped
-from tests.worker.compositions.material import clean_files, defect_files
+from tests.labelled_versions import marked, publish_lively
+from tests.worker.compositions.material import clean_files, defect_files, png, surface
+
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.registry import Registry
 
 COUNT = 250  # some seconds: several parts
 
@@ -114,3 +119,60 @@ def test_an_export_of_it_has_the_same_images(composing: Service, undisturbed: di
         assert exported.read(each["file"]) == source.read(original["file"])
         assert exported.read(each["labels"]).count(b"\n") >= len(each["defects"])
     assert composing.client.delete(f"/compositions/{undisturbed['id']}").status_code == 204
+
+
+@pytest.fixture(scope="module")
+def glossy(composing: Service) -> str:
+    """A version with masks: a person painted the bright places of twelve images of another one."""
+    publish_lively(Registry(ArtifactStore(composing.data_dir / "artifacts")), "shiny")
+    answer = composing.client.post(
+        "/generate", json={"model": "shiny@1", "seed": 0, "count": 12}, headers={"Accept": "application/json"}
+    )
+    masks = []
+    for each in answer.json()["images"]:
+        bright = marked(np.asarray(Image.open(io.BytesIO(base64.b64decode(each["data"]))))[..., None])
+        painted = base64.b64encode(png(bright.astype(np.uint8) * 255)).decode()
+        masks.append({"seed": each["seed"], "defect_type": each["defect_type"], "mask": painted})
+    answer = composing.client.post("/models/shiny/versions/1/labels", json={"masks": masks})
+    return str(ended(composing, answer.headers["location"])["produced"])
+
+
+def test_generated_defects_are_those_of_their_addresses(composing: Service, glossy: str) -> None:
+    body = {"model": glossy, "defects": None, "seed": 250, "per_image": [2, 2]}
+    jobs = [ended(composing, submit(composing, count=count, **body)) for count in (12, 3)]
+    assert [each["config"]["source"] for each in jobs] == ["generated", "generated"]
+    archives = [opened(composing, each) for each in jobs]
+    images = [json.loads(each.read("manifest.json"))["images"] for each in archives]
+    for few, many in zip(images[1], images[0], strict=False):
+        assert archives[1].read(few["file"]) == archives[0].read(many["file"])
+    for each in images[0]:
+        assert b"digitalsourcetype/compositeWithTrainedAlgorithmicMedia" in archives[0].read(each["file"])
+        for part in each["composition"]["parts"]:
+            image = Image.open(io.BytesIO(composing.client.get(part["url"]).content))
+            assert (image.info["Model"], image.info["Seed"]) == (glossy, str(part["seed"]))
+            mask = np.asarray(
+                Image.open(io.BytesIO(composing.client.get(part["url"].replace(".png", "/mask.png")).content))
+            )
+            left, top, width, height = part["box"]
+            assert mask[top : top + height, left : left + width].any()
+    withdrawn = images[1][0]["composition"]["parts"][0]["url"]
+    assert composing.client.request("DELETE", withdrawn).status_code == 204
+    assert composing.client.get(jobs[1]["archive"]).status_code == 410
+
+
+def test_a_killed_worker_leaves_the_same_bytes_of_generated_defects_on_a_sent_image(
+    composing: Service, glossy: str
+) -> None:
+    background = base64.b64encode(png(surface(501, 128))).decode()
+    body = {"model": glossy, "defects": None, "background": background, "count": 400}
+    whole = ended(composing, submit(composing, **body))
+    path = submit(composing, **body)
+    until(lambda: parts(composing, path), 60, "a part is published")
+    os.kill(until(lambda: composing.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
+    job = ended(composing, path)
+    assert job["result"] == whole["result"]
+    assert job["config"]["image"] == whole["config"]["image"]
+    begun = [
+        int(each) for each in re.findall(rf"job {job['id']}: claim \S+, from step (\d+)", composing.log.read_text())
+    ]
+    assert begun[0] == 0 < begun[-1], "it began anew after the kill"

@@ -61,6 +61,32 @@ def test_the_archive_holds_the_images_of_the_service(service: Service, trained: 
     assert service.client.get(job["archive"]).status_code == 404
 
 
+def test_attributes_are_those_of_the_images_of_the_service(service: Service, trained: dict[str, Any]) -> None:
+    card = service.client.get("/models/two-types/versions/1").json()
+    low = max(each[0] for each in card["attributes"]["brightness"]["samples"].values())
+    asked = {"brightness": [round(low, 2), 255]}
+    job = service.job_ended(submit(service, count=12, attributes=asked), 150)
+    assert job["state"] == "succeeded", job
+    archive = zipfile.ZipFile(io.BytesIO(service.client.get(job["archive"]).content))
+    manifest = json.loads(archive.read("manifest.json"))
+    assert manifest["attributes"] == asked and len(manifest["images"]) == 12
+    for each in manifest["images"][::3]:
+        assert each["attributes"] == asked
+        url = f"/models/two-types/versions/1/images/{each['seed']}.png"
+        query = {"defect_type": each["defect_type"], "brightness": f"{asked['brightness'][0]:g}..255"}
+        assert archive.read(each["file"]) == service.client.get(url, params=query).content
+
+
+def test_an_archive_of_generated_images_is_understood_when_it_is_uploaded(
+    service: Service, trained: dict[str, Any]
+) -> None:
+    generated = service.client.post("/generate", json={"model": "two-types@1", "count": 6, "seed": 3, "format": None})
+    assert generated.headers["content-type"] == "application/zip"
+    dataset = service.upload("generated", generated.content).json()
+    assert (dataset["classes"], dataset["rejected"]) == ({"dents": 3, "scratches": 3}, [])
+    assert any(each.startswith("6 of 6 images say of themselves") for each in dataset["warnings"])
+
+
 def test_a_killed_worker_leaves_the_same_bytes(service: Service, undisturbed: dict[str, Any]) -> None:
     path = submit(service, count=COUNT, split=SPLIT)
     until(lambda: parts(service, path), 60, "a part is published")

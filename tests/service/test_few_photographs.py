@@ -214,3 +214,47 @@ def trained_photographs(site: Service, dataset: str) -> Counter[str]:
     trained_on = Counter(ReferencePhotographs.load(folder / FILE).files)
     assert {each["nearest"]["file"] for each in answer.json()["images"]} <= trained_on.keys()
     return trained_on
+
+
+def trained_on(site: Service, model: str, version: int) -> set[str]:
+    """The files of the photographs that a version was trained on; those held out are not among them."""
+    folder = site.data_dir / "artifacts" / "models" / model / "versions" / str(version)
+    return set(ReferencePhotographs.load(folder / FILE).files)
+
+
+def test_held_out_photographs_stay_held_out_when_more_photographs_come(site: Service) -> None:
+    files = {f"dents/{number}.png": photograph(2000 + number) for number in range(60)}
+    parent = site.upload("first", zipped(files)).json()
+    first = site.ended(
+        site.client.post("/training-jobs", json={"dataset": "first", "model": "grown", **SMALL}).json()["id"]
+    )
+    assert first["produced"] == "grown@1", first
+    spared = files.keys() - trained_on(site, "grown", 1)
+    assert len(spared) == 10
+
+    again = io.BytesIO()
+    Image.open(io.BytesIO(files[min(spared)])).point(lambda value: 30 + value * 0.8).save(again, "PNG")
+    more = {f"dents/new-{number}.png": photograph(3000 + number) for number in range(40)}
+    more |= {"dents/exposed-again.png": again.getvalue(), "dents/copy.png": files["dents/0.png"]}
+    answer = site.client.post("/datasets/first/photographs", files={"archive": zipped(more)})
+    assert answer.status_code == 201, answer.text
+    child = answer.json()
+    assert (child["parent"], child["image_count"], child["added"]["copies"]) == (parent["id"], 101, 1)
+    assert child["added"]["near_duplicates"] == [{"file": "dents/exposed-again.png", "of": min(spared)}]
+
+    body = {"dataset": child["id"], "model": "grown", "init_from": "grown@1", "steps": 30, "seed": 7}
+    accepted = site.client.post("/training-jobs", json=body)
+    assert accepted.status_code == 202, accepted.text
+    assert any("grown@1 was judged with" in each for each in accepted.json()["notes"])
+    path = f"/training-jobs/{accepted.json()['id']}"
+    until(lambda: site.client.get(path).json()["progress"]["step"] > 0, 60, "it trains")
+    worker = site.pid("worker", "train")
+    assert worker
+    os.kill(worker, signal.SIGKILL)
+    assert site.client.delete("/datasets/first").status_code == 204
+    second = site.ended(accepted.json()["id"])
+    assert second["produced"] == "grown@2", second
+    known = trained_on(site, "grown", 2)
+    assert known.isdisjoint(spared) and "dents/exposed-again.png" not in known
+    assert files.keys() - spared < known  # the version that it continues has seen them: they are no holdout
+    assert len(known) == 90

@@ -211,3 +211,6 @@ def test_labels_and_evaluations_that_would_train_are_refused_in_words(pasting: S
     answer = pasting.client.post("/models/pasted/versions/1/evaluations", json=body | {"retrain": False})
     assert answer.status_code == 202, answer.text
     pasting.client.post(f"{answer.headers['location']}/cancel")
+    body = {"model": "pasted@1", "background": "annotated", "source": "generated", "count": 2}
+    answer = pasting.client.post("/compositions", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/source")

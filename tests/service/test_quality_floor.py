@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from tests.conftest import Service, start_service, stop_service, until, zipped
 
-from flawsmith.cli.demo_set import render_picture
+from flawsmith.core.demo_set import render_picture
 from flawsmith.core.store.quality_floors import FILE
 
 FLOOR = "/models/steel/versions/1/quality-floor"

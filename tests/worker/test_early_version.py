@@ -10,7 +10,7 @@ import redis
 import torch
 from tests.conftest import zipped
 
-from flawsmith.cli.demo_set import render_picture
+from flawsmith.core.demo_set import render_picture
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingProgress
 from flawsmith.core.domain.records import HealthState, VerdictState
 from flawsmith.core.domain.training_config import resolve

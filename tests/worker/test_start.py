@@ -148,6 +148,7 @@ def test_a_subset_of_an_evaluation_starts_as_its_version_did(services: Services)
         images,
         torch.from_numpy(squares.type_index),
         torch.from_numpy(squares.photograph),
+        [None] * len(images),
         7,
         services,
         CPU,

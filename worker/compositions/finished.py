@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawsmith.core.domain.digital_source_type import COMPOSED
+from flawsmith.core.domain.digital_source_type import source_type_of
 from flawsmith.core.domain.export_layouts import LabelKind
+from flawsmith.worker.compositions.defects import held_addresses
+from flawsmith.worker.compositions.hosts import background_key
 from flawsmith.worker.exports.archive import manifest_head, manifest_rows
 from flawsmith.worker.exports.layouts.layout import Row
 from flawsmith.worker.exports.records import ExportRecord, LabelledDefect, RecordSource
@@ -40,13 +42,14 @@ class FinishedCompositions(RecordSource):
 
     def __init__(self, archive: Path, job_id: str, count: int, state: Mapping[str, Any]) -> None:
         self._count, self._made = count, state.get("made", 0)
-        self.labels, self.source_type, self.left_out = LabelKind.MASKS, COMPOSED, Counter[str]()
+        self.labels, self.left_out = LabelKind.MASKS, Counter[str]()
         try:
             self._archive = zipfile.ZipFile(archive)  # open to the end: its directory may be long
         except FileNotFoundError:
             raise NoArchive(f"composition job {job_id} was deleted, and its images with it") from None
         head = manifest_head(self._archive)
         self.title, self.classes = head["of"], head["types"]
+        self.source_type = source_type_of(head["digital_source_type"])
         self._rows = islice(manifest_rows(self._archive), self._made, count)
 
     @property
@@ -65,16 +68,15 @@ class FinishedCompositions(RecordSource):
     def _record(self, row: Row) -> ExportRecord:
         with Image.open(io.BytesIO(self._archive.read(row["mask"]))) as image:
             numbers = np.asarray(image)
-        background = row["composition"]["background"]
         return ExportRecord(
             name=str(row["seed"]),
             defect_type=row["defect_type"],
             size=(numbers.shape[1], numbers.shape[0]),
             png=self._archive.read(row["file"]),
             address={name: row[name] for name in ("defect_type", "seed", "composition")},
-            held=[],
+            held=held_addresses(row["composition"]["parts"]),
             defects=[_labelled(numbers, number, each) for number, each in enumerate(row["defects"], 1)],
-            background=f"{background['dataset']}/{background['file']}",
+            background=background_key(row["composition"]["background"]),
         )
 
 

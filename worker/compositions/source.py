@@ -1,4 +1,4 @@
-"""Compositions as records: real defects on clean photographs."""
+"""Compositions as records: defects on clean photographs."""
 
 import json
 from collections import Counter
@@ -6,35 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from flawsmith.core.domain.composition_request import SPARE_TRIES, TRIES
-from flawsmith.core.domain.digital_source_type import COMPOSED
 from flawsmith.core.domain.export_layouts import LabelKind
 from flawsmith.core.domain.job_kinds.composition import CompositionJob
 from flawsmith.core.services import Services
-from flawsmith.core.store.composition_material import clean_photographs, decoded_region
-from flawsmith.core.store.datasets.dataset_folder import StoredPhotograph
 from flawsmith.core.store.images import encode_png
-from flawsmith.models.compositions import (
-    Blend,
-    Composition,
-    Placed,
-    UnplaceableError,
-    compose,
-    part_region,
-    polygon_region,
-)
-from flawsmith.models.compositions.parts import Mask, Pixels
-from flawsmith.worker.compositions.patch_library import BLOCK, DefectCatalogue, PatchLibrary, read_pixels
+from flawsmith.models.compositions import Blend, Composition, Placed, UnplaceableError, compose
+from flawsmith.worker.compositions.defects import BLOCK, CannotPlace, DefectSource, PatchLibrary, held_addresses
+from flawsmith.worker.compositions.generated_defects import GeneratedDefects
+from flawsmith.worker.compositions.hosts import Host, Hosts, background_key
+from flawsmith.worker.compositions.real_defects import RealDefects
+from flawsmith.worker.exports.checked_images import CheckedImages
 from flawsmith.worker.exports.records import ExportRecord, LabelledDefect, RecordSource
 
 BLENDS = {"auto": Blend.AUTO, "alpha": Blend.FEATHER, "poisson": Blend.POISSON}
 NO_PLACE = "no_place"
-
-
-class CannotPlace(Exception):
-    """So few compositions can be made that the job would not come to an end."""
 
 
 class CompositionSource(RecordSource):
@@ -46,20 +35,20 @@ class CompositionSource(RecordSource):
     Args:
         job: whose records it makes.
         services: of this process.
+        device: where images are sampled.
         state: where to continue; empty: at the beginning.
 
     Raises:
-        UnknownDataset: a dataset was deleted.
+        UnknownDataset, UnknownModel: a dataset or the version was deleted.
+        FileNotFoundError: the version has a quality floor, and nothing to score images with.
     """
 
-    def __init__(self, job: CompositionJob, services: Services, state: Mapping[str, Any]) -> None:
+    def __init__(self, job: CompositionJob, services: Services, device: torch.device, state: Mapping[str, Any]) -> None:
         self._config = job.config
-        defects, background = (services.datasets.get(each) for each in (job.defects, job.background))
-        self._datasets = {"defects": defects.id, "background": background.id}
-        self.title = f"{defects.name}-on-{background.name}"
-        self.classes, self.labels, self.source_type = list(job.config["types"]), LabelKind.MASKS, COMPOSED
-        self._hosts = clean_photographs(services.datasets, background.id)
-        self._catalogue = DefectCatalogue(services.datasets.photographs(defects.id), self.classes)
+        self._hosts, self._defects = Hosts(job, services), _defects_of(job, services, device)
+        self.title = f"{self._defects.title}-on-{self._hosts.title}"
+        self.classes, self.labels = list(job.config["types"]), LabelKind.MASKS
+        self.source_type = self._defects.source_type
         self._library: PatchLibrary | None = None
         self._candidate, self._made = state.get("candidate", 0), state.get("made", 0)
         self.left_out = Counter[str](state.get("left_out", {}))
@@ -78,21 +67,15 @@ class CompositionSource(RecordSource):
         if not library.ready:
             library.load_next()
             return []
-        if not library.patches:
-            raise CannotPlace(
-                "in none of the boxes of the defects does anything stand out of the surface, so there is nothing to "
-                "cut out; annotate masks or outlines"
-            )
-        host = self._hosts[seed % len(self._hosts)]
-        pixels = read_pixels(host.path)
+        host = self._hosts.at(seed)
         self._candidate += 1
         try:
             made = compose(
-                pixels,
+                host.pixels,
                 library.patches,
                 seed,
                 per_image=(self._config["per_image"][0], self._config["per_image"][1]),
-                region=self._region(pixels),
+                region=host.region,
                 rules=library.rules,
                 blend=BLENDS[self._config["blend"]],
             )
@@ -107,22 +90,13 @@ class CompositionSource(RecordSource):
 
     def _library_of(self, block: int) -> PatchLibrary:
         if self._library is None or self._library.block != block:
-            self._library = PatchLibrary(self._catalogue, block)
+            self._library = PatchLibrary(self._defects, block)
         return self._library
 
-    def _region(self, pixels: Pixels) -> Mask:
-        region = self._config["region"]
-        if region is None:
-            return part_region(pixels).mask
-        if "polygon" in region:
-            corners = [(x, y) for x, y in region["polygon"]]
-            return polygon_region(corners, pixels.shape[1], pixels.shape[0])
-        return decoded_region(region)
-
-    def _record(self, seed: int, host: StoredPhotograph, made: Composition) -> ExportRecord:
+    def _record(self, seed: int, host: Host, made: Composition) -> ExportRecord:
         defect_type = _foremost(made.placed)
-        background = {"dataset": self._datasets["background"], "file": host.file}
-        composition = {"seed": seed, "background": background, "parts": list(map(self._part, made.placed))}
+        parts = list(map(self._part, made.placed))
+        composition = {"seed": seed, "background": dict(host.described), "parts": parts}
         text = {
             "Synthetic": "true",
             "Software": "Flawsmith",
@@ -133,24 +107,34 @@ class CompositionSource(RecordSource):
             name=str(seed),
             defect_type=defect_type,
             size=(made.pixels.shape[1], made.pixels.shape[0]),
-            png=encode_png(Image.fromarray(made.pixels), text, source_type=COMPOSED),
+            png=encode_png(Image.fromarray(made.pixels), text, source_type=self.source_type),
             address={"defect_type": defect_type, "seed": seed, "composition": composition},
-            held=[],
+            held=held_addresses(parts),
             defects=[_labelled(each) for each in made.placed],
-            background=f"{background['dataset']}/{background['file']}",
+            background=background_key(host.described),
         )
 
     def _part(self, placed: Placed) -> dict[str, Any]:
         """Where a defect is from and what was done to it, as JSON."""
         change = placed.change
         return {
-            **self._catalogue.describe(placed.source, self._datasets["defects"]),
+            **self._defects.describe(placed.source),
             "defect_type": placed.defect_type,
             "mirrored": [change.mirrored_horizontally, change.mirrored_vertically],
             "rotation": change.rotation,
             "scale": change.scale,
             "blend": next(name for name, blend in BLENDS.items() if blend is placed.blend),
         }
+
+
+def _defects_of(job: CompositionJob, services: Services, device: torch.device) -> DefectSource:
+    config = job.config
+    if config["source"] == "generated":
+        version = services.registry.resolve(str(job.version))
+        images = CheckedImages(version, services.registry, device, floor=config["floor"])
+        return GeneratedDefects(images, config["types"], config["scale"])
+    dataset = services.datasets.get(str(job.defects))
+    return RealDefects(dataset.id, dataset.name, services.datasets.photographs(dataset.id), config["types"])
 
 
 def _labelled(placed: Placed) -> LabelledDefect:

@@ -1,35 +1,24 @@
 """The images of a model version as records of an export."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.attributes import from_json, is_searched
 from flawsmith.core.domain.digital_source_type import GENERATED
 from flawsmith.core.domain.export_layouts import LabelKind, version_labels
 from flawsmith.core.domain.export_request import SPARE_TRIES, TRIES, candidate_seed
 from flawsmith.core.domain.folder_names import folder_names
-from flawsmith.core.domain.image_modes import without_gray_axis
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
-from flawsmith.core.store.reference_photographs import ReferenceCache
 from flawsmith.worker.engine import encode
+from flawsmith.worker.exports.checked_images import CheckedImage, CheckedImages
 from flawsmith.worker.exports.records import ExportRecord, LabelledDefect, RecordSource
-from flawsmith.worker.image_scores import PublishedScore
 from flawsmith.worker.published_labels import FoundLabels
-from flawsmith.worker.version_sampler import load_labeller, load_sampler
-
-TOO_SIMILAR, BELOW_FLOOR, WITHDRAWN = "too_similar", "below_floor", "withdrawn"
-DOUBTFUL_LABELS = "doubtful_labels"
-
-
-class NoReferences(Exception):
-    """The version has no reference photographs to compare images with."""
 
 
 class TooFewPass(Exception):
@@ -60,7 +49,7 @@ class VersionSource(RecordSource):
         device: torch.device,
         state: Mapping[str, Any],
     ) -> None:
-        self.version, self.config, self._registry = version, config, services.registry
+        self.version, self.config = version, config
         self.title, self.classes, self.labels = version.ref, version.classes, version_labels(version)
         self.source_type = version.digital_source_type or GENERATED
         self.left_out = Counter(state.get("left_out", {}))
@@ -68,16 +57,10 @@ class VersionSource(RecordSource):
         self._candidate: int = state.get("candidate", 0)  # the next one of that type
         self._made: int = state.get("made", 0)  # of that type
         self._folders = folder_names(version.classes)
-        self._generator = load_sampler(version, services.registry, device)
-        folder = services.registry.folder(version)
-        self._labels = load_labeller(version, services.registry, device) if version.labels else None
-        self._score = PublishedScore(folder) if config["floor"] is not None else None
-        self._references = ReferenceCache().load(folder) if config["max_similarity"] is not None else None
-        if self._references is None and config["max_similarity"] is not None:
-            raise NoReferences(
-                f"the photographs that {version.ref} was trained on were deleted, and images cannot be compared with "
-                "them; export again without 'max_similarity', or train the model again on its photographs"
-            )
+        self._attributes = from_json(config.get("attributes", {}))
+        self._images = CheckedImages(
+            version, services.registry, device, floor=config["floor"], max_similarity=config["max_similarity"]
+        )
 
     @property
     def over(self) -> bool:
@@ -90,28 +73,19 @@ class VersionSource(RecordSource):
     def next(self) -> list[ExportRecord]:
         """The images of one pass that pass. Raises TooFewPass."""
         defect_type, count = list(self.config["counts"].items())[self._type]
-        withdrawn, addresses = self._registry.withdrawn(self.version), list[Address]()
-        is_filtered = any(each is not None for each in (self._score, self._references, self._labels))
+        addresses = list[Address]()
+        is_filtered = self._images.is_filtered or is_searched(self._attributes)
         while len(addresses) < (MICRO_BATCH if is_filtered else min(MICRO_BATCH, count - self._made)):
             number = self._candidate + len(addresses)
             seed = candidate_seed(self.config, self.version, defect_type, number)
-            addresses.append(Address(defect_type, seed))
-        pixels = self._generator.sample_batch(addresses)
-        reasons = self._reasons(addresses, pixels)
-        labels: Sequence[FoundLabels | None] = [None] * len(addresses)
-        if self._labels is not None:
-            labels = self._labels(addresses)
+            addresses.append(Address(defect_type, seed, self._attributes))
         records = []
-        for address, picture, found, reason in zip(addresses, pixels, labels, reasons, strict=True):
+        for image in self._images(addresses):
             self._candidate += 1
-            if address in withdrawn:
-                reason = WITHDRAWN
-            if found and not found.plausible:
-                reason = reason or DOUBTFUL_LABELS
-            if reason:
-                self.left_out[reason] += 1
+            if image.reason:
+                self.left_out[image.reason] += 1
                 continue
-            records.append(self._record(address, picture, found))
+            records.append(self._record(image))
             self._made += 1
             if self._made == count:
                 self._type, self._candidate, self._made = self._type + 1, 0, 0
@@ -120,30 +94,16 @@ class VersionSource(RecordSource):
             raise TooFewPass(self._too_few(defect_type, count))
         return records
 
-    def _reasons(self, addresses: list[Address], pixels: NDArray[np.uint8]) -> list[str | None]:
-        """Why each of (B, H, W, C) images must be left out; None: it need not."""
-        reasons: list[str | None] = [None] * len(addresses)
-        if self._references is not None:
-            pictures, types = list(map(without_gray_axis, pixels)), [each.defect_type for each in addresses]
-            for number, near in enumerate(self._references.nearest(pictures, types)):
-                if near.similarity > self.config["max_similarity"]:
-                    reasons[number] = TOO_SIMILAR
-        if self._score is not None:
-            for number, score in enumerate(self._score(addresses, pixels)):
-                if score < self.config["floor"]:  # never of a type without a score
-                    reasons[number] = BELOW_FLOOR
-        return reasons
-
-    def _record(self, address: Address, pixels: NDArray[np.uint8], found: FoundLabels | None) -> ExportRecord:
-        height, width = pixels.shape[:2]
+    def _record(self, image: CheckedImage) -> ExportRecord:
+        address, (height, width) = image.address, image.pixels.shape[:2]
         return ExportRecord(
             name=str(address.seed),
             defect_type=address.defect_type,
             size=(width, height),
-            png=encode(self.version, address, pixels),
+            png=encode(self.version, address, image.pixels),
             address={"model": self.version.ref, **address.to_json()},
             held=[(self.version.ref, address.defect_type, address.seed)],
-            defects=self._defects(address, found) if found else (),
+            defects=self._defects(address, image.labels) if image.labels else (),
         )
 
     def _defects(self, address: Address, found: FoundLabels) -> list[LabelledDefect]:
@@ -154,9 +114,11 @@ class VersionSource(RecordSource):
     def _too_few(self, defect_type: str, count: int) -> str:
         reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(self.left_out.items()))
         right = []
-        if self._references is not None:
+        if self._attributes:
+            right.append("ask for wider 'attributes'")
+        if self._images.max_similarity is not None:
             right.append("allow a higher 'max_similarity'")
-        if self._score is not None:
+        if self._images.floor is not None:
             right.append("have an operator lower the quality floor")
         return (
             f"of {self._candidate} images of '{defect_type}' only {self._made} of {count} could be exported "

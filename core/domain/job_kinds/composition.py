@@ -1,5 +1,7 @@
 """Compositions: a job that places defects on clean photographs, and writes them with their masks into one archive."""
 
+from typing import ClassVar
+
 from flawsmith.core.domain.jobs import Job, JobKind
 from flawsmith.core.domain.records import Record
 
@@ -28,20 +30,23 @@ class CompositionJob(Job):
     """A composition job, as GET /compositions/{id} shows it.
 
     ``version`` is the model version that was named, such as ``scratches@2``; null where a dataset was named instead.
-    ``defects`` is the id of the dataset that the defects are from, ``background`` that of the clean photographs.
+    ``defects`` is the id of the dataset that the defects are from, null where they are of the version's images.
+    ``background`` is that of the clean photographs; null where one was sent, which ``image`` in ``config`` describes.
     ``archive`` is the path of what it made.
     """
 
+    paths: ClassVar[frozenset[str]] = frozenset({"archive"})
+
     kind: str = "composition"
     version: str | None = None
-    defects: str
-    background: str
+    defects: str | None = None
+    background: str | None = None
     archive: str | None = None
     result: CompositionResult | None = None
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        return (self.defects, self.background)
+        return tuple(each for each in (self.defects, self.background) if each)
 
     @property
     def memory_advice(self) -> str:

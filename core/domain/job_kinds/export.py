@@ -1,5 +1,7 @@
 """Exports: a job that writes images of a source, with their labels, into one archive."""
 
+from typing import ClassVar
+
 from flawsmith.core.domain.export_layouts import ExportLayout
 from flawsmith.core.domain.jobs import Job, JobKind
 from flawsmith.core.domain.records import Record
@@ -30,6 +32,8 @@ class ExportJob(Job):
     ``dataset`` is the id of the photographs that images are compared with, where ``max_similarity`` is set. ``archive``
     is the path of what it made.
     """
+
+    paths: ClassVar[frozenset[str]] = frozenset({"archive"})
 
     kind: str = "export"
     version: str | None = None

@@ -1,5 +1,7 @@
 """Reports: a job that examines a published version and writes its quality report."""
 
+from typing import ClassVar
+
 from flawsmith.core.domain.jobs import Job, JobKind, Progress
 
 STAGES = ("photographs", "samples", "verdict", "neighbourhoods", "copies", "coverage", "curves", "pictures")
@@ -8,6 +10,8 @@ STAGES = ("photographs", "samples", "verdict", "neighbourhoods", "copies", "cove
 
 class ReportJob(Job):
     """A report job, as GET /reports/{id} shows it. ``version`` is what it examines, such as ``scratches@2``."""
+
+    paths: ClassVar[frozenset[str]] = frozenset({"report"})
 
     kind: str = "report"
     version: str

@@ -113,6 +113,7 @@ class FewshotPreset(Preset):
     overrides = FewshotOverrides
     resolutions = (32, 64, 128, 256)
     default_resolution = 128
+    learns_masks = True
     shaping = ("latent_size", "generator_width", "discriminator_width", "direction", "wavelet", "narrow_ends")
     renamed_fields: ClassVar[Mapping[str, str]] = {"average_images": "ema_half_life_images"}
     added_fields: ClassVar[Mapping[str, Any]] = {
@@ -164,12 +165,15 @@ def _generator_layers(config: Mapping[str, Any]) -> list[Layer]:
         layers.append(convolution(widths[-1], last, 1, largest**2))
     pictures = bands * (2 if ends and config["direction"] else 1)  # of noise, before the last convolution
     layers.append(convolution(style, pictures * last, 1, 1))
+    if config.get("labels") == "mask":
+        layers += [convolution(last, each, 9, resolution**2) for each in (last, 1)]
     return [*layers, convolution(last, bands * config["channels"], 9, resolution**2 // bands)]
 
 
 def _discriminator_layers(config: Mapping[str, Any]) -> list[Layer]:
     """See `models.presets.fewshot.networks.Discriminator`."""
     largest, channels, width = config["resolution"], config["channels"], config["discriminator_width"]
+    channels += config.get("labels") == "mask"
     if config["wavelet"] or config["narrow_ends"]:
         largest, channels = largest // 2, 4 * channels
     layers, inputs, side = [convolution(channels, width // 2, 9, largest**2)], width // 2, largest // 2

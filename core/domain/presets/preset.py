@@ -51,6 +51,7 @@ class Preset:
     resolutions: tuple[int, ...]  # sides in pixels that the networks can be built for
     default_resolution: int
     default_epochs: int | None = None  # None: `default_length` has a rule of its own
+    learns_masks: bool = False  # whether its generators can learn to make the masks of their images
     shaping: tuple[str, ...]  # overrides that decide the shapes of the networks' weights, beside the resolution
     # Of configurations stored by earlier releases: each field's name then and today, and the values in effect before a
     # field was added.

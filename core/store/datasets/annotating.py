@@ -1,9 +1,10 @@
 """Makes the annotations of a photograph of its masks, boxes and outlines."""
 
 import hashlib
+import io
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,11 +25,11 @@ from flawsmith.core.store.datasets.masks import (
     regions,
     without_void,
 )
-from flawsmith.core.store.datasets.outlines import UnusableOutline, cost, drawn
+from flawsmith.core.store.datasets.outlines import UnusableOutline, cost, drawn, pasted
 from flawsmith.core.store.datasets.pairing import Picture
 from flawsmith.core.store.datasets.passed_over import PassedOver
 from flawsmith.core.store.datasets.recognition import Role
-from flawsmith.core.store.images import encode_png
+from flawsmith.core.store.images import DecodedFile, UnusableImage, encode_png
 
 SAME_OBJECT = 0.5  # intersection over union of two rectangles, from which on they are of one defect (Pascal VOC)
 MAX_BOXES = 1000  # of one photograph
@@ -51,8 +52,11 @@ class Annotated:
 class Annotator:
     """Reads the masks of an upload in its staging folder."""
 
-    def __init__(self, folder: Path, colours: Mapping[str, str], passed_over: PassedOver) -> None:
+    def __init__(
+        self, folder: Path, colours: Mapping[str, str], passed_over: PassedOver, decode: Callable[[bytes], DecodedFile]
+    ) -> None:
         self._folder, self._colours, self._passed_over = folder, colours, passed_over
+        self._decode = decode  # of a mask in a label file
         self._written = 0  # characters of run lengths
 
     def annotate(self, role: Role) -> Annotated:
@@ -72,7 +76,8 @@ class Annotator:
         labelled = self._labelled(role, drawing)
         if drawing.marks and not masks:
             masks = [self._drawn(role.picture, drawing.pixels)]
-        defects = [] if role.clean else _defects(labelled, marked, role.types_from, defect_type)
+        drawn = drawing.pixels if drawing.marks else None
+        defects = [] if role.clean else _defects(labelled, marked, drawn, role.types_from, defect_type)
         return Annotated(
             defects=tuple(self._bounded(each, role.picture) for each in defects),
             boxes=tuple(box for box, _ in labelled),
@@ -111,10 +116,21 @@ class Annotator:
         if box.outline is None:
             return None
         try:
+            if box.outline.picture:
+                return drawing.add_picture(self._marks(box.outline.picture), box.outline.corner)
             return drawing.add(box.outline)
         except UnusableOutline as error:
             self._passed_over.add(box.source, str(error), picture.path)
             return None
+
+    def _marks(self, data: bytes) -> NDArray[np.bool_]:
+        """The marked pixels (H, W) of a mask in a label file. Raises UnusableOutline."""
+        try:
+            file = self._decode(data)
+        except UnusableImage:
+            raise UnusableOutline("masks in a label file that cannot be decoded") from None
+        with Image.open(io.BytesIO(file.png)) as image:
+            return np.asarray(image.convert("L")) > 0
 
     def _marked(self, masks: Sequence[Picture], by_type: bool) -> list[tuple[Region, str]]:
         """The regions of all masks, with the names of their colours.
@@ -169,7 +185,13 @@ class _Drawing:
         self._left -= cost(outline, self.size)
         if self._left < 0:
             raise UnusableOutline("outlines of a photograph with more and larger ones than can be drawn")
-        region = drawn(outline, self.size)
+        return self._drawn(drawn(outline, self.size))
+
+    def add_picture(self, pixels: NDArray[np.bool_], corner: tuple[int, int]) -> Defect:
+        """The same of a small mask at a corner. Raises UnusableOutline."""
+        return self._drawn(pasted(pixels, corner, self.size))
+
+    def _drawn(self, region: Region) -> Defect:
         x, y, width, height = region.rectangle
         self.pixels[y : y + height, x : x + width][region.mask] = 255
         self.marks = True
@@ -186,12 +208,16 @@ def _name(region: Region, numbers: NDArray[np.int32], names: Sequence[str]) -> s
 def _defects(
     labelled: Sequence[tuple[Box, Defect | None]],
     marked: Sequence[tuple[Region, str]],
+    drawn: NDArray[np.uint8] | None,
     types_from: str,
     defect_type: str,
 ) -> list[Defect]:
-    """A defect for each box, with the part of the masks that belongs to it, and for each region outside all boxes."""
+    """A defect for each box, with the part of the masks that belongs to it, and for each region outside all boxes.
+
+    Regions of masks that outlines cover, ``drawn`` (H, W), are of the same defects as these.
+    """
     free, found = [region for region, _ in marked], []
-    covered: set[int] = set()
+    covered = {number for number, each in enumerate(free) if drawn is not None and _mostly(drawn, each)}
     for box, outlined in labelled:
         name = _type_or(box.defect_type, defect_type) if types_from == "label" else defect_type
         region = None if outlined else _belonging(box, free, covered)
@@ -243,6 +269,12 @@ def _paste(pixels: NDArray[np.bool_], region: Region, left: int, top: int) -> No
     part = region.mask[max(top - y, 0) : ys.stop - y, max(left - x, 0) : xs.stop - x]
     if part.size:
         pixels[ys.start - top : ys.stop - top, xs.start - left : xs.stop - left] |= part
+
+
+def _mostly(drawn: NDArray[np.uint8], region: Region) -> bool:
+    """Whether most pixels of a region are drawn."""
+    x, y, width, height = region.rectangle
+    return bool((drawn[y : y + height, x : x + width][region.mask] > 0).mean() >= SAME_OBJECT)
 
 
 def _shared(one: Rectangle, other: Rectangle) -> float:

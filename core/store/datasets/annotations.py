@@ -76,6 +76,11 @@ class Annotations:
                 masked = True
         return whole if masked else None
 
+    @property
+    def is_masked(self) -> bool:
+        """Whether it has defects, and every one a mask."""
+        return bool(self.defects) and all(each.runs is not None for each in self.defects)
+
     def boxed(self) -> NDArray[np.bool_] | None:
         """The pixels in the boxes of all defects, (H, W); None without a defect."""
         if not self.defects:

@@ -10,15 +10,18 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Outline:
-    """The outline of a defect: ``polygons`` of x, y, x, y …, or ``runs`` as COCO counts them.
+    """The outline of a defect: ``polygons`` of x, y, x, y …, ``runs`` as COCO counts them, or a ``picture``.
 
     Runs go down the columns of a picture of the ``size``, the unmarked ones first: a list of lengths, or that list in
-    COCO's compressed text.
+    COCO's compressed text. A picture is a file in which all but black is the defect; its left upper pixel is at the
+    ``corner``, as labelme has it.
     """
 
     polygons: tuple[tuple[float, ...], ...] = ()
     runs: tuple[int, ...] | str = ()
     size: Size | None = None  # of the picture that the runs are counted in
+    picture: bytes = b""
+    corner: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

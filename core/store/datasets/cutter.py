@@ -1,6 +1,6 @@
 """Cuts the stored photographs of a dataset into the squares that are trained on, and their masks alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,19 +105,34 @@ class Cutter:
         Returns:
             None for squares of a photograph without such annotations.
         """
-        found: list[npt.NDArray[np.bool_] | None] = []
-        for number, each in enumerate(self._photographs):
-            marked = each.annotations.boxed() if boxes else each.annotations.mask()
-            if marked is None:
-                found += [None] * self._count(number)
+        known = [each.annotations for each in self._photographs]
+        marks = self._marks((each.boxed() if boxes else each.mask() for each in known), resolution)
+        return [None if each is None else each >= HALF_MARKED for each in marks]
+
+    def marks(self, resolution: int) -> list[npt.NDArray[np.uint8] | None]:
+        """For each of the squares, how much of each pixel is a defect, (resolution, resolution), 0 … 255.
+
+        Returns:
+            None for squares of a photograph with a defect that has no mask.
+        """
+        known = [each.annotations for each in self._photographs]
+        return list(self._marks((each.mask() if each.is_masked else None for each in known), resolution))
+
+    def _marks(
+        self, marked: Iterable[npt.NDArray[np.bool_] | None], resolution: int
+    ) -> Iterator[npt.NDArray[np.uint8] | None]:
+        """The squares of what is marked in each of the photographs, scaled."""
+        for number, (photograph, pixels) in enumerate(zip(self._photographs, marked, strict=True)):
+            if pixels is None:
+                yield from [None] * self._count(number)
                 continue
-            picture = Image.fromarray(marked.astype(np.uint8) * 255)
+            picture = Image.fromarray(pixels.astype(np.uint8) * 255)
             if self._native is None:
-                cuts = list(cut(picture, self._crop.around, each.defects))
+                cuts = list(cut(picture, self._crop.around, photograph.defects))
             else:
                 cuts = [picture.crop(view.corners) for view in self._native.views(number)]
-            found += [to_pixels(square, "L", resolution)[..., 0] >= HALF_MARKED for square in cuts]
-        return found
+            for square in cuts:
+                yield to_pixels(square, "L", resolution)[..., 0]
 
     def _count(self, number: int) -> int:
         """How many squares a photograph has."""

@@ -44,23 +44,34 @@ class DatasetFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def complete(self, dataset: Dataset, upload: Upload) -> None:
-        """Moves the decoded pictures to their places, and adds record, index and preview."""
+    def complete(self, dataset: Dataset, upload: Upload, parent: "DatasetFolder | None" = None) -> None:
+        """Moves the decoded pictures to their places, and adds record, index and preview.
+
+        Those of a ``parent`` come first, in its order; their files are shared by hard links. Raises FileNotFoundError
+        where the parent was deleted meanwhile.
+        """
         for name in ("images", "masks", "clean"):
             (self.path / name).mkdir()
-        index = [self._placed(position, each) for position, each in enumerate(upload.photographs)]
-        clean = [self._placed_clean(position, each) for position, each in enumerate(upload.clean)]
+        index, clean = ([], []) if parent is None else self._linked(parent)
+        known = [] if parent is None else [each.annotations for each in parent.photographs()]
+        known_clean = [] if parent is None else [each.annotations for each in parent.clean()]
+        index += [self._placed(position, each) for position, each in enumerate(upload.photographs, len(index))]
+        clean += [self._placed_clean(position, each) for position, each in enumerate(upload.clean, len(clean))]
         shutil.rmtree(self.path / NEW)
         (self.path / "index.json").write_text(json.dumps(index))
         (self.path / "clean.json").write_text(json.dumps(clean))
         write_annotations(
             self.path,
-            [each.annotations for each in upload.photographs],
-            [each.annotations for each in upload.clean],
+            [*known, *(each.annotations for each in upload.photographs)],
+            [*known_clean, *(each.annotations for each in upload.clean)],
         )
-        (self.path / "record.json").write_text(dataset.model_dump_json(indent=1))
+        self.write_record(dataset)
         sheet = preview(self.photographs(), dataset.crop, usual_resolution(dataset))
         (self.path / "preview.png").write_bytes(encode_png(sheet))
+
+    def write_record(self, dataset: Dataset) -> None:
+        """Only in a folder that is not published yet."""
+        (self.path / "record.json").write_text(dataset.model_dump_json(indent=1))
 
     def photographs(self) -> list["StoredPhotograph"]:
         """The photographs that are trained on, in their order."""
@@ -70,20 +81,41 @@ class DatasetFolder:
 
     def clean(self) -> list["StoredPhotograph"]:
         """The clean photographs, in their order; none in datasets of earlier releases."""
-        path = self.path / "clean.json"
-        index = json.loads(path.read_bytes()) if path.exists() else []
         known = read_annotations(self.path, "clean")
-        entries = [{**each, "defect_type": CLEAN} for each in index]
+        entries = [{**each, "defect_type": CLEAN} for each in self._clean_index()]
         return [StoredPhotograph(self._clean(i), each, known[i] if known else None) for i, each in enumerate(entries)]
 
     def pictures(self) -> Iterator[Path]:
         """The files of all pictures."""
         return self.path.glob("*/*.png")
 
+    def counts(self) -> tuple[int, int]:
+        """How many masks and boxes belong to the photographs."""
+        index = json.loads((self.path / "index.json").read_bytes())
+        masks, boxes = (sum(len(each.get(name, ())) for each in index) for name in ("masks", "boxes"))
+        return masks, boxes
+
+    def _linked(self, parent: "DatasetFolder") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Takes over the pictures of a parent; returns the entries of its photographs and of its clean ones."""
+        for path in parent.pictures():
+            link_or_copy(path, self.path / path.relative_to(parent.path))
+        return json.loads((parent.path / "index.json").read_bytes()), parent._clean_index()
+
+    def _clean_index(self) -> list[dict[str, Any]]:
+        path = self.path / "clean.json"
+        found: list[dict[str, Any]] = json.loads(path.read_bytes()) if path.exists() else []
+        return found
+
     def _placed(self, position: int, photograph: Photograph) -> dict[str, Any]:
         """Moves a photograph and its masks; returns its entry in the index."""
         self._move(photograph.staged_as, self._image(position))
-        entry: dict[str, Any] = {"defect_type": photograph.defect_type, "file": photograph.file}
+        entry: dict[str, Any] = {
+            "defect_type": photograph.defect_type,
+            "file": photograph.file,
+            "digest": photograph.digest,
+        }
+        if photograph.synthetic:
+            entry["synthetic"] = True
         if photograph.split:
             entry["split"] = photograph.split
         if photograph.masks:
@@ -99,7 +131,8 @@ class DatasetFolder:
 
     def _placed_clean(self, position: int, photograph: Photograph) -> dict[str, Any]:
         self._move(photograph.staged_as, self._clean(position))
-        return {"file": photograph.file, "split": photograph.split}
+        entry = {"file": photograph.file, "split": photograph.split, "digest": photograph.digest}
+        return entry | ({"synthetic": True} if photograph.synthetic else {})
 
     def _image(self, position: int) -> Path:
         return self.path / "images" / f"{position:06d}.png"
@@ -109,6 +142,16 @@ class DatasetFolder:
 
     def _move(self, staged_as: str, destination: Path) -> None:
         (self.path / NEW / staged_as).rename(destination)
+
+
+def link_or_copy(path: Path, destination: Path) -> None:
+    """A hard link; a copy on file systems without them. Raises FileNotFoundError."""
+    try:
+        destination.hardlink_to(path)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(path, destination)
 
 
 class StoredPhotograph:
@@ -122,6 +165,8 @@ class StoredPhotograph:
 
     def __init__(self, path: Path, entry: dict[str, Any], known: Annotations | None = None) -> None:
         self.path, self.defect_type, self.file = path, str(entry["defect_type"]), str(entry["file"])
+        self.digest = str(entry.get("digest", ""))  # of the uploaded file; empty in datasets of earlier releases
+        self.synthetic = bool(entry.get("synthetic"))  # its file said so; not looked at by earlier releases
         self.masks = [path.parent.parent / name for name in entry.get("masks", ())]
         self.defects: list[Rectangle] = [tuple(each) for each in entry.get("defects", ())]
         self._entry, self._known = entry, known

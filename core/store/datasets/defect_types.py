@@ -52,7 +52,7 @@ def _said(role: Role, class_from: str, name: str) -> str | None:
 
 
 def _by_what_is_there(recognised: Recognised, name: str) -> None:
-    """The innermost folder, unless that says nothing of a type; then boxes, or colours of masks that have names.
+    """What a manifest says; else the innermost folder, unless that says nothing of a type; then boxes, or colours.
 
     Boxes of several types say more than folders. In KolektorSDD folders are parts; with several objects, as in all of
     MVTec AD, a type belongs to one object.
@@ -65,7 +65,9 @@ def _by_what_is_there(recognised: Recognised, name: str) -> None:
     for each in roles:
         by_boxes = _largest_type(each.boxes)
         in_object = each.place.in_named_folder and len(each.place.folders) > 1
-        if parts:
+        if each.declared_type:
+            each.defect_type, each.types_from = each.declared_type, "label"
+        elif parts:
             each.defect_type = name
         elif by_boxes and (len(of_boxes) > 1 or len(named) < 2 or not each.place.in_named_folder):
             each.defect_type, each.types_from = by_boxes, "label"
@@ -77,7 +79,8 @@ def _by_what_is_there(recognised: Recognised, name: str) -> None:
             each.defect_type = each.place.folders[-1] if each.place.folders else name
         if recognised.colours and each.masks and not of_boxes and len(named) < 2:
             each.types_from = "mask"
-    folders = {each.place.folders[-1] for each in roles if each.types_from == "label" and each.place.in_named_folder}
+    by_labels = [each for each in roles if each.types_from == "label" and not each.declared_type]
+    folders = {each.place.folders[-1] for each in by_labels if each.place.in_named_folder}
     if len(folders) > 1 and len(of_boxes) > 1:
         listed = ", ".join(printable(each) for each in sorted(folders)[:_MOST_NAMED])
         recognised.notes.append(f"types are named by labels, not by folders ({listed}); class_from=folder: by folders")

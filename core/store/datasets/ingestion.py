@@ -1,7 +1,7 @@
 """Turns the files of an upload into photographs of defect types, in a staging folder."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -25,7 +25,14 @@ from flawsmith.core.store.datasets.recognition import Recognised, Role, recognis
 from flawsmith.core.store.datasets.rejected_files import listed, shortened
 from flawsmith.core.store.datasets.selection import Selection, select
 from flawsmith.core.store.datasets.wide_photographs import WidePhotographs
-from flawsmith.core.store.images import Abandoned, DecodedFile, DecoderProcess, UnusableImage, encode_png
+from flawsmith.core.store.images import (
+    Abandoned,
+    DecodedFile,
+    DecoderProcess,
+    UnusableImage,
+    encode_png,
+    says_synthetic,
+)
 
 MAX_FILE_BYTES = 256 * 1024 * 1024  # of one uploaded photograph
 MAX_LABEL_BYTES = 32 * 1024 * 1024  # of all label files of an upload
@@ -40,9 +47,10 @@ WHITE_IGNORED = (
 class TooFewImages(Exception):
     """The upload has fewer usable images than a GAN can be trained on; ``rejected`` says what is wrong with others."""
 
-    def __init__(self, count: int, rejected: list[RejectedFile]) -> None:
+    def __init__(self, count: int, rejected: list[RejectedFile], least: int = MIN_IMAGES) -> None:
         reason = f"; the first refused is '{rejected[0].file}': {rejected[0].reason}" if rejected else ""
-        super().__init__(f"{count} usable images; at least {MIN_IMAGES} are needed{reason}")
+        needed = f"at least {least} {'is' if least == 1 else 'are'} needed"
+        super().__init__(f"{count} usable images; {needed}{reason}")
         self.rejected = rejected
 
 
@@ -61,6 +69,7 @@ class Photograph:
     masks: tuple[Picture, ...] = field(default=(), compare=False)
     boxes: tuple[Box, ...] = field(default=(), compare=False)  # in pixels
     defects: tuple[Defect, ...] = field(default=(), compare=False)
+    synthetic: bool = field(default=False, compare=False)  # its file says so
 
     @property
     def annotations(self) -> Annotations:
@@ -82,7 +91,18 @@ class Upload:
 
 
 class Ingestion:
-    """Decodes the files of one upload, one after another, into a folder, then tells what each of them is."""
+    """Decodes the files of one upload, one after another, into a folder, then tells what each of them is.
+
+    Args:
+        name: the type of photographs of which nothing says it.
+        folder: for the decoded pictures.
+        settings: their bounds.
+        sent_bytes: of the upload.
+        split: to train on, see `select`.
+        layout: what the caller says of it.
+        abandoned: whether nobody waits any more.
+        known_types: of the dataset that the photographs are added to; None where they are a dataset of their own.
+    """
 
     def __init__(
         self,
@@ -93,7 +113,9 @@ class Ingestion:
         split: str | None = None,
         layout: LayoutOptions = AS_THE_FILES_SAY,
         abandoned: Callable[[], bool] = lambda: False,
+        known_types: Collection[str] | None = None,
     ) -> None:
+        self.known_types = known_types
         self.name, self.folder, self.split, self.layout = name, folder, split, layout
         self._abandoned = abandoned
         self._decoder = DecoderProcess(settings.max_image_pixels, settings.min_image_side, abandoned)
@@ -109,7 +131,7 @@ class Ingestion:
         """Decodes every picture and recognises the layout.
 
         Raises:
-            TooFewImages: fewer than `MIN_IMAGES` can be used.
+            TooFewImages: fewer than `MIN_IMAGES` can be used; none, where they are added to a dataset.
             UnknownSplit: there is no such split.
             CannotTell: the layout is not clear, or not what the caller says.
             NotAnArchive, BrokenArchive, ArchiveTooLarge: from ``members``; ArchiveTooLarge also if decoding takes more
@@ -121,10 +143,10 @@ class Ingestion:
                 if not is_passed_over(member.path):
                     self._read(member)
             recognised = self._recognised()
-            chosen = select(recognised.photographs, self.split)
+            chosen = select(recognised.photographs, self.split, self.known_types)
             for path, reason in {**recognised.rejected, **chosen.rejected}.items():
                 self._reject(path, reason)
-            annotator = Annotator(self.folder, recognised.colours, self._passed_over)
+            annotator = Annotator(self.folder, recognised.colours, self._passed_over, self._decoded_mask)
             photographs = [self._photograph(each, annotator) for each in [*chosen.photographs, *chosen.clean]]
             used = self._rescaled(sorted(filter(None, photographs)))
         self._rejected += self._passed_over.listed()
@@ -139,8 +161,9 @@ class Ingestion:
 
     def _upload(self, used: list[Photograph], recognised: Recognised, chosen: Selection) -> Upload:
         photographs = [each for each in used if each.defect_type]
-        if len(photographs) < MIN_IMAGES:
-            raise TooFewImages(len(photographs), listed(self._rejected))
+        alone = self.known_types is None
+        if (len(photographs) < MIN_IMAGES) if alone else not used:
+            raise TooFewImages(len(photographs), listed(self._rejected), MIN_IMAGES if alone else 1)
         return Upload(
             photographs,
             self._rejected,
@@ -186,14 +209,23 @@ class Ingestion:
                 size=file.size,
                 pixel_digest=file.pixel_digest,
                 look=look_of(file.gray_levels),
+                synthetic=says_synthetic(data),
             )
         )
 
-    def _decoded(self, data: bytes, white: int | None = None) -> DecodedFile:
+    def _decoded(self, data: bytes, white: int | None = None, min_side: int | None = None) -> DecodedFile:
         try:
-            return self._decoder.decode(data, self._budget.seconds_left, white)
+            return self._decoder.decode(data, self._budget.seconds_left, white, min_side)
         finally:
             self._budget.seconds = self._decoder.seconds
+
+    def _decoded_mask(self, data: bytes) -> DecodedFile:
+        """A mask in a label file, which may be as small as a defect. Raises UnusableImage, ArchiveTooLarge."""
+        self._check_awaited()
+        file = self._decoded(data, min_side=1)
+        self._budget.pixels += file.size[0] * file.size[1]
+        self._budget.check()
+        return file
 
     def _rescaled(self, photographs: list[Photograph]) -> list[Photograph]:
         """The photographs, those of more than 8 bits with the white of their set.
@@ -234,6 +266,7 @@ class Ingestion:
             masks=found.masks,
             boxes=found.boxes,
             defects=found.defects,
+            synthetic=picture.synthetic,
         )
 
     def _blacken_white(self, masks: Iterable[Picture]) -> None:

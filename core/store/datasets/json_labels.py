@@ -1,6 +1,8 @@
 """Reads labels in JSON: COCO (boxes, polygons, runs) and labelme (shapes)."""
 
+import base64
 import math
+from dataclasses import replace
 from typing import Any
 
 from flawsmith.core.store.archives import printable
@@ -89,6 +91,14 @@ def read_labelme(content: dict[str, Any], path: str, known: PhotographNames) -> 
     return found
 
 
+def _from_base64(text: Any) -> bytes:
+    """Raises TypeError for what is no base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise TypeError("no base64") from None
+
+
 def _labelme_box(shape: dict[str, Any]) -> Box:
     points = [(x, y) for x, y in (numbers(point, 2) for point in shape["points"])]
     kind = shape.get("shape_type", "polygon")
@@ -99,4 +109,9 @@ def _labelme_box(shape: dict[str, Any]) -> Box:
         points = [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
     if not points:
         raise IndexError
+    if kind == "mask" and shape.get("mask"):
+        box = around(points, printable(str(shape["label"])), filled=False)
+        outline = Outline(picture=_from_base64(shape["mask"]), corner=(int(box.x), int(box.y)))
+        # The second corner is the last pixel inside.
+        return replace(box, width=box.width + 1, height=box.height + 1, outline=outline)
     return around(points, printable(str(shape["label"])), filled=kind in ("polygon", "circle"))

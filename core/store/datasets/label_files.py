@@ -15,6 +15,7 @@ from flawsmith.core.store.archives import printable
 from flawsmith.core.store.datasets.boxes import Box, Size, around, numbers
 from flawsmith.core.store.datasets.json_labels import read_coco, read_labelme
 from flawsmith.core.store.datasets.label_formats import NOT_UNDERSTOOD, Found, NotUnderstood
+from flawsmith.core.store.datasets.manifests import Manifest, is_manifest, read_manifest
 from flawsmith.core.store.datasets.passed_over import PassedOver
 from flawsmith.core.store.datasets.photograph_names import PhotographNames
 from flawsmith.core.store.datasets.split_lists import is_split_list, read_split_list, read_yaml_splits
@@ -39,6 +40,7 @@ class Labels:
     sizes: dict[str, Size] = field(default_factory=dict)  # that label files declare, by the photograph's path
     colours: dict[str, str] = field(default_factory=dict)  # names of types, by their colours in masks: #rrggbb
     rejected: dict[str, str] = field(default_factory=dict)  # reasons, by the label file's path
+    types: dict[str, str] = field(default_factory=dict)  # that a manifest declares, by the photograph's path
     of_kind: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))  # boxes, by photograph
 
     @property
@@ -67,7 +69,7 @@ def read_labels(
         passed_over: gets what of a file that is used cannot be.
         only: the one of `LABEL_KINDS` to read; None for all of them.
     """
-    labels, known = Labels(), PhotographNames(photographs)
+    labels, known, manifests = Labels(), PhotographNames(photographs), dict[str, Manifest]()
     names = _class_names(documents, known, labels)
     for path, data in documents.items():
         if path in names.files | names.lists:
@@ -76,7 +78,11 @@ def read_labels(
             if is_split_list(path, data, known):
                 read_split_list(path, data, known, labels.splits)
                 continue
-            found = _read(path, data, names.types, known)
+            content = json.loads(data) if PurePosixPath(path).suffix.lower() == ".json" else None
+            if is_manifest(content):
+                manifests[path] = read_manifest(content, path, known)
+                continue
+            found = _read(path, data, content, names.types, known)
         except NotUnderstood as error:
             labels.rejected[path] = str(error)
         except (ValueError, TypeError, RecursionError, ArithmeticError, ElementTree.ParseError):
@@ -86,6 +92,8 @@ def read_labels(
                 labels.rejected[path] = f"labels of the layout '{found.kind}', where '{only}' was asked for"
                 continue
             _add(found, path, labels, passed_over)
+    for path, manifest in manifests.items():
+        _add_manifest(manifest, path, labels)
     if "yolo" not in labels.of_kind:
         labels.rejected |= dict.fromkeys(names.files, NOT_UNDERSTOOD)
     return labels
@@ -106,10 +114,20 @@ def _add(found: Found, path: str, labels: Labels, passed_over: PassedOver) -> No
             labels.weak_splits[photograph] = split
 
 
-def _read(path: str, data: bytes, types: list[str], known: PhotographNames) -> Found:
+def _add_manifest(manifest: Manifest, path: str, labels: Labels) -> None:
+    """Adds what label files do not say: somebody may have changed them since."""
+    labels.types |= manifest.types
+    for photograph, split in manifest.splits.items():
+        labels.weak_splits.setdefault(photograph, split)
+    for photograph, boxes in manifest.boxes.items():
+        if photograph not in labels.boxes:
+            labels.boxes[photograph] = [replace(each, source=path) for each in boxes]
+
+
+def _read(path: str, data: bytes, content: Any, types: list[str], known: PhotographNames) -> Found:
+    """What a file says; ``content`` is that of a JSON file. Raises NotUnderstood."""
     suffix = PurePosixPath(path).suffix.lower()
     if suffix == ".json":
-        content = json.loads(data)
         if isinstance(content, dict) and {"shapes", "imagePath"} <= content.keys():
             return read_labelme(content, path, known)
         return read_coco(content, path, known)
@@ -131,9 +149,11 @@ def _voc(data: bytes, path: str, known: PhotographNames) -> Found:
         raise NotUnderstood("the photograph of this VOC file is not in the upload")
     found = Found("voc", {photograph: []})
     found.add_size(photograph, root.findtext("size/width"), root.findtext("size/height"))
+    # By the devkit, pixels count from 1 and the last ones are inside; most programs write edges that count from 0.
+    first = int((root.findtext("source/database") or "").startswith("Flawsmith "))
     for each in root.iter("object"):
         sides = [each.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
-        left, top, right, bottom = numbers(sides, 4)
+        left, top, right, bottom = (value - first * (index < 2) for index, value in enumerate(numbers(sides, 4)))
         name = printable((each.findtext("name") or "").strip())
         found.boxes[photograph].append(Box(left, top, right - left, bottom - top, name))
     return found

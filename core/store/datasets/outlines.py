@@ -40,6 +40,13 @@ def drawn(outline: Outline, size: Size) -> Region:
     return _tight(pixels[y : y + height, x : x + width], (x, y))
 
 
+def pasted(pixels: NDArray[np.bool_], corner: tuple[int, int], size: Size) -> Region:
+    """The part of a small mask (H, W) that lies in a photograph of this size. Raises UnusableOutline."""
+    left, top = corner
+    inside = pixels[max(0, -top) : max(0, size[1] - top), max(0, -left) : max(0, size[0] - left)]
+    return _tight(inside, (max(0, left), max(0, top)))
+
+
 def cost(outline: Outline, size: Size) -> float:
     """How many pixels drawing an outline takes; those of runs are filled eight times as fast."""
     if not outline.polygons:

@@ -25,6 +25,7 @@ class Picture:
     size: tuple[int, int]
     pixel_digest: str  # SHA-256; empty where all pixels are equal
     look: MaskLook
+    synthetic: bool = False  # its file says so
 
     @property
     def lossy(self) -> bool:

@@ -40,6 +40,7 @@ class Role:
     masks: list[Picture] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
     declared_size: Size | None = None  # by its label file
+    declared_type: str | None = None  # by a manifest
     emptied: bool = False  # clean because its masks mark nothing, whatever its folder is called
 
 
@@ -203,6 +204,7 @@ def _role(
         masks=marked,
         boxes=boxes or [],
         declared_size=found.labels.sizes.get(picture.path),
+        declared_type=found.labels.types.get(picture.path),
         emptied=clean and not said_clean and bool(masks),
     )
 

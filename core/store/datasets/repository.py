@@ -2,25 +2,32 @@
 
 import builtins
 import filecmp
-from collections.abc import Callable, Iterable
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flawsmith.core.domain.crops import Around, Crop
+from flawsmith.core.domain.crops import Around, Crop, crop_of
+from flawsmith.core.domain.image_modes import mode_of
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Bounds, Member, printable, read_archive
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 from flawsmith.core.store.datasets.cutter import Cutter, Squares, clean_squares, clean_views
-from flawsmith.core.store.datasets.dataset_folder import NEW, DatasetFolder, StoredPhotograph
-from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, Ingestion, single_file
-from flawsmith.core.store.datasets.layout_options import AS_THE_FILES_SAY, LayoutOptions
-from flawsmith.core.store.datasets.summary import summarise
+from flawsmith.core.store.datasets.dataset_folder import DatasetFolder, StoredPhotograph
+from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, single_file
+from flawsmith.core.store.datasets.staged_dataset import UploadedFiles, stage, stage_behind
+from flawsmith.core.store.datasets.summary import identified
+from flawsmith.core.store.datasets.upload_options import DEFAULTS, UploadOptions
 from flawsmith.core.store.images import Abandoned
+
+MAX_NAME = 64  # characters
 
 
 class UnknownDataset(Exception):
@@ -38,24 +45,6 @@ class NameTaken(Exception):
         )
 
 
-@dataclass(frozen=True)
-class UploadOptions:
-    """What a caller may ask for.
-
-    Attributes:
-        split: the split to train on, ``all`` for every one; None for the default, see `select`.
-        layout: what the caller says of the layout.
-        replace: None keeps a dataset of the same name with other content. Else it is called before that dataset is
-            deleted, and may raise to keep it.
-        abandoned: whether nobody waits for the dataset any more.
-    """
-
-    split: str | None = None
-    layout: LayoutOptions = AS_THE_FILES_SAY
-    replace: Callable[[Dataset], None] | None = None
-    abandoned: Callable[[], bool] = lambda: False
-
-
 class Datasets:
     """All datasets: ``datasets/{id}/`` in the store, and a file for each name that holds the id it stands for.
 
@@ -66,7 +55,7 @@ class Datasets:
     def __init__(self, store: ArtifactStore, settings: Settings) -> None:
         self.store, self.settings = store, settings
 
-    def add_archive(self, name: str, archive: Path, options: UploadOptions = UploadOptions()) -> tuple[Dataset, bool]:
+    def add_archive(self, name: str, archive: Path, options: UploadOptions = DEFAULTS) -> tuple[Dataset, bool]:
         """Publishes the photographs of a zip, tar or tar.gz. Returns False if the name stands for that content already.
 
         A photograph's folder names its defect type; photographs at the top are of the type ``name``. Layouts with
@@ -81,12 +70,45 @@ class Datasets:
         return self._add(name, read_archive(archive, bounds), archive.stat().st_size, options)
 
     def add_images(
-        self, name: str, files: Iterable[tuple[str, Path]], options: UploadOptions = UploadOptions()
+        self, name: str, files: Iterable[tuple[str, Path]], options: UploadOptions = DEFAULTS
     ) -> tuple[Dataset, bool]:
         """Publishes single photographs, all of the type ``name``; else as `add_archive`."""
         paths = list(files)
         sent_bytes = sum(path.stat().st_size for _, path in paths)
         return self._add(name, (single_file(file_name, path) for file_name, path in paths), sent_bytes, options)
+
+    def continue_with_archive(
+        self, parent_id: str, name: str | None, archive: Path, options: UploadOptions = DEFAULTS
+    ) -> tuple[Dataset, bool]:
+        """Publishes a new dataset: the photographs of another one, then those of an archive that it does not have.
+
+        Args:
+            parent_id: the id or name of the dataset that is continued. It stays as it is.
+            name: of the new dataset; None: the dataset that continues the parent with this content, else the first
+                free one of ``NAME-2``, ``NAME-3``, …
+            archive, options: as in `add_archive`.
+
+        Raises:
+            UnknownDataset: there is no such parent.
+            NothingNew: the parent has all of the photographs.
+            NotAnArchive and the others of `add_archive`. One new photograph is enough.
+        """
+        bounds = Bounds(self.settings.max_archive_entries, self.settings.max_unpacked_bytes, MAX_FILE_BYTES)
+        members, sent_bytes = read_archive(archive, bounds), archive.stat().st_size
+        return self._add(name, members, sent_bytes, options, self.get(parent_id))
+
+    def continue_with_images(
+        self,
+        parent_id: str,
+        name: str | None,
+        files: Iterable[tuple[str, Path]],
+        options: UploadOptions = DEFAULTS,
+    ) -> tuple[Dataset, bool]:
+        """The same with single photographs, of the parent's only type, or of one that is named as the parent is."""
+        paths = list(files)
+        members = (single_file(file_name, path) for file_name, path in paths)
+        sent_bytes = sum(path.stat().st_size for _, path in paths)
+        return self._add(name, members, sent_bytes, options, self.get(parent_id))
 
     def get(self, id_or_name: str) -> Dataset:
         """Raises UnknownDataset."""
@@ -136,6 +158,17 @@ class Datasets:
         cutter = Cutter(self.photographs(dataset_id), crop, native_side or resolution)
         return cutter.squares(cutter.types or sorted(dataset.classes), dataset.mode, resolution)
 
+    def load_first(self, dataset_id: str, count: int, config: Mapping[str, Any]) -> "Squares":
+        """The first photographs of a dataset, cut as a run with this configuration cuts them.
+
+        They are those of the dataset that this one continues, in the same order, so these are the squares that a run
+        on it had. Raises UnknownDataset.
+        """
+        photographs = self.photographs(dataset_id)[:count]
+        cutter = Cutter(photographs, crop_of(config), config["resolution"])
+        classes = cutter.types or sorted({each.defect_type for each in photographs})
+        return cutter.squares(classes, mode_of(config["channels"]), config["resolution"])
+
     def load_clean(
         self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE, most: int | None = None
     ) -> "Squares":
@@ -176,6 +209,16 @@ class Datasets:
         """For each square of `load`, the pixels of annotated defects: see `Cutter.targets`. Raises UnknownDataset."""
         return Cutter(self.photographs(dataset_id), crop, resolution).targets(resolution, boxes=boxes)
 
+    def load_marks(
+        self, dataset_id: str, resolution: int, crop: Crop | Around
+    ) -> builtins.list[npt.NDArray[np.uint8] | None]:
+        """For each square of `load`, how much of each pixel is a defect: see `Cutter.marks`. Raises UnknownDataset."""
+        return Cutter(self.photographs(dataset_id), crop, resolution).marks(resolution)
+
+    def masked_photographs(self, dataset: Dataset) -> Mapping[str, int]:
+        """How many photographs have a mask of each of their defects, by type. Raises UnknownDataset."""
+        return Counter(each.defect_type for each in self.photographs(dataset.id) if each.annotations.is_masked)
+
     def measured(self, dataset: Dataset, crop: Crop, resolution: int) -> Dataset:
         """The dataset with the effect of a crop at a resolution, and with the types of its squares.
 
@@ -203,19 +246,27 @@ class Datasets:
         raise UnknownDataset("the photographs were deleted; upload them again")
 
     def _add(
-        self, name: str, members: Iterable[Member], sent_bytes: int, options: UploadOptions
+        self,
+        name: str | None,
+        members: Iterable[Member],
+        sent_bytes: int,
+        options: UploadOptions,
+        parent: Dataset | None = None,
     ) -> tuple[Dataset, bool]:
         with self.store.staged() as staged:
-            (staged / NEW).mkdir()
-            upload = Ingestion(
-                name, staged / NEW, self.settings, sent_bytes, options.split, options.layout, options.abandoned
-            ).run(members)
-            dataset = summarise(name, upload)
-            DatasetFolder(staged).complete(dataset, upload)
+            source = UploadedFiles(members, sent_bytes, options)
+            if parent is None:
+                dataset = stage(str(name), source, staged, self.settings)
+            else:
+                dataset = self._staged_behind(parent, name, source, staged)
             if options.abandoned():
                 raise Abandoned
             with self.store.locked(self.store.path("locks", "dataset-names")):
-                earlier = self._named(name)
+                if parent:
+                    self.get(parent.id)  # raises where it was deleted meanwhile
+                if name is None:
+                    dataset = self._freely_named(staged, dataset)
+                earlier = self._named(dataset.name)
                 if earlier and earlier.digest == dataset.digest:
                     return self._renewed(earlier, dataset), False
                 if earlier and options.replace is None:
@@ -227,6 +278,32 @@ class Datasets:
                 if earlier:
                     self.store.delete(self._folder(earlier.id))
         return dataset, True
+
+    def _staged_behind(self, parent: Dataset, name: str | None, source: UploadedFiles, staged: Path) -> Dataset:
+        try:
+            folder = DatasetFolder(self._folder(parent.id))
+            return stage_behind(parent, folder, name or parent.name, source, staged, self.settings)
+        except FileNotFoundError:
+            self.get(parent.id)  # raises where it was deleted meanwhile
+            raise
+
+    def _freely_named(self, staged: Path, dataset: Dataset) -> Dataset:
+        """The dataset under the name of an equal one, else under the first free name after its parent's."""
+        equal = next((each.name for each in self.list() if each.digest == dataset.digest), None)
+        renamed = identified(dataset, equal or self._free_name(self.get(str(dataset.parent))))
+        DatasetFolder(staged).write_record(renamed)
+        return renamed
+
+    def _free_name(self, parent: Dataset) -> str:
+        stem = re.sub(r"-\d+$", "", parent.name) if parent.parent else parent.name
+        for number in itertools.count(2):
+            ending = f"-{number}"
+            name = stem[: MAX_NAME - len(ending)] + ending
+            try:
+                self.get(name)
+            except UnknownDataset:
+                return name
+        raise AssertionError("a number is free")
 
     def _renewed(self, earlier: Dataset, upload: Dataset) -> Dataset:
         """Gives a dataset the record of a later upload of its content: other files may have been rejected."""

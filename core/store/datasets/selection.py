@@ -1,7 +1,7 @@
 """Chooses among the photographs of an upload: those of the split that is trained on, clean ones, and the rest."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from flawsmith.core.store.archives import printable
@@ -26,15 +26,16 @@ class Selection:
     notes: list[str]
 
 
-def select(roles: Sequence[Role], asked: str | None) -> Selection:
+def select(roles: Sequence[Role], asked: str | None, known_types: Collection[str] | None = None) -> Selection:
     """Selects photographs of defects of the split ``train``, unless another one is asked for.
 
     Where there is no photograph of a defect in ``train``, those of another split are used, ``test`` first. Where there
-    is none at all, the clean photographs are trained on.
+    is none at all, the clean photographs are trained on, unless they are added to a dataset that trains on others.
 
     Args:
         roles: all photographs.
         asked: a split, `ALL_SPLITS`, or None.
+        known_types: of the dataset that they are added to; None: they are a dataset of their own.
 
     Raises:
         UnknownSplit: no photograph is of the split that was asked for.
@@ -44,7 +45,7 @@ def select(roles: Sequence[Role], asked: str | None) -> Selection:
     used = [each for each in roles if each.split in chosen or each.split is None]
     photographs = [each for each in used if not each.clean]
     clean = [each for each in roles if each.clean and each.split in {*chosen, None, "train"}]
-    if not photographs:
+    if not photographs and (known_types is None or any(each.defect_type in known_types for each in used)):
         photographs, clean = [replace(each, clean=False) for each in used], []
         notes.append("no photograph of a defect was found: the clean ones are trained on")
     kept = {each.picture.path for each in (*photographs, *clean)}

@@ -4,18 +4,53 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
 from flawsmith.core.domain.crops import WHOLE, Around, as_crop
 from flawsmith.core.domain.image_modes import common_mode
 from flawsmith.core.domain.records import CropEffect, Dataset, DefectSize, Layout, SizeRange, now
 from flawsmith.core.domain.training_config import usual_resolution
+from flawsmith.core.store.archives import printable
+from flawsmith.core.store.datasets.additions import Addition
 from flawsmith.core.store.datasets.crops import default_crop, effect
 from flawsmith.core.store.datasets.ingestion import Photograph, Upload
 from flawsmith.core.store.datasets.native_crops import NativeCrops
-from flawsmith.core.store.datasets.rejected_files import listed
+from flawsmith.core.store.datasets.rejected_files import listed, shortened
 
 MOST_CONFLICTS = 10  # groups of types that share photographs, of which is warned
+
+
+def identified(dataset: Dataset, name: str) -> Dataset:
+    """The dataset under another name, with the id that this name and its content give."""
+    return dataset.model_copy(update={"name": name, "id": _id(name, dataset.digest)})
+
+
+def _id(name: str, digest: str) -> str:
+    return "ds-" + hashlib.sha256(f"{name} {digest}".encode()).hexdigest()[:16]
+
+
+def summarise_addition(name: str, addition: Addition) -> Dataset:
+    """The record of a parent's photographs and the new ones behind them.
+
+    The digest covers the parent's and the new content, so that it tells their order too. ``layout`` counts all
+    photographs; its kind and notes are of the upload.
+    """
+    parent, upload, (kept, kept_clean) = addition.parent, addition.upload, addition.kept
+    together = replace(upload, photographs=[*kept, *upload.photographs], clean=[*kept_clean, *upload.clean])
+    content = f"parent\n{parent.digest}\n{_content(upload)}"
+    masks, boxes = addition.folder.counts()
+    before = parent.layout.splits if parent.layout else {}
+    found = summarise(name, together)
+    assert found.layout
+    layout = found.layout.changed(
+        masks=found.layout.masks + masks,
+        boxes=found.layout.boxes + boxes,
+        splits=dict(sorted((Counter(before) + Counter(upload.splits)).items())),
+    )
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    fields = {"parent": parent.id, "lineage": addition.lineage, "added": addition.added}
+    return identified(found.model_copy(update={"digest": digest, "layout": layout, **fields}), name)
 
 
 def summarise(name: str, upload: Upload) -> Dataset:
@@ -28,7 +63,7 @@ def summarise(name: str, upload: Upload) -> Dataset:
     widths, heights = zip(*(each.size for each in photographs), strict=True)
     by_type = _by_type(photographs)
     dataset = Dataset(
-        id="ds-" + hashlib.sha256(f"{name} {digest}".encode()).hexdigest()[:16],
+        id=_id(name, digest),
         name=name,
         digest=digest,
         image_count=len(photographs),
@@ -40,7 +75,7 @@ def summarise(name: str, upload: Upload) -> Dataset:
             for defect_type, members in by_type.items()
         },
         defects=dict(sorted(Counter(defect.defect_type for each in photographs for defect in each.defects).items())),
-        warnings=[*upload.warnings, *_content_warnings(by_type), *_conflicts(by_type)],
+        warnings=[*upload.warnings, *_synthetic(upload), *_content_warnings(by_type), *_conflicts(by_type)],
         rejected=listed(upload.rejected),
         layout=_layout(upload),
         crop=_default_crop(photographs),
@@ -111,6 +146,19 @@ def _conflicts(by_type: dict[str, list[Photograph]]) -> list[str]:
     conflicts = Counter(tuple(sorted(types)) for types in of_picture.values() if len(types) > 1)
     named = [(", ".join(map(repr, types[:10])), count) for types, count in conflicts.most_common(MOST_CONFLICTS)]
     return [f"{count} photographs stand in several types at once: {types}" for types, count in named]
+
+
+def _synthetic(upload: Upload) -> list[str]:
+    """Warns of images whose files say that they are none of a camera."""
+    all_of_them = [*upload.photographs, *upload.clean]
+    found = sorted(printable(each.file) for each in all_of_them if each.synthetic)
+    if not found:
+        return []
+    return [
+        f"{len(found)} of {len(all_of_them)} images say of themselves that they are synthetic, such as "
+        f"'{shortened(found[0])}': a model that learns from them is not judged by photographs; leave them out, unless "
+        "that is what you want"
+    ]
 
 
 def _content_warnings(by_type: dict[str, list[Photograph]]) -> list[str]:

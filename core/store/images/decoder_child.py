@@ -5,7 +5,6 @@ Its memory is bounded, and so are the seconds of
 processor time for one request; the kernel ends it where it needs more.
 """
 
-import hashlib
 import logging
 import os
 import resource
@@ -16,13 +15,10 @@ import warnings
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from flawsmith.core.store.images.decoder_messages import read_message, write_message
 from flawsmith.core.store.images.decoding import UnusableImage, decode_photograph
 from flawsmith.core.store.images.encoding import encode_png
-from flawsmith.core.store.images.pixels import image_mode
+from flawsmith.core.store.images.pixels import image_mode, pixel_digest
 
 HEADER_SECONDS = 3.0  # of processor time, to read what precedes the pixels, and again for a small picture …
 SECONDS_PER_PIXEL = 4e-7  # … and for its pixels: four times what decoding, converting and encoding take
@@ -68,17 +64,10 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
     return {
         "mode": image_mode(image),
         "size": image.size,
-        "pixel_digest": _pixel_digest(image),
+        "pixel_digest": pixel_digest(image),
         "range": decoded.range and asdict(decoded.range),
         "gray_levels": image.convert("L").histogram(),
     }, png
-
-
-def _pixel_digest(image: Image.Image) -> str:
-    """SHA-256 of the pixels; empty where all are equal."""
-    if all(low == high for low, high in np.asarray(image.getextrema()).reshape(-1, 2)):
-        return ""
-    return hashlib.sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).hexdigest()
 
 
 if __name__ == "__main__":

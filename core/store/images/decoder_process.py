@@ -67,8 +67,16 @@ class DecoderProcess:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._end()
 
-    def decode(self, data: bytes, seconds: float = MAX_WAIT_SECONDS, white: int | None = None) -> DecodedFile:
+    def decode(
+        self,
+        data: bytes,
+        seconds: float = MAX_WAIT_SECONDS,
+        white: int | None = None,
+        min_side: int | None = None,
+    ) -> DecodedFile:
         """Decodes one file, as `decode_photograph` does, in at most so many seconds of processor time.
+
+        A ``min_side`` takes the place of that of photographs.
 
         Raises:
             UnusableImage: what `decode_photograph` refuses, or the file takes more memory or time than one may.
@@ -79,7 +87,8 @@ class DecoderProcess:
         child = self._child = self._child or self._start()
         begun = time.monotonic()
         try:
-            answer, png = self._exchange(child, {**self._bounds, "seconds": seconds, "white": white}, data)
+            bounds = self._bounds if min_side is None else {**self._bounds, "min_side": min_side}
+            answer, png = self._exchange(child, {**bounds, "seconds": seconds, "white": white}, data)
         except (EOFError, BrokenPipeError):
             self.seconds += min(seconds, time.monotonic() - begun)
             raise UnusableImage(self._reason_of_death(child)) from None

@@ -1,5 +1,6 @@
 """Pixels in arrays to images and back, in every mode. The one place that knows how Pillow keeps a mode."""
 
+import hashlib
 import io
 from collections.abc import Mapping
 
@@ -26,6 +27,13 @@ def to_pixels(image: Image.Image, mode: ImageMode, side: int) -> NDArray[np.uint
     """The middle square of an image, scaled with an antialiasing filter: (side, side, C) with the mode's channels."""
     square = ImageOps.fit(image.convert(mode), (side, side), Image.Resampling.LANCZOS)
     return np.asarray(square).reshape(side, side, CHANNELS[mode])
+
+
+def pixel_digest(image: Image.Image) -> str:
+    """SHA-256 of the pixels; empty where all are equal."""
+    if all(low == high for low, high in np.asarray(image.getextrema()).reshape(-1, 2)):
+        return ""
+    return hashlib.sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).hexdigest()
 
 
 def encode_pixels(

@@ -12,6 +12,7 @@ from flawsmith.models.presets.fewshot.lines import level_and_upright, line_noise
 SLOPE = 0.2  # of the leaky ReLUs, for negative values
 GRAIN_FROM = 32  # side of the first feature maps with noise per pixel; below it, such noise bends lines
 FIRST_MEAN, FIRST_DIFFERENCE = 2.0, 0.25  # initial standard deviation of an image's bands; most variance is in means
+MASK_AMPLITUDE = 0.5  # of a mask's values; images have most of theirs within as much of their mean
 FIRST_NOISE = 0.1  # initial standard deviation of the noise, in every channel
 
 
@@ -137,6 +138,29 @@ class DirectedResidual(StyledResidual):
         inner = inner + self.of_columns(upright * features.mean(2, keepdim=True))
         changed: Tensor = features + self.after(F.leaky_relu(gain * inner, SLOPE))
         return changed
+
+
+class MaskHead(nn.Module):
+    """Makes an image's mask of the features that the image is made of, without the grain that is added last.
+
+    It gives zero at first, which is neither defect nor surface, so that networks trained without masks can go on.
+
+    Args:
+        width: channels of the features.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
+        self.mask = nn.Conv2d(width, 1, 3, padding=1, padding_mode="replicate")
+        initialise(self.hidden, math.sqrt(2 / (1 + SLOPE**2)))
+        initialise(self.mask, 0.0)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, width, S, S) -> (B, 1, S, S), from -`MASK_AMPLITUDE` to it; above zero is the defect."""
+        hidden = F.leaky_relu(self.hidden(F.leaky_relu(features, SLOPE)), SLOPE)
+        mask: Tensor = MASK_AMPLITUDE * self.mask(hidden).tanh()
+        return mask
 
 
 class BandConvolution(nn.Conv2d):

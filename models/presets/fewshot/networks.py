@@ -36,6 +36,7 @@ from flawsmith.models.presets.fewshot.blocks import (
     SLOPE,
     BandConvolution,
     DirectedResidual,
+    MaskHead,
     NoisyResidual,
     Upsample,
     initialise,
@@ -93,6 +94,7 @@ class Generator(PresetGenerator):
         wavelet: whether the largest feature maps have half the images' side, and a Haar transform follows.
         narrow_ends: whether the last residual block has half the images' side and ``width`` channels, and a doubling to
             half as many channels follows.
+        masks: whether it can make the mask of each image as well, see `with_masks`; not with ``wavelet``.
 
     Attributes:
         latent_size: length of a latent; each number is standard normal. The style comes first, then `noise_sizes`, with
@@ -116,9 +118,10 @@ class Generator(PresetGenerator):
         direction: bool = False,
         wavelet: bool = False,
         narrow_ends: bool = False,
+        masks: bool = False,
     ) -> None:
         super().__init__()
-        self.resolution, self.style_size, self.types = resolution, style_size, types
+        self.resolution, self.style_size, self.types, self.masks = resolution, style_size, types, masks
         self.direction, self.wavelet, self.narrow_ends = direction, wavelet, narrow_ends
         ends = wavelet or narrow_ends
         self.sides = resolutions(resolution // 2 if ends else resolution)
@@ -139,6 +142,8 @@ class Generator(PresetGenerator):
             self.last_doubling = Upsample(widths[-2], widths[-1], repeat_edges=True)
         grains = max(1, len(self._end_sizes)) * (BANDS if wavelet else 1)
         self.grain = nn.Linear(2 * style_size, grains * widths[-1])  # strength of the noise before the last convolution
+        if masks:  # before the last convolution of an image, which has the precision of the first one
+            self.mask_head = MaskHead(widths[-1])
         self.last = _last_convolution(widths[-1], channels, wavelet, narrow_ends)
         self.register_buffer("conditioning", torch.zeros(()))
         nn.init.normal_(self.embedding.weight)
@@ -163,6 +168,19 @@ class Generator(PresetGenerator):
         Returns:
             (B, channels, resolution, resolution), of the latents' dtype.
         """
+        features, grain = self._features(latents, type_index, directions)
+        return self._image(features + grain)
+
+    def with_masks(self, latents: Tensor, type_index: Tensor, directions: Tensor | None = None) -> Tensor:
+        features, grain = self._features(latents, type_index, directions)
+        return torch.cat([self._image(features + grain), self.mask_head(features)], 1)
+
+    def _image(self, features: Tensor) -> Tensor:
+        images: Tensor = self.last(F.leaky_relu(features, SLOPE))
+        return inverse_haar(images) if self.wavelet else images
+
+    def _features(self, latents: Tensor, type_index: Tensor, directions: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The largest feature maps, and the noise that is added to them before the last convolution."""
         style, noise = latents[:, : self.style_size], latents[:, self.style_size :]
         condition = self.embedding(self.conditioning * one_hot(type_index, self.types, latents.dtype))
         if self.direction:
@@ -176,9 +194,7 @@ class Generator(PresetGenerator):
             features = block(features, its_noise, styled, *([] if directions is None else [directions]))
         if self.narrow_ends:
             features = self.last_doubling(features)
-        features = features + self._last_noise(noise if self._end_sizes else its_noise, styled, directions)
-        images: Tensor = self.last(F.leaky_relu(features, SLOPE))
-        return inverse_haar(images) if self.wavelet else images
+        return features, self._last_noise(noise if self._end_sizes else its_noise, styled, directions)
 
     def drawn_directions(self, latents: Tensor, type_index: Tensor, angle: Tensor | None = None) -> Tensor:
         """The direction that each latent draws, (B, 2); it depends on nothing but the latent, the type and the angle.
@@ -235,15 +251,26 @@ class Discriminator(nn.Module):
             always, and without that weight.
         wavelet: whether it sees the bands of a Haar transform in place of the image. Its layers are then those for half
             the resolution.
+        masks: whether it sees the mask of each image as one more channel. A mask of zeros is one that it is not told,
+            and at first it ignores all.
     """
 
     conditioning: Tensor
 
     def __init__(
-        self, resolution: int, channels: int, width: int, types: int, direction: bool = False, wavelet: bool = False
+        self,
+        resolution: int,
+        channels: int,
+        width: int,
+        types: int,
+        direction: bool = False,
+        wavelet: bool = False,
+        masks: bool = False,
     ) -> None:
         super().__init__()
         self.types, self.direction, self.wavelet = types, direction, wavelet
+        self.of_image, self.masks = channels, masks
+        channels += masks
         if wavelet:
             resolution, channels = resolution // 2, BANDS * channels
         widths = [
@@ -257,6 +284,9 @@ class Discriminator(nn.Module):
         self.register_buffer("conditioning", torch.zeros(()))
         for layer in self.convolutions:
             initialise(layer, math.sqrt(2 / (1 + SLOPE**2)))
+        if masks:
+            with torch.no_grad():
+                finest.weight.unflatten(1, (-1, self.of_image + 1))[:, :, self.of_image :] = 0
         initialise(self.head, 1.0)
         nn.init.zeros_(self.heads_by_type.weight)
         if direction:
@@ -264,7 +294,10 @@ class Discriminator(nn.Module):
             nn.init.zeros_(self.heads_by_direction.weight)
 
     def forward(self, images: Tensor, type_index: Tensor, directions: Tensor | None = None) -> Tensor:
-        """(B, channels, resolution, resolution) float32, (B,) int64, (B, 2) -> (B,) float32 logits."""
+        """(B, channels, resolution, resolution) float32, (B,) int64, (B, 2) -> (B,) float32 logits.
+
+        With ``masks``, a channel more; images alone are images whose masks it is not told.
+        """
         features = self.seen(images)
         for convolution in self.convolutions:
             features = F.leaky_relu(convolution(features), SLOPE)
@@ -272,6 +305,8 @@ class Discriminator(nn.Module):
 
     def seen(self, images: Tensor) -> Tensor:
         """What the first convolution receives of images; an orthonormal map."""
+        if self.masks and images.shape[1] == self.of_image:
+            images = F.pad(images, (0, 0, 0, 0, 0, 1))
         return haar(images) if self.wavelet else images
 
     def unseen(self, seen: Tensor) -> Tensor:

@@ -27,7 +27,8 @@ class PriorTrainer(FewshotTrainer):
 
     def __init__(self, config: Mapping[str, Any], pictures: Tensor, device: torch.device) -> None:
         types = torch.zeros(len(pictures), dtype=torch.int64)
-        super().__init__(FewshotConfig(**config), pictures, types, 1, device, hold_out=False)
+        none = torch.zeros(len(pictures), dtype=torch.bool)
+        super().__init__(FewshotConfig(**config), pictures, types, 1, device, held_out=none)
         self.postpone_tests()  # and never makes them
         self._random_on_device = torch.Generator(device)
 

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
+from flawsmith.models.presets.fewshot.haar import BANDS
+from flawsmith.models.presets.fewshot.networks import Discriminator, Generator
 from flawsmith.models.training.trainer import Networks
 
 OF_PHOTOGRAPHS = ("embedding.weight", "heads_by_type.weight", "conditioning", "directions")
 """What belongs to a network's own types and pictures, by the names of the tensors."""
 
+MASK_HEAD = "mask_head."  # of a generator, the beginning of its tensors' names
+FIRST_CONVOLUTION = "convolutions.0.weight"  # of a discriminator
 Weights = Mapping[str, Tensor]
 
 
@@ -18,6 +23,24 @@ def shared_weights(networks: Networks) -> Networks:
         network: {name: each for name, each in weights.items() if name not in OF_PHOTOGRAPHS}
         for network, weights in networks.items()
     }
+
+
+def with_own_masks(network: Generator | Discriminator, weights: Weights) -> Weights:
+    """Weights for a network that knows masks: what the given ones lack because theirs knew none is the network's own.
+
+    Weights of networks alike stay as they are.
+    """
+    if not network.masks:
+        return weights
+    own = network.state_dict()
+    if isinstance(network, Generator):
+        return {name: each for name, each in own.items() if name.startswith(MASK_HEAD)} | dict(weights)
+    channels, bands = network.of_image, BANDS if network.wavelet else 1
+    theirs, wide = weights[FIRST_CONVOLUTION], own[FIRST_CONVOLUTION].clone(memory_format=torch.contiguous_format)
+    if theirs.shape[1] != channels * bands:
+        return weights
+    wide.unflatten(1, (bands, -1))[:, :, :channels] = theirs.unflatten(1, (bands, -1))
+    return {**weights, FIRST_CONVOLUTION: wide}
 
 
 def fitted(own: Weights, prior: Weights) -> tuple[dict[str, Tensor], list[str]]:

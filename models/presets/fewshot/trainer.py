@@ -1,7 +1,6 @@
 """The trainer of the preset for few photographs: both networks' update, and the state of the whole run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,22 +11,23 @@ from torch.optim import Adam, Optimizer
 from flawsmith.models.pixels import from_bytes
 from flawsmith.models.presets.fewshot.augmentation_policy import AugmentationPolicy
 from flawsmith.models.presets.fewshot.config import FewshotConfig
-from flawsmith.models.presets.fewshot.directions import augmented_directions, direction_vectors
-from flawsmith.models.presets.fewshot.discriminator_pass import DiscriminatorPass
+from flawsmith.models.presets.fewshot.directions import direction_vectors
+from flawsmith.models.presets.fewshot.masked_pairs import MaskedPairs
 from flawsmith.models.presets.fewshot.networks import Discriminator, Generator
 from flawsmith.models.presets.fewshot.photograph_directions import PhotographDirections
-from flawsmith.models.presets.fewshot.prior_weights import OF_PHOTOGRAPHS
+from flawsmith.models.presets.fewshot.prior_weights import OF_PHOTOGRAPHS, with_own_masks
 from flawsmith.models.presets.fewshot.schedule import FewshotSchedule
+from flawsmith.models.presets.fewshot.updates import Pairs, View, update_discriminator, update_generator
 from flawsmith.models.quality.comparison import by_type
 from flawsmith.models.quality.evaluator import Evaluator
-from flawsmith.models.training.augmentation import AugmentationParameters, Strength, augment
+from flawsmith.models.training.augmentation import AugmentationParameters, Strength
 from flawsmith.models.training.balanced_batches import BalancedBatches
 from flawsmith.models.training.captured_step import CapturedStep
 from flawsmith.models.training.ema import ExponentialMovingAverage
 from flawsmith.models.training.fixed_samples import FixedSamples
 from flawsmith.models.training.holdout import holdout
-from flawsmith.models.training.objectives import relativistic_discriminator_loss, relativistic_generator_loss
 from flawsmith.models.training.optimisers import clear_moments, set_learning_rate
+from flawsmith.models.training.photograph_masks import PhotographMasks
 from flawsmith.models.training.state import below, copied_weights, flat_state, load_flat_state, load_without, to_device
 from flawsmith.models.training.symmetries import SYMMETRIES
 from flawsmith.models.training.trainer import Networks
@@ -45,7 +45,8 @@ class FewshotTrainer:
         types: number of defect types.
         device: where the networks live, and a copy of the images.
         photograph: (N,) int64, equal for the images that were cut from one photograph; None where each is another one.
-        hold_out: whether images may be held out.
+        held_out: which images are held out, (N,) bool; None: those that `holdout` chooses.
+        masks: of the images, which the generator then learns to make as well; None: it learns none.
     """
 
     def __init__(
@@ -57,16 +58,18 @@ class FewshotTrainer:
         device: torch.device,
         photograph: Tensor | None = None,
         *,
-        hold_out: bool = True,
+        held_out: Tensor | None = None,
+        masks: PhotographMasks | None = None,
     ) -> None:
         self.config, self.device, self.types = config, device, types
-        none = torch.zeros(len(images), dtype=torch.bool)
-        held_out = holdout(images, type_index, types, config.seed, photograph) if hold_out else none
+        if held_out is None:
+            held_out = holdout(images, type_index, types, config.seed, photograph)
         self.holdout, self.holdout_type_index = images[held_out], type_index[held_out]
         self.images, self.type_index = images[~held_out].to(device), type_index[~held_out]
+        self.masks = None if masks is None else MaskedPairs(masks[~held_out], device)
         self.photographs = len(images)
         self.random = torch.Generator().manual_seed(config.seed)
-        self.generator, self.discriminator = _build_networks(config, types, device)
+        self.generator, self.discriminator = _build_networks(config, types, device, masks is not None)
         self.directions = PhotographDirections(self.images, self.type_index, types) if config.direction else None
         if self.directions:
             self.generator.directions.copy_(self.directions.entries)
@@ -113,6 +116,9 @@ class FewshotTrainer:
     def preview(self) -> Tensor:
         return self.samples.preview(self.ema.module)
 
+    def preview_masks(self) -> Tensor | None:
+        return self.samples.preview_masks(self.ema.module) if self.masks else None
+
     def prepare_evaluation(self) -> Evaluator:
         if self._evaluator is None:
             held_out = by_type(self.holdout, self.holdout_type_index, self.types)
@@ -155,9 +161,9 @@ class FewshotTrainer:
         return {"generator": copied_weights(self.ema.module), "discriminator": copied_weights(self.discriminator)}
 
     def load_networks(self, networks: Networks) -> None:
-        self.generator.load_state_dict(networks["generator"])
-        self.ema.module.load_state_dict(networks["generator"])
-        self.discriminator.load_state_dict(networks["discriminator"])
+        """As `Trainer.load_networks`; a run with masks can go on from networks that know none."""
+        for name, network in self._modules().items():
+            network.load_state_dict(with_own_masks(network, networks[name.removesuffix("_ema")]))
         if self.directions:  # those of this run's photographs
             self.generator.directions.copy_(self.directions.entries)
             self.ema.module.directions.copy_(self.directions.entries)
@@ -165,7 +171,8 @@ class FewshotTrainer:
     def load_prior(self, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Starts from networks that were trained on drawn surfaces, before the first step.
 
-        What belongs to the prior's types and pictures is left out: see `OF_PHOTOGRAPHS`.
+        What belongs to the prior's types and pictures is left out: see `OF_PHOTOGRAPHS`. A prior knows no masks: see
+        `with_own_masks`.
 
         Args:
             weights: of ``generator`` and ``discriminator``, as `networks` returns them, of any floating dtype.
@@ -174,7 +181,8 @@ class FewshotTrainer:
             KeyError, RuntimeError: the weights have another shape.
         """
         for name, network in self._modules().items():
-            load_without(network, weights[name.removesuffix("_ema")], OF_PHOTOGRAPHS)
+            of_prior = with_own_masks(network, weights[name.removesuffix("_ema")])
+            load_without(network, of_prior, OF_PHOTOGRAPHS)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {
@@ -199,7 +207,7 @@ class FewshotTrainer:
         if self.captured:
             self.captured.reset()
 
-    def _modules(self) -> dict[str, nn.Module]:
+    def _modules(self) -> dict[str, Generator | Discriminator]:
         return {"generator": self.generator, "discriminator": self.discriminator, "generator_ema": self.ema.module}
 
     def _optimisers(self) -> dict[str, Optimizer]:
@@ -225,6 +233,8 @@ class FewshotTrainer:
             inputs |= {f"{network}.{name}": each for name, each in vars(parameters).items()}
         if self.directions:
             inputs["directions"] = self.directions.labels(chosen, self.random)
+        if self.masks:
+            inputs["masks_shown"] = self.masks.shown(chosen, self.random)
         return {name: to_device(each, self.device) for name, each in inputs.items()}
 
     def _draw_latents(self, count: int) -> Tensor:
@@ -234,67 +244,23 @@ class FewshotTrainer:
         """A step's work on the device."""
         types, directions = inputs["types"], inputs.get("directions")
         real = from_bytes(self.images[inputs["chosen"]])
-        fake = self.generator(inputs["latents"], types, directions)
+        make = self.generator.with_masks if self.masks else self.generator
+        fake = make(inputs["latents"], types, directions)
+        if self.masks:
+            real = self.masks.behind(real, inputs["chosen"])
+        pairs = Pairs(real, fake, types, directions)
         of_discriminator, of_generator = (
-            AugmentationParameters(**below(inputs, network)) for network in ("discriminator", "generator")
+            View(AugmentationParameters(**below(inputs, network)), inputs.get("masks_shown"))
+            for network in ("discriminator", "generator")
         )
-        measured = self._update_discriminator(real, fake.detach(), types, directions, of_discriminator)
-        return measured | self._update_generator(real, fake, types, directions, of_generator)
-
-    def _update_discriminator(
-        self,
-        real: Tensor,
-        fake: Tensor,
-        types: Tensor,
-        directions: Tensor | None,
-        parameters: AugmentationParameters,
-    ) -> dict[str, Tensor]:
-        images = torch.cat([real, fake]).requires_grad_()
-        augmented = augment(images, parameters)
-        told = None if directions is None else augmented_directions(directions, parameters).repeat(2, 1)
-        forward = DiscriminatorPass(self.discriminator, _channels_last(augmented.detach()), types.repeat(2), told)
-        logits = forward.logits.requires_grad_()
-        loss = relativistic_discriminator_loss(*logits.chunk(2))
-        (weights,) = torch.autograd.grad(loss, logits)
-        # The penalty is on the images before their augmentation, so its gradient passes back through the augmentation.
-        (gradients,) = torch.autograd.grad(augmented, images, forward.image_gradients())
-        linear = replace(parameters, brightness=torch.zeros_like(parameters.brightness))
-        penalised = augment(self._gamma / len(real) * gradients, linear)
-        forward.set_gradients(weights, _channels_last(penalised))
-        self.discriminator_optimiser.step()
-        real_penalty, fake_penalty = (self._gamma / 2 * gradients.square().sum((1, 2, 3))).view(2, -1).mean(1)
-        real_logits, fake_logits = logits.detach().chunk(2)
-        return {
-            "discriminator_loss": loss.detach(),
-            "real_penalty": real_penalty,
-            "fake_penalty": fake_penalty,
-            "sign_rate": (real_logits - fake_logits).sign().mean(),
-            "margin": (real_logits - fake_logits).mean(),
-        }
-
-    def _update_generator(
-        self,
-        real: Tensor,
-        fake: Tensor,
-        types: Tensor,
-        directions: Tensor | None,
-        parameters: AugmentationParameters,
-    ) -> dict[str, Tensor]:
-        told = None if directions is None else augmented_directions(directions, parameters)
-        with torch.no_grad():
-            real_logits = self.discriminator(_channels_last(augment(real, parameters)), types, told)
-        # The gradient passes through the discriminator; the discriminator's own is not needed here.
-        self.discriminator.requires_grad_(False)
-        fake_logits = self.discriminator(_channels_last(augment(fake, parameters)), types, told)
-        self.generator_optimiser.zero_grad()
-        loss = relativistic_generator_loss(real_logits, fake_logits)
-        loss.backward()
-        self.generator_optimiser.step()
-        self.discriminator.requires_grad_(True)
-        return {"generator_loss": loss.detach()}
+        network = self.discriminator
+        measured = update_discriminator(network, self.discriminator_optimiser, pairs, of_discriminator, self._gamma)
+        return measured | update_generator(network, self.generator_optimiser, pairs, of_generator)
 
 
-def _build_networks(config: FewshotConfig, types: int, device: torch.device) -> tuple[Generator, Discriminator]:
+def _build_networks(
+    config: FewshotConfig, types: int, device: torch.device, masks: bool
+) -> tuple[Generator, Discriminator]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         generator = Generator(
@@ -306,9 +272,16 @@ def _build_networks(config: FewshotConfig, types: int, device: torch.device) -> 
             config.direction,
             config.wavelet,
             config.narrow_ends,
+            masks,
         )
         discriminator = Discriminator(
-            config.resolution, config.channels, config.discriminator_width, types, config.direction, config.haar_bands
+            config.resolution,
+            config.channels,
+            config.discriminator_width,
+            types,
+            config.direction,
+            config.haar_bands,
+            masks,
         )
     for network in (generator, discriminator):
         # Convolutions of small images are twice as fast with channels last.

@@ -103,7 +103,7 @@ def test_a_configuration_of_an_earlier_release_is_read_and_left_as_it_is() -> No
     config = trainer_config("fewshot", stored)
     assert config["ema_half_life_images"] == 10000
     assert "average_images" in stored
-    later = {"crop", "scale", "start", "prior", "whole_photographs"}
+    later = {"crop", "scale", "start", "prior", "whole_photographs", "holdout_by", "inherited_holdout"}
     assert config.keys() == resolved(dataset(20)).keys() - JOB.keys() - later | {"resolution", "channels", "seed"}
 
 

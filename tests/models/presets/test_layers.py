@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.models.presets.registry import build_generator, build_trainer
+from flawsmith.models.training.photograph_masks import PhotographMasks
 
 FEWSHOT = [
     {
@@ -51,3 +52,29 @@ def test_weights_and_multiplications_are_those_of_the_networks(
         generator(torch.zeros(1, generator.latent_size), types[:1])
     multiplications = sum(each.multiplications for each in layers.generator)
     assert multiplications == pytest.approx(counter.get_total_flops() / 2, rel=0.15)
+
+
+@pytest.mark.parametrize("narrow_ends", [False, True])
+def test_masks_are_counted(narrow_ends: bool) -> None:
+    words = PRESETS["fewshot"].overrides(narrow_ends=narrow_ends, gradient_penalty=1.0).model_dump()  # type: ignore[call-arg]
+    config = {"resolution": 64, "channels": 1, "seed": 0, **words}
+    plain, layers = (
+        PRESETS["fewshot"].layers({**config, "classes": ["pits"], **more}) for more in ({}, {"labels": "mask"})
+    )
+    assert plain is not None
+    assert layers is not None
+    images, known = torch.zeros(2, 1, 64, 64, dtype=torch.uint8), torch.ones(2, dtype=torch.bool)
+    types = torch.zeros(2, dtype=torch.int64)
+    found = {
+        name: build_trainer("fewshot", config, images, types, 1, torch.device("cpu"), masks=masks).networks()
+        for name, masks in (("plain", None), ("masks", PhotographMasks(images, known)))
+    }
+    for network, added in (
+        ("generator", layers.generator_weights - plain.generator_weights),
+        ("discriminator", layers.discriminator_weights - plain.discriminator_weights),
+    ):
+        weights = {
+            name: sum(each.numel() for key, each in networks[network].items() if key.endswith("weight"))
+            for name, networks in found.items()
+        }
+        assert added == weights["masks"] - weights["plain"]

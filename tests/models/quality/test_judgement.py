@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flawsmith.cli.demo_set import render_picture
+from flawsmith.core.demo_set import render_picture
 from flawsmith.models.quality.calibration import Scale
 from flawsmith.models.quality.combined import COMBINED
 from flawsmith.models.quality.controls import BLURS, REMOVED, noise_added, warped

@@ -116,3 +116,14 @@ def test_the_probability_is_the_share_of_images_that_are_changed(probability: fl
     drawn = sample_augmentation(torch.zeros(2000, dtype=torch.int64), SIDE, strength, NOTHING, generator())
     assert (drawn.brightness != 0).float().mean().item() == pytest.approx(probability, abs=0.04)
     assert (drawn.contrast != 1).float().mean().item() == pytest.approx(probability, abs=0.04)
+
+
+def test_a_mask_behind_an_image_moves_with_it_and_keeps_its_values() -> None:
+    picture = images(12)
+    picture[:, 2] = (picture[:, 0] > 0).float()  # where the first channel is positive
+    drawn = sample_augmentation(torch.arange(12) % 2, SIDE, STRONG, EVERYTHING, generator())
+    moved = augment(picture, drawn, photometric=2)
+    still = replace(drawn, brightness=torch.zeros(12), contrast=torch.ones(12))
+    assert set(moved[:, 2].unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(moved[:, 2], augment(picture, still)[:, 2])
+    torch.testing.assert_close(moved[:, :2], augment(picture[:, :2], drawn))

@@ -12,10 +12,12 @@ from tests.conftest import zipped
 
 from flawsmith.core.domain.job_kinds.composition import KIND, CompositionJob
 from flawsmith.core.domain.jobs import Progress
+from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import Datasets
+from flawsmith.core.store.registry import Registry
 
 SIDE = 96
 DARK = 60  # gray levels below the surface
@@ -76,7 +78,9 @@ class Workshop:
     def __init__(self, root: Path) -> None:
         self.store = ArtifactStore(root / "artifacts")
         self.datasets = Datasets(self.store, Settings(data_dir=root))
-        self.services = cast(Services, SimpleNamespace(datasets=self.datasets, store=self.store))
+        self.services = cast(
+            Services, SimpleNamespace(datasets=self.datasets, store=self.store, registry=Registry(self.store))
+        )
         self.defects = self.add(root, "steel", defect_files())
         self.background = self.add(root, "parts", clean_files())
 
@@ -89,4 +93,12 @@ class Workshop:
         config = CONFIG | config
         progress = Progress(total_steps=config["count"])
         made = KIND.new_job(config=config, progress=progress, defects=self.defects, background=self.background)
+        return cast(CompositionJob, made)
+
+    def generated_job(self, version: ModelVersion, **config: Any) -> CompositionJob:
+        """A job with defects of the version's images."""
+        given = {"types": version.classes, "source": "generated", "scale": version.config["scale"], "floor": None}
+        config = CONFIG | given | config
+        progress = Progress(total_steps=config["count"])
+        made = KIND.new_job(config=config, progress=progress, version=version.ref, background=self.background)
         return cast(CompositionJob, made)

@@ -1,32 +1,24 @@
 """Composition jobs and exports of them: the archive, wherever the job was interrupted, and other layouts of it."""
 
-import hashlib
 import io
 import json
 import random
 import tracemalloc
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 from tests.worker.compositions.material import CONFIG, Workshop
+from tests.worker.compositions.running import archive, digest, exported, run, segment
 
 from flawsmith.core.domain.job_kinds.composition import CompositionJob
-from flawsmith.core.domain.job_kinds.export import KIND as EXPORTS
-from flawsmith.core.domain.job_kinds.export import ExportJob
-from flawsmith.core.domain.jobs import Progress
-from flawsmith.core.store.export_files import archive_file
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.worker import composition, export
 from flawsmith.worker.composition import CompositionExecutor
 from flawsmith.worker.compositions.finished import NoArchive
-from flawsmith.worker.executor import Executor, Result, Segment
-from flawsmith.worker.export import ExportExecutor
 from flawsmith.worker.exports import archive as written_archive
 from flawsmith.worker.exports import archive_work
 
@@ -37,31 +29,6 @@ SPLIT = {"train": 0.5, "val": 0.5}
 def services(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (composition, export):
         monkeypatch.setattr(module, "services", lambda: workshop.services)
-
-
-def segment(workshop: Workshop, job: CompositionJob | ExportJob) -> Segment:
-    claim = workshop.store.claim(JobFolder(workshop.store, job.id).claims)
-    return Segment(cast(Any, SimpleNamespace(job_id=job.id)), claim, cast(Any, None))
-
-
-def run(workshop: Workshop, job: CompositionJob | ExportJob) -> Result:
-    """Runs a job from its newest part to the end."""
-    executor: Executor = CompositionExecutor() if isinstance(job, CompositionJob) else ExportExecutor()
-    work, held = executor.open(job), segment(workshop, job)
-    while not work.over:
-        work.advance(held)
-    work.save(held)
-    for _ in work.before_finish():
-        pass
-    return work.finish(held)
-
-
-def archive(workshop: Workshop, job: CompositionJob | ExportJob) -> Path:
-    return archive_file(JobFolder(workshop.store, job.id))
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -140,17 +107,6 @@ def test_memory_holds_no_more_of_many_images_than_of_few(workshop: Workshop, mon
 
     few, many = peak(20), peak(80)
     assert many - few < 60 * 4000  # bytes; an image has over 12,000
-
-
-def exported(workshop: Workshop, job: CompositionJob, layout: str, count: int = 8, split: Any = None) -> ExportJob:
-    made = EXPORTS.new_job(
-        config={"layout": layout, "split": split, "priority": 0, "count": count},
-        progress=Progress(total_steps=count),
-        composition=job.id,
-        layout=layout,
-    )
-    run(workshop, cast(ExportJob, made))
-    return cast(ExportJob, made)
 
 
 def test_an_export_in_the_same_layout_has_the_same_images_masks_and_labels(

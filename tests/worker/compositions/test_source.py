@@ -8,19 +8,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from tests.worker.compositions.material import SIDE, Workshop, clean_files, defect_files, png, surface
 
 from flawsmith.core.store.composition_material import clean_photographs, region_of_mask
-from flawsmith.worker.compositions import patch_library
-from flawsmith.worker.compositions.patch_library import DefectCatalogue, patches_of_annotations, read_pixels
-from flawsmith.worker.compositions.source import CannotPlace, CompositionSource
+from flawsmith.worker.compositions import real_defects
+from flawsmith.worker.compositions.defects import CannotPlace
+from flawsmith.worker.compositions.hosts import read_pixels
+from flawsmith.worker.compositions.real_defects import RealDefects, patches_of_annotations
+from flawsmith.worker.compositions.source import CompositionSource
 from flawsmith.worker.exports.records import ExportRecord
+
+CPU = torch.device("cpu")
+
+
+def catalogue_of(workshop: Workshop) -> RealDefects:
+    stored = workshop.datasets.photographs(workshop.defects)
+    return RealDefects(workshop.defects, "steel", stored, ["bars", "pits"])
 
 
 def made(workshop: Workshop, **config: Any) -> list[ExportRecord]:
-    return list(records(CompositionSource(workshop.job(**config), workshop.services, {})))
+    return list(records(CompositionSource(workshop.job(**config), workshop.services, CPU, {})))
 
 
 def records(source: CompositionSource) -> Iterator[ExportRecord]:
@@ -87,11 +97,11 @@ def test_a_seed_alone_decides_an_image(workshop: Workshop) -> None:
 
 def test_it_continues_from_its_state(workshop: Workshop) -> None:
     whole = made(workshop)
-    source = CompositionSource(workshop.job(), workshop.services, {})
+    source = CompositionSource(workshop.job(), workshop.services, CPU, {})
     stream = records(source)
     begun = [next(stream) for _ in range(2)]
     state = json.loads(json.dumps(source.state()))
-    rest = list(records(CompositionSource(workshop.job(), workshop.services, state)))
+    rest = list(records(CompositionSource(workshop.job(), workshop.services, CPU, state)))
     assert [each.png for each in begun + rest] == [each.png for each in whole]
 
 
@@ -121,8 +131,8 @@ def test_without_room_the_job_ends_and_says_why(workshop: Workshop) -> None:
 
 
 def test_blocks_of_seeds_have_patches_of_their_own(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patch_library, "PER_TYPE", 3)
-    catalogue = DefectCatalogue(workshop.datasets.photographs(workshop.defects), ["bars", "pits"])
+    monkeypatch.setattr(real_defects, "PER_TYPE", 3)
+    catalogue = catalogue_of(workshop)
     blocks = [catalogue.chosen(each) for each in range(8)]
     assert all(sum(map(len, each.values())) == 6 for each in blocks)
     assert len({json.dumps(each) for each in blocks}) > 4
@@ -130,8 +140,8 @@ def test_blocks_of_seeds_have_patches_of_their_own(workshop: Workshop, monkeypat
 
 
 def test_a_librarys_patches_are_bounded(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    catalogue = DefectCatalogue(workshop.datasets.photographs(workshop.defects), ["bars", "pits"])
-    monkeypatch.setattr(patch_library, "MOST_BYTES", 400_000)
+    catalogue = catalogue_of(workshop)
+    monkeypatch.setattr(real_defects, "MOST_BYTES", 400_000)
     stored = workshop.datasets.photographs(workshop.defects)
     patches = [
         each
@@ -152,7 +162,7 @@ def test_defects_that_the_border_cuts_off_are_left_out_where_others_are_enough(t
     files |= {"images/pits/cut.png": png(cut), "masks/pits/cut.png": png(mask.astype(np.uint8) * 255)}
     workshop = Workshop(tmp_path)
     stored = workshop.datasets.photographs(workshop.add(tmp_path, "cut", files))
-    catalogue = DefectCatalogue(stored, ["pits"])
+    catalogue = RealDefects("ds", "cut", stored, ["pits"])
     assert len(catalogue.by_type["pits"]) == 10
     assert "cut.png" not in {stored[each.photograph].file for each in catalogue.by_type["pits"]}
 

@@ -1,5 +1,6 @@
 """The images of a model version as records: which addresses, which are left out, and with which bytes."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from flawsmith.core.domain.addresses import Address, seeded
+from flawsmith.core.domain.attributes import from_json
 from flawsmith.core.domain.export_layouts import version_labels
 from flawsmith.core.domain.export_request import ExportRequest, resolve_export
 from flawsmith.core.domain.records import ModelVersion
@@ -21,9 +24,10 @@ from flawsmith.core.store.reference_photographs import ReferencePhotographs
 from flawsmith.core.store.registry import Registry
 from flawsmith.models.presets.registry import build_generator
 from flawsmith.worker.engine import Engine
-from flawsmith.worker.exports import version_source
+from flawsmith.worker.exports import checked_images
+from flawsmith.worker.exports.checked_images import NoReferences
 from flawsmith.worker.exports.records import ExportRecord
-from flawsmith.worker.exports.version_source import NoReferences, TooFewPass, VersionSource
+from flawsmith.worker.exports.version_source import TooFewPass, VersionSource
 from flawsmith.worker.generator_file import save_generator
 
 CPU = torch.device("cpu")
@@ -69,10 +73,12 @@ Open = Callable[..., VersionSource]
 
 @pytest.fixture
 def open_source(registry: Registry, version: ModelVersion) -> Open:
-    """Opens the source of a request's body."""
+    """Opens the source of a request's body; its attributes are canonical."""
 
     def opened(state: dict[str, Any] | None = None, floor: float | None = None, **body: Any) -> VersionSource:
-        config = resolve_export(ExportRequest(model="m", **body), version, version_labels(version), floor)
+        request = ExportRequest(model="m", **body)
+        attributes = from_json(request.attributes or {})
+        config = resolve_export(request, version, version_labels(version), floor, lambda _: attributes)
         services = cast(Services, SimpleNamespace(registry=registry))
         return VersionSource(version, config, services, CPU, state or {})
 
@@ -159,14 +165,14 @@ class Scores:
 
 
 def test_images_below_the_quality_floor_are_left_out(open_source: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(version_source, "PublishedScore", Scores)
+    monkeypatch.setattr(checked_images, "PublishedScore", Scores)
     source = open_source(per_type={"pits": 20}, floor=0.2)
     assert [each.seed for each in addresses(all_of(source))] == list(range(0, 40, 2))
     assert source.left_out == {"below_floor": 19}
 
 
 def test_it_continues_from_its_state(open_source: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(version_source, "PublishedScore", Scores)
+    monkeypatch.setattr(checked_images, "PublishedScore", Scores)
     body: dict[str, Any] = {"per_type": {"pits": 30, "dents": 25}, "floor": 0.2}
     whole = open_source(**body)
     expected = all_of(whole)
@@ -180,6 +186,53 @@ def test_it_continues_from_its_state(open_source: Open, monkeypatch: pytest.Monk
 
 def test_it_ends_with_the_reason_where_nothing_passes(open_source: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scores, "__call__", lambda self, given, pixels: [0.0] * len(given))
-    monkeypatch.setattr(version_source, "PublishedScore", Scores)
+    monkeypatch.setattr(checked_images, "PublishedScore", Scores)
     with pytest.raises(TooFewPass, match=r"only 0 of 5 could be exported .*below_floor.* lower the quality floor"):
         all_of(open_source(count=10, floor=0.2))
+
+
+def brightness_of(records: list[ExportRecord]) -> list[float]:
+    return [float(np.asarray(Image.open(io.BytesIO(each.png))).mean()) for each in records]
+
+
+def test_images_with_attributes_are_those_of_the_service_and_seeds_without_one_are_left_out(
+    registry: Registry, open_source: Open
+) -> None:
+    brightest = max(brightness_of(all_of(open_source(per_type={"pits": 40}))))
+    asked = {"brightness": [round(brightest, 2), 255]}  # so few are as bright that all candidates of a seed may not be
+    body: dict[str, Any] = {"per_type": {"pits": 25}, "attributes": asked}
+    source = open_source(**body)
+    records = all_of(source)
+    seeds = [each.address["seed"] for each in records]
+    missed = sorted(set(range(seeds[-1])) - set(seeds))
+    assert len(records) == 25 and source.left_out["other_attributes"] == len(missed) > 0
+    low, high = asked["brightness"]
+    assert all(low - 0.01 <= each <= high + 0.01 for each in brightness_of(records))
+    engine = Engine(registry, 1, CPU)
+    for record in records[:5]:
+        address = Address("pits", record.address["seed"], from_json(asked))
+        [found] = engine.search("m@1", [address])
+        assert found.pixels is not None and record.png == engine.encoder("m@1")(address, found.pixels)
+        assert record.address["attributes"] == asked
+    lacking = engine.search("m@1", [Address("pits", seed, from_json(asked)) for seed in missed[:3]])
+    assert all(each.pixels is None for each in lacking)
+
+    again, found_again = open_source(**body), list[ExportRecord]()
+    while not again.over:
+        found_again += again.next()
+        again = open_source(state=again.state(), **body)
+    assert found_again == records and again.left_out == source.left_out
+
+
+def test_a_seed_that_was_withdrawn_is_left_out_with_every_attribute(
+    registry: Registry, version: ModelVersion, open_source: Open
+) -> None:
+    registry.withdraw(version, Address("pits", 1), "why")
+    source = open_source(per_type={"pits": 3}, attributes={"brightness": [0, 255]})
+    assert [each.address["seed"] for each in all_of(source)] == [0, 2, 3]
+    assert source.left_out == {"withdrawn": 1}
+
+
+def test_a_range_that_no_sample_has_ends_the_export_with_a_reason(open_source: Open) -> None:
+    with pytest.raises(TooFewPass, match=r"other_attributes.*wider 'attributes'"):
+        all_of(open_source(per_type={"pits": 3}, attributes={"brightness": [0, 0.5]}))

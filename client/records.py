@@ -1,0 +1,177 @@
+"""What the service answers with: datasets, jobs, models and versions.
+
+Each record keeps the whole answer in ``raw``, so that what later releases add is not lost.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Literal, Self
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ENDED: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """An answer of the service."""
+
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> Self:
+        """The record that an answer means.
+
+        Raises:
+            TypeError: a field is missing that this record cannot do without.
+        """
+        values = {each.name: answer[each.name] for each in fields(cls) if each.name in answer}
+        for name, convert in _CONVERTED.items():
+            if values.get(name) is not None:
+                values[name] = convert(values[name])
+        return cls(raw=answer, **values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Record):
+    """What the images of a version are worth: ``state`` is good, warning or failing."""
+
+    state: str
+    sentence: str
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Record):
+    """How far a job is, in steps of its kind."""
+
+    step: int = 0
+    total_steps: int = 0
+    images_per_second: float | None = None
+    eta_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Record):
+    """Photographs under a name. ``rejected`` has each file that cannot be used, as {file, reason}."""
+
+    id: str
+    name: str
+    digest: str
+    image_count: int
+    classes: dict[str, int]
+    mode: str
+    rejected: list[dict[str, str]]
+    created_at: datetime
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Record):
+    """A job of any kind. One of training has ``model``, ``losses``, ``produced``, ``verdict``; ``raw`` has the rest."""
+
+    id: str
+    state: JobState
+    progress: Progress
+    created_at: datetime
+    kind: str = "training"
+    config: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    model: str | None = None
+    dataset: str | None = None
+    version: str | None = None
+    losses: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    produced: str | None = None
+    verdict: Verdict | None = None
+    served_by_name: bool | None = None
+    stop_reason: str | None = None
+    result: dict[str, Any] | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan(Record):
+    """What a training job would be: the answer of a dry run. ``estimate`` has seconds, memory and disk."""
+
+    model: str
+    dataset: str
+    preset: str
+    config: dict[str, Any]
+    notes: list[str]
+    estimate: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Record):
+    """A model: its versions, newest first, its aliases, and the version that its bare name ``serves``."""
+
+    name: str
+    versions: list[int]
+    aliases: dict[str, int]
+    created_at: datetime
+    serves: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version(Record):
+    """A version of a model. ``labels`` is what its images come with on request: mask, box, or nothing."""
+
+    model: str
+    version: int
+    classes: list[str]
+    resolution: int
+    mode: str
+    preset: str
+    training_job: str
+    dataset_digest: str
+    created_at: datetime
+    verdict: Verdict | None = None
+    labels: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> str:
+        """Such as ``scratches@2``."""
+        return f"{self.model}@{self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event(Record):
+    """A server-sent event of a job: ``name`` is progress, samples, state, or one of the job's kind."""
+
+    id: str
+    name: str
+    data: dict[str, Any]
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the job is; None in other events than `progress`."""
+        return Progress.read(self.data["progress"]) if "progress" in self.data else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readiness(Record):
+    """Whether the service is ready: ``missing`` names the parts that are down, ``warnings`` what else is wrong."""
+
+    status: str
+    missing: list[str]
+    warnings: list[str]
+
+    @property
+    def ready(self) -> bool:
+        return self.status == "ready"
+
+
+_CONVERTED: dict[str, Any] = {
+    "created_at": datetime.fromisoformat,
+    "started_at": datetime.fromisoformat,
+    "finished_at": datetime.fromisoformat,
+    "verdict": Verdict.read,
+    "progress": Progress.read,
+}

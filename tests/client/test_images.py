@@ -1,0 +1,151 @@
+"""Images as a client hands them out: arrays, masks, files, addresses."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PilImage
+from tests.client.both import Run, both
+from tests.client.stand_in import Call, Reply, answering
+
+from flawsmith.client import Image, Images
+from flawsmith.client.images import folder_names
+
+
+def png(value: int, mode: str = "L") -> bytes:
+    buffer = io.BytesIO()
+    PilImage.new(mode, (6, 4), value if mode == "L" else (value, 0, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def entry(seed: int, **more: Any) -> dict[str, Any]:
+    url = f"/models/steel/versions/2/images/{seed}.png?defect_type=pits"
+    return {"seed": seed, "defect_type": "pits", "url": url, "data": base64.b64encode(png(seed)).decode(), **more}
+
+
+def generated(*entries: dict[str, Any]) -> Reply:
+    return Reply(200, json.dumps({"model": "steel@2", "images": entries}).encode())
+
+
+@both
+def test_labels_and_whatever_was_asked_for(run: Run) -> None:
+    nearest = {"file": "a.png", "distance": 0.5, "percentile": 40}
+    mask = base64.b64encode(png(255)).decode()
+    reply = generated(entry(5, boxes=[[1, 2, 3, 4]], plausible=True, mask=mask, nearest=nearest))
+    with answering(lambda *_: reply) as service:
+        [image] = run(
+            service.url,
+            "generate",
+            "steel",
+            seed=5,
+            attributes={"angle": (30, 60)},
+            labels="mask",
+            nearest=True,
+            max_similarity=0.7,
+        )
+    [call] = service.calls
+    assert json.loads(call.body) == {
+        "model": "steel",
+        "count": 1,
+        "seed": 5,
+        "attributes": {"angle": [30, 60]},
+        "labels": "mask",
+        "max_similarity": 0.7,
+        "deadline_seconds": 30.0,
+    }
+    assert call.path == "/generate?nearest=true"
+    assert (image.boxes, image.nearest, image.raw["plausible"]) == ([(1, 2, 3, 4)], nearest, True)
+    assert image.mask().size == (6, 4)
+    assert (image.mask_numpy() == 255).all()
+
+
+@both
+def test_the_version_stays_the_same_from_request_to_request(run: Run) -> None:
+    with answering(
+        lambda number, call: generated(*(entry(1) for _ in range(json.loads(call.body)["count"])))
+    ) as service:
+        assert len(run(service.url, "generate", "steel", 600, seed=1000)) == 600
+    asked = [json.loads(call.body) for call in service.calls]
+    assert [(each["model"], each["count"], each["seed"]) for each in asked] == [
+        ("steel", 256, 1000),
+        ("steel@2", 256, 1256),
+        ("steel@2", 88, 1512),
+    ]
+
+
+@both
+@pytest.mark.parametrize("prefix", ["", "https://steel.example/prefix"])
+def test_an_address_names_all_of_the_image(run: Run, prefix: str) -> None:
+    def answer(number: int, call: Call) -> Reply:
+        return Reply(200, png(number), kind="image/png")
+
+    address = f"{prefix}/models/steel/versions/2/images/5.png?defect_type=a%26b&angle=30..60"
+    with answering(answer) as service:
+        image = run(service.url, "image", address, mask=True)
+    paths = [call.path for call in service.calls]
+    assert paths == [
+        f"/models/steel/versions/2/images/5{end}?defect_type=a%26b&angle=30..60" for end in (".png", "/mask.png")
+    ]
+    assert (image.png, image.mask_png, image.defect_type, image.model) == (png(0), png(1), "a&b", "steel@2")
+
+
+@both
+@pytest.mark.parametrize("wrong", ["steel@2", "/models/steel/versions/2", "http://elsewhere/5.png"])
+def test_what_is_no_address_is_an_error_before_any_call(run: Run, wrong: str) -> None:
+    with pytest.raises(ValueError, match="no address of an image"):
+        run("http://127.0.0.1:9", "image", wrong)
+
+
+@both
+def test_no_images_are_an_error_before_any_call(run: Run) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        run("http://127.0.0.1:9", "generate", "steel", 0)
+
+
+def made(*seeds: int, mode: str = "L", defect_type: str = "pits", mask: bytes | None = None) -> Images:
+    raw = {"defect_type": defect_type}
+    return Images(
+        "a@1", [Image(png(each, mode), "a@1", defect_type, each, "", mask_png=mask, raw=raw) for each in seeds]
+    )
+
+
+def test_arrays_have_a_fixed_form() -> None:
+    assert made(1, 2, 3).numpy().shape == (3, 4, 6)
+    assert made(1, 2, mode="RGB").numpy().shape == (2, 4, 6, 3)
+    assert made(7).numpy().dtype == np.uint8
+    assert (made(7)[0].numpy() == 7).all()
+    assert [each.seed for each in made(1, 2, 3)[1:]] == [2, 3]
+    with pytest.raises(ValueError, match="labels='mask'"):
+        made(1)[0].mask()
+
+
+def test_saving_twice_keeps_the_addresses_of_all(tmp_path: Path) -> None:
+    made(1, 2, mask=png(255)).save(tmp_path)
+    made(2, 3, defect_type="pits").save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["synthetic"] is True
+    assert [each["file"] for each in manifest["images"]] == ["pits/1.png", "pits/2.png", "pits/3.png"]
+    assert sorted(path.name for path in (tmp_path / "pits").iterdir()) == [
+        "1.png",
+        "1_mask.png",
+        "2.png",
+        "2_mask.png",
+        "3.png",
+    ]
+
+
+@pytest.mark.parametrize("name", ["../up", "..", "a/b", "C:", "", "a\\b", "\x00"])
+def test_no_type_leaves_the_folder(name: str, tmp_path: Path) -> None:
+    [path] = made(1, defect_type=name).save(tmp_path / "out")
+    assert path.parent.parent == tmp_path / "out"
+    assert path.resolve().is_relative_to(tmp_path / "out")
+
+
+def test_two_types_never_share_a_folder() -> None:
+    names = folder_names({"a/b", "a_b", "A_B", "キズ"})
+    assert len({each.lower() for each in names.values()}) == 4
+    assert names["キズ"] == "キズ"

@@ -1,0 +1,192 @@
+"""How the page behaves: keyboard, focus, strangers' names, failures in words, and long lists."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.conftest import SMALL_JOB, Service, photograph, zipped
+from tests.page.conftest import check_accessible, url_of
+
+DETAIL = "the artifact store refuses writes; make room on its disk"
+
+
+@pytest.fixture(scope="module")
+def job(page_service: Service) -> str:
+    """The id of a training job that has published `manners@1`."""
+    files = {f"{kind}/{i}.png": photograph(10 * i + len(kind)) for kind in ("dents", "scratches") for i in range(5)}
+    page_service.upload("manners", zipped(files))
+    found = page_service.train("manners", "manners")
+    assert found["state"] == "succeeded", found
+    return str(found["id"])
+
+
+def focused(page: Page) -> str:
+    return str(page.evaluate("document.activeElement.outerHTML"))
+
+
+def tab_to(page: Page, name: str, role: str) -> None:
+    """Presses the tabulator until the element has the focus, and sees that the focus is visible."""
+    wanted = page.get_by_role(role, name=name, exact=True).first  # type: ignore[arg-type]
+    expect(wanted).to_be_visible()
+    for _ in range(80):
+        if wanted.evaluate("element => element === document.activeElement"):
+            assert wanted.evaluate("element => getComputedStyle(element).outlineStyle") != "none"
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"the tabulator does not reach {role} {name!r}; the focus is on {focused(page)[:200]}")
+
+
+def test_images_are_made_and_looked_at_by_the_keyboard_alone(
+    page_service: Service, open_page: Callable[..., Page], job: str
+) -> None:
+    page = open_page(url_of(page_service))
+    tab_to(page, "Gallery", "link")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1, name="Gallery")).to_be_focused()
+    tab_to(page, "Model", "combobox")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("manners@1")
+    tab_to(page, "How many", "spinbutton")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("2 images of manners@1.")).to_be_visible()
+    thumbnails = page.get_by_role("button", name=re.compile("^Open "))
+    tab_to(page, thumbnails.first.get_attribute("aria-label") or "", "button")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        inside = page.evaluate("document.activeElement === document.body || !!document.activeElement.closest('dialog')")
+        assert inside, focused(page)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(thumbnails.first).to_be_focused()
+
+
+def test_a_person_can_skip_the_navigation(page_service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(url_of(page_service, "service"))
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+def test_refreshes_leave_the_focus_where_it_is(page_service: Service, open_page: Callable[..., Page], job: str) -> None:
+    page = open_page(url_of(page_service, "jobs"))
+    box = page.get_by_role("checkbox", name=f"Compare {job}")
+    box.focus()
+    page.keyboard.press("Space")
+    for _ in range(2):
+        with page.expect_response(re.compile(r"/training-jobs\?")):
+            pass
+    added = page_service.train("manners", "newer")["id"]
+    expect(page.get_by_role("checkbox", name=f"Compare {added}")).to_be_visible()  # a row came in above it
+    expect(box).to_be_focused()
+    expect(box).to_be_checked()
+
+
+def test_two_jobs_are_shown_side_by_side(page_service: Service, open_page: Callable[..., Page], job: str) -> None:
+    other = page_service.train("manners", "other-seed", seed=5)["id"]
+    page = open_page(url_of(page_service, "jobs"))
+    for each in (job, other):
+        page.get_by_role("checkbox", name=f"Compare {each}").check()
+    page.get_by_role("button", name="Compare two").click()
+    expect(page.get_by_role("slider")).to_have_count(2)
+    expect(page.get_by_role("img", name=re.compile("Curve over the steps"))).to_be_visible()
+    expect(page.get_by_text("Seed").first).to_be_visible()  # what is set differently
+    check_accessible(page)
+
+
+def test_names_of_strangers_are_text(page_service: Service, open_page: Callable[..., Page]) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    files = {f"{evil}/{i}.png": photograph(700 + i) for i in range(3)} | {f"{evil}.txt.png": b"no picture"}
+    answer = page_service.upload("strangers", zipped(files))
+    assert answer.status_code == 201, answer.text
+    [defect_type] = answer.json()["classes"]
+    assert "<img" in defect_type
+    page = open_page(url_of(page_service, "datasets/strangers"))
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    expect(page.get_by_role("rowheader", name=defect_type)).to_have_text(defect_type)
+    expect(page.get_by_text(answer.json()["rejected"][0]["reason"])).to_be_visible()
+    assert page.locator("img[src='x']").count() == 0
+    assert not dialogs
+    check_accessible(page)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (503, f'{{"detail": "{DETAIL}"}}', DETAIL),
+        (503, "<html>upstream</html>", "The service is starting or overloaded. Try again shortly."),
+        (502, "<html>nginx</html>", "The proxy in front of the service got no answer from it. Try again shortly."),
+        (500, "null", "The service answered with status 500 and gave no reason."),
+    ],
+)
+def test_a_failure_reads_as_words_and_goes_by_itself(
+    page_service: Service, open_page: Callable[..., Page], job: str, status: int, body: str, words: str
+) -> None:
+    page = open_page(url_of(page_service, "service"))
+    failing = re.compile(r"/models\?")
+    page.route(failing, lambda route: route.fulfill(status=status, body=body, content_type="text/html"))
+    page.get_by_role("link", name="Models").click()
+    expect(page.get_by_role("alert")).to_have_text(words)
+    page.unroute(failing)
+    expect(page.get_by_role("link", name="manners", exact=True)).to_be_visible()
+
+
+def test_a_value_that_the_service_refuses_is_explained_at_its_field(
+    page_service: Service, open_page: Callable[..., Page], job: str
+) -> None:
+    page = open_page(url_of(page_service, "jobs/new?dataset=manners"))
+    page.get_by_label("Model").fill("no spaces please")
+    page.get_by_role("button", name="Start training").click()
+    field = page.get_by_label("Model")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_role("alert")).to_be_visible()
+    check_accessible(page)
+
+
+def test_long_lists_come_in_pages(page_service: Service, open_page: Callable[..., Page], job: str) -> None:
+    wanted = 60
+    while (have := len(page_service.client.get("/training-jobs", params={"limit": 500}).json()["items"])) < wanted:
+        answer = page_service.client.post(
+            "/training-jobs", json={"dataset": "manners", "model": f"l{have}", **SMALL_JOB}
+        )
+        page_service.client.post(f"/training-jobs/{answer.json()['id']}/cancel")
+    page = open_page(url_of(page_service, "jobs"))
+    rows = page.get_by_role("table").get_by_role("checkbox")
+    expect(rows).to_have_count(50)
+    page.get_by_role("button", name="Older").click()
+    expect(rows).to_have_count(have - 50)
+    page.get_by_role("button", name="Newer").click()
+    expect(rows).to_have_count(50)
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_every_view_fits_and_is_accessible(
+    page_service: Service, open_page: Callable[..., Page], job: str, width: int
+) -> None:
+    page = open_page(url_of(page_service), width=width, scheme="dark" if width == 1280 else "light")
+    views = ["", "datasets", "datasets/manners", "jobs", "jobs/new", f"jobs/{job}", "models", "models/manners"]
+    views += ["models/manners/1", "gallery", "other/exports", "other/compositions", "other/evaluations", "service", "x"]
+    for view in views:
+        page.goto(url_of(page_service, view))
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.get_by_text("Loading …")).to_have_count(0)
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        check_accessible(page)
+
+
+def test_exports_are_made_and_downloaded(page_service: Service, open_page: Callable[..., Page], job: str) -> None:
+    page = open_page(url_of(page_service, "other/exports?model=manners@1"))
+    page.get_by_label("Count", exact=True).fill("4")
+    page.get_by_role("button", name="Start", exact=True).click()
+    button = page.get_by_role("button", name=re.compile("Download the archive"))
+    expect(button).to_be_visible(timeout=60_000)
+    with page.expect_download() as archive:
+        button.click()
+    assert archive.value.suggested_filename.endswith(".zip")

@@ -1,0 +1,132 @@
+"""The commands against a real service: what they print, their statuses, and errors in one line."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Service, photograph
+
+SMALL = ["--preset", "dcgan", "--resolution", "32", "--steps", "6", "--set", "generator_depth=4"]
+SMALL += ["--set", "discriminator_depth=4", "--set", "batch_size=4"]
+
+
+class Shell:
+    """Runs `flawsmith` in a folder, as a user of this service does."""
+
+    def __init__(self, service: Service, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            name: value for name, value in service.environment.items() if not name.startswith("FLAWSMITH_")
+        } | {"FLAWSMITH_URL": str(service.client.base_url)}
+
+    def run(self, *words: str | Path, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("flawsmith"), *map(str, words)],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    def json(self, *words: str | Path) -> Any:
+        return json.loads(self.run(*words, "--json").stdout)
+
+    def refused(self, *words: str | Path, status: int = 1, **environment: str) -> str:
+        """The one line of a command that fails."""
+        done = self.run(*words, status=status, **environment)
+        assert done.stdout == ""
+        [line] = done.stderr.splitlines()
+        return line
+
+
+@pytest.fixture
+def shell(service: Service, tmp_path: Path) -> Shell:
+    return Shell(service, tmp_path)
+
+
+def test_from_a_folder_to_an_archive(shell: Shell) -> None:
+    for kind in ("dents", "scratches"):
+        (shell.folder / "parts" / kind).mkdir(parents=True)
+        for each in range(5):
+            (shell.folder / "parts" / kind / f"{each}.png").write_bytes(photograph(3000 + 10 * len(kind) + each))
+    (shell.folder / "parts" / "dents" / "broken.png").write_bytes(b"no picture")
+    uploaded = shell.run("upload", "parts", "--name", "by-shell")
+    assert "10 photographs: dents 5, scratches 5" in uploaded.stdout
+    assert "not used: dents/broken.png: " in uploaded.stderr
+    assert [each["name"] for each in shell.json("datasets") if each["name"] == "by-shell"] == ["by-shell"]
+
+    assert "6 steps" in shell.run("train", "by-shell", *SMALL, "--dry-run").stdout
+    trained = shell.run("train", "by-shell", *SMALL, "--watch")
+    assert "succeeded: by-shell@1" in trained.stdout
+    [job] = [each for each in shell.json("jobs") if each["model"] == "by-shell"]
+    assert job["id"] in shell.run("jobs").stdout
+    assert shell.json("jobs", job["id"])["produced"] == "by-shell@1"
+    events = [json.loads(line) for line in shell.run("watch", job["id"], "--json").stdout.splitlines()]
+    assert events[-1]["state"] == "succeeded"
+
+    made = shell.json("generate", "by-shell@1", "--count", "4", "--seed", "3", "--type", "dents")
+    assert [each["seed"] for each in made["images"]] == [3, 4, 5, 6]
+    assert (shell.folder / "images" / "dents" / "3.png").read_bytes().startswith(b"\x89PNG")
+    assert "by-shell@1\tfailing" in shell.run("models", "by-shell").stdout
+    assert "by-shell\t1" in shell.run("models").stdout
+
+    assert shell.refused("promote", "by-shell@1").startswith(
+        "refused: by-shell@1 should not be in production: its verdict"
+    )
+    assert "by-shell@production is by-shell@1 now" in shell.run("promote", "by-shell@1", "--override", "a test").stdout
+
+    exported = shell.run("export", "by-shell", "--count", "10", "--split", "train=0.5,val=0.5", "--out", "all.zip")
+    assert exported.stdout == "all.zip\n"
+    with zipfile.ZipFile(shell.folder / "all.zip") as archive:
+        assert len([name for name in archive.namelist() if name.endswith(".png")]) == 10
+    [export] = [each for each in shell.json("jobs", "--kind", "export") if each["version"] == "by-shell@1"]
+    again = shell.json("download", export["id"], "--out", ".")
+    assert (shell.folder / again["file"]).read_bytes() == (shell.folder / "all.zip").read_bytes()
+
+
+def test_errors_are_one_line_and_a_status(shell: Shell, trained: dict[str, Any]) -> None:
+    assert "job" in shell.refused("watch", "nojob")
+    assert "job" in shell.refused("jobs", "nojob")
+    assert "nothing" in shell.refused("generate", "nothing@1")
+    assert "knows: dents, scratches" in shell.refused("generate", "two-types@1", "--type", "rust")
+    assert "no report of two-types@1" in shell.refused("report", "two-types@1")
+    assert "nowhere.zip" in shell.refused("upload", "nowhere.zip")
+    assert "steps" in shell.refused("train", "two-types", "--steps", "-5")
+    assert "succeeded" in shell.refused("resume", trained["id"])
+    assert shell.refused("jobs", "--url", "http://127.0.0.1:9", status=3).startswith("no answer from the service")
+    assert list(shell.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["generate"],
+        ["generate", "steel@1", "--count", "0"],
+        ["generate", "steel@1", "--attribute", "angle"],
+        ["generate", "steel@1", "--labels", "words"],
+        ["train", "steel", "--set", "depth"],
+        ["export", "steel@1", "--split", "train"],
+        ["jobs", "--kind", "nothing"],
+    ],
+)
+def test_a_wrong_command_line_calls_no_service(shell: Shell, words: list[str]) -> None:
+    done = shell.run(*words, "--url", "http://127.0.0.1:9", status=2)
+    assert "Usage: " in done.stderr
+
+
+def test_it_says_whether_the_service_is_ready(shell: Shell) -> None:
+    assert shell.run("ready").stdout == "ready\n"
+    assert shell.json("ready", "--wait", "5")["status"] == "ready"
+
+
+def test_completion_for_the_shell(shell: Shell) -> None:
+    offered = shell.run(_FLAWSMITH_COMPLETE="complete_bash", COMP_WORDS="flawsmith ex", COMP_CWORD="1").stdout
+    assert offered.split() == ["export"]
