@@ -69,11 +69,13 @@ class RealDefects(DefectSource):
                 "cut out; annotate masks or outlines"
             )
 
-    def chosen(self, block: int, per_type: int = PER_TYPE, most_bytes: int = MOST_BYTES) -> dict[int, list[int]]:
+    def chosen(self, block: int, per_type: int | None = None, most_bytes: int | None = None) -> dict[int, list[int]]:
         """The defects of a block's library: their numbers, by the photographs' places, in the dataset's order.
 
-        Types take turns until each has ``per_type`` or all of its defects, or the patches reach ``most_bytes``.
+        Types take turns until each has ``per_type`` or all of its defects, or the patches reach ``most_bytes``;
+        `PER_TYPE` and `MOST_BYTES` without them.
         """
+        per_type, most_bytes = per_type or PER_TYPE, most_bytes or MOST_BYTES
         orders = [
             [origins[each] for each in np.random.default_rng(block).permutation(len(origins))[:per_type]]
             for origins in self.by_type.values()
