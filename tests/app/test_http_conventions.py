@@ -89,6 +89,7 @@ def test_an_unknown_query_parameter_is_refused_on_every_route(
     app = api.app
     assert isinstance(app, FastAPI)
     values = {"dataset_id": dataset, "job_id": job, "name": "steel", "version": "1", "seed": "5", "step": "1"}
+    values |= {"webhook_id": "webhook-1", "message_id": "msg_1"}
     tried = 0
     for path, operations in app.openapi()["paths"].items():
         for method, operation in operations.items():

@@ -107,5 +107,6 @@ def test_the_document_describes_the_report(api: TestClient) -> None:
     document = api.get("/openapi.json").json()
     schema = json.dumps(document["paths"]["/models/{name}/versions/{version}/report"]["get"]["responses"]["200"])
     assert "QualityReport" in schema
-    share = document["components"]["schemas"]["Share"]["properties"]
-    assert {"from", "to"} <= share.keys()
+    report = document["components"]["schemas"]["QualityReport"]
+    assert {"verdict", "measures", "copies", "coverage"} <= report["properties"].keys()
+    assert "Members: name, type, value" in report["properties"]["measures"]["items"]["description"]
