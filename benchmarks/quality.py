@@ -47,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("photographs", type=Path)
     options.add_argument("--types", nargs="+", help="folders of the archive; default: all")
-    options.add_argument("--preset", choices=PRESETS.names, default=DEFAULT_PRESET)
+    options.add_argument("--preset", choices=PRESETS.with_networks, default=DEFAULT_PRESET)
     options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="the preset's numbers")
     options.add_argument("--start", choices=STARTS, default=NOTHING, help="of the training")
     options.add_argument("--resolution", type=int, default=64)

@@ -47,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     train.add_argument("run", type=Path, help="folder to write to")
     train.add_argument("--type", required=True)
     train.add_argument("--steps", type=int, nargs="+", required=True, help="after which to write samples")
-    train.add_argument("--preset", choices=PRESETS.names, default=DEFAULT_PRESET)
+    train.add_argument("--preset", choices=PRESETS.with_networks, default=DEFAULT_PRESET)
     train.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="the preset's numbers")
     train.add_argument("--change", nargs="*", default=[], metavar="STEP:NAME=VALUE", help="numbers from a step on")
     train.add_argument("--start", type=Path, help="networks to start from: the STEP.pt of another run")

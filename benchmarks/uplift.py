@@ -70,7 +70,7 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--out", type=Path, help="folder for what is finished")
     options.add_argument("--minutes", type=float, help="stop after so many, between two classifiers")
     options.add_argument("--tries", type=int, default=20, help="of nothing added; half as many of noise")
-    options.add_argument("--preset", choices=PRESETS.names, default=DEFAULT_PRESET)
+    options.add_argument("--preset", choices=PRESETS.with_networks, default=DEFAULT_PRESET)
     options.add_argument("--start", choices=STARTS, default=NOTHING, help="of the generators")
     length = options.add_mutually_exclusive_group()
     length.add_argument("--seconds", type=float, default=300, help="of training for each subset")

@@ -27,9 +27,9 @@ from flawsmith.worker.comparison_photographs import (
     load_comparison_photographs,
 )
 from flawsmith.worker.executor import Executor, Result, Segment, UncheckpointedWork, Work
-from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.reports.analysis import Judged
 from flawsmith.worker.sampling_error import judged_with_error
+from flawsmith.worker.version_sampler import load_sampler
 
 COPIES = "memorization_rate"
 
@@ -73,9 +73,9 @@ class ComparisonWork(UncheckpointedWork):
         yield from self._next_step()
         judged = []
         for version in self.versions:
-            weights = services().registry.weights(version.model, version.version)
-            generator = load_generator(weights, version.model_dump(), device())
-            judged.append((yield from judged_with_error(calibration, comparison_sampler(generator, photographs))))
+            generator = load_sampler(version, services().registry, device())
+            sample = comparison_sampler(generator, photographs)
+            judged.append((yield from judged_with_error(calibration, sample, composed=not version.has_networks)))
             yield from self._next_step()
         self.comparison = comparison_of(self.versions, self.job.dataset, photographs, judged)
 

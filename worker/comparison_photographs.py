@@ -18,7 +18,7 @@ from flawsmith.core.store.datasets import Squares, UnknownDataset
 from flawsmith.models.quality.judged_photographs import FEWEST, FEWEST_HELD_OUT, JudgedPhotographs
 from flawsmith.models.quality.judgement import Sampler
 from flawsmith.worker.held_out import held_out_squares
-from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.verdict import sampler
 
 FEWEST_OF_TYPE = 2
@@ -161,7 +161,7 @@ def trained_on(version: ModelVersion, side: int, crop: Crop, native_side: int, s
     }
 
 
-def comparison_sampler(generator: PublishedGenerator, photographs: ComparisonPhotographs) -> Sampler:
+def comparison_sampler(generator: ImageSampler, photographs: ComparisonPhotographs) -> Sampler:
     """Samples of the compared types, as they are served, then made like the photographs in size and mode."""
     draw = sampler(generator)
     types = [generator.classes.index(each) for each in photographs.judged.classes]

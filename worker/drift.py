@@ -21,11 +21,11 @@ from flawsmith.models.quality.judging import calibrating
 from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.worker.celery import device, services
 from flawsmith.worker.executor import Executor, Result, Segment, UncheckpointedWork, Work
-from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.known_images import changed_images, known_images
 from flawsmith.worker.sampling_error import judged_with_error
 from flawsmith.worker.verdict import judged_photographs, sampler
 from flawsmith.worker.version_photographs import load_version_photographs
+from flawsmith.worker.version_sampler import load_sampler
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +63,11 @@ class DriftWork(UncheckpointedWork):
         report = self._report()
         photographs = judged_photographs(load_version_photographs(self.version, services()))
         yield
-        weights = services().registry.weights(self.version.model, self.version.version)
-        generator = load_generator(weights, self.version.model_dump(), device())
+        generator = load_sampler(self.version, services().registry, device())
         changed = changed_images(report.known_images, known_images(generator, device()))
         drawn = served_sampler(sampler(generator), self.version.classes, self.job.newest)
         calibration = yield from calibrating(photographs, SPACES)
-        judged = yield from judged_with_error(calibration, drawn)
+        judged = yield from judged_with_error(calibration, drawn, composed=not self.version.has_networks)
         measures = served_measures(judged.measures, report.measures)
         self.check = DriftCheck(
             version=self.version.ref,

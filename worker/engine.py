@@ -17,14 +17,14 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.registry import Registry
 from flawsmith.worker.attribute_search import Search, search
-from flawsmith.worker.generator_file import load_generator
+from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.image_scores import PublishedScore
 from flawsmith.worker.image_text import image_text
 from flawsmith.worker.known_images import check_known_images
-from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.version_sampler import load_labeller, load_sampler
 
 if TYPE_CHECKING:
-    from flawsmith.worker.published_labels import PublishedLabels
+    from flawsmith.worker.published_labels import Labeller
 
 Encode = Callable[[Address, NDArray[np.uint8]], bytes]
 """Makes the PNG of an address's (H, W, C) pixels."""
@@ -43,9 +43,9 @@ class Engine:
 
     def __init__(self, registry: Registry, capacity: int, device: torch.device) -> None:
         self.registry, self.capacity, self.device = registry, capacity, device
-        self._loaded: OrderedDict[str, tuple[PublishedGenerator, Encode]] = OrderedDict()
+        self._loaded: OrderedDict[str, tuple[ImageSampler, Encode]] = OrderedDict()
         self._scores: OrderedDict[str, PublishedScore] = OrderedDict()
-        self._labels: OrderedDict[str, PublishedLabels] = OrderedDict()
+        self._labels: OrderedDict[str, Labeller] = OrderedDict()
         self._loading = threading.Lock()
 
     def sample(self, reference: str, addresses: Sequence[Address]) -> NDArray[np.uint8]:
@@ -62,7 +62,7 @@ class Engine:
         """Searches for the images of up to `MICRO_BATCH` addresses with measured attributes. Raises as `sample`."""
         return search(self.generator(reference).sample_batch, addresses)
 
-    def generator(self, reference: str) -> PublishedGenerator:
+    def generator(self, reference: str) -> ImageSampler:
         """The version's generator, loaded if necessary. Raises UnknownModel."""
         return self._version(reference)[0]
 
@@ -70,7 +70,7 @@ class Engine:
         """Encodes images of the version. Raises UnknownModel."""
         return self._version(reference)[1]
 
-    def _version(self, reference: str) -> tuple[PublishedGenerator, Encode]:
+    def _version(self, reference: str) -> tuple[ImageSampler, Encode]:
         with self._loading:
             if reference not in self._loaded:
                 self._loaded[reference] = self._load(reference)
@@ -105,13 +105,12 @@ class Engine:
 
         May be called from several threads at once. Raises UnknownModel.
         """
-        from flawsmith.worker.published_labels import PublishedLabels, image_labels  # takes memory that few need
+        from flawsmith.worker.published_labels import image_labels  # takes memory that few need
 
         version = self.registry.resolve(reference)
         with self._loading:
             if reference not in self._labels:
-                folder = self.registry.folder(version)
-                self._labels[reference] = PublishedLabels(version, folder, self.device)
+                self._labels[reference] = load_labeller(version, self.registry, self.device)
                 while len(self._labels) > self.capacity:
                     self._labels.popitem(last=False)
             self._labels.move_to_end(reference)
@@ -119,10 +118,9 @@ class Engine:
         pairs = zip(addresses, labels(addresses, candidates), strict=True)
         return [image_labels(version, address, found) for address, found in pairs]
 
-    def _load(self, reference: str) -> tuple[PublishedGenerator, Encode]:
+    def _load(self, reference: str) -> tuple[ImageSampler, Encode]:
         version = self.registry.resolve(reference)
-        weights = self.registry.weights(version.model, version.version)
-        generator = load_generator(weights, version.model_dump(), self.device)
+        generator = load_sampler(version, self.registry, self.device)
         check_known_images(generator, version, self.registry, self.device)
         return generator, partial(encode, version)
 

@@ -13,14 +13,14 @@ from flawsmith.core.store.registry import Registry
 from flawsmith.core.store.version_drift import known_images_of, save_known_images
 from flawsmith.core.store.version_report import report_file
 from flawsmith.models.inference.session import device_kind
-from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.image_sampler import ImageSampler
 
 log = logging.getLogger(__name__)
 
 CHANGED = "the images of known addresses changed"
 
 
-def known_images(generator: PublishedGenerator, device: torch.device) -> KnownImages:
+def known_images(generator: ImageSampler, device: torch.device) -> KnownImages:
     """Samples one micro-batch, and takes its digest."""
     pixels = generator.sample_batch(known_addresses(generator.classes))
     environment = environment_name(device_kind(device), torch.__version__)
@@ -28,7 +28,7 @@ def known_images(generator: PublishedGenerator, device: torch.device) -> KnownIm
 
 
 def check_known_images(
-    generator: PublishedGenerator, version: ModelVersion, registry: Registry, device: torch.device
+    generator: ImageSampler, version: ModelVersion, registry: Registry, device: torch.device
 ) -> None:
     """In an environment that is new to the version, compares its images with those of its report.
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors.torch import load_file
@@ -14,6 +15,7 @@ from flawsmith.core.domain.image_labels import Box, ImageLabels
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import encode_png, to_image
+from flawsmith.models.compositions import box_of
 from flawsmith.models.inference.latents import latent
 from flawsmith.models.labels.classifier import PixelClassifier
 from flawsmith.models.labels.features import FeatureMaps
@@ -29,24 +31,42 @@ MASK_LEVEL = 9  # of compression: masks shrink
 
 @dataclass(frozen=True)
 class FoundLabels:
-    """The mask of an image, (H, W) with at least one pixel, and whether size and shape are as those of real ones."""
+    """The mask of an image, (H, W) with at least one pixel, and whether size and shape are as those of real ones.
+
+    ``placed`` are the masks of its defects where they are known apart; else each connected part counts as one.
+    """
 
     mask: Mask
     plausible: bool
+    placed: Sequence[Mask] | None = None
 
     @property
     def boxes(self) -> list[Box]:
         """Around each part of the mask."""
-        return boxes_of(self.mask)
+        if self.placed is None:
+            return boxes_of(self.mask)
+        return [(left, top, left + width, top + height) for left, top, width, height in map(box_of, self.placed)]
 
     @property
     def parts(self) -> list[Mask]:
         """Of each of the boxes, the pixels within the whole image."""
-        return parts_of(self.mask)
+        return parts_of(self.mask) if self.placed is None else list(self.placed)
+
+
+class Labeller(Protocol):
+    """Labels images of one version, each by its address alone."""
+
+    def __call__(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[FoundLabels]:
+        """The labels of up to `MICRO_BATCH` images. May be called from several threads at once.
+
+        Args:
+            addresses: of the images.
+            candidates: which candidate of each address, for those with measured attributes.
+        """
 
 
 class PublishedLabels:
-    """Labels images of one version, each by its address alone: in float32, in passes of one size.
+    """A `Labeller` with a network: in float32, in passes of one size.
 
     Args:
         version: with labels.
@@ -69,12 +89,7 @@ class PublishedLabels:
         self._maps = feature_maps(version, load_file(folder / "generator.safetensors"), device)
 
     def __call__(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[FoundLabels]:
-        """The labels of up to `MICRO_BATCH` images. May be called from several threads at once.
-
-        Args:
-            addresses: of the images.
-            candidates: which candidate of each address, for those with measured attributes.
-        """
+        """See `Labeller`."""
         latents, type_index, angles = inputs_of(self.version, addresses, candidates, self._maps.network.latent_size)
         empty = MICRO_BATCH - len(addresses)  # passes of one size, so that no label depends on the others
         latents = torch.cat([latents, latents.new_zeros(empty, latents.shape[1])])

@@ -25,10 +25,12 @@ Errors = dict[tuple[str, str | None], float]
 """Standard errors by name and type of the measure."""
 
 
-def judged_with_error(calibration: Calibration, sample: Sampler) -> Generator[None, None, Judged]:
-    """What the judge says of the samples, in steps of about a second."""
+def judged_with_error(
+    calibration: Calibration, sample: Sampler, *, composed: bool = False
+) -> Generator[None, None, Judged]:
+    """What the judge says of the samples, in steps of about a second. ``composed``: see `judging_by`."""
     kept = _KeptSamples(sample, max(LEAST_SAMPLES, SAMPLES // len(calibration.types)))
-    judgement = yield from judging_by(calibration, kept)
+    judgement = yield from judging_by(calibration, kept, composed=composed)
     errors = yield from sampling_errors(calibration, kept.by_type())
     judged = judged_of(judgement, to_verdict(judgement))
     return judged.changed(measures=[widened(each, errors.get((each.name, each.type))) for each in judged.measures])

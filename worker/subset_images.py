@@ -9,6 +9,7 @@ from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.models.inference.session import device_kind
+from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.published_generator import PublishedGenerator
 
 
@@ -21,7 +22,7 @@ class SubsetImages:
         seed: of each type's first image.
     """
 
-    def __init__(self, generator: PublishedGenerator, counts: Mapping[int, int], seed: int) -> None:
+    def __init__(self, generator: ImageSampler, counts: Mapping[int, int], seed: int) -> None:
         self.generator, self.counts = generator, counts
         self._wanted = [
             [

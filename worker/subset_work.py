@@ -12,12 +12,12 @@ from flawsmith.models.evaluation.scores import Scores
 from flawsmith.models.training.state import below
 from flawsmith.worker.checkpoints import Checkpoint
 from flawsmith.worker.determinism import choose_kernels
-from flawsmith.worker.generator_file import load_generator
-from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.run_checkpoint import restore, to_checkpoint
 from flawsmith.worker.subset_images import SubsetImages, retrained_generator
 from flawsmith.worker.subset_training import advance, generator_weights, subset_run
 from flawsmith.worker.training_run import Run
+from flawsmith.worker.version_sampler import load_sampler
 
 SEEDS_USED = 2**52  # of a generator's; leaves room after the first one
 
@@ -145,11 +145,10 @@ class SubsetWork:
         counts = self.experiment.counts(self.subset, max(self.job.config["ratios"]))
         return SubsetImages(self._generator(), counts, self._seed("images") % SEEDS_USED)
 
-    def _generator(self) -> PublishedGenerator:
+    def _generator(self) -> ImageSampler:
         if self.weights:
             return retrained_generator(self.version, self.weights, self.device)
-        path = self.services.registry.weights(self.version.model, self.version.version)
-        return load_generator(path, self.version.model_dump(), self.device)
+        return load_sampler(self.version, self.services.registry, self.device)
 
     def _new_classifier(self) -> Classifier:
         assert self.images is not None

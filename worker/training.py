@@ -3,9 +3,8 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 from flawsmith.core.domain.image_modes import mode_of
 from flawsmith.core.domain.job_kinds.training import TrainingJob, TrainingProgress
 from flawsmith.core.domain.jobs import Job
-from flawsmith.core.domain.presets.registry import UnknownPreset
+from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
 from flawsmith.core.domain.records import Health, ModelVersion
 from flawsmith.core.domain.training_config import WrongConfig
 from flawsmith.core.store.claims import Claim
@@ -26,7 +25,6 @@ from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.images import encode_png, grid, to_image
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.priors import UnknownPrior
-from flawsmith.core.store.quality_floors import FILE as IMAGE_SCORES
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.models.inference.session import device_kind
 from flawsmith.models.quality.registry import LEADING
@@ -36,19 +34,19 @@ from flawsmith.worker.celery import device, quick_services, services, threads
 from flawsmith.worker.checkpoints import NewerFormat, save_checkpoint
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import save_generator
+from flawsmith.worker.pasting import CannotPaste, PasteWork
 from flawsmith.worker.prior_file import DamagedPrior
 from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.qualification import qualify
-from flawsmith.worker.references import save_references
 from flawsmith.worker.report import enqueue_report
 from flawsmith.worker.rollback import Diverged
 from flawsmith.worker.run_checkpoint import load_or_resume, to_checkpoint
 from flawsmith.worker.start import start_generator
 from flawsmith.worker.training_masks import NoMasks, health_with_masks, trained_labelling
 from flawsmith.worker.training_run import Run
-from flawsmith.worker.verdict import VersionJudgement, health_with, save_judgement, verdict_in_steps
+from flawsmith.worker.verdict import VersionJudgement, health_with, verdict_in_steps
 from flawsmith.worker.version_attributes import version_attributes
-from flawsmith.worker.version_photographs import load_photographs
+from flawsmith.worker.version_findings import save_findings
 
 STEPS = Counter("flawsmith_training_steps_total", "Training steps done by this worker")
 IMAGES = Counter("flawsmith_images_trained_total", "Real images shown to a discriminator by this worker")
@@ -61,6 +59,7 @@ class TrainingExecutor(Executor):
     """Opens training jobs."""
 
     lasting = (
+        CannotPaste,
         DamagedPrior,
         Diverged,
         LaterFormat,
@@ -75,6 +74,8 @@ class TrainingExecutor(Executor):
 
     def open(self, job: Job) -> Work:
         training_job = cast(TrainingJob, job)
+        if not PRESETS[training_job.preset].has_networks:
+            return PasteWork(training_job)
         run = load_or_resume(training_job, services(), device(), threads())
         quick_services().history.record(job.id, run.history, replace=True)
         return TrainingWork(training_job, run)
@@ -238,11 +239,14 @@ def _publish(
         for name, weights in run.best.networks.items():
             if name != "generator":
                 save_file(weights, staged / f"{name}.safetensors")
-        _save_references(run, staged)
-        if judgement.judged.measures:  # else a later report judges again
-            save_judgement(judgement.judged, staged)
-        if judgement.scores:
-            (staged / IMAGE_SCORES).write_bytes(judgement.scores.to_bytes())
+        save_findings(
+            judgement,
+            staged,
+            preset=run.job.preset,
+            config=run.job.config,
+            dataset_digest=run.dataset_digest,
+            services=services(),
+        )
         digest = save_generator(_generator_weights(run), staged / "generator.safetensors", essentials)
         return services().registry.publish(
             run.job.model,
@@ -258,10 +262,3 @@ def _publish(
             verdict=judgement.judged.verdict,
             analysis=run.analysis(),
         )
-
-
-def _save_references(run: Run, folder: Path) -> None:
-    """Writes what the version's images can be compared with; nothing where the photographs were deleted meanwhile."""
-    with suppress(UnknownDataset):
-        photographs = load_photographs(run.dataset_digest, run.job.preset, run.job.config, services())
-        save_references(photographs, folder)

@@ -19,8 +19,8 @@ from flawsmith.models.quality.judging import calibrating
 from flawsmith.models.quality.space_registry import SPACES
 from flawsmith.models.quality.start_likeness import beside_start
 from flawsmith.models.quality.steps import Steps
+from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.image_scores import scoring
-from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.reports.analysis import Judged
 from flawsmith.worker.version_photographs import VersionPhotographs, load_photographs
 
@@ -41,9 +41,9 @@ class VersionJudgement(NamedTuple):
 
 
 def verdict_in_steps(
-    generator: PublishedGenerator,
+    generator: ImageSampler,
     *,
-    start: PublishedGenerator | None = None,
+    start: ImageSampler | None = None,
     preset: str,
     config: dict[str, Any],
     dataset_digest: str,
@@ -62,7 +62,10 @@ def verdict_in_steps(
     yield
     try:
         judgement, scores = yield from judging_with_scores(
-            judged_photographs(photographs), sampler(generator), sampler(start) if start else None
+            judged_photographs(photographs),
+            sampler(generator),
+            sampler(start) if start else None,
+            composed=generator.composed,
         )
     except Exception:
         log.exception("the generator could not be judged")
@@ -72,11 +75,14 @@ def verdict_in_steps(
 
 
 def judging_with_scores(
-    photographs: JudgedPhotographs, sample: Sampler, start: Sampler | None
+    photographs: JudgedPhotographs, sample: Sampler, start: Sampler | None, *, composed: bool = False
 ) -> Steps[tuple[Judgement, ImageScores | None]]:
-    """The judgement in steps, also of what training started from if that is given, and what images are scored with."""
+    """The judgement in steps, also of what training started from if that is given, and what images are scored with.
+
+    ``composed``: see `judging_by`.
+    """
     calibration = yield from calibrating(photographs, SPACES)
-    judgement = yield from judging_by(calibration, sample)
+    judgement = yield from judging_by(calibration, sample, composed=composed)
     if start:
         judgement = yield from beside_start(judgement, photographs, sample, start)
     scores = yield from scoring(calibration, sample)
@@ -126,7 +132,7 @@ def judged_photographs(photographs: VersionPhotographs) -> JudgedPhotographs:
     )
 
 
-def sampler(generator: PublishedGenerator) -> Sampler:
+def sampler(generator: ImageSampler) -> Sampler:
     """Samples by their addresses, as the service serves them."""
 
     def sample(each_type: int, seed: int, count: int) -> Tensor:

@@ -27,7 +27,7 @@ from flawsmith.models.quality.measured_attributes import severity_is_measurable
 from flawsmith.models.quality.property_shares import direction_ranges, share_by_direction
 from flawsmith.models.quality.steps import Steps
 from flawsmith.worker.attribute_search import MEASURES, measured_values
-from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.version_photographs import VersionPhotographs, load_photographs
 
 BATCHES = 4  # samples of each type that are measured, in micro-batches
@@ -35,7 +35,7 @@ PERCENTILES = (5, 95)
 
 
 def version_attributes(
-    generator: PublishedGenerator, job: TrainingJob, dataset_digest: str, services: Services
+    generator: ImageSampler, job: TrainingJob, dataset_digest: str, services: Services
 ) -> Steps[dict[str, Attribute]]:
     """The attributes that a job's generator takes, for the version's card, in steps.
 
@@ -66,7 +66,7 @@ def _shares_by_direction(photographs: VersionPhotographs) -> dict[str, list[Rang
     return shares
 
 
-def _reaches(generator: PublishedGenerator) -> Steps[Mapping[str, dict[str, Range]]]:
+def _reaches(generator: ImageSampler) -> Steps[Mapping[str, dict[str, Range]]]:
     """For each measured attribute, from where to where the samples of each type have it."""
     reaches: dict[str, dict[str, Range]] = {name: {} for name in MEASURES}
     for defect_type in generator.classes:

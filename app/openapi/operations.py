@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from flawsmith.app.auth import is_public, required_scope
+from flawsmith.app.auth import OF_ANY_KEY, is_public, required_scope
 from flawsmith.app.openapi.response_headers import headers_of
 from flawsmith.core.settings import Settings
 
@@ -71,10 +71,11 @@ def _secure(path: str, method: str, operation: Operation, settings: Settings, sc
         operation["security"] = []
         operation["responses"].pop("401", None)
         return
-    scope = required_scope(method.upper(), path)
-    needed = [{scheme: [scope]}]
+    scopes = [] if path == OF_ANY_KEY else [required_scope(method.upper(), path)]
+    needed = [{scheme: scopes}]
     operation["security"] = needed if settings.keys else [{}, *needed]
-    operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
+    said = f"Scope: `{scopes[0]}`." if scopes else "Scope: any."
+    operation["description"] = f"{operation.get('description', '')}\n\n{said}".strip()
 
 
 def _add_problems(responses: dict[str, Any], *statuses: str) -> None:

@@ -55,9 +55,11 @@ def simplify_schemas(document: dict[str, Any]) -> None:
         for parameter in operation.get("parameters", []):
             parameter["schema"] = _mapped(parameter["schema"], _simplified)
             parameter["schema"].pop("description", None)  # the parameter has it
-        for holder in (operation.get("requestBody", {}), *operation["responses"].values()):
-            for content in holder.get("content", {}).values():
-                content["schema"] = _mapped(content["schema"], of_answer)
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            content["schema"] = _mapped(content["schema"], of_request)
+        for response in operation["responses"].values():
+            for content in response.get("content", {}).values():
+                content["schema"] = _mapped(content.get("schema", {}), of_answer)
     document["components"]["schemas"] = simplified | {
         name: {"type": "object", "additionalProperties": value, "description": description}
         for name, (value, description) in {**_SHARED, VALUES: (True, "Values of any kind by name")}.items()

@@ -6,7 +6,7 @@ import { useResource } from "./live.js";
 import { html, useId } from "./preact.js";
 import { label } from "./words.js";
 
-// A schema with its references followed, and without the alternative null.
+// A schema with its references followed, its values listed, and without the alternative null.
 export function resolved(schema, root) {
   let { $ref, ...own } = schema ?? {};
   if ($ref) {
@@ -18,7 +18,8 @@ export function resolved(schema, root) {
     const { anyOf, ...rest } = own;
     return { ...resolved(choices.length === 1 ? choices[0] : { type: "json" }, root), ...rest };
   }
-  return own;
+  const listed = own.allOf?.find((each) => each.enum); // how the document writes a closed list of values
+  return listed ? { ...own, enum: listed.enum } : own;
 }
 
 export function SchemaFields({ schema, root, names, value, onChange, problem, pointer = "", optional = false }) {

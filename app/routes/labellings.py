@@ -33,6 +33,9 @@ def create_labelling(
     It learns from masks of its images, or from the annotations of the photographs that it was trained on.
     """
     card = services.registry.version(name, version)
+    if not card.has_networks:
+        detail = f"the images of {card.ref} come with exact masks already: its defects were placed; ask for 'labels'"
+        raise Problem(409, "conflict", detail)
     if body.masks is not None:
         masks = [
             {"seed": address.seed, "defect_type": address.defect_type, "runs": encoded(mask)}

@@ -16,7 +16,7 @@ from flawsmith.app.image_labels import Wanted, check_labels
 from flawsmith.app.image_request import ImageRequest, check_defect_type
 from flawsmith.app.model_references import ModelReferences, Served
 from flawsmith.app.paging import Cursor, Limit, Page, page
-from flawsmith.app.problems import documented
+from flawsmith.app.problems import Problem, documented
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.app.sampling.image_filter import check_withdrawn
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
@@ -101,8 +101,14 @@ def delete_model_version(request: Request, name: ModelName, version: Number, ser
     ),
 )
 def get_weights(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
-    """The generator's weights as a safetensors file."""
+    """The generator's weights as a safetensors file; 404 for a version without networks."""
     card = services.registry.version(name, version)
+    if not card.has_networks:
+        detail = (
+            f"{card.ref} has no weights: preset '{card.preset}' trains no networks, its images are made of your "
+            "photographs; GET its images, or train another preset"
+        )
+        raise Problem(404, "not-found", detail)
     etag = etag_of("weights", card.ref, card.weights_sha256, card.created_at.isoformat())
     path = services.registry.weights(name, card.version)
     if is_current(request, etag, datetime.fromtimestamp(path.stat().st_mtime, UTC)):

@@ -15,6 +15,7 @@ from flawsmith.core.domain.estimates import ResolvedTraining, estimate
 from flawsmith.core.domain.health import data_warnings, judge
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingJob, TrainingProgress
 from flawsmith.core.domain.presets.registry import PRESETS
+from flawsmith.core.domain.records import Dataset
 from flawsmith.core.domain.training_config import resolve_request
 from flawsmith.core.domain.training_request import TrainingRequest, request_schema
 from flawsmith.core.services import Services
@@ -148,6 +149,8 @@ def _resolved(body: TrainingRequest, services: Services) -> TrainingJob:
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
     config = resolved.config
+    if not PRESETS[body.preset].has_networks:
+        _check_clean(dataset, config, services)
     measured = services.datasets.measured(dataset, crop_of(config), config["resolution"])
     job = KIND.new_job(
         config=config,
@@ -160,6 +163,17 @@ def _resolved(body: TrainingRequest, services: Services) -> TrainingJob:
     )
     assert isinstance(job, TrainingJob)
     return job
+
+
+def _check_clean(dataset: Dataset, config: dict[str, Any], services: Services) -> None:
+    """Raises Problem 422 where defects cannot be composed onto anything."""
+    side = config["resolution"]
+    if not services.datasets.has_clean(dataset.id, side, crop_of(config)):
+        raise invalid(
+            "/dataset",
+            f"'{dataset.name}' has neither clean photographs nor a place of {side} x {side} pixels without a defect to "
+            "compose images on; upload it with a folder 'good' of clean photographs, or choose a lower 'resolution'",
+        )
 
 
 def _folder(job_id: str, services: Services) -> JobFolder:

@@ -106,9 +106,12 @@ def chosen_source(request: CompositionRequest, version: ModelVersion | None) -> 
         CannotCompose: generated defects are asked for, and there is no version, or nothing labels its images.
     """
     if request.source is None:
-        return "generated" if version and version.labels == "mask" else "real"
+        return "generated" if version and version.has_networks and version.labels == "mask" else "real"
     if request.source == "generated" and version is None:
         detail = "the defects of a dataset are real; name a version with labels in 'model' instead of 'defects'"
+        raise CannotCompose("/source", detail)
+    if request.source == "generated" and version and not version.has_networks:
+        detail = f"the defects of {version.ref} are those of its photographs: 'source': \"real\" places them"
         raise CannotCompose("/source", detail)
     if request.source == "generated" and version and version.labels is None:
         raise CannotCompose(

@@ -10,6 +10,7 @@ DigitalSourceType = Literal["trainedAlgorithmicMedia", "compositeWithTrainedAlgo
 """Terms of the IPTC: made by a trained model; composed of such media and others; composed of photographs."""
 
 GENERATED: DigitalSourceType = "trainedAlgorithmicMedia"
+COMPOSED: DigitalSourceType = "compositeCapture"  # every part is of a photograph
 
 _TERMS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>

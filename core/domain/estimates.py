@@ -63,6 +63,11 @@ def estimate(
         dataset: what it trains on.
         jobs: recorded ones, the newest first.
     """
+    if not preset.has_networks:
+        words = f"nothing: preset '{preset.name}' trains no networks; to cut the defects out takes seconds"
+        return TrainingEstimate(
+            seconds=None, images_per_second=None, memory_bytes=None, disk_bytes=None, based_on=words
+        )
     layers = preset.layers(config)
     rate, based_on = _rate(preset, config, layers, jobs)
     seconds = config["total_steps"] * config["batch_size"] / rate if rate else None

@@ -157,6 +157,12 @@ def _check_memory(request: EvaluationRequest, dataset: Dataset, version: ModelVe
 
 
 def _training_steps(version: ModelVersion) -> int:
+    if not version.has_networks:
+        raise CannotEvaluate(
+            "/retrain",
+            f"{version.ref} trains no networks, so none can be trained again; 'retrain': false samples it as it is. "
+            "Every evaluation of another version has an arm 'paste'",
+        )
     try:
         PRESETS[version.preset]
         return int(version.config["total_steps"])

@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer
 
 from flawsmith.core.domain.attributes import Attribute
 from flawsmith.core.domain.crops import Around
-from flawsmith.core.domain.digital_source_type import DigitalSourceType
+from flawsmith.core.domain.digital_source_type import COMPOSED, DigitalSourceType
 from flawsmith.core.domain.image_modes import ImageMode
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -230,7 +230,7 @@ class Labelling(Record):
 
 
 class ModelVersion(Record):
-    """A published generator: what GET /models/{name}/versions/{v} shows, and its card in the store.
+    """A published version: what GET /models/{name}/versions/{v} shows, and its card in the store.
 
     ``step`` is the training step that the weights come from, ``distance`` their distance to the photographs, ``health``
     the health of the training, ``verdict`` what the images are worth (versions of earlier releases have none),
@@ -254,7 +254,8 @@ class ModelVersion(Record):
     training_job: str
     dataset_digest: str
     weights_sha256: str = Field(
-        description="SHA-256 of the generator's safetensors serialisation without metadata, the same for equal weights"
+        description="SHA-256 of the generator's safetensors serialisation without metadata, the same for equal "
+        "weights; of a version without networks, of the file with what its images are composed of"
     )
     step: int | None = None
     distance: float | None = None
@@ -278,6 +279,11 @@ class ModelVersion(Record):
     def published_by(self) -> str:
         """The id of the job that published it."""
         return self.labelling.job if self.labelling else self.training_job
+
+    @property
+    def has_networks(self) -> bool:
+        """Whether a generator makes its images. Else they are composed of photographs: see `Preset.has_networks`."""
+        return self.digital_source_type != COMPOSED
 
     @property
     def failing(self) -> bool:

@@ -72,11 +72,17 @@ def resolve_request(
     Raises:
         CannotTrain: a type has fewer than two different photographs, the preset has no layers for the resolution,
             ``origin`` is of another preset or has networks of another shape, a prior is demanded and none fits, or
-            masks are to be learned where there are none.
+            masks are to be learned where there are none. Of a preset without networks: nothing is annotated, or a
+            value asks for what only training has.
         pydantic.ValidationError: an override is unknown or out of its bounds.
     """
     _check_photographs(dataset)
     preset = PRESETS[request.preset]
+    if not preset.has_networks:
+        return _resolve_untrained(request, preset, dataset, measure)
+    if origin and not origin.has_networks:
+        made_of = "its images are composed of photographs, and it has no weights to start from"
+        raise CannotTrain("/init_from", f"{origin.ref} is of preset '{origin.preset}': {made_of}")
     if origin and origin.preset != preset.name:
         raise CannotTrain("/preset", f"{origin.ref} is of preset '{origin.preset}'; init_from needs the same")
     inherited = _shape(preset, origin) if origin else {}
@@ -107,6 +113,37 @@ def resolve_request(
         return Resolved(config, [*notes, *words])
     start, prior, note = _start(request, preset, config, priors)
     return Resolved({**config, "start": start, "prior": prior}, [*notes, note, *words])
+
+
+def _resolve_untrained(request: TrainingRequest, preset: Preset, dataset: Dataset, measure: Measure | None) -> Resolved:
+    """`resolve_request` for a preset without networks: a step cuts the defects out of one photograph."""
+    for name in ("init_from", "start"):
+        if getattr(request, name) is not None:
+            raise CannotTrain(f"/{name}", f"preset '{preset.name}' trains nothing that could start from weights")
+    if Around.ANNOTATIONS not in dataset.crops:
+        raise CannotTrain(
+            "/dataset",
+            f"nothing is annotated in the photographs of '{dataset.name}', and preset '{preset.name}' cuts out what "
+            "is: upload them with masks, outlines or boxes (COCO, YOLO, VOC, image and mask pairs, …)",
+        )
+    crop = (request.crop or Crop(around=Around.ANNOTATIONS)).completed()
+    if crop.around is not Around.ANNOTATIONS or not crop.native:
+        words = f"preset '{preset.name}' keeps the photographs' scale, in squares around annotations: leave 'crop' out"
+        raise CannotTrain("/crop", words)
+    _check_photographs(dataset)
+    resolution = preset.resolution_for(dataset, None) if request.resolution is None else request.resolution
+    _check_resolution(preset, resolution)
+    measured = measure(dataset, crop, resolution) if measure else dataset
+    cut_out_of = dataset.image_count - measured.crops[crop.around].left_out
+    of_photographs = measured.model_copy(update={"image_count": cut_out_of})
+    unused = [name for name in ("epochs", "steps", "max_seconds", "patience") if getattr(request, name) is not None]
+    alone = request.model_copy(update=dict.fromkeys(unused) | {"epochs": 1})
+    job = _job_config(alone, preset, of_photographs, crop, None, resolution, batch_size=1)
+    overrides = preset.overrides.model_validate(request.overrides).completed(measured, resolution)
+    notes = [f"preset '{preset.name}' trains nothing: {' and '.join(map(repr, unused))} not used"] if unused else []
+    if request.resolution is None:
+        notes.append(f"resolution {resolution}, by the size of the defects at the photographs' own scale")
+    return Resolved({**job.model_dump(mode="json"), **overrides.model_dump(mode="json")}, notes)
 
 
 def trainer_config(preset_name: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -144,7 +181,8 @@ def _labels(
 def _check_resolution(preset: Preset, resolution: int) -> None:
     if resolution not in preset.resolutions:
         known = ", ".join(map(str, preset.resolutions))
-        raise CannotTrain("/resolution", f"preset '{preset.name}' has layers for {known}, not for {resolution}")
+        has, of = ("has layers", "for") if preset.has_networks else ("makes images", "of")
+        raise CannotTrain("/resolution", f"preset '{preset.name}' {has} {of} {known}, not {of} {resolution}")
 
 
 def usual_resolution(dataset: Dataset) -> int:

@@ -44,7 +44,7 @@ def blended(foot: Footprint, how: Stamp, host: Values) -> Values:
     contrast = np.clip(np.sqrt(own_loudness / loudness), *CONTRASTS)
     darker, brighter = _gains(behind, own[-1], float(contrast))
     usual = float(np.sqrt((darker * brighter)[how.near].mean()))
-    defect = without_grain(bands(difference, deviations), grain, usual, own_grain, deviations)
+    defect = without_grain(bands(difference, deviations), foot.mask, grain, usual, own_grain, deviations)
     bright = 1 / (1 + np.exp(np.clip(-SIGN * defect.change, -30, 30)))
     gain = darker + (brighter - darker) * bright
     made: Values = host + how.alpha * (gain * defect.change - hidden_grain(defect, grain, gain, own, own_grain))

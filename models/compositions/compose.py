@@ -26,7 +26,7 @@ from flawsmith.models.compositions.stamp import Stamp, stamp
 VISIBLE = 3.0  # visibility from which on a defect stays: a mask over nothing misleads a detector
 FAINTEST = 1.5  # visibility from which on it stays where it has …
 FAITHFUL = 0.8  # … this share of its visibility in its own photograph
-ATTEMPTS = 12  # patches that are tried for one defect
+ATTEMPTS = 12  # patches that are tried for one defect, of its type and then of all
 GAP = 4  # pixels between the collars of two defects
 MOST = 100  # defects on one photograph
 
@@ -40,6 +40,7 @@ def compose(
     region: Mask | None = None,
     rules: Rules | Mapping[str, Rules] | None = None,
     blend: Blend = Blend.AUTO,
+    attempts: int = ATTEMPTS,
 ) -> Composition:
     """A photograph with defects at the host's scale, their exact masks and boxes, and where each came from.
 
@@ -54,6 +55,7 @@ def compose(
         region: (H, W), where defects may lie with their collars, such as `part_region` finds; None: anywhere.
         rules: how patches may be turned and scaled, for all or for each type; not at all without.
         blend: for all defects; `AUTO` decides by each mask's thickness.
+        attempts: patches that are tried for one defect, before it is left out.
 
     Raises:
         UnplaceableError: fewer than the least number of defects fit, or would be seen on this photograph's grain.
@@ -63,7 +65,7 @@ def compose(
     _check(host, patches, per_image, region)
     random = np.random.default_rng(seed)
     count = int(random.integers(per_image[0], per_image[1] + 1))
-    canvas = _Canvas(host, region)
+    canvas = _Canvas(host, region, attempts)
     types = sorted({patch.defect_type for patch in patches})
     order = [types[each] for each in random.permutation(len(types))]
     for index in range(count):
@@ -78,7 +80,8 @@ def compose(
 class _Canvas:
     """The photograph while it is composed."""
 
-    def __init__(self, host: Pixels, region: Mask | None) -> None:
+    def __init__(self, host: Pixels, region: Mask | None, attempts: int) -> None:
+        self.attempts = attempts
         self.pixels: Pixels = host.reshape(*host.shape[:2], -1).copy()
         self.free: Mask = np.ones(host.shape[:2], bool) if region is None else region.copy()
         self.placed: list[Placed] = []
@@ -92,7 +95,7 @@ class _Canvas:
         random: np.random.Generator,
     ) -> bool:
         """Places one of the patches, if one of those that are tried fits and is seen."""
-        for _ in range(ATTEMPTS):
+        for _ in range(self.attempts):
             patch = patches[int(random.integers(len(patches)))]
             allowed = rules.get(patch.defect_type) if isinstance(rules, Mapping) else rules
             change = random_change(allowed or Rules(), random)

@@ -67,27 +67,35 @@ class Defect:
         change: (H, W, C) gray levels.
         shares: (H, W) of each band but the coarsest, how much of it was kept, 0 … 1.
         relative: (H, W) of each of these, its local energy as a multiple of the grain's.
+        within: of each of these, what is usual in the defect: few pixels of a broad one are at its edge.
     """
 
     change: Values
     shares: Sequence[NDArray[np.float32]]
     relative: Sequence[NDArray[np.float32]]
+    within: Sequence[float]
 
 
 def without_grain(
-    patch: Sequence[Values], grain: Sequence[Grain], gain: float, host: Sequence[Grain], deviations: Sequence[float]
+    patch: Sequence[Values],
+    mask: Mask,
+    grain: Sequence[Grain],
+    gain: float,
+    host: Sequence[Grain],
+    deviations: Sequence[float],
 ) -> Defect:
     """Takes the grain out of a patch's bands.
 
     Args:
         patch: its `bands`.
+        mask: (H, W), the defect.
         grain, host: around the defect and on the host.
         gain: by which the patch will about be multiplied: the louder its grain would be on the host, the farther a
             structure must stand out of it.
         deviations: of the bands.
     """
     change = patch[-1].copy()
-    shares, relative = [], []
+    shares, relative, within = [], [], []
     for band, own, others, deviation in zip(patch, grain, host, deviations, strict=False):
         louder = own.energy * gain**2 / max(others.energy, LEAST_GRAIN)
         doubtful = own.peak * float(np.clip(louder, 1, LOUDER))
@@ -96,7 +104,8 @@ def without_grain(
         change += share[:, :, None] * band
         shares.append(share)
         relative.append(local / np.float32(max(own.energy, 1e-3)))
-    return Defect(change, shares, relative)
+        within.append(float(np.median(relative[-1][mask])))
+    return Defect(change, shares, relative, within)
 
 
 def hidden_grain(
@@ -111,12 +120,12 @@ def hidden_grain(
     """
     hidden = np.zeros_like(host[0])
     squared = np.square(gain).mean(2)
-    for share, relative, own, band, others in zip(
-        defect.shares, defect.relative, grain, host, host_grain, strict=False
+    for share, relative, within, own, band, others in zip(
+        defect.shares, defect.relative, defect.within, grain, host, host_grain, strict=False
     ):
         kept = 1 - np.minimum(np.square(share) * squared * own.energy / max(others.energy, 1e-3), 1)
         if own.energy >= LEAST_GRAIN:
-            kept = kept * np.minimum(relative / SMOOTH, 1)
+            kept = kept * np.minimum(relative / SMOOTH, min(within, 1))
         hidden += ((1 - np.sqrt(kept))[:, :, None] * band).astype(np.float32)
     return hidden
 

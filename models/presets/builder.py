@@ -21,6 +21,8 @@ def _none_held_out(
 class PresetBuilder:
     """Builds the trainer and the generator of one preset. Its module exposes it as ``BUILDER``.
 
+    A preset without networks has neither.
+
     The preset's overrides, with their bounds and defaults, are under the same name in
     `flawsmith.core.domain.presets.registry`.
 
@@ -41,8 +43,8 @@ class PresetBuilder:
     """
 
     name: str
-    build_trainer: Callable[..., Trainer]
-    build_generator: Callable[[Mapping[str, Any], int], PresetGenerator]
+    build_trainer: Callable[..., Trainer] | None = None
+    build_generator: Callable[[Mapping[str, Any], int], PresetGenerator] | None = None
     held_out: Callable[..., Tensor] = _none_held_out
     follows_rules: bool = False
     learns_masks: bool = False

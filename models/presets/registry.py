@@ -82,10 +82,12 @@ def build_trainer(
     Without a ``rule``, the preset holds out as it did before there were rules.
 
     Raises:
-        LookupError: the preset is unknown, or there are masks and it learns none.
+        LookupError: the preset is unknown or has no networks, or there are masks and it learns none.
         TypeError: a field of ``config`` is missing or unknown; the message names it.
     """
     builder, photograph = BUILDERS[preset], _numbers(images, photograph)
+    if builder.build_trainer is None:
+        raise LookupError(f"the preset '{preset}' has no networks to train")
     if masks is not None and not builder.learns_masks:
         raise LookupError(f"preset '{preset}' learns no masks")
     held_out: list[Tensor] = []
@@ -102,9 +104,12 @@ def build_generator(preset: str, config: Mapping[str, Any], types: int) -> Prese
     """The preset's generator, with weights yet to be loaded; see `PresetBuilder`.
 
     Raises:
-        LookupError: the preset is unknown, or a field that shapes the generator is missing.
+        LookupError: the preset is unknown or has no networks, or a field that shapes the generator is missing.
     """
-    return BUILDERS[preset].build_generator(config, types)
+    build = BUILDERS[preset].build_generator
+    if build is None:
+        raise LookupError(f"the preset '{preset}' has no networks that sample")
+    return build(config, types)
 
 
 def held_out(

@@ -1,7 +1,7 @@
 """Judges a generator by the photographs that it was trained on, in words."""
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -92,12 +92,22 @@ def judging(photographs: JudgedPhotographs, sample: Sampler) -> Generator[None, 
     return (yield from judging_by(calibration, sample))
 
 
-def judging_by(calibration: Calibration, sample: Sampler) -> Generator[None, None, Judgement]:
-    """`judge_by` in steps."""
+def judging_by(
+    calibration: Calibration, sample: Sampler, *, composed: bool = False
+) -> Generator[None, None, Judgement]:
+    """`judge_by` in steps.
+
+    Args:
+        calibration, sample: see `judge_by`.
+        composed: whether samples are composed of the photographs: then the sentence says so, and copies are no fault.
+    """
     types = calibration.types
     count = max(LEAST_SAMPLES, SAMPLES // len(types))
     samples = yield from sampled(sample, len(types), 0, count)
     figures = yield from measured(calibration, samples)
+    if composed:
+        for each in figures:
+            each.copies_by_chance = 1.0
     for each in figures:
         if (leading := combined(each, SPACES)) is not None:
             each.spaces[COMBINED] = leading
@@ -109,7 +119,8 @@ def judging_by(calibration: Calibration, sample: Sampler) -> Generator[None, Non
         figure.lacking_directions = _lacking_directions(calibration.photographs, index, torch.cat(drawn))
         yield
     verdicts = [verdict_of(each, SPACES, calibration.photographs.classes) for each in figures]
-    return _judgement(figures, verdicts, two_sample)
+    judgement = _judgement(figures, verdicts, two_sample)
+    return replace(judgement, sentence=_of_photographs(judgement.sentence)) if composed else judgement
 
 
 def sampled(sample: Sampler, types: int, first: int, count: int) -> Generator[None, None, list[Tensor]]:
@@ -168,6 +179,10 @@ def _judgement(
         measures=[judged for each in figures for judged in _judged(each)],
         two_sample=two_sample,
     )
+
+
+def _of_photographs(sentence: str) -> str:
+    return f"Made of your photographs: {sentence[0].lower()}{sentence[1:]}"
 
 
 def _sentence(worst: TypeVerdict) -> str:

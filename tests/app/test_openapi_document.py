@@ -14,7 +14,6 @@ from flawsmith.core.domain.records import ModelVersion
 
 KEYS = "G:generate,T:train,A:admin,M:metrics"
 REACHES = {"generate": "GTA", "train": "TA", "admin": "A", "metrics": "MA"}
-OF_ANY_KEY = {"/caller"}
 PUBLIC = {"/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
 PLACES = {
     "dataset_id": "none",
@@ -84,11 +83,11 @@ def test_each_call_needs_the_scope_that_the_document_names(with_keys: TestClient
             assert "401" not in operation.described["responses"], str(operation)
             continue
         [needed] = operation.described["security"]
-        [scope] = needed[scheme]
+        reached = "".join(REACHES[scope] for scope in needed[scheme]) or "GTAM"  # none: any key
         assert with_keys.request(operation.method, operation.place).status_code == 401, str(operation)
         for key in "GTAM":
             answer = with_keys.request(operation.method, operation.place, headers={"Authorization": f"Bearer {key}"})
-            permitted = key in REACHES[scope] or operation.path in OF_ANY_KEY
+            permitted = key in reached
             assert (answer.status_code == 403) == (not permitted), f"{operation} {key} {answer.text}"
 
 
@@ -170,7 +169,7 @@ def test_the_path_of_every_route_is_in_the_document(api: TestClient) -> None:
     app = api.app
     assert isinstance(app, FastAPI)
     known = {(each.path, each.method) for each in operations(app.openapi())}
-    apart = {"/openapi.json", "/docs", "/docs/{name}", "/llms.txt"}
+    apart = {"/openapi.json", "/docs", "/docs/{name}", "/llms.txt", "/page/{digest}/{path:path}"}
     for route in app.router.routes:
         if isinstance(route, APIRoute) and route.path not in apart:
             assert (route.path, next(iter(route.methods))) in known, route.path

@@ -71,6 +71,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
             page.on("console", note)
             page.on("pageerror", lambda error: wrong.append(str(error)))
             page.goto(url)
+            page.bring_to_front()
             return page
 
         yield opened

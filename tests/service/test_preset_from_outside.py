@@ -40,10 +40,10 @@ def test_it_is_two_files_of_under_80_lines_together() -> None:
 
 def test_the_schema_and_openapi_list_it(with_toy: Service) -> None:
     schema = with_toy.client.get("/training-jobs/schema").json()
-    assert schema["properties"]["preset"]["enum"] == ["dcgan", "fewshot", "toy"]
+    assert schema["properties"]["preset"]["enum"] == ["dcgan", "fewshot", "paste", "toy"]
     assert schema["$defs"]["toy"]["properties"]["latent_size"]["maximum"] == 64
     request = with_toy.client.get("/openapi.json").json()["components"]["schemas"]["TrainingRequest"]
-    assert request["properties"]["preset"]["enum"] == ["dcgan", "fewshot", "toy"]
+    assert request["properties"]["preset"]["enum"] == ["dcgan", "fewshot", "paste", "toy"]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_an_invalid_value_of_a_generate_body_is_422_with_its_json_pointer(
     [
         ({"dataset": "nowhere"}, "/dataset", "there is no dataset 'nowhere'; datasets: "),
         ({"model": "a b"}, "/model", "match"),
-        ({"preset": "stylegan"}, "/preset", "the presets are: dcgan, fewshot"),
+        ({"preset": "stylegan"}, "/preset", "the presets are: dcgan, fewshot, paste"),
         ({"resolution": 100}, "/resolution", "32, 64, 128, 256"),
         ({"resolution": 0}, "/resolution", "32, 64, 128, 256"),
         ({"epochs": 1, "steps": 1}, "", "give one of them"),

@@ -49,7 +49,7 @@ def services(redis_server: Path, empty_redis: redis.Redis, tmp_path: Path, monke
     monkeypatch.setattr(comparison, "device", lambda: torch.device("cpu"))
     samples = {1: BLOTS, 2: NOISE}
     monkeypatch.setattr(
-        comparison, "load_generator", lambda weights, card, device: FakeGenerator(samples[card["version"]])
+        comparison, "load_sampler", lambda version, registry, device: FakeGenerator(samples[version.version])
     )
     return made
 
@@ -114,7 +114,7 @@ def test_a_version_against_its_twin_shows_no_difference(
 ) -> None:
     samples = {1: BLOTS, 2: BLOTS.flip(0)}
     monkeypatch.setattr(
-        comparison, "load_generator", lambda weights, card, device: FakeGenerator(samples[card["version"]])
+        comparison, "load_sampler", lambda version, registry, device: FakeGenerator(samples[version.version])
     )
     dataset = uploaded(services, tmp_path, "pits", blots(0, 40))
     work = opened(versions_on(services, dataset), dataset)

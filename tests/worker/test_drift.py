@@ -99,7 +99,7 @@ def checked(
     def calibrating(photographs: Any, spaces: Any) -> Any:
         yield
 
-    def judged_with_error(calibration: Any, sample: Any) -> Any:
+    def judged_with_error(calibration: Any, sample: Any, composed: bool) -> Any:
         yield
         sample(0, 0, 16)
         sample(0, 16, 4)
@@ -107,7 +107,7 @@ def checked(
 
     monkeypatch.setattr(drift, "calibrating", calibrating)
     monkeypatch.setattr(drift, "judged_with_error", judged_with_error)
-    monkeypatch.setattr(drift, "load_generator", lambda weights, card, device: generator)
+    monkeypatch.setattr(drift, "load_sampler", lambda version, registry, device: generator)
     dataset = services.datasets.get("scratches").id
     job = new_drift_job(version.ref, dataset, {"scratches": SERVED})
     assert isinstance(job, DriftJob)

@@ -69,23 +69,25 @@ class RealDefects(DefectSource):
                 "cut out; annotate masks or outlines"
             )
 
-    def chosen(self, block: int) -> dict[int, list[int]]:
+    def chosen(self, block: int, per_type: int | None = None, most_bytes: int | None = None) -> dict[int, list[int]]:
         """The defects of a block's library: their numbers, by the photographs' places, in the dataset's order.
 
-        Types take turns until each has `PER_TYPE` or all of its defects, or the patches reach `MOST_BYTES`.
+        Types take turns until each has ``per_type`` or all of its defects, or the patches reach ``most_bytes``;
+        `PER_TYPE` and `MOST_BYTES` without them.
         """
+        per_type, most_bytes = per_type or PER_TYPE, most_bytes or MOST_BYTES
         orders = [
-            [origins[each] for each in np.random.default_rng(block).permutation(len(origins))[:PER_TYPE]]
+            [origins[each] for each in np.random.default_rng(block).permutation(len(origins))[:per_type]]
             for origins in self.by_type.values()
         ]
-        turns = [order[rank] for rank in range(PER_TYPE) for order in orders if rank < len(order)]
+        turns = [order[rank] for rank in range(per_type) for order in orders if rank < len(order)]
         found: dict[int, list[int]] = {}
         size = 0
         for each in turns:
             _, _, width, height = self.defect(each).box
             around = 2 * SURROUND * MARGIN  # pixels of the surface that a patch has on both sides together
             size += int((width + around) * (height + around)) * BYTES_PER_PIXEL
-            if found and size > MOST_BYTES:
+            if found and size > most_bytes:
                 break
             found.setdefault(each.photograph, []).append(each.defect)
         return {photograph: sorted(found[photograph]) for photograph in sorted(found)}

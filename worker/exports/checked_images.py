@@ -14,9 +14,9 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.reference_photographs import ReferenceCache
 from flawsmith.core.store.registry import Registry
 from flawsmith.worker.attribute_search import search
-from flawsmith.worker.generator_file import load_generator
 from flawsmith.worker.image_scores import PublishedScore
-from flawsmith.worker.published_labels import FoundLabels, PublishedLabels
+from flawsmith.worker.published_labels import FoundLabels
+from flawsmith.worker.version_sampler import load_labeller, load_sampler
 
 TOO_SIMILAR, BELOW_FLOOR, WITHDRAWN = "too_similar", "below_floor", "withdrawn"
 DOUBTFUL_LABELS = "doubtful_labels"
@@ -70,10 +70,9 @@ class CheckedImages:
         max_similarity: float | None = None,
     ) -> None:
         self.version, self.floor, self.max_similarity, self._registry = version, floor, max_similarity, registry
-        weights = registry.weights(version.model, version.version)
-        self._generator = load_generator(weights, version.model_dump(), device)
+        self._generator = load_sampler(version, registry, device)
         folder = registry.folder(version)
-        self._labels = PublishedLabels(version, folder, device) if version.labels else None
+        self._labels = load_labeller(version, registry, device) if version.labels else None
         self._score = PublishedScore(folder) if floor is not None else None
         self._references = ReferenceCache().load(folder) if max_similarity is not None else None
         if self._references is None and max_similarity is not None:

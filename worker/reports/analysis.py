@@ -87,14 +87,17 @@ class Curve(Record):
 
 
 class TypePictures(Record):
-    """Pictures of one type, PNG in base64: photographs and as many samples, and walks, one row each."""
+    """Pictures of one type, PNG in base64: photographs and as many samples, and walks, one row each.
+
+    There are no walks of a version without networks.
+    """
 
     type: str
     photographs: str
     samples: str
     shown: int
     first_seed: int
-    walks: str
+    walks: str | None
 
 
 class ReportAnalysis(Record):

@@ -10,12 +10,13 @@ from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.services import Services
 from flawsmith.core.store.quality_floors import ImageScores, scores_file
-from flawsmith.worker.generator_file import load_generator
+from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.reports.analysis import Judged
 from flawsmith.worker.start import start_generator
 from flawsmith.worker.verdict import load_judgement, sampler
 from flawsmith.worker.version_photographs import VersionPhotographs, load_version_photographs
+from flawsmith.worker.version_sampler import load_sampler
 
 FIRST_SEED = 1_000_000  # far from the seeds that the verdict looked at: a report's samples are fresh
 FEWEST_SAMPLES = 100  # of a type
@@ -35,7 +36,7 @@ class Material:
         self.version, self._services, self._device = version, services, device
         self.scores: ImageScores | None = None  # once the version was judged here
         self._photographs: VersionPhotographs | None = None
-        self._generator: PublishedGenerator | None = None
+        self._generator: ImageSampler | None = None
         self._samples: list[list[Tensor]] = [[] for _ in version.classes]
 
     @property
@@ -50,15 +51,16 @@ class Material:
         return self._photographs
 
     @property
-    def generator(self) -> PublishedGenerator:
+    def generator(self) -> ImageSampler:
         if self._generator is None:
-            weights = self._services.registry.weights(self.version.model, self.version.version)
-            self._generator = load_generator(weights, self.version.model_dump(), self._device)
+            self._generator = load_sampler(self.version, self._services.registry, self._device)
         return self._generator
 
     @property
     def start(self) -> PublishedGenerator | None:
         """The generator that the version's training started from, see `start_generator`."""
+        if not self.version.has_networks:
+            return None
         weights = self._services.registry.weights(self.version.model, self.version.version)
         return start_generator(load_file(weights), self.version.model_dump(), self._services, self._device)
 

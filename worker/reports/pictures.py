@@ -9,6 +9,7 @@ from torch import Tensor
 from flawsmith.core.store.images import encode_png, grid, to_image
 from flawsmith.models.inference.latents import latent
 from flawsmith.models.inference.walks import slerp
+from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.reports.analysis import TypePictures
 from flawsmith.worker.reports.material import FIRST_SEED, Material
 
@@ -20,7 +21,7 @@ WALKS, WALK_STEPS = 3, 6
 
 def picture_stage(material: Material) -> Iterator[TypePictures]:
     """The pictures of each type: the first samples of a fixed order, none of them chosen."""
-    shown = shown_pictures(material)
+    shown, generator = shown_pictures(material), material.generator
     for index, name in enumerate(material.classes):
         photographs = evenly(material.of_type(index), shown)
         samples = material.samples(index)[: len(photographs)]
@@ -30,7 +31,9 @@ def picture_stage(material: Material) -> Iterator[TypePictures]:
             samples=sheet(samples, COLUMNS, synthetic=True),
             shown=len(samples),
             first_seed=FIRST_SEED,
-            walks=sheet(_walks(material, index), WALK_STEPS, synthetic=True),
+            walks=sheet(_walks(generator, name), WALK_STEPS, synthetic=True)
+            if isinstance(generator, PublishedGenerator)
+            else None,
         )
 
 
@@ -53,12 +56,11 @@ def evenly(images: Tensor, count: int) -> Tensor:
     return images[torch.linspace(0, len(images) - 1, min(count, len(images))).round().long()]
 
 
-def _walks(material: Material, index: int) -> Tensor:
+def _walks(generator: PublishedGenerator, name: str) -> Tensor:
     """`WALKS` walks between the latents of two samples each, row by row: (WALKS * WALK_STEPS, C, side, side) uint8."""
-    session, name = material.generator.session, material.classes[index]
-    rows = []
+    session, rows = generator.session, []
     for walk in range(WALKS):
         first, last = (latent(FIRST_SEED + 2 * walk + end, name, session.latent_size) for end in range(2))
-        types = torch.full((WALK_STEPS,), material.generator.classes.index(name))
+        types = torch.full((WALK_STEPS,), generator.classes.index(name))
         rows.append(session.sample(slerp(first, last, WALK_STEPS), types))
     return torch.cat(rows).permute(0, 3, 1, 2)

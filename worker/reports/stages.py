@@ -44,7 +44,10 @@ def verdict_stage(material: Material) -> Generator[None, None, Judged]:
         return kept
     start = material.start
     judgement, material.scores = yield from judging_with_scores(
-        judged_photographs(material.photographs), material.sample, sampler(start) if start else None
+        judged_photographs(material.photographs),
+        material.sample,
+        sampler(start) if start else None,
+        composed=not material.version.has_networks,
     )
     return judged_of(judgement, material.version.verdict or to_verdict(judgement))
 

@@ -13,7 +13,7 @@ from flawsmith.core.domain.request_body import RequestBody
 class Overrides(RequestBody):
     """The values that a training job may set, each with its bounds, default and description.
 
-    One of them is ``batch_size``, the number of photographs in one step.
+    One of them is ``batch_size``, the number of photographs in one step, unless the preset has no networks.
     """
 
     def completed(self, dataset: Dataset, resolution: int) -> Self:
@@ -39,12 +39,14 @@ class Length:
 class Preset:
     """A recipe that a training job can name.
 
-    A subclass sets the attributes, and its module exposes one instance as ``PRESET``. The networks and the trainer are
-    under the same name in `flawsmith.models.presets.registry`.
+    A subclass sets the attributes, and its module exposes one instance as ``PRESET``. The networks and the trainer, if
+    it has any, are under the same name in `flawsmith.models.presets.registry`.
     """
 
     name: str
     description: str  # one line
+    # Whether it trains networks. Else its images are composed of the photographs, and a version has no weights.
+    has_networks: ClassVar[bool] = True
     overrides: type[Overrides]
     resolutions: tuple[int, ...]  # sides in pixels that the networks can be built for
     default_resolution: int

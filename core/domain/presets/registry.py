@@ -38,6 +38,11 @@ class PresetRegistry:
     def names(self) -> list[str]:
         return sorted(self._presets)
 
+    @property
+    def with_networks(self) -> list[str]:
+        """The names of those that train."""
+        return [each.name for each in self if each.has_networks]
+
     def add(self, preset: Preset) -> None:
         """Adds a preset; adding it again changes nothing.
 
@@ -45,7 +50,7 @@ class PresetRegistry:
             ValueError: another preset has its name, its overrides lack ``batch_size`` or repeat a field of `JobConfig`.
         """
         fields = preset.overrides.model_fields.keys()
-        if "batch_size" not in fields:
+        if preset.has_networks and "batch_size" not in fields:
             raise ValueError(f"the overrides of preset '{preset.name}' must have a batch_size")
         if taken := fields & JobConfig.model_fields.keys():
             raise ValueError(f"rename overrides of preset '{preset.name}': every job has a {', '.join(sorted(taken))}")

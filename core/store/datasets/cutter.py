@@ -13,7 +13,7 @@ from flawsmith.core.domain.image_modes import ImageMode
 from flawsmith.core.domain.records import CropEffect
 from flawsmith.core.store.datasets.crops import cut, squares
 from flawsmith.core.store.datasets.dataset_folder import CLEAN, StoredPhotograph
-from flawsmith.core.store.datasets.native_crops import NativeCrops, View
+from flawsmith.core.store.datasets.native_crops import NativeCrops, View, evenly
 from flawsmith.core.store.images import to_pixels
 
 LEAST_MARKED = 32  # of 255, in a scaled mask: a pixel of which an eighth is marked
@@ -166,8 +166,11 @@ def clean_squares(
     crop: Crop | Around,
     resolution: int,
     mode: ImageMode,
+    most: int | None = None,
 ) -> Squares:
     """The squares of clean photographs, all of the type `CLEAN`.
+
+    With ``most``, at most so many at the photographs' scale, evenly chosen, and none that would have to be enlarged.
 
     Where there are none, beside crops at the photographs' scale: the places of annotated photographs that show no
     annotated defect.
@@ -175,15 +178,27 @@ def clean_squares(
     wanted = as_crop(crop)
     if not wanted.measured:
         return Cutter(clean, wanted, resolution).squares([CLEAN], mode, resolution)
-    sources = clean or [each for each in photographs if each.annotations.defects]
-    native = NativeCrops(wanted, resolution, [each.annotations for each in sources])
     pixels, files, numbers = [], [], []
-    for number, photograph in enumerate(sources):
-        for square in _views_of(photograph, native.free_views(number, MOST_CLEAN)):
+    found = clean_views(clean, photographs, wanted, resolution)
+    flat = [(number, view) for number, (_, views) in enumerate(found) for view in views]
+    if most is not None:
+        flat = evenly([(number, view) for number, view in flat if view.side == resolution], most)
+    kept = set(flat)
+    for number, (photograph, views) in enumerate(found):
+        for square in _views_of(photograph, [each for each in views if (number, each) in kept]):
             pixels.append(to_pixels(square, mode, resolution))
             files.append(photograph.file)
             numbers.append(number)
     return Squares(np.stack(pixels), np.zeros(len(files), np.int64), [CLEAN], files, np.array(numbers, np.int64))
+
+
+def clean_views(
+    clean: Sequence[StoredPhotograph], photographs: Sequence[StoredPhotograph], crop: Crop, resolution: int
+) -> list[tuple[StoredPhotograph, list[View]]]:
+    """The squares of `clean_squares` of a crop that is `Crop.measured`, by their photographs, without their pixels."""
+    sources = clean or [each for each in photographs if each.annotations.defects]
+    native = NativeCrops(crop, resolution, [each.annotations for each in sources])
+    return [(each, native.free_views(number, MOST_CLEAN)) for number, each in enumerate(sources)]
 
 
 def _views_of(photograph: StoredPhotograph, views: Sequence[View]) -> list[Image.Image]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ MOST_TILES = 32  # of one defect
 MOST_OF_PHOTOGRAPH = 256  # squares of a grid
 MOST_OF_SET = 8192  # squares of the grids of all photographs
 LEAST_SHOWN = 0.25  # of what the best tile of a defect shows, from which on a tile is kept
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class NativeCrops:
         side = min(self.resolution, *photograph.size)
         grid = _cover((0, 0, *photograph.size), side, self.crop.overlap or 0, photograph.size)
         free = [each for each in grid if not any(each.shows(defect) for defect in photograph.defects)]
-        return _evenly(free, most)
+        return evenly(free, most)
 
     def effect(self) -> CropEffect:
         """How many squares there are, and what they lose."""
@@ -122,7 +126,7 @@ class NativeCrops:
         grid = _cover((0, 0, *photograph.size), side, self.crop.overlap or 0, photograph.size)
         if photograph.defects:
             grid = [each for each in grid if any(each.shows(defect) for defect in photograph.defects)] or grid
-        return _evenly(grid, self._most)
+        return evenly(grid, self._most)
 
     def _around(self, defect: Defect, index: int, size: Size, random: np.random.Generator) -> list[View]:
         x, y, width, height = defect.box
@@ -151,7 +155,7 @@ class NativeCrops:
                 for t in tiles
             ]
             tiles = [tile for tile, each in zip(tiles, shown, strict=True) if each >= LEAST_SHOWN * max(shown)]
-        return _evenly(tiles, MOST_TILES)
+        return evenly(tiles, MOST_TILES)
 
 
 def _cover(
@@ -187,6 +191,7 @@ def _inside(place: int, side: int, whole: int) -> int:
     return min(max(0, place), whole - side)
 
 
-def _evenly(views: Sequence[View], most: int) -> list[View]:
+def evenly(views: Sequence[Item], most: int) -> list[Item]:
+    """At most so many of them, evenly spaced."""
     count = min(most, len(views))
     return [views[each * len(views) // count] for each in range(count)]

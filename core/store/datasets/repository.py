@@ -19,7 +19,7 @@ from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Bounds, Member, printable, read_archive
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
-from flawsmith.core.store.datasets.cutter import Cutter, Squares, clean_squares
+from flawsmith.core.store.datasets.cutter import Cutter, Squares, clean_squares, clean_views
 from flawsmith.core.store.datasets.dataset_folder import DatasetFolder, StoredPhotograph
 from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, single_file
 from flawsmith.core.store.datasets.staged_dataset import UploadedFiles, stage, stage_behind
@@ -169,8 +169,12 @@ class Datasets:
         classes = cutter.types or sorted({each.defect_type for each in photographs})
         return cutter.squares(classes, mode_of(config["channels"]), config["resolution"])
 
-    def load_clean(self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE) -> "Squares":
+    def load_clean(
+        self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE, most: int | None = None
+    ) -> "Squares":
         """The clean photographs, cut and scaled like those of `load`; all of the type `CLEAN`.
+
+        With ``most``, so many of them at most, evenly chosen, and none that would have to be enlarged.
 
         Where there are none, beside squares at the photographs' scale: parts of the others without a defect.
 
@@ -180,8 +184,18 @@ class Datasets:
         """
         dataset = self.get(dataset_id)
         return clean_squares(
-            self.clean_photographs(dataset_id), self.photographs(dataset_id), crop, resolution, dataset.mode
+            self.clean_photographs(dataset_id), self.photographs(dataset_id), crop, resolution, dataset.mode, most
         )
+
+    def has_clean(self, dataset_id: str, resolution: int, crop: Crop) -> bool:
+        """Whether `load_clean` finds a square that it need not enlarge, of a crop that is `Crop.measured`.
+
+        Raises:
+            UnknownDataset: there is no such dataset.
+        """
+        sources = self.clean_photographs(dataset_id), self.photographs(dataset_id)
+        found = clean_views(*sources, crop, resolution)
+        return any(view.side == resolution for _, views in found for view in views)
 
     def load_masks(
         self, dataset_id: str, resolution: int, crop: Crop | Around = Around.MIDDLE, native_side: int | None = None

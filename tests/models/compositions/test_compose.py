@@ -135,6 +135,18 @@ def test_grain_around_and_in_a_defect_is_the_hosts(host_strength: float, patch_s
     assert 25 < values[marked].mean() - values[~marked].mean() < 75
 
 
+@pytest.mark.parametrize("smoothness", [0.6, 0.8, 1.0])
+def test_a_defect_that_is_smoother_than_its_surface_is_so_on_another(smoothness: float) -> None:
+    mask = disc(121, 20)
+    pixels = grainy(3, side=121).astype(float)
+    pixels[mask] = 80 + smoothness * (pixels[mask] - 120)
+    smooth = Patch(np.rint(pixels).astype(np.uint8), mask, "pits", "a.png")
+    made = compose(grainy(4), [smooth], 5, per_image=(1, 1))
+    middle = distance_transform_edt(made.mask) > 5
+    inside, around = (float(made.pixels[where].std()) for where in (middle, ~made.mask))
+    assert inside / around == pytest.approx(smoothness, abs=0.15)
+
+
 def test_defects_lie_in_the_region_apart_from_one_another() -> None:
     region = np.zeros((SIDE, SIDE), bool)
     region[:, 60:] = disc(SIDE, 70)[:, 60:]

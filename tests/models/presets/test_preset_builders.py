@@ -28,7 +28,7 @@ def test_every_preset_has_a_builder() -> None:
     assert BUILDERS.names == PRESETS.names
 
 
-@pytest.mark.parametrize("preset", PRESETS.names)
+@pytest.mark.parametrize("preset", PRESETS.with_networks)
 def test_the_trainer_takes_exactly_the_fields_of_the_overrides(preset: str) -> None:
     config = config_of(preset)
     assert trainer(preset, config).batch_size == config["batch_size"]
@@ -39,7 +39,7 @@ def test_the_trainer_takes_exactly_the_fields_of_the_overrides(preset: str) -> N
         trainer(preset, {**config, "latent_sise": 8})
 
 
-@pytest.mark.parametrize("preset", PRESETS.names)
+@pytest.mark.parametrize("preset", PRESETS.with_networks)
 def test_the_generator_that_samples_has_the_weights_of_the_one_that_trains(preset: str) -> None:
     config = config_of(preset)
     generator = build_generator(preset, config, 1)
@@ -68,6 +68,13 @@ def test_two_builders_of_one_name_are_refused() -> None:
         registry.add(PresetBuilder("dcgan", dcgan.build_trainer, BUILDERS["fewshot"].build_generator))
 
 
+def test_a_preset_without_networks_builds_none() -> None:
+    with pytest.raises(LookupError, match="'paste' has no networks to train"):
+        trainer("paste", {})
+    with pytest.raises(LookupError, match="'paste' has no networks that sample"):
+        build_generator("paste", {}, 1)
+
+
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(LookupError, match="'stylegan'; the presets are: dcgan, fewshot"):
+    with pytest.raises(LookupError, match="'stylegan'; the presets are: dcgan, fewshot, paste"):
         build_generator("stylegan", {}, 1)

@@ -19,6 +19,7 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.background_image import background_file
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.models.compositions import Patch, is_cut
+from flawsmith.worker import published_labels
 from flawsmith.worker.compositions import generated_defects
 from flawsmith.worker.compositions.defects import CannotPlace
 from flawsmith.worker.compositions.generated_defects import GeneratedDefects
@@ -34,7 +35,7 @@ from flawsmith.worker.published_labels import FoundLabels
 @pytest.fixture(autouse=True)
 def labelled(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BrightPlaces, "registry", workshop.services.registry, raising=False)
-    monkeypatch.setattr(checked_images, "PublishedLabels", BrightPlaces)
+    monkeypatch.setattr(published_labels, "PublishedLabels", BrightPlaces)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ def test_images_that_must_not_be_given_out_are_in_none(
             return [FoundLabels(each.mask, each.plausible and at.seed % 3 > 0) for each, at in pairs]
 
     monkeypatch.setattr(checked_images, "PublishedScore", Scores)
-    monkeypatch.setattr(checked_images, "PublishedLabels", Doubts)
+    monkeypatch.setattr(published_labels, "PublishedLabels", Doubts)
     own = publish_labelled(workshop, "guarded")
     allowed = {address(each) for each in library(workshop, own, floor=0.5)}
     assert all(each.seed % 2 == 0 and each.seed % 3 > 0 for each in allowed)

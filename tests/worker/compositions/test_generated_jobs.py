@@ -15,10 +15,10 @@ from flawsmith.core.domain.job_kinds.composition import CompositionJob
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.export_files import HeldAddresses, addresses_file
 from flawsmith.core.store.job_folder import JobFolder
-from flawsmith.worker import composition, export
+from flawsmith.worker import composition, export, published_labels
 from flawsmith.worker.composition import CompositionExecutor
 from flawsmith.worker.exports import archive as written_archive
-from flawsmith.worker.exports import archive_work, checked_images
+from flawsmith.worker.exports import archive_work
 
 SEED = 252  # so that eight images are of two blocks
 
@@ -30,7 +30,7 @@ def worker(workshop: Workshop) -> Any:
         for module in (composition, export):
             patch.setattr(module, "services", lambda: workshop.services)
         patch.setattr(BrightPlaces, "registry", workshop.services.registry, raising=False)
-        patch.setattr(checked_images, "PublishedLabels", BrightPlaces)
+        patch.setattr(published_labels, "PublishedLabels", BrightPlaces)
         yield
 
 

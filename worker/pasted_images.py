@@ -1,0 +1,107 @@
+"""The images of a version without networks, and its file: defects of photographs, pasted where an address says."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from flawsmith.core.domain.addresses import Address
+from flawsmith.core.domain.attributes import MEASURED
+from flawsmith.models.compositions import Patch
+from flawsmith.models.compositions.pasted import Pasted, PasteMaterial, pasted
+from flawsmith.worker.image_sampler import ImageSampler
+from flawsmith.worker.published_generator import angles_of
+from flawsmith.worker.published_labels import FoundLabels
+
+FILE = "defects.safetensors"  # in a version's folder
+METADATA_KEY = "flawsmith"  # a single one, as in `generator_file`
+
+
+class PastedImages(ImageSampler):
+    """Composes the image of each address.
+
+    Args:
+        material: of the version.
+        config: of its job.
+    """
+
+    composed = True
+
+    def __init__(self, material: PasteMaterial, config: Mapping[str, Any]) -> None:
+        self.material, self.classes = material, list(config["classes"])
+        self._per_image = (config["per_image"][0], config["per_image"][1])
+
+    def sample_batch(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> NDArray[np.uint8]:
+        """Raises ValueError, UnplaceableError."""
+        if angles_of(addresses, frozenset() if candidates is None else MEASURED) is not None:
+            raise ValueError("these images take no angles")
+        return np.stack([each.pixels for each in self.compositions(addresses, candidates)])
+
+    def compositions(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[Pasted]:
+        """The images with the masks of what was placed. Raises UnplaceableError."""
+        pairs = zip(addresses, candidates or [0] * len(addresses), strict=True)
+        return [self._composition(address, candidate) for address, candidate in pairs]
+
+    def _composition(self, address: Address, candidate: int) -> Pasted:
+        key = f"{address.defect_type} {address.seed} {candidate}"
+        return pasted(self.material, address.defect_type, key, self._per_image)
+
+
+class PastedLabels:
+    """Labels images with the masks of what was placed."""
+
+    def __init__(self, images: PastedImages) -> None:
+        self._images = images
+
+    def __call__(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[FoundLabels]:
+        """See `Labeller`."""
+        made = self._images.compositions(addresses, candidates)
+        return [FoundLabels(np.any(each.masks, 0), True, each.masks) for each in made]
+
+
+def save_material(material: PasteMaterial, folder: Path) -> str:
+    """Writes a version's file; returns its SHA-256. The same material makes the same bytes."""
+    patches = [patch for each in material.patches.values() for patch in each]
+    arrays = {
+        "hosts": material.hosts,
+        "pixels": np.concatenate([each.pixels.ravel() for each in patches]),
+        "masks": np.packbits(np.concatenate([_marks(each).ravel() for each in patches])),
+    }
+    about = {
+        "hosts_of": {name: list(map(int, each)) for name, each in material.hosts_of.items()},
+        "patches": [{"type": each.defect_type, "source": each.source, "shape": each.pixels.shape} for each in patches],
+        "synthetic": True,
+    }
+    save_file(arrays, folder / FILE, metadata={METADATA_KEY: json.dumps(about, sort_keys=True)})
+    with (folder / FILE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_material(folder: Path) -> PasteMaterial:
+    """What `save_material` wrote into a version's folder. Raises OSError, SafetensorError."""
+    with safe_open(folder / FILE, framework="np") as file:
+        about = json.loads(file.metadata()[METADATA_KEY])
+        hosts, pixels, masks = (file.get_tensor(name) for name in ("hosts", "pixels", "masks"))
+    found: dict[str, list[Patch]] = {name: [] for name in about["hosts_of"]}
+    marks = np.unpackbits(masks).astype(bool)
+    at = marked = 0
+    for each in about["patches"]:
+        height, width = each["shape"][:2]
+        size, area = int(np.prod(each["shape"])), height * width
+        mask, others = marks[marked : marked + 2 * area].reshape(2, height, width)
+        picture = pixels[at : at + size].reshape(each["shape"])
+        found[each["type"]].append(Patch(picture, mask, each["type"], each["source"], others if others.any() else None))
+        at, marked = at + size, marked + 2 * area
+    return PasteMaterial(hosts, about["hosts_of"], found)
+
+
+def _marks(patch: Patch) -> NDArray[np.bool_]:
+    """The pixels of the defect and those of others, (2, H, W)."""
+    others = np.zeros_like(patch.mask) if patch.others is None else patch.others
+    return np.stack([patch.mask, others])

@@ -1,0 +1,39 @@
+"""Loads what makes the images of a published version, and what labels them."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.store.registry import Registry
+from flawsmith.worker.generator_file import load_generator
+from flawsmith.worker.image_sampler import ImageSampler
+
+# Imported where they are needed: few versions need them, and they take memory.
+if TYPE_CHECKING:
+    from flawsmith.worker.published_labels import Labeller
+
+
+def load_sampler(version: ModelVersion, registry: Registry, device: torch.device) -> ImageSampler:
+    """The version's generator on a device, or what its images are composed of.
+
+    Raises:
+        OSError, SafetensorError: its file cannot be read.
+    """
+    if version.has_networks:
+        return load_generator(registry.weights(version.model, version.version), version.model_dump(), device)
+    from flawsmith.worker.pasted_images import PastedImages, load_material
+
+    return PastedImages(load_material(registry.folder(version)), version.config)
+
+
+def load_labeller(version: ModelVersion, registry: Registry, device: torch.device) -> "Labeller":
+    """What labels the images of a version with labels. Raises as `load_sampler`."""
+    folder = registry.folder(version)
+    if version.has_networks:
+        from flawsmith.worker.published_labels import PublishedLabels
+
+        return PublishedLabels(version, folder, device)
+    from flawsmith.worker.pasted_images import PastedImages, PastedLabels, load_material
+
+    return PastedLabels(PastedImages(load_material(folder), version.config))
