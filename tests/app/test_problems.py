@@ -76,7 +76,7 @@ class Body(BaseModel):
 def client() -> TestClient:
     """A client of an application that raises the error of a number, and has one route with a JSON body."""
     app = FastAPI()
-    app.add_middleware(BodyLimit, unlimited=re.compile("/uploads"))
+    app.add_middleware(BodyLimit, unlimited=re.compile("/uploads"), larger={})
     problems.install(app)
 
     @app.get("/errors/{number}")
