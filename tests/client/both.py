@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -24,7 +25,8 @@ def async_run(url: str, method: str, *arguments: Any, client: dict[str, Any] | N
             result = getattr(running, method)(*arguments, **more)
             return [each async for each in result] if isinstance(result, AsyncIterator) else await result
 
-    return asyncio.run(call())
+    with ThreadPoolExecutor(1) as thread:  # a loop may run in this one: Playwright leaves its own
+        return thread.submit(asyncio.run, call()).result()
 
 
 both = pytest.mark.parametrize("run", [sync_run, async_run], ids=["Client", "AsyncClient"])
