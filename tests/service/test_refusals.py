@@ -40,7 +40,7 @@ def refused(answer: httpx2.Response, status: int, *words: str) -> dict[str, Any]
         ({"model": "two-types@1", "seed": 2**53 - 1, "count": 2}, "/seed", "at most"),
         ({"model": "two-types@1", "seed": -1}, "/seed", "greater than or equal to 0"),
         ({"model": "two-types@1", "defect_type": "rust"}, "/defect_type", "this model knows: dents, scratches"),
-        ({"model": "two-types@1", "format": "gif"}, "/format", "'png', 'jpeg', 'webp', 'npy' or 'npz'"),
+        ({"model": "two-types@1", "format": "gif"}, "/format", "'png', 'jpeg', 'webp', 'zip', 'json', 'npy' or 'npz'"),
         ({"model": "two-types@1", "deadline_seconds": 0}, "/deadline_seconds", "greater than 0"),
     ],
 )
