@@ -39,7 +39,7 @@ def photographs(seed: int = 0, each: int = 12, side: int = 40) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("needs Debian's package chromium")

@@ -1,6 +1,7 @@
 """A version's references are the photographs that it was trained on, without those that were held out."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.reference_photographs import FILE, ReferencePhotographs
-from flawsmith.worker import training
 from flawsmith.worker.references import save_references
 from flawsmith.worker.run_checkpoint import load_or_resume
+from flawsmith.worker.version_findings import save_findings
 from flawsmith.worker.version_photographs import VersionPhotographs
 
 
@@ -50,7 +51,7 @@ def services(redis_server: Path, empty_redis: redis.Redis, tmp_path: Path) -> Se
 
 @pytest.mark.parametrize("deleted", [False, True], ids=["with its dataset", "without its dataset"])
 def test_the_references_of_a_run_are_the_photographs_of_its_dataset(
-    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deleted: bool
+    services: Services, tmp_path: Path, deleted: bool
 ) -> None:
     files = {f"{kind}/{i}.png": photograph(10 * i + len(kind)) for kind in ("dents", "pits") for i in range(4)}
     (tmp_path / "upload").write_bytes(zipped(files))
@@ -59,10 +60,17 @@ def test_the_references_of_a_run_are_the_photographs_of_its_dataset(
     progress = TrainingProgress(total_steps=6)
     job: Any = KIND.new_job(config=config, progress=progress, model="steel", dataset=dataset.id, preset="dcgan")
     run = load_or_resume(job, services, torch.device("cpu"), threads=1)
-    monkeypatch.setattr(training, "services", lambda: services)
+    unmeasured: Any = SimpleNamespace(judged=SimpleNamespace(measures=[]), scores=None)
     if deleted:
         services.datasets.delete(dataset.id)
-    training._save_references(run, tmp_path)
+    save_findings(
+        unmeasured,
+        tmp_path,
+        preset=job.preset,
+        config=job.config,
+        dataset_digest=run.dataset_digest,
+        services=services,
+    )
     assert (tmp_path / FILE).exists() is not deleted
     if not deleted:
         references = ReferencePhotographs.load(tmp_path / FILE)
