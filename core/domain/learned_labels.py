@@ -1,4 +1,4 @@
-"""Whether a training job learns masks together with the images."""
+"""Whether a training job learns masks as well as images."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal

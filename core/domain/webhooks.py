@@ -13,14 +13,14 @@ from flawsmith.core.domain.jobs import Job, JobState
 from flawsmith.core.domain.records import Moment, Record, now
 from flawsmith.core.domain.webhook_targets import JOB_EVENTS, EventType
 
-RETRY_SECONDS = (5.0, 60.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 28_800.0, 30_000.0)  # a day together
-NEWEST_SECONDS = 2 * 24 * 3600.0  # what is older is told nobody: Redis was filled with old records again
+RETRY_SECONDS = (5.0, 60.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 28_800.0, 30_000.0)  # in all, a day
+NEWEST_SECONDS = 2 * 24 * 3600.0  # older events make no message: Redis was filled with old records again
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Webhook(Record):
-    """A standing webhook. ``ended`` says why it is told nothing any more: its receiver answered 410."""
+    """A standing webhook. ``ended`` says why it gets no more messages: its receiver answered 410."""
 
     id: str
     url: str
@@ -95,7 +95,7 @@ def new_delivery(
         url: of the receiver.
         type_: what happened.
         at: when.
-        subject: what it happened to. The same happening has the same id, so that it is told once; ids sort by time.
+        subject: what it happened to. The same event has the same id, so that it makes one message; ids sort by time.
         data: what the message says of it.
     """
     happening = hashlib.sha256("\n".join([webhook, type_, subject]).encode()).hexdigest()[:12]

@@ -26,11 +26,11 @@ from flawsmith.core.store.webhooks import UnknownWebhook, Webhooks
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-SURVEY_SECONDS = 60  # between two comparisons with the artifact store, of all processes together
+SURVEY_SECONDS = 60  # between two comparisons with the artifact store, for all processes
 AT_ONCE = 8  # messages of one process
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 15.0
 BUSY_SECONDS = 60.0  # far longer than an attempt
-JITTER = 0.1  # share of a wait: receivers that were away together are not asked together
+JITTER = 0.1  # share of a wait: receivers that failed at the same time are not retried at the same time
 GONE = 410
 
 
