@@ -85,21 +85,28 @@ export async function send(url, { headers = {}, ...options } = {}) {
   throw refusal;
 }
 
-// The JSON of an answer. Where the network swallows what is sent, it gives up after a while, as if it were cut.
-async function exchange(url, options, seconds) {
-  const patience = AbortSignal.timeout(seconds * 1000);
-  const { signal } = options;
+// Where the network swallows what is sent, a call gives up after a while, as if the network were cut. `take` gets the
+// answer, whose head must be there by then, and as much of its body as `take` waits for.
+async function exchange(url, { signal, ...options }, seconds, take) {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), seconds * 1000);
   try {
-    const response = await send(url, { ...options, signal: signal ? AbortSignal.any([signal, patience]) : patience });
-    return response.status === 204 ? null : await response.json();
+    return await take(await send(url, { ...options, signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal }));
   } catch (error) {
     if (error instanceof Refusal || signal?.aborted) throw error;
     connection.report(true);
     throw new Refusal(0);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
-export const getJson = (url, signal) => exchange(url, { signal }, READ_PATIENCE);
+const toJson = (response) => (response.status === 204 ? null : response.json());
+
+export const getJson = (url, signal) => exchange(url, { signal }, READ_PATIENCE, toJson);
+
+// The answer of a stream, whose body may take as long as it likes.
+export const openStream = (url, options) => exchange(url, options, READ_PATIENCE, (response) => response);
 
 export function newKey() { // crypto.randomUUID exists on https and localhost only
   return [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
@@ -114,7 +121,7 @@ export async function change(method, url, json, { accept, tries = RETRIES } = {}
   const body = json === undefined ? undefined : JSON.stringify(json);
   for (let left = tries; ; left--) {
     try {
-      return await exchange(url, { method, headers, body }, CHANGE_PATIENCE);
+      return await exchange(url, { method, headers, body }, CHANGE_PATIENCE, toJson);
     } catch (refusal) {
       const inFlight = refusal.problem?.type === "urn:flawsmith:in-flight";
       const repeats = refusal.status === 0 || refusal.status === 503 || inFlight;

@@ -1,5 +1,5 @@
 // Server-sent events over fetch, since EventSource cannot send an API key. Continues after a cut where it stopped.
-import { send } from "./api.js";
+import { openStream } from "./api.js";
 
 const FIRST_WAIT = 1, LONGEST_WAIT = 8; // seconds
 const SILENCE = 15; // seconds; the service sends a comment every five
@@ -38,7 +38,7 @@ export function follow(url, onEvent, onEnd) {
     while (!abort.signal.aborted) {
       try {
         const headers = last ? { "Last-Event-ID": last } : {};
-        const response = await send(url, { headers, signal: abort.signal });
+        const response = await openStream(url, { headers, signal: abort.signal });
         if (response.status === 204) return onEnd?.();
         wait = FIRST_WAIT;
         await read(response);

@@ -5,11 +5,12 @@ import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.conftest import Service, start_service, stop_service, until
+from tests.conftest import SMALL_JOB, Service, start_service, stop_service, until
 from tests.faults.tcp_proxy import Blockage, TcpProxy
 from tests.page.conftest import TYPES, check_accessible, photographs, train, upload, url_of
 
@@ -193,9 +194,11 @@ def test_the_page_goes_on_after_the_network_was_cut_for_ten_seconds(
 ) -> None:
     name = f"cut-{blockage.name.lower()}"
     page_service.upload(name, photographs(seed=3))
-    with TcpProxy(page_service.client.base_url.port or 0) as network:
+    with TcpProxy(page_service.client.base_url.port or 0) as network, ExitStack() as stack:
         page = open_page(f"http://127.0.0.1:{network.port}/#/jobs/new?dataset={name}")
         train(page, steps=60_000)  # it is cancelled long before
+        job = page.url.rpartition("/")[2]
+        stack.callback(page_service.client.post, f"/training-jobs/{job}/cancel")  # also where the test fails
         expect(page.get_by_role("slider")).to_be_visible(timeout=90_000)
         network.block(blockage)
         begun = time.monotonic()
@@ -209,3 +212,22 @@ def test_the_page_goes_on_after_the_network_was_cut_for_ten_seconds(
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("button", name="Resume")).to_be_visible()
         check_accessible(page)
+
+
+def test_a_quiet_page_says_that_the_network_swallows_its_stream(
+    page_service: Service, open_page: Callable[..., Page]
+) -> None:
+    page_service.upload("quiet", photographs(seed=4))
+    with TcpProxy(page_service.client.base_url.port or 0) as network, ExitStack() as stack:
+        for name in ("busy", "waiting"):  # the second one waits in the queue, so that nothing but its stream is open
+            body = {"dataset": "quiet", "model": name, **SMALL_JOB, "steps": 60_000}
+            job = page_service.client.post("/training-jobs", json=body).json()["id"]
+            stack.callback(page_service.client.post, f"/training-jobs/{job}/cancel")
+        page = open_page(f"http://127.0.0.1:{network.port}/#/jobs/{job}")
+        with page.expect_response(re.compile(r"/events$")):
+            page.reload()
+        expect(page.get_by_text("queued").first).to_be_visible()
+        network.block(Blockage.SILENT)
+        expect(page.get_by_text("The service cannot be reached.").first).to_be_visible()
+        network.unblock()
+        expect(page.get_by_text("The service cannot be reached.")).to_have_count(0)
