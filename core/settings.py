@@ -24,10 +24,12 @@ MIB = 1024 * 1024
 _DEMANDS: tuple[Demand, ...] = get_args(Demand)
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+_SERVER = re.compile(r"https?://(?:[^\s/@]*@)?[^\s/@?#]+(?:/[^\s?#]*)?")
 SECRETS = (
     "api_keys",
     "redis_url",
     "webhook_secrets",
+    "mlflow_tracking_uri",
 )  # never printed; each may be read from a file that NAME_file names
 
 
@@ -158,6 +160,21 @@ class Settings(BaseSettings):
         description="comma-separated networks, such as `10.0.0.0/8`, to which messages of webhooks may go beside public"
         " addresses",
     )
+    mlflow_tracking_uri: str | None = Field(
+        None,
+        repr=False,
+        description="address of an MLflow server that training jobs are sent to, such as `https://mlflow.example.com`,"
+        " with `NAME:PASSWORD@` before the host if it needs them; unset: none",
+    )
+    mlflow_tracking_uri_file: Path | None = Field(
+        None, description="file with FLAWSMITH_MLFLOW_TRACKING_URI, in its place"
+    )
+    mlflow_experiment: str = Field(
+        "flawsmith", min_length=1, max_length=200, description="experiment in MLflow; made if it is not there"
+    )
+    tensorboard_dir: Path | None = Field(
+        None, description="folder that event files of training jobs are written to, for TensorBoard; unset: none"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
 
     @model_validator(mode="before")
@@ -169,7 +186,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"set FLAWSMITH_{name.upper()} or FLAWSMITH_{name.upper()}_FILE, not both")
         return {**given, **found}
 
-    @field_validator("data_dir", "priors_dir")
+    @field_validator("data_dir", "priors_dir", "tensorboard_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()
@@ -189,6 +206,13 @@ class Settings(BaseSettings):
                     f"entry {number} is no `whsec_` and base64 of 24 to 64 bytes; `flawsmith webhook-secret`"
                 )
         return value
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def _server(cls, value: str | None) -> str | None:
+        if value and not _SERVER.fullmatch(value):
+            raise ValueError("the address of a server is https://HOST or http://HOST:PORT, and may have a path")
+        return value or None
 
     @field_validator("webhook_private_networks")
     @classmethod
