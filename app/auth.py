@@ -38,13 +38,13 @@ def required_scope(method: str, path: str) -> Scope:
     """The scope that a call needs.
 
     Reading models and generating images needs the lowest scope; deleting, and setting aliases, quality floors and
-    standing webhooks, the highest.
+    standing webhooks, the highest; what is written on jobs and versions, the one that trains.
     """
     if path.startswith("/metrics"):
         return "metrics"
     if method in ("DELETE", "PUT"):
         return "admin"
-    if method == "PATCH":  # notes and tags
+    if method == "PATCH":
         return "train"
     if method == "POST" and path.rstrip("/") == "/webhooks":
         return "admin"

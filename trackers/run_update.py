@@ -24,17 +24,19 @@ class RunUpdate:
         self._begun = begun
 
     def curves(self) -> None:
-        """State, tags and the recorded steps. Raises RunLost."""
+        """The recorded steps, then state and tags: a run that has ended there is whole. Raises RunLost."""
         if self.sent.lost:
             return
         run = self._run()
+        recorded = self.services.history.read(self.job.id)
+        while self._send_points(run, recorded):  # what was under way, then the rest
+            pass
         if self.sent.told != self.facts.digest:
             self.tracker.describe(run, self.facts)
             self._note(told=self.facts.digest)
         if self.sent.noted_at != self.job.noted_at:
             self.tracker.note(run, self.facts)
             self._note(noted_at=self.job.noted_at)
-        self._send_points(run)
 
     def files(self) -> None:
         """Sample grids, and the report of the version, once there is one."""
@@ -67,9 +69,9 @@ class RunUpdate:
         assert self.sent.run is not None
         return self.sent.run
 
-    def _send_points(self, run: str) -> None:
+    def _send_points(self, run: str, recorded: list[dict[str, float]]) -> bool:
+        """Sends one batch of what is missing there; False where nothing is."""
         sent = self.sent
-        recorded = self.services.history.read(self.job.id)
         fresh = [
             history_point(each, sent.names if each["step"] == sent.step else ())
             for each in recorded
@@ -77,13 +79,17 @@ class RunUpdate:
         ]
         fresh = [each for each in fresh if each[1]]
         if not fresh:
-            return
+            return False
         batch = sent.batch or Batch(upto=fresh[-1][0], at=time.time())
         part = [each for each in fresh if each[0] <= batch.upto]
+        if not part:  # the job lost these steps with its worker, and has not made them again
+            self._note(batch=None)
+            return True
         self._note(batch=batch)
         self.tracker.points(run, part, batch.at)
         upto = max((each for each in recorded if each["step"] <= batch.upto), key=lambda each: each["step"])
         self._note(batch=None, step=int(upto["step"]), names=[name for name in upto if name != "step"])
+        return True
 
     def _send_report(self, run: str) -> None:
         if self.job.produced is None:

@@ -139,12 +139,12 @@ def test_a_job_is_followed_from_its_first_step_to_its_report(services: Services)
     assert tracker.got == [], "it waits for a worker"
     run(services, job, range(1, 4))
     follower.look()
-    first = [("begin", f"steel {job}"), ("describe", "running"), ("points", [1, 2, 3]), ("grid", 3)]
+    first = [("begin", f"steel {job}"), ("points", [1, 2, 3]), ("describe", "running"), ("grid", 3)]
     assert tracker.of(job) == first
     run(services, job, range(4, 7), JobState.SUCCEEDED, produced="steel@1")
     services.history.record(job, [{"step": 6, "loss": 0.6, "distance": 0.1}])  # the last step is evaluated at the end
     follower.look()
-    ended = [("describe", "succeeded"), ("points", [4, 5, 6]), ("grid", 6)]
+    ended = [("points", [4, 5, 6]), ("describe", "succeeded"), ("grid", 6)]
     assert tracker.of(job) == [*first, *ended]
     services.jobs.remark(job, KIND, RemarksChange(note="the best so far").of)
     services.store.write_json(publish(services, job), REPORT)
@@ -201,7 +201,7 @@ def test_an_outage_is_made_up_for_and_costs_one_try_a_look(
     tracker.failing = set()
     follower.look()
     for job in jobs:
-        assert [call for call, _ in tracker.of(job)] == ["begin", "describe", "points", "grid"]
+        assert [call for call, _ in tracker.of(job)] == ["begin", "points", "describe", "grid"]
 
 
 def test_one_job_that_cannot_be_sent_holds_up_no_other(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +227,7 @@ def test_where_files_cannot_be_sent_curves_are(services: Services) -> None:
     for job in jobs:
         run(services, job, range(1, 3), JobState.SUCCEEDED)
     follower.look()
-    assert [[call for call, _ in tracker.of(job)] for job in jobs] == [["begin", "describe", "points"]] * 2
+    assert [[call for call, _ in tracker.of(job)] for job in jobs] == [["begin", "points", "describe"]] * 2
     tracker.failing = set()
     follower.look()
     assert [tracker.of(job)[-1] for job in jobs] == [("grid", 2)] * 2
@@ -261,7 +261,7 @@ def test_jobs_from_before_the_tracker_are_not_sent_and_deleted_ones_are_forgotte
     assert {job for _, job, _ in tracker.got} == {running}
     run(services, running, range(3, 5), JobState.CANCELLED)
     follower.look()
-    assert tracker.of(running)[-2:] == [("points", [3, 4]), ("grid", 4)]
+    assert tracker.of(running)[-3:] == [("points", [3, 4]), ("describe", "cancelled"), ("grid", 4)]
     services.jobs.delete(running)
     follower.look()
     assert SentRuns(services.store, tracker.name).ids() == set()
