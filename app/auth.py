@@ -44,6 +44,8 @@ def required_scope(method: str, path: str) -> Scope:
         return "metrics"
     if method in ("DELETE", "PUT"):
         return "admin"
+    if method == "PATCH":  # notes and tags
+        return "train"
     if method == "POST" and path.rstrip("/") == "/webhooks":
         return "admin"
     if path.startswith(("/datasets", "/webhook", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):

@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.digital_source_type import GENERATED
 from flawsmith.core.domain.quality_floor import QualityFloor
 from flawsmith.core.domain.records import NAME_PATTERN, Labelling, Model, ModelVersion, now
+from flawsmith.core.domain.remarks import Remarks
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 from flawsmith.core.store.quality_floors import QualityFloors
+from flawsmith.core.store.version_remarks import VersionRemarks
 from flawsmith.core.store.version_results import results_folder
 from flawsmith.core.store.withdrawals import Withdrawals, Withdrawn
 
@@ -58,6 +61,7 @@ class Registry:
         self._digests: dict[tuple[str, int], str] = {}  # of the data sets that versions were trained on
         self._withdrawals = Withdrawals(store)
         self._floors = QualityFloors(store)
+        self.remarks = VersionRemarks(store)
         self.changes = 0  # of versions, aliases, withdrawals and quality floors that were made through this object
 
     def publish(self, model: str, staged: Path, **card: Any) -> ModelVersion:
@@ -184,6 +188,13 @@ class Registry:
         """Withdraws an address for ever: see `Withdrawals`."""
         self._withdrawals.withdraw(version, address, reason)
         self.changes += 1
+
+    def remark(self, version: ModelVersion, change: Callable[[Remarks], Remarks]) -> None:
+        """Changes the version's note and tags. Raises UnknownModel where it was deleted meanwhile."""
+        try:
+            self.remarks.change(version, change)
+        except FileNotFoundError as error:
+            raise UnknownModel(f"{version.ref} was deleted meanwhile") from error
 
     def quality_floor(self, version: ModelVersion) -> QualityFloor | None:
         """The lowest score of an image of the version that is given out; None: any."""

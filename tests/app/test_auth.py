@@ -41,6 +41,9 @@ CALLS = {
     ("GET", "/webhook-messages"): "train",
     ("POST", "/webhook-messages/msg_1/resend"): "train",
     ("GET", "/labellings/x"): "train",
+    ("PATCH", "/labellings/x"): "train",
+    ("PATCH", "/models/steel/versions/1"): "train",
+    ("GET", "/models/steel/versions"): "generate",
     ("GET", "/models/steel/versions/1/images/5/mask.png"): "generate",
     ("POST", "/compositions"): "train",
     ("GET", "/compositions/x/archive"): "train",
@@ -73,7 +76,7 @@ def client(keys: str) -> TestClient:
     async def answer(request: Request) -> Response:
         return PlainTextResponse(request.scope.get("flawsmith_caller", ""))
 
-    route = Route("/{path:path}", answer, methods=["GET", "POST", "PUT", "DELETE"])
+    route = Route("/{path:path}", answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     return TestClient(Starlette(routes=[route], middleware=[Middleware(Authentication, keys=parse_api_keys(keys))]))
 
 
