@@ -13,6 +13,7 @@ from flawsmith.core.domain.digital_source_type import GENERATED
 from flawsmith.core.domain.quality_floor import QualityFloor
 from flawsmith.core.domain.records import NAME_PATTERN, Labelling, Model, ModelVersion, now
 from flawsmith.core.domain.remarks import Remarks
+from flawsmith.core.store.aliases import Aliases
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 from flawsmith.core.store.quality_floors import QualityFloors
 from flawsmith.core.store.version_remarks import VersionRemarks
@@ -56,6 +57,7 @@ class Registry:
 
     def __init__(self, store: ArtifactStore) -> None:
         self.store = store
+        self._aliases = Aliases(store)
         self._models: dict[str, tuple[_Stamp, Model]] = {}
         self._cards: OrderedDict[tuple[str, int], ModelVersion] = OrderedDict()
         self._digests: dict[tuple[str, int], str] = {}  # of the data sets that versions were trained on
@@ -206,27 +208,21 @@ class Registry:
         self.changes += 1
 
     def aliases(self, model: str) -> dict[str, int]:
-        path = self._folder(model) / "aliases.json"
-        return self.store.read_json(path) if path.exists() else {}
+        return self._aliases.of(model)
 
     def set_alias(self, model: str, alias: str, number: int) -> Model:
         """Raises UnknownModel if the model has no such version."""
         self.version(model, str(number))
-        with self.store.locked(self._folder(model)):
-            self.store.write_json(self._folder(model) / "aliases.json", {**self.aliases(model), alias: number})
+        self._aliases.set(model, alias, number)
         self.changes += 1
         return self.model(model)
 
     def delete_alias(self, model: str, alias: str) -> None:
         """Raises UnknownModel if there is no such alias."""
         self.model(model)
-        with self.store.locked(self._folder(model)):
-            aliases = self.aliases(model)
-            if alias not in aliases:
-                known = ", ".join(sorted(aliases)) or "none"
-                raise UnknownModel(f"model '{model}' has no alias '{alias}'; its aliases: {known}")
-            del aliases[alias]
-            self.store.write_json(self._folder(model) / "aliases.json", aliases)
+        if not self._aliases.delete(model, alias):
+            known = ", ".join(sorted(self.aliases(model))) or "none"
+            raise UnknownModel(f"model '{model}' has no alias '{alias}'; its aliases: {known}")
         self.changes += 1
 
     def delete_version(self, model: str, number: str) -> None:
