@@ -37,6 +37,7 @@ from flawsmith.app.readiness import Readiness
 from flawsmith.app.root_path import RootPath
 from flawsmith.app.routes import (
     aliases,
+    bundles,
     comparisons,
     datasets,
     documents,
@@ -68,7 +69,7 @@ log = logging.getLogger(__name__)
 LARGER_BODIES = {"/compositions": MOST_CHARACTERS + MAX_JSON_BYTES}  # a background and a mask of it in base64
 CONCURRENT_INGESTS = 2  # each has a decoder process, which holds one decoded photograph in memory
 CORES_PER_PROCESS = 4  # the other three are for the sampling worker and Redis
-UPLOADS = re.compile(r"/datasets(?:/[^/]+/photographs)?")  # the paths whose bodies are files
+UPLOADS = re.compile(r"/datasets(?:/[^/]+/photographs)?|/models/import")  # the paths whose bodies are files
 CLOSE_SECONDS = 2  # for connections, once the calls have ended or their time is over
 DESCRIPTION = """Trains a GAN on a few photographs of defects and serves synthetic ones.
 
@@ -114,6 +115,7 @@ def create_app(settings: Settings) -> FastAPI:
         datasets.repeatable,
         *(load_object(kind.router) for kind in job_kinds()),
         evaluations.of_version,
+        bundles.router,
         models.router,
         aliases.router,
         quality_floors.router,

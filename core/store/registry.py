@@ -13,6 +13,7 @@ from flawsmith.core.domain.digital_source_type import GENERATED
 from flawsmith.core.domain.quality_floor import QualityFloor
 from flawsmith.core.domain.records import NAME_PATTERN, Labelling, Model, ModelVersion, now
 from flawsmith.core.domain.remarks import Remarks
+from flawsmith.core.domain.version_bundle import NumberTaken
 from flawsmith.core.store.aliases import Aliases
 from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
 from flawsmith.core.store.quality_floors import QualityFloors
@@ -90,6 +91,32 @@ class Registry:
             except AlreadyPublished:  # another job published under this number in the meantime
                 continue
             return published
+
+    def adopt(self, card: ModelVersion, staged: Path, results: Path) -> None:
+        """Publishes a version of another site under its own name and number.
+
+        Args:
+            card: of the version; ``staged`` holds the same as ``card.json``.
+            staged: the version's files.
+            results: of the version; they are there before it can be served.
+
+        Raises:
+            NumberTaken: a version has the number, or had it and was deleted.
+        """
+        folder = self.folder(card)
+        with self.store.locked(self._folder(card.model)):
+            if folder.with_name(f"{card.version}.deleted").exists():
+                raise NumberTaken(f"{card.ref} was deleted here, and its number is never used again")
+            if folder.exists():
+                raise NumberTaken(f"there is another {card.ref} here already")
+            self.store.delete(results_folder(folder))  # of an import whose process was killed
+            self.store.publish(results, results_folder(folder))
+            try:
+                self.store.publish(staged, folder)
+            except AlreadyPublished:  # by a job, meanwhile
+                self.store.delete(results_folder(folder))
+                raise NumberTaken(f"a job has just published another {card.ref} here") from None
+        self.changes += 1
 
     def resolve(self, reference: str) -> ModelVersion:
         """Finds the version for ``scratches``, ``scratches@2`` or ``scratches@production``.

@@ -21,6 +21,8 @@ CALLS = {
     ("GET", "/models/steel/versions/1/report"): "train",
     ("GET", "/models/steel/versions/1/report.html"): "train",
     ("POST", "/models/steel/versions/1/report"): "train",
+    ("GET", "/models/steel/versions/1/bundle"): "train",
+    ("POST", "/models/import"): "admin",
     ("GET", "/reports/report-1"): "train",
     ("GET", "/datasets"): "train",
     ("POST", "/datasets"): "train",
