@@ -25,6 +25,8 @@ from flawsmith.worker.segment_loop import advance_until, ready_to_finish
 log = logging.getLogger(__name__)
 
 SEGMENTS = Counter("flawsmith_segments_total", "Segments of jobs by outcome", ["outcome"])
+for _outcome in ("passed_on", "succeeded", "error", "failed", "lease_lost", "redis_away", "unknown_job"):
+    SEGMENTS.labels(_outcome)  # each is there from the beginning, so that its first count is an increase
 
 _QUEUES = {kind.name: kind.queue for kind in job_kinds()}
 _EXECUTORS: dict[str, Executor] = {kind.name: load_object(kind.executor)() for kind in job_kinds()}
