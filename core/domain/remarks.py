@@ -65,6 +65,13 @@ class Remarks(Record):
         return (self.noted_at or _LONG_AGO) > (other.noted_at or _LONG_AGO)
 
 
+class CheckedRemarks(Remarks):
+    """Remarks that another service wrote: within the same bounds."""
+
+    note: Note = None
+    tags: Tags = Field(default_factory=list)
+
+
 class RemarksChange(RequestBody):
     """The body of PATCH on a job or a version: what is left out stays."""
 
