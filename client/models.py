@@ -147,6 +147,8 @@ class ModelCalls(Calls):
         seed: int | None = None,
         priority: int | None = None,
         webhook: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        tags: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits an evaluation: whether the version's images help a classifier (docs/uplift.md)."""
@@ -160,6 +162,8 @@ class ModelCalls(Calls):
             seed=seed,
             priority=priority,
             webhook=webhook,
+            note=note,
+            tags=tags and list(tags),
         )
         path = f"{(yield from version_path(self, reference))}/evaluations"
         return record(Job.read, (yield from self._change("POST", path, body, idempotency_key)))
@@ -185,6 +189,8 @@ class ModelCalls(Calls):
         seed: int | None = None,
         priority: int | None = None,
         webhook: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        tags: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits an export of a version's images, or of a composition's, into one archive; `download` fetches it."""
@@ -200,6 +206,8 @@ class ModelCalls(Calls):
             seed=seed,
             priority=priority,
             webhook=webhook,
+            note=note,
+            tags=tags and list(tags),
         )
         return record(Job.read, (yield from self._change("POST", "/exports", body, idempotency_key)))
 
@@ -220,6 +228,8 @@ class ModelCalls(Calls):
         seed: int | None = None,
         priority: int | None = None,
         webhook: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        tags: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits a job that places defects on clean photographs (docs/compositions.md); `download` fetches the zip.
@@ -245,6 +255,8 @@ class ModelCalls(Calls):
             seed=seed,
             priority=priority,
             webhook=webhook,
+            note=note,
+            tags=tags and list(tags),
         )
         return record(Job.read, (yield from self._change("POST", "/compositions", body, idempotency_key)))
 

@@ -113,9 +113,11 @@ class Follower:
 
     def _to_look_at(self) -> list[TrainingJob]:
         """Jobs that run, those that ended since the last look, and now and then those that ended earlier."""
+        jobs = self.services.jobs
         if not self._since:
             self._since, self._known = self.runs.since(), self.runs.ids()
-        jobs = self.services.jobs
+            for job_id in self._known.difference(jobs.ids(KIND, JobState)):  # deleted while nobody followed
+                self.runs.forget(job_id)
         running = jobs.ids(KIND, [JobState.RUNNING])
         ended = [each for each in jobs.ids(KIND, ENDED) if each > self._since or each in self._known]
         for job_id in running:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 # Before the import of mlflow, which reads them. An operator's own values come first.
 for _name, _value in {
@@ -24,6 +23,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from flawsmith.core.domain.jobs import JobState  # noqa: E402
+from flawsmith.core.setting_values import without_credentials  # noqa: E402
 from flawsmith.trackers.facts import Facts  # noqa: E402
 from flawsmith.trackers.tracker import Point, RunLost, Tracker  # noqa: E402
 
@@ -52,7 +52,10 @@ class MlflowRuns(Tracker):
 
     def __init__(self, address: str, experiment: str) -> None:
         self.experiment = experiment
-        self._client = mlflow.MlflowClient(tracking_uri=without_credentials(address))
+        plain, name, password = without_credentials(address)
+        if name is not None:  # no message of the client shows them then
+            os.environ |= {"MLFLOW_TRACKING_USERNAME": name, "MLFLOW_TRACKING_PASSWORD": password}
+        self._client = mlflow.MlflowClient(tracking_uri=plain)
         self._experiment_id: str | None = None
 
     def begin(self, facts: Facts) -> str:
@@ -120,15 +123,6 @@ class MlflowRuns(Tracker):
             found = self._client.get_experiment_by_name(self.experiment)
             self._experiment_id = str(found.experiment_id if found else self._client.create_experiment(self.experiment))
         return self._experiment_id
-
-
-def without_credentials(address: str) -> str:
-    """The address without its name and password, which the client gets by its environment instead."""
-    parts = urlsplit(address)
-    if parts.username is not None:
-        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
-        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from flawsmith.core.live.connections import QUICK_SECONDS
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
+from flawsmith.core.setting_values import without_credentials
 from flawsmith.core.settings import Settings, get_settings
 from flawsmith.trackers.follower import Follower
 from flawsmith.trackers.sent_runs import SentRuns
@@ -19,7 +20,7 @@ from flawsmith.trackers.tracker import Tracker
 log = logging.getLogger(__name__)
 
 NICENESS = 19  # no job is slower for it
-STOP_SECONDS = 5.0
+STOP_SECONDS = 3.0
 PACKAGES = {"mlflow": "mlflow", "tensorboard": "tensorboardX"}
 
 
@@ -27,7 +28,8 @@ def wanted_trackers(settings: Settings) -> dict[str, str]:
     """The extra of each tracker that the settings name, and where it is."""
     found = {}
     if settings.mlflow_tracking_uri:
-        found["mlflow"] = f"{settings.mlflow_tracking_uri}\n{settings.mlflow_experiment}"
+        address, *_ = without_credentials(settings.mlflow_tracking_uri)
+        found["mlflow"] = f"{address}\n{settings.mlflow_experiment}"
     if settings.tensorboard_dir:
         found["tensorboard"] = str(settings.tensorboard_dir)
     return found

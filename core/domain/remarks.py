@@ -50,7 +50,7 @@ def _each_once(tags: list[str]) -> list[str]:
 
 Tag = Annotated[str, Field(min_length=1, max_length=LONGEST_TAG), AfterValidator(_tag)]
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(_each_once)]
-Note = Annotated[str | None, Field(max_length=LONGEST_NOTE), AfterValidator(lambda text: text and _note(text))]
+Note = Annotated[str | None, Field(max_length=LONGEST_NOTE), AfterValidator(lambda text: _note(text or ""))]
 
 
 class Remarks(Record):

@@ -11,6 +11,7 @@ from flawsmith.core.domain.job_kinds.training import KIND
 from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.domain.remarks import RemarksChange
 from flawsmith.core.services import Services
+from flawsmith.core.setting_values import without_credentials
 from flawsmith.core.settings import Settings
 from flawsmith.trackers import follower as following
 from flawsmith.trackers import process
@@ -192,6 +193,12 @@ def test_jobs_from_before_the_tracker_are_not_sent_and_deleted_ones_are_forgotte
     services.jobs.delete(running)
     follower.look()
     assert SentRuns(services.store, tracker.name).ids() == set()
+    gone = submit(services)
+    run(services, gone, range(1, 3), JobState.SUCCEEDED)
+    follower.look()
+    services.jobs.delete(gone)
+    follow(services, tracker).look()
+    assert SentRuns(services.store, tracker.name).ids() == set(), "it was deleted while nobody followed"
     services.jobs.cancel(never := submit(services))
     follower.look()
     assert tracker.of(never) == [], "it never began"
@@ -216,6 +223,15 @@ def test_the_address_of_a_server(text: str, right: bool) -> None:
     with pytest.raises(ValueError, match="https://HOST") as refused:
         Settings(mlflow_tracking_uri=text)
     assert "sesame" not in str(refused.value)
+
+
+def test_another_password_is_no_other_place() -> None:
+    first, second = (
+        process.wanted_trackers(Settings(mlflow_tracking_uri=f"https://{each}@mlflow.example.com/a/"))
+        for each in ("reader:one", "writer:t%40o")
+    )
+    assert first == second == {"mlflow": "https://mlflow.example.com/a\nflawsmith"}
+    assert without_credentials("https://writer:t%40o@[::1]:5000/") == ("https://[::1]:5000", "writer", "t@o")
 
 
 def test_without_its_package_a_tracker_is_named_with_what_to_install(
