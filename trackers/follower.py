@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TextIO, cast
 
 from redis.exceptions import RedisError
 
@@ -63,34 +63,36 @@ class Follower:
     def run(self, stop: threading.Event) -> None:
         """Until ``stop`` is set."""
         outage = OutageLog(log, f"look for jobs to send to {self.tracker.name}")
-        self.runs.folder.mkdir(parents=True, exist_ok=True)
-        with (self.runs.folder / ".lock").open("w") as lock:
-            while not stop.is_set():
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    self.look()
-                    outage.over()
-                except BlockingIOError:
-                    log.debug("another process sends to %s", self.tracker.name)
-                except (RedisError, OSError) as error:
-                    outage.met(error)
-                except Exception:
-                    log.exception("cannot follow jobs for %s", self.tracker.name)
-                stop.wait(LOOK_SECONDS)
+        lock: TextIO | None = None  # held until this process ends
+        while not stop.is_set():
+            try:
+                lock = lock or self.runs.lock_file()
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.look()
+                outage.over()
+            except BlockingIOError:
+                log.debug("another process sends to %s", self.tracker.name)
+            except (RedisError, OSError) as error:
+                outage.met(error)
+            except Exception:
+                log.exception("cannot follow jobs for %s", self.tracker.name)
+            stop.wait(LOOK_SECONDS)
 
     def look(self) -> None:
         """Brings every job that needs it up to date: first all curves, then all files. Raises RedisError, OSError."""
         jobs = self._to_look_at()
-        for part, bring in (("curves", RunUpdate.curves), ("files", RunUpdate.files)):
-            self._bring(part, bring, jobs)
+        curves = self._bring("curves", RunUpdate.curves, jobs)
+        whole = curves & self._bring("files", RunUpdate.files, jobs)
         for job in jobs:
-            waits = any(job.id in rests.until for rests in self._rests.values())
-            if job.state.ended and not waits:
+            if job.state.ended and job.id in whole:
                 self._settled[job.id] = job.finished_at.timestamp() if job.finished_at else 0.0
 
-    def _bring(self, part: str, bring: Callable[[RunUpdate], None], jobs: list[TrainingJob]) -> None:
-        """A failure ends the look, so that an outage costs one timeout and not one for each job."""
-        rests = self._rests[part]
+    def _bring(self, part: str, bring: Callable[[RunUpdate], None], jobs: list[TrainingJob]) -> set[str]:
+        """The ids of the jobs that are up to date then.
+
+        A failure ends the look, so that an outage costs one timeout and not one for each job.
+        """
+        rests, done = self._rests[part], set[str]()
         for job in jobs:
             if rests.rests(job.id):
                 continue
@@ -106,10 +108,12 @@ class Follower:
                 self._outages[part].met(error)
                 rests.failed(job.id)
                 self._begun.discard(job.id)
-                return
+                break
             rests.until.pop(job.id, None)
             self._known.add(job.id)
+            done.add(job.id)
             self._outages[part].over()
+        return done
 
     def _to_look_at(self) -> list[TrainingJob]:
         """Jobs that run, those that ended since the last look, and now and then those that ended earlier."""
@@ -129,6 +133,7 @@ class Follower:
                 job = cast(TrainingJob, jobs.get(job_id, KIND))
             except UnknownJob:
                 self.runs.forget(job_id)
+                self._settled.pop(job_id, None)
                 continue
             if job.started_at is not None:  # else it was cancelled before it began
                 found.append(job)

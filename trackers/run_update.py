@@ -27,15 +27,16 @@ class RunUpdate:
         """The recorded steps, then state and tags: a run that has ended there is whole. Raises RunLost."""
         if self.sent.lost:
             return
-        run = self._run()
-        recorded = self.services.history.read(self.job.id)
-        while self._send_points(run, recorded):  # what was under way, then the rest
-            pass
-        if self.sent.told != self.facts.digest:
-            self.tracker.describe(run, self.facts)
+        told = self.sent.told == self.facts.digest
+        if not (told and self.job.state.ended):  # else its curves are whole
+            recorded = self.services.history.read(self.job.id)
+            while self._send_points(self._run(), recorded):  # what was under way, then the rest
+                pass
+        if not told:
+            self.tracker.describe(self._run(), self.facts)
             self._note(told=self.facts.digest)
         if self.sent.noted_at != self.job.noted_at:
-            self.tracker.note(run, self.facts)
+            self.tracker.note(self._run(), self.facts)
             self._note(noted_at=self.job.noted_at)
 
     def files(self) -> None:
@@ -45,11 +46,11 @@ class RunUpdate:
         folder = JobFolder(self.services.store, self.job.id)
         for step in folder.sample_steps():
             if step not in self.sent.grids:
-                again = self.sent.grid == step
+                run, again = self._run(), self.sent.grid == step
                 self._note(grid=step)
-                self.tracker.grid(self.sent.run, step, folder.sample(step), time.time(), again=again)
+                self.tracker.grid(run, step, folder.sample(step), time.time(), again=again)
                 self._note(grid=None, grids=[*self.sent.grids, step])
-        self._send_report(self.sent.run)
+        self._send_report()
 
     def lose(self) -> None:
         """The tracker has the run no more."""
@@ -57,6 +58,7 @@ class RunUpdate:
         self.runs.put(self.job.id, self.sent)
 
     def _run(self) -> str:
+        """The run's name there, once something is to be sent."""
         if self.sent.run is None:
             self._begun.discard(self.job.id)
             run = self.tracker.begin(self.facts)
@@ -91,7 +93,7 @@ class RunUpdate:
         self._note(batch=None, step=int(upto["step"]), names=[name for name in upto if name != "step"])
         return True
 
-    def _send_report(self, run: str) -> None:
+    def _send_report(self) -> None:
         if self.job.produced is None:
             return
         try:
@@ -106,7 +108,7 @@ class RunUpdate:
             return
         values = report_values(QualityReport.model_validate_json(path.read_bytes()))
         files: list[Path] = [each for each in (path, page_file(folder)) if each.exists()]
-        self.tracker.report(run, files, (version.step or self.job.progress.step, values), status.st_mtime)
+        self.tracker.report(self._run(), files, (version.step or self.job.progress.step, values), status.st_mtime)
         self._note(report=stamp)
 
     def _note(self, **fields: object) -> None:

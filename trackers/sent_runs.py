@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from pydantic import Field
 
@@ -47,6 +48,11 @@ class SentRuns:
 
     def __init__(self, store: ArtifactStore, place: str) -> None:
         self.store, self.folder = store, store.path("trackers", place)
+
+    def lock_file(self) -> TextIO:
+        """What the process that sends holds locked. Raises OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return (self.folder / ".lock").open("w")
 
     def since(self) -> str:
         """The id from which on jobs are sent: none that had ended before there was this tracker."""
