@@ -129,6 +129,37 @@ def promote(
 
 
 @app.command()
+def bundle(
+    version: Reference,
+    out: Annotated[Path, typer.Option(help="file or folder; default: NAME-VERSION.bundle.zip here")] = Path(),
+    url: Url = "",
+    key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Write a version as one file, to import it into a service that this one cannot reach."""
+    with calling(url, key) as client, progress_bar("downloading", of_bytes=True) as show:
+        path = client.bundle(version, out, on_progress=show)
+    if as_json:
+        return print_json({"file": str(path)})
+    return print(f"the version is in {path}; flawsmith import {path} publishes it at another service")
+
+
+@app.command("import")
+def import_bundle(
+    file: Annotated[Path, typer.Argument(help="that flawsmith bundle wrote")],
+    url: Url = "",
+    key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Publish the version of a bundle, under its own name and number."""
+    with calling(url, key) as client, progress_bar("uploading", of_bytes=True) as show:
+        version = client.import_version(file, on_progress=show)
+    if as_json:
+        return print_json(dict(version.raw))
+    return print(f"{version.ref} is here; its addresses give the same images as where it comes from")
+
+
+@app.command()
 def report(
     version: Reference,
     out: Annotated[Path | None, typer.Option(help="file for the page; default: NAME-VERSION-report.html")] = None,

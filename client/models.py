@@ -6,11 +6,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-from flawsmith.client.commands import Flow, work
+from flawsmith.client.commands import Flow, Request, work
+from flawsmith.client.datasets import INGEST_SECONDS, OnBytes
 from flawsmith.client.errors import NotFound
-from flawsmith.client.operations import Calls, given, iterates, operation, part, record
+from flawsmith.client.operations import Calls, given, iterates, new_key, operation, part, record
 from flawsmith.client.pages import pages
 from flawsmith.client.records import Dataset, Job, Model, Version
+from flawsmith.client.retries import repeated
+from flawsmith.client.uploads import counted
 
 Layout = Literal["imagefolder", "mvtec", "coco", "yolo", "voc"]
 Shares = Mapping[str, float]
@@ -47,6 +50,31 @@ class ModelCalls(Calls):
     def delete_version(self, reference: str | Version) -> Flow[None]:
         """Deletes a version that no alias points at. Raises Conflict."""
         yield from self._change("DELETE", (yield from version_path(self, reference)))
+
+    @operation
+    def import_version(
+        self, path: str | PathLike[str], *, on_progress: OnBytes | None = None, idempotency_key: str | None = None
+    ) -> Flow[Version]:
+        """Publishes the version of a bundle under its own name and number. Sent again it is the same version.
+
+        Args:
+            path: of the file that `bundle` wrote at another service.
+            on_progress: is told the bytes sent, and all bytes.
+
+        Raises:
+            Conflict: another version has, or had, this name and number.
+            Invalid: the file is no bundle, or was changed.
+            OSError: it cannot be read.
+        """
+        with Path(path).open("rb") as file:
+            request = Request(
+                method="POST",
+                path="/models/import",
+                files=counted([("bundle", Path(path).name, file)], on_progress),
+                headers={"Idempotency-Key": idempotency_key or new_key()},
+                silence=INGEST_SECONDS,
+            )
+            return record(Version.read, (yield from repeated(self.retry_policy, request)))
 
     @operation
     def promote(self, reference: str | Version, alias: str = PRODUCTION, *, override: str | None = None) -> Flow[Model]:
