@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flawsmith.cli import client_commands, job_commands, service_commands
+from flawsmith.cli import client_commands, housekeeping_commands, job_commands, service_commands
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Trains a GAN on a few photographs of defects and serves synthetic ones.",
 )
-for commands in (service_commands, client_commands, job_commands):
+for commands in (service_commands, housekeeping_commands, client_commands, job_commands):
     app.add_typer(commands.app)
 
 _EXTRAS = {
