@@ -62,7 +62,7 @@ def backup(
     if str(file) == "-":
         with beside_the_site() as services:
             write_backup(services, sys.stdout.buffer)
-        return
+        return None
     if file.exists():
         raise typer.BadParameter(f"there is a {file} already; give another name", param_hint="FILE")
     with beside_the_site() as services:

@@ -8,7 +8,6 @@ is deleted meanwhile is left out as a whole. Aliases come last, with the version
 import hashlib
 import io
 import json
-import os
 import tarfile
 import tempfile
 from contextlib import suppress
@@ -64,7 +63,7 @@ class _Backup:
         head = Head(release=release_of("flawsmith"), created_at=now())
         self._add_bytes(HEAD, head.model_dump_json(indent=1).encode())
         self._add_redis()
-        for name in sorted({*os.listdir(self.store.root)} - {*_APART}) if self.store.root.exists() else []:
+        for name in (each for each in self._names() if each not in _APART):
             self._add_all(name)
         for job in self._names(_JOBS):
             self._add_job(job)

@@ -1,7 +1,7 @@
 """What of Redis a backup keeps: what callers would miss, and what the artifact store does not have.
 
 These are the answers under idempotency keys, events, recorded steps and progress of jobs, and counters. Leases, queues,
-pools and caches are of the moment and are made anew. Values are JSON, so that a server of another release can have them.
+pools and caches are of the moment and are made anew. Values are JSON, so that any release of the server can have them.
 """
 
 import json
@@ -31,7 +31,7 @@ def saved(client: Redis) -> Iterator[Line]:
     """A line for each key that is kept. Keys that go meanwhile are left out. Raises RedisError."""
     names = (key for key in client.scan_iter(f"{keys.PREFIX}:*", count=SCANNED_AT_ONCE) if kept(key))
     for key in names:
-        kind = client.type(key).decode()
+        kind = cast(bytes, client.type(key)).decode()
         if kind not in _READ:
             continue
         pipe = client.pipeline()

@@ -1,9 +1,7 @@
 """Retention deletes what is old and unused, by a command or by itself, and nothing that is used."""
 
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 import redis
 from starlette.testclient import TestClient
+from tests.commands import flawsmith
 from tests.conftest import SMALL_JOB, photograph, until, zipped
 from tests.published_versions import FAILING, GOOD, publish
 
@@ -178,11 +177,8 @@ def test_the_command_says_what_it_would_delete_and_deletes_it(api: TestClient, s
     job = ended(api, services, dataset(api, "set"))
 
     def gc(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {name: each for name, each in os.environ.items() if not name.startswith("FLAWSMITH_")}
-        environment["FLAWSMITH_DATA_DIR"] = str(services.settings.data_dir)
-        environment["FLAWSMITH_REDIS_URL"] = str(services.settings.redis_url)
-        command = [sys.executable, "-m", "flawsmith.cli.main", "gc", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        settings = {"data_dir": str(services.settings.data_dir), "redis_url": str(services.settings.redis_url)}
+        return flawsmith("gc", *arguments, cwd=services.settings.data_dir, **settings)
 
     tried = gc("--dry-run", "--rules", "jobs:0s", "--json")
     assert (tried.returncode, [each["id"] for each in json.loads(tried.stdout)]) == (0, [job])
