@@ -42,22 +42,21 @@ def upload(
     layout: Annotated[str | None, typer.Option(help="how to read the upload")] = None,
     class_from: Annotated[str | None, typer.Option(help="what names the type of a photograph")] = None,
     clean: Annotated[str | None, typer.Option(help="folders of clean photographs, separated by commas")] = None,
+    onto: Annotated[
+        str | None, typer.Option(help="a dataset: make a new one of its photographs, then those that it lacks")
+    ] = None,
     url: Url = "",
     key: Key = "",
     as_json: Json = False,
 ) -> None:
     """Upload photographs as a dataset; say which files cannot be used, and why."""
+    given = source[0] if len(source) == 1 else source
+    how = {"split": split, "layout": layout, "class_from": class_from, "clean": clean}
     with calling(url, key) as client, progress_bar("uploading", of_bytes=True) as show:
-        dataset = client.upload(
-            source[0] if len(source) == 1 else source,
-            name=name,
-            replace=replace,
-            split=split,
-            layout=layout,
-            class_from=class_from,
-            clean=clean,
-            on_progress=show,
-        )
+        if onto is None:
+            dataset = client.upload(given, name=name, replace=replace, on_progress=show, **how)
+        else:
+            dataset = client.add_photographs(onto, given, name=name, replace=replace, on_progress=show, **how)
     if as_json:
         return print_json(dict(dataset.raw))
     types = ", ".join(f"{each} {count}" for each, count in dataset.classes.items())
