@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from flawsmith.core.domain.production_gate import Demand
+from flawsmith.core.domain.retention import Rule, parse_retention
 from flawsmith.core.protection_settings import ProtectionSettings
 from flawsmith.core.setting_values import (
     Scope,
@@ -20,12 +21,12 @@ from flawsmith.core.setting_values import (
     parse_api_keys,
     read_secret,
 )
+from flawsmith.core.tracker_settings import TrackerSettings
 
 MIB = 1024 * 1024
 _DEMANDS: tuple[Demand, ...] = get_args(Demand)
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
-_SERVER = re.compile(r"https?://(?:[^\s/@]*@)?[^\s/@?#]+(?:/[^\s?#]*)?")
 SECRETS = (
     "api_keys",
     "redis_url",
@@ -34,7 +35,7 @@ SECRETS = (
 )  # never printed; each may be read from a file that NAME_file names
 
 
-class Settings(ProtectionSettings):
+class Settings(ProtectionSettings, TrackerSettings):
     """The settings of a service, with their defaults. The documentation lists all of them; a test checks that."""
 
     model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore", hide_input_in_errors=True)
@@ -163,20 +164,13 @@ class Settings(ProtectionSettings):
         description="comma-separated networks, such as `10.0.0.0/8`, to which messages of webhooks may go beside public"
         " addresses",
     )
-    mlflow_tracking_uri: str | None = Field(
-        None,
-        repr=False,
-        description="address of an MLflow server that training jobs are sent to, such as `https://mlflow.example.com`,"
-        " with `NAME:PASSWORD@` before the host if it needs them; unset: none",
+    retention: str = Field(
+        "",
+        description="comma-separated rules `KIND:AGE`, `KIND:SIZE` or `KIND:AGE:SIZE`, such as"
+        " `jobs:90d,exports:14d:50GB`, of what is deleted; unset: nothing",
     )
-    mlflow_tracking_uri_file: Path | None = Field(
-        None, description="file with FLAWSMITH_MLFLOW_TRACKING_URI, in its place"
-    )
-    mlflow_experiment: str = Field(
-        "flawsmith", min_length=1, max_length=200, description="experiment in MLflow; made if it is not there"
-    )
-    tensorboard_dir: Path | None = Field(
-        None, description="folder that event files of training jobs are written to, for TensorBoard; unset: none"
+    gc_hours: float = Field(
+        24.0, ge=0, description="hours between two looks for what FLAWSMITH_RETENTION deletes; 0: `flawsmith gc` only"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
 
@@ -189,7 +183,7 @@ class Settings(ProtectionSettings):
                 raise ValueError(f"set FLAWSMITH_{name.upper()} or FLAWSMITH_{name.upper()}_FILE, not both")
         return {**given, **found}
 
-    @field_validator("data_dir", "priors_dir", "metrics_file", "tensorboard_dir")
+    @field_validator("data_dir", "priors_dir", "metrics_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()
@@ -210,13 +204,6 @@ class Settings(ProtectionSettings):
                 )
         return value
 
-    @field_validator("mlflow_tracking_uri")
-    @classmethod
-    def _server(cls, value: str | None) -> str | None:
-        if value and not _SERVER.fullmatch(value):
-            raise ValueError("the address of a server is https://HOST or http://HOST:PORT, and may have a path")
-        return value or None
-
     @field_validator("webhook_private_networks")
     @classmethod
     def _networks(cls, value: str) -> str:
@@ -225,6 +212,12 @@ class Settings(ProtectionSettings):
                 ip_network(each)
             except ValueError as error:
                 raise ValueError(f"{error}; give networks such as 10.0.0.0/8, separated by commas") from None
+        return value
+
+    @field_validator("retention")
+    @classmethod
+    def _rules(cls, value: str) -> str:
+        parse_retention(value)
         return value
 
     @field_validator("root_path")
@@ -306,6 +299,11 @@ class Settings(ProtectionSettings):
     def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
         """The networks in ``webhook_private_networks``."""
         return [ip_network(each) for each in listed(self.webhook_private_networks)]
+
+    @property
+    def retention_rules(self) -> dict[str, Rule]:
+        """The rules in ``retention``."""
+        return parse_retention(self.retention)
 
     @property
     def extra_preset_packages(self) -> list[str]:
