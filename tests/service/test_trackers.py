@@ -102,6 +102,12 @@ def read_events(service: Service, job: dict[str, Any]) -> EventAccumulator:
     return found.Reload()
 
 
+def kill(service: Service, *part: str) -> None:
+    pid = service.pid(*part)
+    assert pid, part
+    os.kill(pid, signal.SIGKILL)
+
+
 def test_a_run_has_settings_curves_grids_and_the_report(tracked: tuple[Service, Mlflow]) -> None:
     service, mlflow = tracked
     job = service.train("tracked", "whole", note="New lamp", tags=["line-3", "best"])
@@ -167,13 +173,11 @@ def test_a_job_whose_worker_and_whose_sender_are_killed_goes_on_in_its_run_while
     until(lambda: mlflow.runs(job) and mlflow.curve(mlflow.runs(job)[0], "curves/generator_loss"), 60, "curves")
     os.killpg(mlflow.process.pid, signal.SIGSTOP)  # connections are accepted, and nothing answers
     try:
-        for part in (("worker", "train"), ("track",)):
-            pid = service.pid(*part)
-            assert pid, part
-            os.kill(pid, signal.SIGKILL)
+        kill(service, "worker", "train")
         ended = service.ended(job)
         assert (ended["state"], ended["progress"]["step"]) == ("succeeded", 300)
         assert ended["attempts"] > 1
+        kill(service, "track")
     finally:
         os.killpg(mlflow.process.pid, signal.SIGCONT)
     run = mlflow.finished(job)
