@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flawsmith.cli.options import Json, Key, Url, calling, ranges
+from flawsmith.cli.options import Json, Key, Search, Tags, Url, calling, ranges
 from flawsmith.cli.output import counted, print_json, print_table, progress_bar
 
 app = typer.Typer()
@@ -82,6 +82,8 @@ def datasets(url: Url = "", key: Key = "", as_json: Json = False) -> None:
 @app.command()
 def models(
     name: Annotated[str | None, typer.Argument(help="list this model's versions")] = None,
+    tag: Tags = None,
+    search: Search = None,
     url: Url = "",
     key: Key = "",
     as_json: Json = False,
@@ -89,13 +91,13 @@ def models(
     """List the models, or the versions of one with their verdicts."""
     with calling(url, key) as client:
         if name is None:
-            found = list(client.models())
+            found = list(client.models(tags=tag or (), search=search))
             if as_json:
                 return print_json([each.raw for each in found])
             listed = [(m.name, len(m.versions), m.serves or "-", _aliases(m.aliases)) for m in found]
             return print_table(("model", "versions", "serves", "aliases"), listed)
         model = client.model(name)
-        versions = [client.version(f"{name}@{number}") for number in model.versions]
+        versions = list(client.versions(name, tags=tag or (), search=search))
     if as_json:
         return print_json({**model.raw, "cards": [each.raw for each in versions]})
     rows = [
@@ -105,10 +107,11 @@ def models(
             ", ".join(alias for alias, number in model.aliases.items() if number == each.version) or "-",
             f"{each.resolution} px",
             ", ".join(each.classes),
+            ", ".join(each.tags) or "-",
         )
         for each in versions
     ]
-    return print_table(("version", "verdict", "aliases", "size", "types"), rows)
+    return print_table(("version", "verdict", "aliases", "size", "types", "tags"), rows)
 
 
 @app.command()

@@ -17,6 +17,10 @@ Key = Annotated[
     str,
     typer.Option("--key", help="API key; default: FLAWSMITH_API_KEY, which other users of a machine cannot see"),
 ]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", help="only what has this tag; several times: all of them", metavar="TAG")
+]
+Search = Annotated[str | None, typer.Option("--search", help="only what has each of these words, also in its note")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 

@@ -1,7 +1,7 @@
 """Calls about jobs of every kind: submit, follow, wait, cancel and resume."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
 from flawsmith.client.commands import Event as RawEvent
@@ -44,6 +44,8 @@ class TrainingOptions(TypedDict):
     start: NotRequired[Literal["prior", "nothing"]]
     deterministic: NotRequired[bool]
     webhook: NotRequired[Mapping[str, Any]]
+    note: NotRequired[str]
+    tags: NotRequired[Sequence[str]]
 
 
 class JobCalls(Calls):
@@ -78,9 +80,23 @@ class JobCalls(Calls):
         return record(TrainingPlan.read, answer)
 
     @iterates(Job)
-    def jobs(self, kind: JobKind = "training", *, state: str | None = None) -> Flow[None]:
-        """All jobs of a kind, newest first."""
-        yield from pages(self._get, PATHS[kind], Job.read, state=state)
+    def jobs(
+        self,
+        kind: JobKind = "training",
+        *,
+        state: str | None = None,
+        tags: Sequence[str] = (),
+        search: str | None = None,
+    ) -> Flow[None]:
+        """All jobs of a kind, newest first.
+
+        Args:
+            state: only those in this state.
+            tags: only those with all of them.
+            search: only those with each of these words in note, tags, name or what they are of.
+        """
+        query = {"state": state, "tag": ",".join(tags) or None, "search": search}
+        yield from pages(self._get, PATHS[kind], Job.read, **query)
 
     @operation
     def job(self, job: str | Job) -> Flow[Job]:

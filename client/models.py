@@ -27,9 +27,20 @@ class ModelCalls(Calls):
     """Trained models. A reference is ``steel@2``, ``steel@production`` or ``steel``, or the record of a version."""
 
     @iterates(Model)
-    def models(self) -> Flow[None]:
-        """All models, newest first."""
-        yield from pages(self._get, "/models", Model.read)
+    def models(self, *, tags: Sequence[str] = (), search: str | None = None) -> Flow[None]:
+        """All models, newest first; with ``tags`` or ``search`` those with a version that fits, as of `versions`."""
+        yield from pages(self._get, "/models", Model.read, tag=",".join(tags) or None, search=search)
+
+    @iterates(Version)
+    def versions(self, model: str, *, tags: Sequence[str] = (), search: str | None = None) -> Flow[None]:
+        """The versions of a model, newest first.
+
+        Args:
+            tags: only those with all of them.
+            search: only those with each of these words in note, tags, name or aliases.
+        """
+        query = {"tag": ",".join(tags) or None, "search": search}
+        yield from pages(self._get, f"/models/{part(model)}/versions", Version.read, **query)
 
     @operation
     def model(self, name: str) -> Flow[Model]:
@@ -126,6 +137,8 @@ class ModelCalls(Calls):
         seed: int | None = None,
         priority: int | None = None,
         webhook: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        tags: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits an evaluation: whether the version's images help a classifier (docs/uplift.md)."""
@@ -139,6 +152,8 @@ class ModelCalls(Calls):
             seed=seed,
             priority=priority,
             webhook=webhook,
+            note=note,
+            tags=tags and list(tags),
         )
         path = f"{(yield from version_path(self, reference))}/evaluations"
         return record(Job.read, (yield from self._change("POST", path, body, idempotency_key)))
@@ -164,6 +179,8 @@ class ModelCalls(Calls):
         seed: int | None = None,
         priority: int | None = None,
         webhook: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        tags: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits an export of a version's images, or of a composition's, into one archive; `download` fetches it."""
@@ -179,6 +196,8 @@ class ModelCalls(Calls):
             seed=seed,
             priority=priority,
             webhook=webhook,
+            note=note,
+            tags=tags and list(tags),
         )
         return record(Job.read, (yield from self._change("POST", "/exports", body, idempotency_key)))
 
@@ -199,6 +218,8 @@ class ModelCalls(Calls):
         seed: int | None = None,
         priority: int | None = None,
         webhook: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        tags: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits a job that places defects on clean photographs (docs/compositions.md); `download` fetches the zip.
@@ -224,6 +245,8 @@ class ModelCalls(Calls):
             seed=seed,
             priority=priority,
             webhook=webhook,
+            note=note,
+            tags=tags and list(tags),
         )
         return record(Job.read, (yield from self._change("POST", "/compositions", body, idempotency_key)))
 

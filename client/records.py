@@ -92,6 +92,8 @@ class Job(Record):
     served_by_name: bool | None = None
     stop_reason: str | None = None
     result: dict[str, Any] | None = None
+    note: str | None = None
+    tags: list[str] = field(default_factory=list)
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -121,6 +123,7 @@ class Model(Record):
     aliases: dict[str, int]
     created_at: datetime
     serves: int | None = None
+    tags: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +142,8 @@ class Version(Record):
     verdict: Verdict | None = None
     labels: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    note: str | None = None
+    tags: list[str] = field(default_factory=list)
 
     @property
     def ref(self) -> str:

@@ -46,6 +46,13 @@ def test_from_a_folder_to_an_archive(shell: Shell) -> None:
     assert [each["seed"] for each in made["images"]] == [3, 4, 5, 6]
     assert (shell.folder / "images" / "dents" / "3.png").read_bytes().startswith(b"\x89PNG")
     assert "by-shell@1\tfailing" in shell.run("models", "by-shell").stdout
+    assert shell.run("remark", "by-shell@1", "--add", "line-3", "--note", "new lamp").stdout.endswith(
+        ": line-3; new lamp\n"
+    )
+    assert [each["version"] for each in shell.json("models", "by-shell", "--tag", "line-3")["cards"]] == [1]
+    assert shell.json("models", "by-shell", "--search", "old lamp")["cards"] == []
+    assert shell.run("remark", job["id"], "--add", "trial").stdout == f"{job['id']}: trial\n"
+    assert [each["id"] for each in shell.json("jobs", "--tag", "trial")] == [job["id"]]
     assert "by-shell\t1" in shell.run("models").stdout
 
     (shell.folder / "images" / "dents" / "3_mask.png").write_bytes(MASK)
