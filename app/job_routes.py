@@ -88,6 +88,7 @@ def submit(
         check_room(services, caller)
         _create(services, job, files or {})
         _enqueue(services, job, caller)
+        log.info("job %s (%s) is queued", job.id, job.kind)
     job = made or job
     response.headers["Location"] = f"{kind.path}/{job.id}"
     return job

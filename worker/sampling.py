@@ -9,8 +9,10 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoo
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from celery import Task
 from numpy.typing import NDArray
 from prometheus_client import Counter, Histogram
 from redis.exceptions import RedisError
@@ -30,6 +32,7 @@ from flawsmith.worker.celery import app, device, quick_services, services, stopp
 from flawsmith.worker.engine import Engine
 from flawsmith.worker.failing_versions import FailingVersions
 from flawsmith.worker.intra_op_threads import set_intra_op_threads
+from flawsmith.worker.task_context import working_for
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +56,12 @@ def _sampler() -> "Sampler":
     return Sampler()
 
 
-@app.task(name=SAMPLE_TASK)
-def sample(request_id: str) -> None:
+@app.task(name=SAMPLE_TASK, bind=True)
+def sample(task: "Task[Any, Any]", request_id: str) -> None:
     """Samples for at most `TASK_SECONDS`, or until no caller waits and every image pool is full."""
-    current_request_id.set(request_id)
-    if _sampler().run_task():
-        services().queues.wake_sampler(request_id)
+    with working_for(task, "sampling", request_id):
+        if _sampler().run_task():
+            services().queues.wake_sampler(request_id)
 
 
 class Sampler:
