@@ -1,5 +1,6 @@
 """What training jobs have beside the calls of every kind: their submission, its schema, history and sample grids."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Path, Query, Request, Response
@@ -10,6 +11,7 @@ from flawsmith.app.conditional import NOT_MODIFIED, content_response
 from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
 from flawsmith.app.problems import PNG, Problem, Responses, documented, invalid, of_pydantic
+from flawsmith.app.storage_limits import check_model_room
 from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.estimates import ResolvedTraining, estimate
 from flawsmith.core.domain.health import data_warnings, judge
@@ -55,7 +57,8 @@ def create_training_job(
     job = _resolved(body, services)
     if dry_run:
         return JSONResponse(_tried(job, services).model_dump(mode="json"))
-    return submit(services, KIND, job, response, caller, body.webhook)
+    room = partial(check_model_room, services, job.model)
+    return submit(services, KIND, job, response, caller, body.webhook, check=room)
 
 
 @router.get("/schema", responses=documented())
