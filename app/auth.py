@@ -40,13 +40,15 @@ def required_scope(method: str, path: str) -> Scope:
     """The scope that a call needs.
 
     Reading models and generating images needs the lowest scope; deleting, and setting aliases, quality floors and
-    standing webhooks, the highest.
+    standing webhooks and importing versions, the highest.
     """
     if path.startswith("/metrics"):
         return "metrics"
     if method in ("DELETE", "PUT"):
         return "admin"
-    if method == "POST" and path.rstrip("/") == "/webhooks":
+    if method == "PATCH":  # notes and tags
+        return "train"
+    if method == "POST" and path.rstrip("/") in ("/webhooks", "/models/import"):
         return "admin"
     if path.startswith(("/datasets", "/webhook", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
         return "train"
@@ -56,8 +58,8 @@ def required_scope(method: str, path: str) -> Scope:
 
 
 def _shows_photographs(path: str) -> bool:
-    """Whether a path is that of a version's quality report or its page."""
-    return path.startswith("/models/") and path.rpartition("/")[2] in ("report", "report.html")
+    """Whether a path is that of a version's quality report, its page or its bundle."""
+    return path.startswith("/models/") and path.rpartition("/")[2] in ("report", "report.html", "bundle")
 
 
 def permits(given: Scope, required: Scope) -> bool:

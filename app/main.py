@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import uvicorn
@@ -18,7 +19,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
 
-from flawsmith.app import problems
+from flawsmith.app import carried_counts, problems
 from flawsmith.app.auth import AccessControl
 from flawsmith.app.body_limit import MAX_JSON_BYTES, BodyLimit
 from flawsmith.app.call_audit import CallAudit
@@ -33,12 +34,12 @@ from flawsmith.app.keyring import keyring_of
 from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.octet_streams import OctetStreams
 from flawsmith.app.openapi import DocumentedApp
-from flawsmith.app.quality_metrics import QualityMetrics
 from flawsmith.app.query_parameters import refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
 from flawsmith.app.root_path import RootPath
 from flawsmith.app.routes import (
     aliases,
+    bundles,
     comparisons,
     datasets,
     documents,
@@ -54,6 +55,7 @@ from flawsmith.app.routes import (
     webhooks,
 )
 from flawsmith.app.sampling.client import SamplingClient
+from flawsmith.app.scrape import Scrape
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.composition_request import MOST_CHARACTERS
 from flawsmith.core.domain.jobs import load_object
@@ -72,7 +74,7 @@ log = logging.getLogger(__name__)
 LARGER_BODIES = {"/compositions": MOST_CHARACTERS + MAX_JSON_BYTES}  # a background and a mask of it in base64
 CONCURRENT_INGESTS = 2  # each has a decoder process, which holds one decoded photograph in memory
 CORES_PER_PROCESS = 4  # the other three are for the sampling worker and Redis
-UPLOADS = re.compile(r"/datasets(?:/[^/]+/photographs)?")  # the paths whose bodies are files
+UPLOADS = re.compile(r"/datasets(?:/[^/]+/photographs)?|/models/import")  # the paths whose bodies are files
 CLOSE_SECONDS = 2  # for connections, once the calls have ended or their time is over
 DESCRIPTION = """Trains a GAN on a few photographs of defects and serves synthetic ones.
 
@@ -120,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
         datasets.repeatable,
         *(load_object(kind.router) for kind in job_kinds()),
         evaluations.of_version,
+        bundles.router,
         models.router,
         aliases.router,
         quality_floors.router,
@@ -151,7 +154,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     app.state.events = Events(app.state.redis)
     app.state.sampling = SamplingClient(app.state.services, app.state.redis)
     app.state.readiness = Readiness()
-    app.state.quality_metrics = QualityMetrics(app.state.services.registry)
+    app.state.scrape = Scrape(app.state.services)
     app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
     app.state.services.store.sweep()
     # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.
@@ -165,7 +168,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     app.state.drain.before_exit(app.state.events.end_all)
     yield
     stop.set()
-    app.state.quality_metrics.close()
+    app.state.scrape.close()
     await app.state.sampling.close()
     await app.state.events.close()
     await app.state.redis.aclose()
@@ -194,6 +197,8 @@ def run_api() -> None:
     log.info("API on http://%s:%d, processes: %d", host, settings.port, processes)
     raise_descriptor_limit()
     with TemporaryDirectory(prefix="flawsmith-metrics-") as folder:
+        if settings.metrics_file:
+            carried_counts.begin(settings.metrics_file, Path(folder))
         if processes > 1:  # prometheus_client reads this at import, and merges the processes' counts
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         uvicorn.run(

@@ -50,11 +50,9 @@ def main() -> None:
         wait_until_pool_is_full(service)
         for _ in range(given.rounds):
             show("nobody", ask(service, given.requests), 0)
-            with strangers(service, given.rate) as answered:
-                begun = time.monotonic()
+            with strangers(service, given.rate) as refused_a_second:
                 times = ask(service, given.requests)
-                seconds = time.monotonic() - begun
-            show(f"{given.rate} wrong keys a second", times, answered() / seconds)
+            show(f"{given.rate} wrong keys a second", times, refused_a_second())
 
 
 def ask(service: LocalService, requests: int) -> list[float]:
@@ -69,8 +67,8 @@ def ask(service: LocalService, requests: int) -> list[float]:
 
 
 @contextmanager
-def strangers(service: LocalService, rate: int) -> Iterator[Callable[[], int]]:
-    """Tries keys in another process; gives, afterwards, how many were answered with 401."""
+def strangers(service: LocalService, rate: int) -> Iterator[Callable[[], float]]:
+    """Tries keys in another process; gives, afterwards, how many a second were 401."""
     url = service.client.base_url
     command = [
         sys.executable,
@@ -84,13 +82,13 @@ def strangers(service: LocalService, rate: int) -> Iterator[Callable[[], int]]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     result = ""
     try:
-        yield lambda: int(result)
+        yield lambda: float(result)
     finally:
         result = process.communicate("")[0].strip()
 
 
-def try_keys(target: str, rate: int) -> int:
-    """Calls with wrong keys at an even rate until standard input ends; returns how many were answered with 401.
+def try_keys(target: str, rate: int) -> float:
+    """Calls with wrong keys at an even rate until standard input ends; returns how many a second were answered with 401.
 
     Each connection sends its calls of a tick at once and then reads the answers, so that this costs the cores little.
     """
@@ -98,7 +96,8 @@ def try_keys(target: str, rate: int) -> int:
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
     connections = [socket.create_connection((host, int(port)), timeout=30) for _ in range(CONNECTIONS)]
-    each, refused, next_at = max(1, round(rate * TICK_SECONDS / CONNECTIONS)), 0, time.monotonic()
+    each, refused = max(1, round(rate * TICK_SECONDS / CONNECTIONS)), 0
+    begun = next_at = time.monotonic()
     while not over.is_set():
         for connection in connections:
             connection.sendall(b"".join(_call(host) for _ in range(each)))
@@ -106,7 +105,7 @@ def try_keys(target: str, rate: int) -> int:
             refused += _read_refusals(connection, each)
         next_at += CONNECTIONS * each / rate
         time.sleep(max(0.0, next_at - time.monotonic()))
-    return refused
+    return refused / (time.monotonic() - begun)
 
 
 def _call(host: str) -> bytes:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flawsmith.cli import client_commands, job_commands, key_commands, service_commands
+from flawsmith.cli import (
+    client_commands,
+    job_commands,
+    key_commands,
+    service_commands,
+    version_job_commands,
+    webhook_commands,
+)
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -18,8 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Trains a GAN on a few photographs of defects and serves synthetic ones.",
 )
-for commands in (service_commands, client_commands, job_commands):
+for commands in (service_commands, client_commands, job_commands, version_job_commands):
     app.add_typer(commands.app)
+app.add_typer(webhook_commands.app, name="webhooks")
 
 app.add_typer(key_commands.app, name="keys")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ def run_service() -> int:
         with _exclusive(settings.data_dir):
             _check_port(settings)
             redis_url(settings)  # raises UnsafeSocketFolder
+            os.environ.setdefault("FLAWSMITH_METRICS_FILE", str(settings.data_dir / "metrics.json"))
             asyncio.run(_serve(settings))
     except (CannotServe, UnsafeSocketFolder) as error:
         say(str(error))

@@ -141,6 +141,11 @@ class Settings(ProtectionSettings):
     metrics_port: int = Field(
         0, ge=0, le=65535, description="port of the /metrics of a worker; 0: a free port, which its log names"
     )
+    metrics_file: Path | None = Field(
+        None,
+        description="file in which the API keeps the counts of its `/metrics`, so that none falls when it restarts;"
+        " unset: `flawsmith serve` has one in the data folder, an API by itself begins at zero",
+    )
     production_demands: str = Field(
         "verdict,uplift",
         description="comma-separated: what PUT …/aliases/production demands of a version without an `override`:"
@@ -175,7 +180,7 @@ class Settings(ProtectionSettings):
                 raise ValueError(f"set FLAWSMITH_{name.upper()} or FLAWSMITH_{name.upper()}_FILE, not both")
         return {**given, **found}
 
-    @field_validator("data_dir", "priors_dir")
+    @field_validator("data_dir", "priors_dir", "metrics_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()

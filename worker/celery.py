@@ -14,6 +14,7 @@ import torch
 from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from prometheus_client import REGISTRY
 from redis.exceptions import RedisError
 
 from flawsmith.core.cpus import usable_cpus
@@ -31,11 +32,13 @@ from flawsmith.core.live.task_queues import (
     worker_name,
 )
 from flawsmith.core.logs import OutageLog, configure_logging
+from flawsmith.core.metrics import BuildInfo
 from flawsmith.core.services import Services
 from flawsmith.core.settings import get_settings
 from flawsmith.core.tracing import configure_tracing
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
+from flawsmith.worker.device_metrics import DeviceMetrics
 from flawsmith.worker.operations_server import Heartbeat, serve_operations
 
 log = logging.getLogger(__name__)
@@ -104,6 +107,8 @@ def run_worker(queue: str) -> None:
     configure_tracing(settings, queue)
     torch.set_num_threads(threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
+    REGISTRY.register(BuildInfo())
+    REGISTRY.register(DeviceMetrics(device()))
     heartbeat = Heartbeat()
     port = serve_operations(heartbeat, settings.metrics_host, settings.metrics_port)
     # A server on every address is reached by the name of the machine or container.

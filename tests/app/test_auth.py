@@ -22,6 +22,8 @@ CALLS = {
     ("GET", "/models/steel/versions/1/report"): "train",
     ("GET", "/models/steel/versions/1/report.html"): "train",
     ("POST", "/models/steel/versions/1/report"): "train",
+    ("GET", "/models/steel/versions/1/bundle"): "train",
+    ("POST", "/models/import"): "admin",
     ("GET", "/reports/report-1"): "train",
     ("GET", "/datasets"): "train",
     ("POST", "/datasets"): "train",
@@ -42,6 +44,9 @@ CALLS = {
     ("GET", "/webhook-messages"): "train",
     ("POST", "/webhook-messages/msg_1/resend"): "train",
     ("GET", "/labellings/x"): "train",
+    ("PATCH", "/labellings/x"): "train",
+    ("PATCH", "/models/steel/versions/1"): "train",
+    ("GET", "/models/steel/versions"): "generate",
     ("GET", "/models/steel/versions/1/images/5/mask.png"): "generate",
     ("POST", "/compositions"): "train",
     ("GET", "/compositions/x/archive"): "train",
@@ -74,7 +79,7 @@ def client(keys: str) -> TestClient:
     async def answer(request: Request) -> Response:
         return PlainTextResponse(request.scope.get("flawsmith_caller", ""))
 
-    route = Route("/{path:path}", answer, methods=["GET", "POST", "PUT", "DELETE"])
+    route = Route("/{path:path}", answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     middleware = [Middleware(AccessControl, keyring=Keyring(parse_api_keys(keys)), public_documents=False, origins=())]
     return TestClient(Starlette(routes=[route], middleware=middleware), base_url="http://localhost")
 
