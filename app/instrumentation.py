@@ -7,7 +7,6 @@ from functools import cache
 from urllib.parse import quote
 
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flawsmith.app.problems import CLIENT_GONE
@@ -30,6 +29,7 @@ SECONDS = Histogram(
 )
 
 
+HEADER_BYTES = HEADER.encode()
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -48,21 +48,26 @@ class Instrumentation:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        identity = given if acceptable_request_id(given) else uuid.uuid4().hex
+        given = traceparent = b""
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                given = value
+            elif name == HEADER_BYTES:
+                traceparent = value
+        known = given.decode("latin-1")
+        identity = known if acceptable_request_id(known) else uuid.uuid4().hex
         token = request_id.set(identity)
-        traceparent = headers.get(HEADER, "")
         try:
             if is_traced(traceparent):
-                with span(_method(scope), "server", traceparent):
-                    await self._answer(scope, receive, send, identity)
+                with span(_method(scope), "server", traceparent.decode("latin-1")):
+                    describe_span(*_described(scope, await self._answer(scope, receive, send, identity), identity))
             else:
                 await self._answer(scope, receive, send, identity)
         finally:
             request_id.reset(token)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, identity: str) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, identity: str) -> int:
+        """Returns the status."""
         begun, status = time.perf_counter(), CLIENT_GONE
 
         async def send_with_request_id(message: Message) -> None:
@@ -75,11 +80,12 @@ class Instrumentation:
         try:
             await self.app(scope, receive, send_with_request_id)
         finally:
-            _record(scope, status, time.perf_counter() - begun, identity)
+            _record(scope, status, time.perf_counter() - begun)
+        return status
 
 
-def _record(scope: Scope, status: int, seconds: float, identity: str) -> None:
-    """Counts a request, and says in the log and in its trace how it went."""
+def _record(scope: Scope, status: int, seconds: float) -> None:
+    """Counts a request, and says in the log how it went."""
     method, route = _method(scope), getattr(scope.get("route"), "path", "unknown")
     count, latency = _labelled(method, route, status)
     count.inc()
@@ -87,8 +93,17 @@ def _record(scope: Scope, status: int, seconds: float, identity: str) -> None:
     level = logging.DEBUG if status == 200 and scope["path"] in PROBES else logging.INFO
     by = f" by {caller_name.get()}" if caller_name.get() else ""
     log.log(level, "%s %s %d %.1f ms%s", scope["method"], quote(scope["path"]), status, seconds * 1000, by)
-    told = {"http.request.method": method, "http.route": route, "http.response.status_code": status}
-    describe_span(f"{method} {route}", {**told, "flawsmith.request_id": identity}, failed=status >= 500)
+
+
+def _described(scope: Scope, status: int, identity: str) -> tuple[str, dict[str, str | int], bool]:
+    """The name of a request's span, its attributes, and whether it failed."""
+    method, route = _method(scope), str(getattr(scope.get("route"), "path", "unknown"))
+    told: dict[str, str | int] = {
+        "http.request.method": method,
+        "http.route": route,
+        "http.response.status_code": status,
+    }
+    return f"{method} {route}", {**told, "flawsmith.request_id": identity}, status >= 500
 
 
 def _method(scope: Scope) -> str:

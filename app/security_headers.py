@@ -19,15 +19,17 @@ CONTENT_SECURITY_POLICY = (
 )
 """Of what is no page: data never loads or runs anything. Pages have their own."""
 
-RAW = b"".join(b"%s: %s\r\n" % each for each in [*BASIC.items(), CONTENT_SECURITY_POLICY])
+
+_ALL = [*BASIC.items(), CONTENT_SECURITY_POLICY]
+_NAMES = frozenset(name for name, _ in _ALL)
+
+RAW = b"".join(b"%s: %s\r\n" % each for each in _ALL)
 """For answers that are written without the application."""
 
 
 def with_security_headers(message: Message) -> list[tuple[bytes, bytes]]:
     """The headers of an answer that begins, and those of this module that it has not."""
     given: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
-    names = {name for name, _ in given}
-    given += [each for each in BASIC.items() if each[0] not in names]
-    if CONTENT_SECURITY_POLICY[0] not in names:
-        given.append(CONTENT_SECURITY_POLICY)
+    own = [name for name, _ in given if name in _NAMES]
+    given += _ALL if not own else [each for each in _ALL if each[0] not in own]
     return given

@@ -88,7 +88,7 @@ def strangers(service: LocalService, rate: int) -> Iterator[Callable[[], float]]
 
 
 def try_keys(target: str, rate: int) -> float:
-    """Calls with wrong keys at an even rate until standard input ends; returns how many a second were answered with 401.
+    """Calls with wrong keys at an even rate until standard input ends; returns how many a second were 401.
 
     Each connection sends its calls of a tick at once and then reads the answers, so that this costs the cores little.
     """

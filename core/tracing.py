@@ -54,7 +54,7 @@ def configure_tracing(settings: Settings, part: str) -> None:
     _sends = True
 
 
-def is_traced(traceparent: str) -> bool:
+def is_traced(traceparent: str | bytes) -> bool:
     """Whether a request with this header, or none (""), is worth a `span`."""
     return _sends or bool(traceparent)
 
@@ -83,7 +83,7 @@ def span(name: str, kind: Kind, traceparent: str = "", attributes: Attributes | 
         context.detach(token)
 
 
-def describe_span(name: str, attributes: Attributes, *, failed: bool = False) -> None:
+def describe_span(name: str, attributes: Attributes, failed: bool = False) -> None:
     """Says more of the current span, once it is known; does nothing outside one."""
     found = trace.get_current_span()
     if found.is_recording():

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
@@ -25,6 +25,9 @@ class CallerLimits(Record):
     calls_per_second: float | None = Field(None, ge=0, allow_inf_nan=False)
     images_per_second: float | None = Field(None, ge=0, allow_inf_nan=False)
     images_per_day: int | None = Field(None, ge=0, le=2**53)
+
+
+NO_LIMITS = CallerLimits()
 
 
 class ApiKey(Record):
@@ -81,9 +84,9 @@ class Grant:
     Attributes:
         caller: the name of its caller in logs, queues and limits.
         scope: how far it reaches.
-        limits: of the caller.
+        limits: of the caller; None: as the settings say.
     """
 
     caller: str
     scope: Scope
-    limits: CallerLimits = field(default_factory=CallerLimits)
+    limits: CallerLimits | None = None

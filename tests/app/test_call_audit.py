@@ -1,6 +1,7 @@
 """The audit log of calls, and the security headers of every answer, on the whole API without workers."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,9 @@ def outside(api: TestClient) -> TestClient:
 
 
 def test_every_change_has_a_line_with_who_what_and_how_it_ended(
-    make_api: MakeApi, tmp_path: Path, audited: Audited
+    make_api: MakeApi, tmp_path: Path, audited: Audited, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     key, record = new_key("line 3", "train")
     ApiKeys(ArtifactStore(tmp_path / "artifacts")).add(record)
     api = outside(make_api())
@@ -66,6 +68,9 @@ def test_every_change_has_a_line_with_who_what_and_how_it_ended(
     assert (lines[0]["made"], lines[1]["made"]) == (f"/datasets/{dataset}", f"/training-jobs/{job}")
     assert lines[3]["resource"] == f"/datasets/{dataset}"
     assert key not in (tmp_path / "artifacts" / "audit.jsonl").read_text()
+    [line] = [each for each in caplog.messages if each.startswith(f"DELETE /datasets/{dataset} 403")]
+    assert line.endswith(f" by {record.id}")
+    assert key not in caplog.text
 
 
 def test_what_changes_nothing_and_what_strangers_try_have_no_line(
