@@ -34,12 +34,22 @@ class CallAudit:
             await self.app(scope, receive, send)
             return
 
+        answered = False
+
         async def send_recorded(message: Message) -> None:
-            if message["type"] == "http.response.start" and _is_recorded(scope, message["status"]):
-                await _record(scope, message)
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = True
+                if _is_recorded(scope, message["status"]):
+                    await _record(scope, message)
             await send(message)
 
-        await self.app(scope, receive, send_recorded)
+        try:
+            await self.app(scope, receive, send_recorded)
+        except Exception:  # which is answered outside
+            if not answered and _is_recorded(scope, 500):
+                await _record(scope, {"type": "http.response.start", "status": 500})
+            raise
 
 
 def _is_recorded(scope: Scope, status: int) -> bool:

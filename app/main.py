@@ -192,7 +192,7 @@ def run_api() -> None:
     settings = get_settings()
     configure_logging(settings, "api")
     redis_url(settings)  # raises UnsafeSocketFolder
-    host = _host(settings)
+    host = listening_host(settings)
     processes = settings.api_processes or max(1, usable_cpus() // CORES_PER_PROCESS)
     log.info("API on http://%s:%d, processes: %d", host, settings.port, processes)
     raise_descriptor_limit()
@@ -218,7 +218,7 @@ def run_api() -> None:
         )
 
 
-def _host(settings: Settings) -> str:
+def listening_host(settings: Settings) -> str:
     """The address to listen on: loopback where no keys are needed. Where they are, all processes are told so."""
     if keyring_of(settings).required:
         os.environ["FLAWSMITH_REQUIRE_KEYS"] = "true"  # also of a process that starts while the store is away

@@ -16,6 +16,7 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.api_keys import ApiKeys
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.audit_log import AuditLog
+from flawsmith.core.store.datasets import Datasets
 
 MakeApi = Callable[..., TestClient]
 
@@ -99,6 +100,15 @@ def test_a_log_that_cannot_be_written_does_not_undo_an_answer(
     assert api.delete(f"/datasets/{dataset}").status_code == 204
     assert "cannot write the audit log: No space left on device" in caplog.text
     assert "/srv/secret" not in caplog.text
+
+
+def test_a_bug_in_the_service_has_a_line_too(
+    api: TestClient, dataset: str, audited: Audited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Datasets, "delete", None)
+    assert outside(api).delete(f"/datasets/{dataset}").status_code == 500
+    line = audited()[-1]
+    assert (line["resource"], line["status"], line["outcome"]) == (f"/datasets/{dataset}", 500, "failed")
 
 
 def test_every_answer_has_the_security_headers(make_api: MakeApi, version: ModelVersion, dataset: str) -> None:
