@@ -90,7 +90,7 @@ def _json(part: str, redaction: _Redaction) -> logging.Formatter:
         if traced := current_ids():
             ids["trace_id"], ids["span_id"] = traced
         found = {"timestamp": _moment(record), "level": record.levelname.lower(), "part": part, "logger": record.name}
-        return {**found, **ids, **getattr(record, "fields", {}), **event}
+        return {**found, **ids, **event}
 
     def render(logger: Any, name: str, event: Mapping[str, Any]) -> str:
         return redaction(str(structlog.processors.JSONRenderer(default=str)(logger, name, dict(event))))
@@ -101,9 +101,7 @@ def _json(part: str, redaction: _Redaction) -> logging.Formatter:
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
             render,
-        ],
-        foreign_pre_chain=[structlog.stdlib.ExtraAdder(())],
-        use_get_message=True,
+        ]
     )
 
 
