@@ -73,9 +73,9 @@ async def _record(scope: Scope, message: Message) -> None:
     if services is None:
         return
     try:
-        await run_in_threadpool(services.audit.record, "call", **_fields(scope, message))
+        await run_in_threadpool(services.audit.record_call, **_fields(scope, message))
     except OSError as error:
-        log.error("cannot write the audit log: %s", error.strerror)
+        log.error("cannot write the log of calls: %s", error.strerror)
 
 
 def _fields(scope: Scope, message: Message) -> dict[str, Any]:

@@ -33,7 +33,7 @@ NO_LIMITS = CallerLimits()
 class ApiKey(Record):
     """A stored key. ``digest`` is the SHA-256 of the key, in hexadecimal digits.
 
-    A revoked or expired key stays on record: what it did is in the audit log under its ``id``.
+    A revoked or expired key stays on record: what it did is in the log of calls under its ``id``.
     """
 
     id: Annotated[str, StringConstraints(pattern=r"^key-[0-9a-f]{1,64}$")]

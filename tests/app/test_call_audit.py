@@ -1,4 +1,4 @@
-"""The audit log of calls, and the security headers of every answer, on the whole API without workers."""
+"""The log of calls, and the security headers of every answer, on the whole API without workers."""
 
 import json
 import logging
@@ -23,12 +23,11 @@ MakeApi = Callable[..., TestClient]
 
 @pytest.fixture
 def audited(tmp_path: Path) -> Callable[[], list[dict[str, Any]]]:
-    """Gives the lines of calls in the audit log."""
+    """Gives the lines of the log of calls."""
 
     def lines() -> list[dict[str, Any]]:
-        path = tmp_path / "artifacts" / "audit.jsonl"
-        found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        return [each for each in found if each["event"] == "call"]
+        days = sorted((tmp_path / "artifacts" / "calls").glob("20??-??-??.jsonl"))
+        return [json.loads(line) for day in days for line in day.read_text().splitlines()]
 
     return lines
 
@@ -68,7 +67,7 @@ def test_every_change_has_a_line_with_who_what_and_how_it_ended(
     assert lines[1]["request_id"] == "shift-7"
     assert (lines[0]["made"], lines[1]["made"]) == (f"/datasets/{dataset}", f"/training-jobs/{job}")
     assert lines[3]["resource"] == f"/datasets/{dataset}"
-    assert key not in (tmp_path / "artifacts" / "audit.jsonl").read_text()
+    assert key not in json.dumps(lines)
     [line] = [each for each in caplog.messages if each.startswith(f"DELETE /datasets/{dataset} 403")]
     assert line.endswith(f" by {record.id}")
     assert key not in caplog.text
@@ -93,12 +92,12 @@ def test_what_changes_nothing_and_what_strangers_try_have_no_line(
 def test_a_log_that_cannot_be_written_does_not_undo_an_answer(
     api: TestClient, dataset: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(self: AuditLog, event: str, **fields: Any) -> None:
-        raise OSError(28, "No space left on device", "/srv/secret/audit.jsonl")
+    def full(self: AuditLog, **fields: Any) -> None:
+        raise OSError(28, "No space left on device", "/srv/secret/calls/x.jsonl")
 
-    monkeypatch.setattr(AuditLog, "record", full)
+    monkeypatch.setattr(AuditLog, "record_call", full)
     assert api.delete(f"/datasets/{dataset}").status_code == 204
-    assert "cannot write the audit log: No space left on device" in caplog.text
+    assert "cannot write the log of calls: No space left on device" in caplog.text
     assert "/srv/secret" not in caplog.text
 
 
