@@ -163,7 +163,7 @@ def export(
             return print_json(dict(job.raw)) if as_json else print(job.id)
         with progress_bar("exporting") as show:
             job = client.wait(job, on_progress=show)
-        path = _fetch(client, job.id, out)
+        path = fetch(client, job.id, out)
     return print_json({**job.raw, "file": str(path)}) if as_json else print(path)
 
 
@@ -177,7 +177,7 @@ def download(
 ) -> None:
     """Fetch the archive of an export or a composition; a broken download goes on where it broke."""
     with calling(url, key) as client:
-        path = _fetch(client, job, out)
+        path = fetch(client, job, out)
     return print_json({"file": str(path)}) if as_json else print(path)
 
 
@@ -189,8 +189,8 @@ def _follow(client: "Client", job: str, as_json: bool) -> None:
     raise typer.Exit(0 if ended.state == "succeeded" else 1)
 
 
-def _fetch(client: "Client", job: str, out: Path) -> Path:
-
+def fetch(client: "Client", job: str, out: Path) -> Path:
+    """Writes the archive of a job, with a progress bar."""
     with progress_bar("downloading", of_bytes=True) as show:
         return client.download(job, out, on_progress=show)
 

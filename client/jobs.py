@@ -40,6 +40,7 @@ class TrainingOptions(TypedDict):
     max_seconds: NotRequired[float]
     patience: NotRequired[int]
     init_from: NotRequired[str]
+    labels: NotRequired[Literal["mask", "none"]]
     start: NotRequired[Literal["prior", "nothing"]]
     deterministic: NotRequired[bool]
     webhook: NotRequired[Mapping[str, Any]]

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from flawsmith.core.domain.production_gate import Demand
+from flawsmith.core.protection_settings import ProtectionSettings
 from flawsmith.core.setting_values import (
     Scope,
     check_modules,
@@ -31,7 +32,7 @@ SECRETS = (
 )  # never printed; each may be read from a file that NAME_file names
 
 
-class Settings(BaseSettings):
+class Settings(ProtectionSettings):
     """The settings of a service, with their defaults. The documentation lists all of them; a test checks that."""
 
     model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore", hide_input_in_errors=True)
@@ -120,9 +121,6 @@ class Settings(BaseSettings):
     max_images_per_request: int = Field(256, ge=1, description="largest `count` of POST /generate")
     max_waiting_images: int = Field(
         4096, ge=1, description="most images that may be requested and not yet made; one caller may have half of them"
-    )
-    caller_images_per_second: float = Field(
-        0.0, ge=0, description="images per second that one API key, or one address, may request on average; 0: no bound"
     )
     stock_bytes: int = Field(
         256 * MIB, ge=0, description="size of the image pool in Redis, all models together, in bytes"
@@ -247,10 +245,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keys_for_all_origins(self) -> "Settings":
-        if "*" in self.origins and not self.keys:
+        if "*" in self.origins and not self.keys and not self.require_keys:
             raise ValueError(
-                "FLAWSMITH_CORS_ORIGINS=* needs FLAWSMITH_API_KEYS: without keys every web page could use this service;"
-                " list the origins instead"
+                "FLAWSMITH_CORS_ORIGINS=* needs FLAWSMITH_API_KEYS, or FLAWSMITH_REQUIRE_KEYS=true: without keys every"
+                " web page could use this service; list the origins instead"
             )
         return self
 

@@ -19,6 +19,7 @@ from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.worker.celery import app, device, quick_services, services, stopping
 from flawsmith.worker.executor import Executor, Segment, Work
 from flawsmith.worker.failures import reason_for
+from flawsmith.worker.inherited_remarks import inherit_remarks
 from flawsmith.worker.segment_loop import advance_until, ready_to_finish
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ def _advance(job: Job, lease: Lease) -> None:
         SEGMENTS.labels("passed_on").inc()
         return
     result = work.finish(segment)
+    inherit_remarks(jobs.get(job.id), result.fields, services())
     ended = jobs.finish(lease, JobState.SUCCEEDED, result.reason, **result.fields)
     _keep_open(None)
     log.info("job %s %s: %s", job.id, ended.state, result.reason)

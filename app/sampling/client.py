@@ -15,7 +15,7 @@ from flawsmith.app.background_tasks import cancel_task
 from flawsmith.app.caller import caller_of
 from flawsmith.app.image_request import ImageRequest
 from flawsmith.app.problems import Problem, unavailable
-from flawsmith.app.rate_limit import CallerRateLimit
+from flawsmith.app.rate_limit import CallerRateLimit, account_of
 from flawsmith.app.sampling.image_filter import ImageFilter
 from flawsmith.app.sampling.images import Availability, Images
 from flawsmith.app.sampling.inbox import Inbox, PendingRequest
@@ -64,11 +64,12 @@ class SamplingClient:
         Every call that gives out images comes through here, also one that repeats an earlier one: its images may have
         to be made again.
         """
+        account = account_of(request)
         try:
-            if not self._caller_rate.rate:
+            if not self._caller_rate.applies_to(account):
                 images = await self.images(request, wanted)
             else:
-                async with self._caller_rate.charged(caller_of(request), wanted.count):
+                async with self._caller_rate.charged(account, wanted.count):
                     images = await self.images(request, wanted)
         except BaseException as error:
             count_unserved(error)
@@ -99,7 +100,7 @@ class SamplingClient:
 
     async def _redrawn(self, request: Request, wanted: ImageRequest) -> Images:
         """Images in place of refused ones. They are charged as well, also where the call is refused in the end."""
-        await self._caller_rate.charge_later(caller_of(request), wanted.count)
+        await self._caller_rate.charge_later(account_of(request), wanted.count)
         return await self._unchecked(request, wanted)
 
     async def _addresses(self, wanted: ImageRequest) -> Sequence[Address]:

@@ -15,7 +15,7 @@ from flawsmith.core.domain.records import valid_name
 from flawsmith.core.store.artifacts import OutsideStore
 
 EVALUATIONS = "evaluations"
-_OVERRIDES = "overrides"
+OVERRIDES = "overrides"
 Write = Callable[[Path, bytes], None]
 """Replaces a file atomically: `Claim.write_bytes` of a job, or `ArtifactStore.write_bytes`."""
 
@@ -73,9 +73,9 @@ def evaluations_of(folder: Path) -> list[dict[str, Any]]:
 
 def save_override(folder: Path, override: Override, write: Write) -> None:
     """Keeps an override of what speaks against a version. Raises what `save_result` raises."""
-    save_result(folder, _OVERRIDES, new_identity(), override.model_dump(mode="json"), write)
+    save_result(folder, OVERRIDES, new_identity(), override.model_dump(mode="json"), write)
 
 
 def overrides_of(folder: Path) -> list[Override]:
     """The overrides of a version, the oldest first."""
-    return [Override.model_validate(each) for each in load_results(folder, _OVERRIDES)]
+    return [Override.model_validate(each) for each in load_results(folder, OVERRIDES)]
