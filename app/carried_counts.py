@@ -9,10 +9,12 @@ import fcntl
 import json
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO
 
 from prometheus_client.metrics_core import Metric
 
@@ -24,6 +26,7 @@ CARRIED_VARIABLE = (
     "FLAWSMITH_CARRIED_COUNTS"  # names the file with the counts of earlier APIs, for this one's processes
 )
 PREFIX = "flawsmith_"  # of the names that are carried on
+LONGEST_WAIT, LOOK_SECONDS = 1.0, 0.005  # for the lock
 _COUNTS = ("counter", "histogram")
 
 Key = tuple[str, str, str, tuple[tuple[str, str], ...]]
@@ -54,14 +57,17 @@ class CarriedCounts:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """One scrape at a time, of all processes, so that no earlier counts are saved after later ones."""
+        """One scrape at a time, of all processes, so that no earlier counts are saved after later ones.
+
+        A process that hangs in its scrape does not hold up those of the others for long.
+        """
         try:
             lock = self.saved.with_suffix(".lock").open("w")
         except OSError:
             yield
             return
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock)
             yield
 
 
@@ -80,6 +86,17 @@ def begin(saved: Path, folder: Path) -> None:
         if not isinstance(error, FileNotFoundError):
             log.warning("cannot read the counts of earlier metrics, so they begin at zero: %s", error)
     os.environ[CARRIED_VARIABLE] = str(carried)
+
+
+def _lock(file: IO[str]) -> None:
+    """Locks the file, unless others have it for all of `LONGEST_WAIT`. Closing it ends the lock."""
+    end = time.monotonic() + LONGEST_WAIT
+    while time.monotonic() < end:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOOK_SECONDS)
+    return None
 
 
 def _with(earlier: dict[Key, float], families: Iterable[Metric]) -> list[Metric]:

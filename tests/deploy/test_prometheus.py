@@ -3,12 +3,9 @@
 import json
 import os
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
-import httpx2
 import pytest
 
 from flawsmith.core.domain.drift import DriftCheck, ServedMeasure
@@ -18,6 +15,7 @@ from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.registry import Registry
 from flawsmith.core.store.version_drift import save_drift
 from tests.conftest import SMALL_JOB, Service, until
+from tests.deploy.load import load
 from tests.deploy.prometheus_server import (
     DASHBOARDS,
     PrometheusServer,
@@ -31,7 +29,6 @@ from tests.published_versions import FAILING, publish
 
 WITHOUT_GPU = "flawsmith_device_"  # these need one
 NEVER_HAPPENED = {"flawsmith_sampling_failures_total"}  # has a series once a micro-batch has failed
-PAUSE = 0.02  # seconds between two requests of the load
 
 
 @pytest.fixture(scope="module")
@@ -60,37 +57,12 @@ def running_job(service: Service, trained: dict[str, Any]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def load(service: Service, trained: dict[str, Any]) -> Iterator[None]:
-    """Requests without a pause: for new images, for images by address, and for what there is not."""
-    stop = threading.Event()
-
-    def ask() -> None:
-        with httpx2.Client(base_url=service.client.base_url, timeout=10) as client:
-            number = 900_000
-            while not stop.wait(PAUSE):
-                number += 1
-                for body in ({}, {"seed": number, "deadline_seconds": 1}):
-                    with suppress(httpx2.HTTPError):  # the API is being restarted
-                        client.post("/generate", json={"model": "two-types@1", **body})
-                with suppress(httpx2.HTTPError):
-                    client.get(f"/made-up/{number}")
-
-    threads = [threading.Thread(target=ask) for _ in range(2)]
-    for each in threads:
-        each.start()
-    yield
-    stop.set()
-    for each in threads:
-        each.join(20)
-
-
-@pytest.fixture(scope="module")
 def watched(
-    service: Service, judged: str, running_job: str, load: None, tmp_path_factory: pytest.TempPathFactory
+    service: Service, judged: str, running_job: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PrometheusServer]:
-    """Prometheus, whose alerts fire at once."""
-    api = service.client.base_url.netloc.decode()
-    with prometheus(tmp_path_factory.mktemp("watched") / "prometheus", api, immediately=True) as server:
+    """Prometheus, whose alerts fire at once, while the service is under load."""
+    api, folder = service.client.base_url.netloc.decode(), tmp_path_factory.mktemp("watched") / "prometheus"
+    with prometheus(folder, api, immediately=True) as server, load(service, "two-types@1"):
         yield server
 
 
