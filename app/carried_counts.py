@@ -48,12 +48,15 @@ class CarriedCounts:
 
     def added(self, families: Iterable[Metric]) -> list[Metric]:
         """The families with the counts of earlier APIs, saved. Call it, and collect them, within `saving`."""
-        summed = _with(self._earlier, families)
+        counted, others = list[Metric](), list[Metric]()
+        for each in families:
+            (counted if each.type in _COUNTS and each.name.startswith(PREFIX) else others).append(each)
+        summed, counts = _with(self._earlier, counted)
         try:
-            _write(self.saved, summed)
+            _write(self.saved, counts)
         except OSError as error:  # a full disk must not hide the metrics
             log.warning("cannot save the counts of the metrics: %s", error)
-        return summed
+        return [*summed, *others]
 
     @contextmanager
     def saving(self) -> Iterator[None]:
@@ -99,22 +102,20 @@ def _lock(file: IO[str]) -> None:
     return None
 
 
-def _with(earlier: dict[Key, float], families: Iterable[Metric]) -> list[Metric]:
-    """The families with the earlier counts; a family that has no count of this API yet is made of them."""
-    left, summed = dict(earlier), list[Metric]()
+def _with(earlier: dict[Key, float], families: Iterable[Metric]) -> tuple[list[Metric], dict[Key, float]]:
+    """The families with the earlier counts, also of what this API has not counted yet, and all these counts."""
+    left, counts, summed = dict(earlier), dict[Key, float](), dict[str, Metric]()
     for family in families:
-        result = Metric(family.name, family.documentation, family.type)
+        result = summed[family.name] = Metric(family.name, family.documentation, family.type)
         for sample in family.samples:
             key = (family.name, family.type, sample.name, tuple(sorted(sample.labels.items())))
-            result.samples.append(sample._replace(value=sample.value + left.pop(key, 0.0)))
-        summed.append(result)
-    by_name = {family.name: family for family in summed if family.type in _COUNTS}
+            before = left.pop(key, 0.0)
+            counts[key] = sample.value + before
+            result.samples.append(sample._replace(value=counts[key]) if before else sample)
     for (name, kind, sample_name, labels), value in left.items():
-        if name not in by_name:
-            by_name[name] = Metric(name, "Counts before the last restart", kind)
-            summed.append(by_name[name])
-        by_name[name].add_sample(sample_name, dict(labels), value)
-    return summed
+        family = summed.setdefault(name, Metric(name, "Counts before the last restart", kind))
+        family.add_sample(sample_name, dict(labels), value)
+    return list(summed.values()), counts | left
 
 
 def _read(file: Path) -> dict[Key, float]:
@@ -131,13 +132,8 @@ def _read(file: Path) -> dict[Key, float]:
         return {}
 
 
-def _write(file: Path, families: Iterable[Metric]) -> None:
-    counts = [
-        (family.name, family.type, sample.name, sorted(sample.labels.items()), sample.value)
-        for family in families
-        if family.type in _COUNTS and family.name.startswith(PREFIX)
-        for sample in family.samples
-    ]
+def _write(file: Path, counts: dict[Key, float]) -> None:
+    content = {"release": version("flawsmith"), "counts": [(*key, value) for key, value in counts.items()]}
     unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps({"release": version("flawsmith"), "counts": counts}))
+    unfinished.write_text(json.dumps(content))
     unfinished.replace(file)

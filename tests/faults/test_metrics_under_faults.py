@@ -22,9 +22,9 @@ from tests.deploy.prometheus_server import PrometheusServer, prometheus, wait_fo
 from tests.faults.conftest import PrintFigure
 from tests.published_versions import FAILING, publish
 
-SECONDS = 70.0
-KILL_SECONDS = 8.0  # between two kills
-MANY = 300  # jobs, and models
+SECONDS = 600.0
+KILL_SECONDS = 30.0  # between two kills
+MANY = 1000  # jobs, and models
 PARTS = (("worker", "train"), ("worker", "sample"), ("api",), ("one of the API's processes",))
 LABELLED_MODELS = 200  # in docs/metrics.md
 INTERVAL = "5s"
@@ -106,7 +106,8 @@ def test_ten_minutes_under_load_and_kills(site: Service, tmp_path: Path, print_f
         until(site.ready, 60, "the service is ready")
         wait_for_scrapes(server, 2)
         assert server.fallen_counters("1h") == []
-        assert {"FlawsmithHeartbeatLost", "FlawsmithVerdictFailing"} <= server.firing()
+        fired = {"FlawsmithHeartbeatLost", "FlawsmithVerdictFailing"}
+        until(lambda: fired <= server.firing(), 150, f"{fired} fire after their time")
         asked, before = server.value("sum(flawsmith_http_requests_total)"), series(server)
         print_figure(f"{kills} kills in {SECONDS:.0f} s, {asked:.0f} requests: no counter fell")
         use_many(site)
@@ -114,11 +115,11 @@ def test_ten_minutes_under_load_and_kills(site: Service, tmp_path: Path, print_f
         after, models = series(server), len(server.query("count by (model) ({model=~'many-.*'})"))
         print_figure(f"series: {before}, and {after} after {MANY} jobs and {MANY} models, of which {models} are labels")
         assert models <= 2 * LABELLED_MODELS + LABELLED_MODELS  # of two processes, and those in production
-        _no_worker(site, server)
         for job in ("flawsmith-api", "flawsmith-workers"):
             slowest = server.value(f'max(max_over_time(scrape_duration_seconds{{job="{job}"}}[1h]))')
             usual = server.value(f'avg(avg_over_time(scrape_duration_seconds{{job="{job}"}}[1h]))')
             print_figure(f"a scrape of {job}: {usual * 1000:.0f} ms on average, {slowest * 1000:.0f} ms at most")
+        _no_worker(site, server)
         assert server.fallen_counters("1h") == []
 
 
