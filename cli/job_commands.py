@@ -82,7 +82,8 @@ def train(
             if as_json:
                 return print_json(dict(plan.raw))
             lasts = plan.estimate.get("seconds")
-            print(f"{plan.preset}, {plan.config.get('resolution')} px, {plan.config.get('total_steps')} steps")
+            bound = "at most " if max_seconds else ""
+            print(f"{plan.preset}, {plan.config.get('resolution')} px, {bound}{plan.config.get('total_steps')} steps")
             print(*(f"note: {note}" for note in plan.notes), sep="\n")
             return print(f"about {lasts:.0f} s" if isinstance(lasts, int | float) else "no estimate of its duration")
         job = client.train(dataset, name, **options)

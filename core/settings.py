@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from flawsmith.core.domain.production_gate import Demand
+from flawsmith.core.domain.retention import Rule, parse_retention
 from flawsmith.core.protection_settings import ProtectionSettings
 from flawsmith.core.setting_values import (
     Scope,
@@ -161,6 +162,14 @@ class Settings(ProtectionSettings):
         description="comma-separated networks, such as `10.0.0.0/8`, to which messages of webhooks may go beside public"
         " addresses",
     )
+    retention: str = Field(
+        "",
+        description="comma-separated rules `KIND:AGE`, `KIND:SIZE` or `KIND:AGE:SIZE`, such as"
+        " `jobs:90d,exports:14d:50GB`, of what is deleted; unset: nothing",
+    )
+    gc_hours: float = Field(
+        24.0, ge=0, description="hours between two looks for what FLAWSMITH_RETENTION deletes; 0: `flawsmith gc` only"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
 
     @model_validator(mode="before")
@@ -201,6 +210,12 @@ class Settings(ProtectionSettings):
                 ip_network(each)
             except ValueError as error:
                 raise ValueError(f"{error}; give networks such as 10.0.0.0/8, separated by commas") from None
+        return value
+
+    @field_validator("retention")
+    @classmethod
+    def _rules(cls, value: str) -> str:
+        parse_retention(value)
         return value
 
     @field_validator("root_path")
@@ -282,6 +297,11 @@ class Settings(ProtectionSettings):
     def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
         """The networks in ``webhook_private_networks``."""
         return [ip_network(each) for each in listed(self.webhook_private_networks)]
+
+    @property
+    def retention_rules(self) -> dict[str, Rule]:
+        """The rules in ``retention``."""
+        return parse_retention(self.retention)
 
     @property
     def extra_preset_packages(self) -> list[str]:

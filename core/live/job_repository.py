@@ -290,6 +290,7 @@ class JobRepository:
                 of_job = (keys.job, keys.job_events, keys.job_history, keys.job_segment)
                 pipe.delete(*(key(job_id) for key in of_job))
                 pipe.zrem(keys.jobs_in(self.kinds[job.kind].index, job.state), job_id)
+                pipe.srem(keys.CHANGED_JOBS, *(f"{job_id}/{each}" for each in range(len(job.transitions) + 1)))
                 pipe.set(keys.job_deleted(job_id), 1, ex=DELETED_SECONDS)
                 try:
                     pipe.execute()

@@ -20,7 +20,7 @@ from flawsmith.core.demo_set import render_picture
 
 CHROMIUM = shutil.which("chromium")
 TYPES = ("pits", "scratches")
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 # What a tiny training job is given on the form; it trains for seconds.
 TINY = {"Resolution": "32", "Generator depth": "4", "Discriminator depth": "4", "Batch size": "4"}
