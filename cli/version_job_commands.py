@@ -96,7 +96,10 @@ def compare(
     key: Key = "",
     as_json: Json = False,
 ) -> None:
-    """Say which of two versions is nearer to photographs; both are judged on the same ones."""
+    """Say which of two versions is nearer to photographs; both are judged on the same ones.
+
+    The table is over all types; --json has each type by itself, with intervals.
+    """
     with calling(url, key) as client, progress_bar("comparing") as show:
         found = client.compare(version, other, dataset=dataset, on_progress=show)
     if as_json:
@@ -104,16 +107,13 @@ def compare(
     print(found.sentence)
     for name, verdict in zip(found.versions, found.verdicts, strict=True):
         print(f"{name}: {verdict.state}. {verdict.sentence}")
+    types = {each["type"] for each in found.measures if each["type"]}
     rows = [
-        (
-            each["name"],
-            each["type"] or "all",
-            *(f"{value:.3g}" for value in each["values"]),
-            f"{each['photographs']:.3g}",
-        )
+        (each["name"], *(_figure(value) for value in (*each["values"], each["photographs"])))
         for each in found.measures
+        if each["type"] is None or len(types) == 1
     ]
-    return print_table(("measure", "type", *found.versions, "photographs"), rows)
+    return print_table(("measure", *found.versions, "photographs"), rows)
 
 
 @app.command()
@@ -157,6 +157,10 @@ def compose(
         job = _ended(client, job, "composing", wait)
         path = fetch(client, job.id, out)
     return print_json({**job.raw, "file": str(path)}) if as_json else print(path)
+
+
+def _figure(value: float) -> str:
+    return f"{round(value, 4):.3g}"
 
 
 def _ended(client: "Client", job: "Job", doing: str, wait: bool) -> "Job":

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 Scope = Literal["generate", "train", "admin", "metrics"]
 
@@ -35,6 +36,14 @@ def read_secret(name: str, path: Path) -> str:
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ValueError(f"FLAWSMITH_{name.upper()}_FILE: cannot read {path} ({reason})") from None
+
+
+def without_credentials(address: str) -> tuple[str, str | None, str]:
+    """An address without the name and the password in it, and those: None and "" where there are none."""
+    parts = urlsplit(address)
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    name = None if parts.username is None else unquote(parts.username)
+    return plain, name, unquote(parts.password or "")
 
 
 def check_modules(names: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from flawsmith.core.domain.production_gate import Demand
+from flawsmith.core.domain.retention import Rule, parse_retention
 from flawsmith.core.protection_settings import ProtectionSettings
 from flawsmith.core.setting_values import (
     Scope,
@@ -21,6 +22,7 @@ from flawsmith.core.setting_values import (
     parse_api_keys,
     read_secret,
 )
+from flawsmith.core.tracker_settings import TrackerSettings
 
 MIB = 1024 * 1024
 _DEMANDS: tuple[Demand, ...] = get_args(Demand)
@@ -31,10 +33,11 @@ SECRETS = (
     "api_keys",
     "redis_url",
     "webhook_secrets",
+    "mlflow_tracking_uri",
 )  # never printed; each may be read from a file that NAME_file names
 
 
-class Settings(ProtectionSettings):
+class Settings(ProtectionSettings, TrackerSettings):
     """The settings of a service, with their defaults. The documentation lists all of them; a test checks that."""
 
     model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore", hide_input_in_errors=True)
@@ -163,6 +166,14 @@ class Settings(ProtectionSettings):
         description="comma-separated networks, such as `10.0.0.0/8`, to which messages of webhooks may go beside public"
         " addresses",
     )
+    retention: str = Field(
+        "",
+        description="comma-separated rules `KIND:AGE`, `KIND:SIZE` or `KIND:AGE:SIZE`, such as"
+        " `jobs:90d,exports:14d:50GB`, of what is deleted; unset: nothing",
+    )
+    gc_hours: float = Field(
+        24.0, ge=0, description="hours between two looks for what FLAWSMITH_RETENTION deletes; 0: `flawsmith gc` only"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
     log_format: Literal["text", "json"] = Field(
         "text", description="`text`: lines for people; `json`: objects, one a line"
@@ -209,6 +220,12 @@ class Settings(ProtectionSettings):
                 ip_network(each)
             except ValueError as error:
                 raise ValueError(f"{error}; give networks such as 10.0.0.0/8, separated by commas") from None
+        return value
+
+    @field_validator("retention")
+    @classmethod
+    def _rules(cls, value: str) -> str:
+        parse_retention(value)
         return value
 
     @field_validator("root_path")
@@ -299,6 +316,11 @@ class Settings(ProtectionSettings):
     def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
         """The networks in ``webhook_private_networks``."""
         return [ip_network(each) for each in listed(self.webhook_private_networks)]
+
+    @property
+    def retention_rules(self) -> dict[str, Rule]:
+        """The rules in ``retention``."""
+        return parse_retention(self.retention)
 
     @property
     def extra_preset_packages(self) -> list[str]:

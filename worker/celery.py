@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.presets.registry import PRESETS
+from flawsmith.core.housekeeping.schedule import start_retention
 from flawsmith.core.live import broker_transport
 from flawsmith.core.live.connections import QUICK_SECONDS, connect
 from flawsmith.core.live.task_queues import (
@@ -143,6 +144,8 @@ def _announce_when_ready(queue: str, metrics: str, heartbeat: Heartbeat) -> None
         gc.freeze()
         threading.Thread(target=beat, name="heartbeat", daemon=True).start()
         quick_services().start_reaper(left)
+        if queue == TRAIN:  # which goes last: nobody waits for an answer of its
+            start_retention(services(), left)
 
     def leave(**_: Any) -> None:
         left.set()

@@ -77,10 +77,18 @@ def get_training_job_schema() -> dict[str, Any]:
     return request_schema()
 
 
+_HISTORY: Responses = {
+    200: {"model": History, "content": {"application/json": {}, CSV: {}}},  # generators of clients take the first
+    **NOT_MODIFIED,
+}
+
+
 @router.get(
     "/{job_id}/history",
     response_class=Response,
-    responses=documented(404, 406, also={200: {"model": History, "content": {CSV: {}}}, **NOT_MODIFIED}),
+    responses=documented(
+        404, 406, also={200: {"model": History, "content": {"application/json": {}, CSV: {}}}, **NOT_MODIFIED}
+    ),
 )
 def get_training_job_history(request: Request, job_id: JobId, services: ServicesDep, format: Format = None) -> Response:
     """The losses and signals so far: at most about a thousand steps, however long the job is. JSON, or a table as CSV.

@@ -101,6 +101,14 @@ class JobRepository:
             pipe.zrevrangebylex(keys.jobs_in(kind.index, each), end, "-", start=0, num=limit)
         return sorted({job_id.decode() for page in pipe.execute() for job_id in page}, reverse=True)[:limit]
 
+    def ids(self, kind: JobKind, states: Iterable[JobState]) -> list[str]:
+        """Ids of all jobs of a kind in these states, the oldest first."""
+        self._restore.ensure()
+        pipe = self.redis.pipeline(transaction=False)
+        for state in states:
+            pipe.zrange(keys.jobs_in(kind.index, state), 0, -1)
+        return sorted(job_id.decode() for page in pipe.execute() for job_id in page)
+
     def counts(self) -> dict[str, int]:
         """How many jobs, of all kinds, are in each state."""
         self._restore.ensure()
@@ -290,6 +298,7 @@ class JobRepository:
                 of_job = (keys.job, keys.job_events, keys.job_history, keys.job_segment)
                 pipe.delete(*(key(job_id) for key in of_job))
                 pipe.zrem(keys.jobs_in(self.kinds[job.kind].index, job.state), job_id)
+                pipe.srem(keys.CHANGED_JOBS, *(f"{job_id}/{each}" for each in range(len(job.transitions) + 1)))
                 pipe.set(keys.job_deleted(job_id), 1, ex=DELETED_SECONDS)
                 try:
                     pipe.execute()

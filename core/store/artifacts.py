@@ -61,6 +61,13 @@ class ArtifactStore:
             raise
         sync_folder(path.parent)
 
+    def put_file(self, staged: Path, path: Path) -> None:
+        """Moves a file of a staged folder to its place, atomically, in place of one that is there."""
+        sync_file(staged)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(path)
+        sync_folder(path.parent)
+
     def read_json(self, path: Path) -> Any:
         """Raises FileNotFoundError if there is no such file."""
         return json.loads(path.read_bytes())
