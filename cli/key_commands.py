@@ -105,6 +105,10 @@ def _stored() -> "tuple[ApiKeys, AuditLog]":
 
     os.umask(PRIVATE_UMASK)
     store = ArtifactStore(get_settings().data_dir / "artifacts")
+    owner = store.root.stat().st_uid if store.root.exists() else os.geteuid()
+    if owner != os.geteuid():  # the service could not read a file of another user's
+        print(f"{store.root} belongs to the user {owner}: run this command as that user", file=sys.stderr)
+        raise typer.Exit(2)
     return ApiKeys(store), AuditLog(store)
 
 
