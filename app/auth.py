@@ -62,6 +62,11 @@ def _shows_photographs(path: str) -> bool:
     return path.startswith("/models/") and path.rpartition("/")[2] in ("report", "report.html", "bundle")
 
 
+def permits(given: Scope, required: Scope) -> bool:
+    """Whether a key of the scope ``given`` reaches a call that needs ``required``."""
+    return required in _GRANTS[given]
+
+
 def granted_scopes(request: Request) -> set[Scope] | None:
     """What the caller's key permits; None where the service has no keys, and everything is permitted."""
     given: Scope | None = request.scope.get("flawsmith_scope")

@@ -88,7 +88,7 @@ async def _serve(settings: Settings) -> None:
     if not stop.is_set():
         await asyncio.gather(*done)  # raises CannotServe
         tasks += [asyncio.create_task(each.keep_alive()) for each in (*others, *trackers)]
-        say(f"data in {settings.data_dir}; API on port {settings.port}; Ctrl-C or SIGTERM stops all of it")
+        say(f"data in {_shown(settings.data_dir)}; API on port {settings.port}; Ctrl-C or SIGTERM stops all of it")
     await waiting
     say("stopping")
     # The API stops first, as its last requests need the sampling worker. The broker stops last, as all others use it.
@@ -103,6 +103,11 @@ def _trackers(settings: Settings) -> list[SupervisedProcess]:
     for each in missing:
         say(f"jobs are not sent to {each}: it needs pip install 'flawsmith[{each}]'")
     return [SupervisedProcess("track", ["track"])] if len(wanted) > len(missing) else []
+
+
+def _shown(data_dir: Path) -> str:
+    """The data folder as the working directory sees it: logs do not tell where that is on the host."""
+    return f"./{data_dir.relative_to(Path.cwd())}" if data_dir.is_relative_to(Path.cwd()) else "FLAWSMITH_DATA_DIR"
 
 
 async def _redis_answers(settings: Settings, own: SupervisedProcess | None = None) -> None:

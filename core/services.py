@@ -19,6 +19,7 @@ from flawsmith.core.store.audit_log import AuditLog
 from flawsmith.core.store.datasets import Datasets
 from flawsmith.core.store.priors import Priors
 from flawsmith.core.store.registry import Registry
+from flawsmith.core.store.usage import StorageUse
 from flawsmith.core.store.webhooks import Webhooks
 
 
@@ -31,6 +32,7 @@ class Services:
         self.settings = settings
         self.redis = connect(settings, redis_retries, answer_seconds)
         self.store = ArtifactStore(settings.data_dir / "artifacts")
+        self.usage = StorageUse(self.store)
         self.datasets = Datasets(self.store, settings)
         self.registry = Registry(self.store)
         self.priors = Priors(settings.priors_dir)

@@ -57,6 +57,14 @@ def check_modules(names: Iterable[str]) -> None:
             raise ValueError(f"there is no module '{name}'; is its folder in PYTHONPATH?")
 
 
+def can_send_traces() -> bool:
+    """Whether the extra `otel` is installed."""
+    try:
+        return all(map(find_spec, ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")))
+    except ModuleNotFoundError:  # of a package above them
+        return False
+
+
 def parse_api_keys(text: str) -> dict[str, Scope]:
     """Parses API keys: ``"a:train,b"`` gives ``{"a": "train", "b": "admin"}``.
 
