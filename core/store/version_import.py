@@ -1,5 +1,6 @@
 """Makes a version of a bundle: under the same name and number, so that its addresses give the same bytes here."""
 
+import hashlib
 from pathlib import Path
 
 from flawsmith.core.domain.addresses import Address
@@ -23,8 +24,7 @@ def is_here(registry: Registry, bundle: UnpackedBundle) -> bool:
         found = registry.version(bundle.card.model, str(bundle.card.version))
     except UnknownModel:
         return False
-    folder = registry.folder(found)
-    if found == bundle.card and _files(folder) == _files(bundle.version):
+    if found == bundle.card and _stored(registry.folder(found)) == _bundled(bundle):
         return True
     raise NumberTaken(
         f"there is another {found.ref} here already, published at {found.created_at.isoformat()} by "
@@ -53,6 +53,20 @@ def withdrawn_since(registry: Registry, bundle: UnpackedBundle) -> list[tuple[Ad
     return [(address, reason) for address, reason in found if address not in here]
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    """Contents by name; the digests in the manifest would not tell of a file that is damaged here."""
-    return {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file() and each.name not in _KEPT}
+def _stored(folder: Path) -> dict[str, str]:
+    """Digests of a version's files here, by name."""
+    found = {}
+    for each in folder.iterdir():
+        if each.name not in _KEPT:
+            with each.open("rb") as file:
+                found[each.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _bundled(bundle: UnpackedBundle) -> dict[str, str]:
+    files = {
+        name.removeprefix("version/"): each
+        for name, each in bundle.manifest.files.items()
+        if name.startswith("version/")
+    }
+    return {name: each.sha256 for name, each in files.items() if name not in _KEPT}
