@@ -62,6 +62,7 @@ from flawsmith.core.live.keys_of_earlier_releases import drop_keys_of_earlier_re
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings, get_settings
+from flawsmith.core.store.opened import QUICK_STORE_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     threadpool_limits(
         1, "blas"
     )  # the products of `PhotographComparison` are small, and the cores belong to the workers
-    app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
+    app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS, QUICK_STORE_SECONDS)
     await run_in_threadpool(drop_keys_of_earlier_releases, app.state.services.redis)
     app.state.references = ModelReferences(app.state.services.registry)
     app.state.redis = connect_async(settings)

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from flawsmith.core.domain.production_gate import Demand
 from flawsmith.core.setting_values import (
     Scope,
+    bucket_address,
     check_modules,
     is_webhook_secret,
     listed,
@@ -43,6 +44,14 @@ class Settings(BaseSettings):
         30.0, ge=0, description="longest time that the API takes after SIGTERM to end the calls that it has accepted"
     )
     data_dir: Path = Field(Path("data"), description="folder of the artifact store and of the embedded Redis")
+    artifact_store: str = Field(
+        "",
+        description="`s3://BUCKET/PREFIX`: the artifact store is in a bucket, see docs/artifact-store.md; unset: in"
+        " FLAWSMITH_DATA_DIR",
+    )
+    artifact_cache_bytes: int = Field(
+        10 * 1024 * MIB, ge=0, description="most bytes of a bucket's content that this machine keeps on its disk"
+    )
     redis_url: str | None = Field(
         None, repr=False, description="broker and cache; unset: `flawsmith serve` starts the embedded server"
     )
@@ -173,6 +182,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()
+
+    @field_validator("artifact_store")
+    @classmethod
+    def _bucket(cls, value: str) -> str:
+        if value:
+            bucket_address(value)
+        return value
 
     @field_validator("api_keys")
     @classmethod

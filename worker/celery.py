@@ -33,6 +33,7 @@ from flawsmith.core.live.task_queues import (
 from flawsmith.core.logs import OutageLog, configure_logging
 from flawsmith.core.services import Services
 from flawsmith.core.settings import get_settings
+from flawsmith.core.store.opened import QUICK_STORE_SECONDS
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.operations_server import Heartbeat, serve_operations
@@ -73,7 +74,7 @@ def services() -> Services:
 @lru_cache
 def quick_services() -> Services:
     """The same with short timeouts and no retries, for loops that must not wait for Redis."""
-    return Services(get_settings(), redis_retries=0, answer_seconds=QUICK_SECONDS)
+    return Services(get_settings(), 0, QUICK_SECONDS, QUICK_STORE_SECONDS)
 
 
 def threads() -> int:

@@ -81,7 +81,7 @@ def _advance(job: Job, lease: Lease) -> None:
     jobs, store = quick_services().jobs, services().store
     segment = Segment(lease, lease.claim(store, JobFolder(store, job.id).claims), jobs)
     work = _open_work(job)
-    log.info("job %s: claim %s, from step %d", job.id, segment.claim.folder.name, work.step)
+    log.info("job %s: claim %s, from step %d", job.id, segment.claim.name, work.step)
     end = time.monotonic() + services().settings.segment_seconds
     history = quick_services().history
     with work.active():

@@ -20,7 +20,7 @@ from flawsmith.core.live import keys
 from flawsmith.core.live.job_events import emit
 from flawsmith.core.live.job_restore import JobRestore
 from flawsmith.core.live.leases import Lease
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.interface import Store
 from flawsmith.core.store.job_folder import JobFolder
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
@@ -40,7 +40,7 @@ class UnknownJob(LookupError):
 class JobRepository:
     """All jobs of all kinds. Safe to use from several processes at once."""
 
-    def __init__(self, redis: Redis, store: ArtifactStore, kinds: Iterable[JobKind]) -> None:
+    def __init__(self, redis: Redis, store: Store, kinds: Iterable[JobKind]) -> None:
         self.redis, self.store = redis, store
         self.kinds = {kind.name: kind for kind in kinds}
         self._by_prefix = {kind.id_prefix: kind for kind in self.kinds.values()}
