@@ -15,6 +15,7 @@ from flawsmith.core.live.leases import Lease, LeaseLost
 from flawsmith.core.live.task_queues import worker_name
 from flawsmith.core.logs import request_id as current_request_id
 from flawsmith.core.store.claims import ClaimLost
+from flawsmith.core.store.interface import StoreAway
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.worker.celery import app, device, quick_services, services, stopping
 from flawsmith.worker.executor import Executor, Segment, Work
@@ -24,6 +25,8 @@ from flawsmith.worker.segment_loop import advance_until, ready_to_finish
 log = logging.getLogger(__name__)
 
 SEGMENTS = Counter("flawsmith_segments_total", "Segments of jobs by outcome", ["outcome"])
+
+STORE_PAUSE_SECONDS = 2.0  # until a job tries again whether the artifact store answers
 
 _QUEUES = {kind.name: kind.queue for kind in job_kinds()}
 _EXECUTORS: dict[str, Executor] = {kind.name: load_object(kind.executor)() for kind in job_kinds()}
@@ -70,10 +73,21 @@ def _run(job_id: str, token: str) -> tuple[Job, str | None]:
             _advance(begun, lease)
         except (LeaseLost, ClaimLost, UnknownJob, RedisError):
             raise
+        except StoreAway as error:
+            _await_store(job_id, error)
+            return jobs.get(job_id), queues.issue_segment(begun)
         except Exception as error:  # of any kind: the job must not hang
             return _record_failure(begun, lease, error), None
         job = jobs.get(job_id)
         return job, None if job.state.ended else queues.issue_segment(job)
+
+
+def _await_store(job_id: str, error: StoreAway) -> None:
+    """Pauses before the job's next segment, which begins at its newest checkpoint: the job is not at fault."""
+    log.warning("job %s: %s; it continues from its checkpoint", job_id, error)
+    SEGMENTS.labels("store_away").inc()
+    _keep_open(None)
+    stopping.wait(STORE_PAUSE_SECONDS)
 
 
 def _advance(job: Job, lease: Lease) -> None:

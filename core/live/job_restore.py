@@ -10,7 +10,7 @@ from redis.exceptions import WatchError
 
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.live import keys
-from flawsmith.core.store.interface import Store, children
+from flawsmith.core.store.interface import Store, StoreAway, children
 from flawsmith.core.store.job_folder import JobFolder
 
 log = logging.getLogger(__name__)
@@ -46,10 +46,13 @@ class JobRestore:
             self._restore()
 
     def _restore(self) -> None:
+        """Raises StoreAway; Redis is not taken for filled then."""
         server_run_id, folder = self._server_run_id(), self.store.path("jobs")
         for entry in children(folder):
             try:
                 self._restore_one(self._parse(entry.name, JobFolder(self.store, entry.name).record.read_bytes()))
+            except StoreAway:
+                raise
             except (FileNotFoundError, NotADirectoryError):  # files that were sent with a job that was not made
                 continue
             except (OSError, ValueError, LookupError) as error:  # the others must not be missing with it

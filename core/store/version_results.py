@@ -4,7 +4,9 @@ A version's own folder never changes, so its results are in ``models/NAME/result
 """
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from flawsmith.core.domain.jobs import new_identity
@@ -49,10 +51,16 @@ def save_result(folder: Place, kind: str, name: str, result: dict[str, Any], wri
     path = results_folder(folder) / kind / f"{name}.json"
     write(path, json.dumps(result, indent=1).encode())
     if not folder.is_dir():  # the version was deleted meanwhile, perhaps before there was this file to delete with it
-        for each in (path, *(results_folder(folder) / kind).glob("*")):
-            each.unlink(missing_ok=True)
+        _remove(results_folder(folder), path)
         raise FileNotFoundError(f"there is no version in {folder} any more")
     return path
+
+
+def _remove(results: Place, written: Place) -> None:
+    if isinstance(results, Path):
+        shutil.rmtree(results, ignore_errors=True)
+    else:  # a bucket has no folders that could stay behind
+        written.unlink(missing_ok=True)
 
 
 def load_results(folder: Place, kind: str) -> list[dict[str, Any]]:

@@ -157,6 +157,10 @@ class Bucket:
         pages = self._tried(lambda: [each for page in obstore.list(self._store, prefix=folder) for each in page])
         return map(_listed, pages)
 
+    def has_below(self, folder: str) -> bool:
+        """Whether there is an object below a folder. Some servers list folders that have none any more."""
+        return bool(self._tried(lambda: next(iter(obstore.list(self._store, prefix=folder, chunk_size=1)), None)))
+
     def children(self, folder: str) -> tuple[list[str], list[Listed]]:
         """The folders and the objects in a folder."""
         found = self._tried(lambda: obstore.list_with_delimiter(self._store, prefix=folder))

@@ -78,7 +78,7 @@ class BucketPlace:
     def is_dir(self) -> bool:
         found = self._found()
         if found is None:
-            return any(self.store.tree.children(str(self)))
+            return self.store.tree.has_below(str(self))
         return found.entry.folder and (not found.inner or any(True for _ in _inside(found)))
 
     def iterdir(self) -> Iterator["BucketPlace"]:

@@ -124,7 +124,8 @@ class BucketStore:
                 self.tree.remove(each)
                 self._free_blobs(entry, each)
                 self._free_blobs(entry.before, each)
-        self.bucket.delete([each.key for each in self.bucket.listing(f"locks/{place}")])
+        locks = f"locks/{place}"
+        self.bucket.delete([locks, *(each.key for each in self.bucket.listing(locks))])
         self._stamps.clear()
 
     def stamp(self, *parts: str) -> Stamp | None:

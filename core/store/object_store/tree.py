@@ -125,6 +125,10 @@ class Tree:
                 return Holding(entry, each, place[len(each) + 1 :])
         return None
 
+    def has_below(self, place: str) -> bool:
+        """Whether there is an object below a place."""
+        return self.bucket.has_below(_key(place))
+
     def children(self, place: str) -> tuple[list[str], list[tuple[str, str]]]:
         """In a folder that is not published: the names of folders, and the names and ETags of entries."""
         folders, objects = self.bucket.children(_key(place))
