@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -188,6 +189,8 @@ class Settings(BaseSettings):
     def _bucket(cls, value: str) -> str:
         if value:
             bucket_address(value)
+            if find_spec("obstore") is None:
+                raise ValueError("a bucket needs the package obstore; pip install 'flawsmith[s3]'")
         return value
 
     @field_validator("api_keys")

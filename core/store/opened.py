@@ -15,21 +15,14 @@ def open_store(settings: Settings, patience: float) -> Store:
     Args:
         settings: of this process.
         patience: seconds that a request to a bucket is tried for.
-
-    Raises:
-        RuntimeError: a package is missing.
     """
     if not settings.artifact_store:
         return ArtifactStore(settings.data_dir / "artifacts")
-    try:
-        from flawsmith.core.store.object_store.blob_cache import BlobCache
-        from flawsmith.core.store.object_store.bucket import Bucket
-        from flawsmith.core.store.object_store.store import BucketStore
-    except ModuleNotFoundError as error:
-        raise RuntimeError(
-            f"FLAWSMITH_ARTIFACT_STORE names a bucket, and the package {error.name} is missing: "
-            "pip install 'flawsmith[s3]'"
-        ) from error
+    # Only who has a bucket needs these packages.
+    from flawsmith.core.store.object_store.blob_cache import BlobCache
+    from flawsmith.core.store.object_store.bucket import Bucket
+    from flawsmith.core.store.object_store.store import BucketStore
+
     local = settings.data_dir / "artifact-cache"
     cache = BlobCache(local / "blobs", settings.artifact_cache_bytes)
     return BucketStore(Bucket(*bucket_address(settings.artifact_store), patience), local, cache)

@@ -6,6 +6,7 @@ true: each promise of the store rests on one conditional write of one object.
 """
 
 import json
+import logging
 import secrets
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from flawsmith.core.logs import OutageLog
 from flawsmith.core.store.artifacts import AlreadyPublished, check_parts
 from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.interface import Place, Stamp, StoreAway
@@ -25,6 +27,8 @@ from flawsmith.core.store.object_store.places import BucketPlace
 from flawsmith.core.store.object_store.tree import FRESH_SECONDS, Tree
 from flawsmith.core.store.object_store.uploads import Uploads
 from flawsmith.core.store.staging import staged_folder, sweep_staging
+
+log = logging.getLogger(__name__)
 
 _UNDER_WAY_SECONDS = 10.0  # that another claim's publication at the same place is waited for
 _STAMPS = 10_000
@@ -44,6 +48,7 @@ class BucketStore:
         self.tree = Tree(bucket)
         self.uploads = Uploads(bucket, self.tree)
         self.staged_under: dict[Path, BucketClaim] = {}
+        self._outage = OutageLog(log, "write into the bucket")
         self._stamps: dict[str, tuple[float, Stamp | None]] = {}
 
     def path(self, *parts: str) -> BucketPlace:
@@ -153,8 +158,10 @@ class BucketStore:
         """Tries to write an object; returns whether that worked."""
         try:
             self.bucket.probe(secrets.token_bytes(16))
-        except OSError:
+        except OSError as error:
+            self._outage.met(error)
             return False
+        self._outage.over()
         return True
 
     def write_under(self, claim: BucketClaim, place: str, content: bytes | Path) -> None:
