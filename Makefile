@@ -43,7 +43,9 @@ format: $(DEVELOPED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# TESTS passes options to pytest: make test TESTS='tests/app -k idempotency'
+# All tests, two files at a time: they wait as much as they compute.
+# TESTS passes options to pytest in place of these: make test TESTS='tests/app -k idempotency'
+TESTS ?= --numprocesses 2 --dist loadfile
 test: $(DEVELOPED)
 	$(BIN)/pytest $(TESTS)
 

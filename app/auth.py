@@ -1,16 +1,18 @@
 """Authentication by API key and authorisation by scope (RFC 6750, `Authorization: Bearer KEY`)."""
 
-import hashlib
-import hmac
 import re
+from collections.abc import Sequence
 
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as ASGIScope
 
+from flawsmith.app.keyring import Keyring
+from flawsmith.app.local_only import LocalOnly
 from flawsmith.app.problems import Problem, problem_response
 from flawsmith.core.job_kinds import job_kinds
+from flawsmith.core.logs import caller_name
 from flawsmith.core.setting_values import Scope
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/"})
@@ -38,13 +40,15 @@ def required_scope(method: str, path: str) -> Scope:
     """The scope that a call needs.
 
     Reading models and generating images needs the lowest scope; deleting, and setting aliases, quality floors and
-    standing webhooks, the highest.
+    standing webhooks and importing versions, the highest.
     """
     if path.startswith("/metrics"):
         return "metrics"
     if method in ("DELETE", "PUT"):
         return "admin"
-    if method == "POST" and path.rstrip("/") == "/webhooks":
+    if method == "PATCH":  # notes and tags
+        return "train"
+    if method == "POST" and path.rstrip("/") in ("/webhooks", "/models/import"):
         return "admin"
     if path.startswith(("/datasets", "/webhook", *(kind.path for kind in job_kinds()))) or _shows_photographs(path):
         return "train"
@@ -54,8 +58,8 @@ def required_scope(method: str, path: str) -> Scope:
 
 
 def _shows_photographs(path: str) -> bool:
-    """Whether a path is that of a version's quality report or its page."""
-    return path.startswith("/models/") and path.rpartition("/")[2] in ("report", "report.html")
+    """Whether a path is that of a version's quality report, its page or its bundle."""
+    return path.startswith("/models/") and path.rpartition("/")[2] in ("report", "report.html", "bundle")
 
 
 def granted_scopes(request: Request) -> set[Scope] | None:
@@ -72,43 +76,56 @@ def check_scope(request: Request, required: Scope, what: str) -> None:
 
 
 class Authentication:
-    """ASGI middleware that checks the API key of every call, on unknown paths too. Without keys every call passes."""
+    """ASGI middleware that checks the API key of every call, on unknown paths too."""
 
-    def __init__(self, app: ASGIApp, keys: dict[str, Scope], public_documents: bool = False) -> None:
-        self.app, self.keys, self.public_documents = app, keys, public_documents
+    def __init__(self, app: ASGIApp, keyring: Keyring, public_documents: bool = False) -> None:
+        self.app, self.keyring, self.public_documents = app, keyring, public_documents
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self.keys and not is_public(scope["path"], self.public_documents):
-            request = Request(scope)
+        if scope["type"] == "http" and not is_public(scope["path"], self.public_documents):
             try:
-                scope["flawsmith_caller"], scope["flawsmith_scope"] = self._authenticate(request)
+                self._authenticate(scope)
             except Problem as problem:
-                await problem_response(request, problem)(scope, receive, send)
+                await problem_response(Request(scope), problem)(scope, receive, send)
                 return
             send = _private(send)
         await self.app(scope, receive, send)
 
-    def _authenticate(self, request: Request) -> tuple[str, Scope]:
-        """Returns the caller's name, a hash of its key, and the key's scope.
+    def _authenticate(self, scope: ASGIScope) -> None:
+        """Notes whose key it is, and what it opens.
 
         Raises:
             Problem: 401 without a known key, 403 where the key's scope does not reach.
         """
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        offered = given.strip().encode()
-        # Every key is compared in constant time, so that the time taken says nothing about them.
-        scopes = [scope for key, scope in self.keys.items() if hmac.compare_digest(key.encode(), offered)]
-        if scheme.lower() != "bearer" or not scopes:
-            raise Problem(
-                401,
-                "no-key",
-                "this service needs an API key: send the header 'Authorization: Bearer KEY'",
-                {"WWW-Authenticate": "Bearer"},
-            )
-        required = required_scope(request.method, request.url.path)
-        if required not in _GRANTS[scopes[0]] and request.url.path != OF_ANY_KEY:
-            raise Problem(403, "out-of-scope", f"this call needs a key of scope '{required}'; yours is '{scopes[0]}'")
-        return hashlib.sha256(offered).hexdigest()[:16], scopes[0]
+        scheme, _, given = _authorization(scope).partition(b" ")
+        grant = self.keyring.find(given.strip() if scheme.lower() == b"bearer" else b"")
+        scope["flawsmith_caller"], scope["flawsmith_scope"] = grant.caller, grant.scope
+        scope["flawsmith_limits"] = grant.limits
+        caller_name.set(grant.caller)
+        path = scope["path"]
+        required = required_scope(scope["method"], path)
+        if required not in _GRANTS[grant.scope] and path != OF_ANY_KEY:
+            raise Problem(403, "out-of-scope", f"this call needs a key of scope '{required}'; yours is '{grant.scope}'")
+
+
+class AccessControl:
+    """ASGI middleware: where keys are needed, calls need one; else they must come from this machine.
+
+    Keys may become needed while the process runs.
+    """
+
+    def __init__(self, app: ASGIApp, keyring: Keyring, public_documents: bool, origins: Sequence[str]) -> None:
+        self.keyring = keyring
+        self._with_keys = Authentication(app, keyring, public_documents)
+        self._without = LocalOnly(app, origins)
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        await (self._with_keys if self.keyring.required else self._without)(scope, receive, send)
+
+
+def _authorization(scope: ASGIScope) -> bytes:
+    """The header, without what a framework makes of all headers: strangers send thousands of calls."""
+    return next((value for name, value in scope["headers"] if name == b"authorization"), b"")
 
 
 def _private(send: Send) -> Send:

@@ -57,11 +57,11 @@ def content_response(
 def ranged_file(place: Place, *, etag: str, media_type: str, filename: str) -> Response:
     """A file of the artifact store, or the ranges of it that the caller asks for. Raises FileNotFoundError."""
     if isinstance(place, Path):
-        return _RangedFile(place, etag=etag, media_type=media_type, filename=filename)
+        return RangedFile(place, etag=etag, media_type=media_type, filename=filename)
     return _RangedObject(place, etag=etag, media_type=media_type, filename=filename)
 
 
-class _RangedFile(FileResponse):
+class RangedFile(FileResponse):
     """A local file, or the ranges of it that the caller asks for.
 
     Starlette answers an unknown unit or a malformed Range with 400, where it must be ignored, and a 416 in plain text.

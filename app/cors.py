@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Scope
 from flawsmith.app.openapi.response_headers import RESPONSE_HEADERS
 from flawsmith.app.problems import Problem, problem_response
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS = (
     *("Accept", "Authorization", "Cache-Control", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"),
     *("Range", "X-Request-ID"),

@@ -10,7 +10,7 @@ from flawsmith.app import image_attributes
 from flawsmith.app.image_labels import Wanted, check_labels
 from flawsmith.app.media import Format, ImageFormat, MediaType, choose, choose_labelled, zipped_format
 from flawsmith.app.model_references import Served
-from flawsmith.app.problems import invalid
+from flawsmith.app.problems import Problem, invalid
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
 from flawsmith.core.domain.attributes import Attributes, AttributesOfBody, is_searched
 from flawsmith.core.domain.quality_floor import sampling_name
@@ -191,8 +191,14 @@ def check_defect_type(version: ModelVersion, defect_type: str | None) -> None:
         raise invalid("/defect_type", f"unknown defect_type '{defect_type}'; this model knows: {known}")
 
 
+def _too_many(limit: int) -> Problem:
+    """A 422 that says the bound as a number too, so that clients can split."""
+    detail = f"at most {limit} images a call; make several calls for more"
+    return Problem(422, "invalid", detail, errors=[{"pointer": "/count", "detail": detail}], most_images=limit)
+
+
 def _check_range(body: GenerateRequest, limit: int) -> None:
     if body.count > limit:
-        raise invalid("/count", f"at most {limit} images a call; make several calls for more")
+        raise _too_many(limit)
     if body.seed is not None and body.seed + body.count > SEEDS:
         raise invalid("/seed", f"seed + count - 1 must be at most {SEEDS - 1}")

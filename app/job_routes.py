@@ -13,10 +13,12 @@ from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute, reserved_identity, takes_over
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
 from flawsmith.app.problems import Problem, Responses, documented
+from flawsmith.app.remarks import SearchedFor, Tagged, changed_by
 from flawsmith.app.webhook_check import check_webhook
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
-from flawsmith.core.domain.webhook_targets import JobWebhook
+from flawsmith.core.domain.remarks import Remarks, RemarksChange, RemarksFilter
+from flawsmith.core.domain.webhook_targets import JobRequest
 from flawsmith.core.live.job_events import has_events_after, parse_event_id
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.logs import request_id
@@ -70,7 +72,7 @@ def submit(
     job: Job,
     response: Response,
     caller: str,
-    webhook: JobWebhook | None = None,
+    body: JobRequest | None = None,
     files: Mapping[str, bytes] | None = None,
 ) -> Job:
     """Records a new job, enqueues its first segment, and sets the header Location.
@@ -78,9 +80,8 @@ def submit(
     A repeated call with an Idempotency-Key gets the job that the first call made before its process died. ``files`` are
     what the job's folder holds from the beginning, by their names.
     """
-    if webhook:
-        check_webhook("/webhook/url", webhook.url, services.settings)
-        job = job.changed(webhook=webhook)
+    if body:
+        job = _as_asked(job, body, services)
     if reserved := reserved_identity.get():
         job = job.changed(id=kind.job_id(reserved))
     made = _find(services, job.id) if reserved else None
@@ -90,6 +91,16 @@ def submit(
         _enqueue(services, job, caller)
     job = made or job
     response.headers["Location"] = f"{kind.path}/{job.id}"
+    return job
+
+
+def _as_asked(job: Job, body: JobRequest, services: Services) -> Job:
+    """The job with what every submission may say. Raises Problem."""
+    if body.webhook:
+        check_webhook("/webhook/url", body.webhook.url, services.settings)
+        job = job.changed(webhook=body.webhook)
+    if body.note or body.tags:
+        job = job.changed(**dict(Remarks(note=body.note, tags=body.tags, noted_at=job.created_at)))
     return job
 
 
@@ -115,6 +126,7 @@ def add_job_routes(router: APIRouter, kind: JobKind, completed: Completed = _as_
         completed: adds to a record what is true only at the moment at which it is read.
     """
     _add_reading(router, kind, completed)
+    _add_remarks(router, kind, completed)
     _add_control(router, kind)
 
 
@@ -122,10 +134,15 @@ def _add_reading(router: APIRouter, kind: JobKind, completed: Completed) -> None
     page: Any = Page[kind.record]  # type: ignore[name-defined]
 
     def list_jobs(
-        services: ServicesDep, state: JobState | None = None, limit: Limit = 50, cursor: Cursor = None
+        services: ServicesDep,
+        state: JobState | None = None,
+        tag: Tagged = None,
+        search: SearchedFor = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
     ) -> Any:
         """Newest first."""
-        jobs = services.jobs.page(kind, state, limit + 1, decode(cursor))
+        jobs = services.jobs.page(kind, state, limit + 1, decode(cursor), RemarksFilter.of(tag, search))
         more = len(jobs) > limit
         shown = [_outside(completed(job, services), services) for job in jobs[:limit]]
         return page(items=shown, next_cursor=encode(jobs[limit - 1].id) if more else None)
@@ -157,6 +174,16 @@ def _add_reading(router: APIRouter, kind: JobKind, completed: Completed) -> None
     router.get("/{job_id}/events", name=f"follow_{name}", response_class=Response, responses=events_answers)(
         follow_events
     )
+
+
+def _add_remarks(router: APIRouter, kind: JobKind, completed: Completed) -> None:
+    def update_job(job_id: JobId, body: RemarksChange, services: ServicesDep) -> Any:
+        """Changes the note and the tags of a job, in whatever state it is."""
+        job = services.jobs.remark(job_id, kind, changed_by(body))
+        return _outside(completed(job, services), services)
+
+    name, answers = f"update_{kind.name}_job", documented(404, 415)
+    router.patch("/{job_id}", name=name, response_model=kind.record, responses=answers)(update_job)
 
 
 def _add_control(router: APIRouter, kind: JobKind) -> None:

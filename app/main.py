@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import uvicorn
@@ -18,25 +19,26 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
 
-from flawsmith.app import problems
-from flawsmith.app.auth import Authentication
+from flawsmith.app import carried_counts, problems
+from flawsmith.app.auth import AccessControl
 from flawsmith.app.body_limit import MAX_JSON_BYTES, BodyLimit
+from flawsmith.app.call_limits import CallLimits
 from flawsmith.app.connections import BoundedProtocol, raise_descriptor_limit
 from flawsmith.app.cors import CrossOrigin
 from flawsmith.app.draining import Drain, DrainingRequests
 from flawsmith.app.events import Events
 from flawsmith.app.head_requests import HeadRequests
 from flawsmith.app.instrumentation import Instrumentation
-from flawsmith.app.local_only import LocalOnly
+from flawsmith.app.keyring import keyring_of
 from flawsmith.app.model_references import ModelReferences
 from flawsmith.app.octet_streams import OctetStreams
 from flawsmith.app.openapi import DocumentedApp
-from flawsmith.app.quality_metrics import QualityMetrics
 from flawsmith.app.query_parameters import refuse_unknown_parameters
 from flawsmith.app.readiness import Readiness
 from flawsmith.app.root_path import RootPath
 from flawsmith.app.routes import (
     aliases,
+    bundles,
     comparisons,
     datasets,
     documents,
@@ -52,6 +54,7 @@ from flawsmith.app.routes import (
     webhooks,
 )
 from flawsmith.app.sampling.client import SamplingClient
+from flawsmith.app.scrape import Scrape
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.composition_request import MOST_CHARACTERS
 from flawsmith.core.domain.jobs import load_object
@@ -69,7 +72,7 @@ log = logging.getLogger(__name__)
 LARGER_BODIES = {"/compositions": MOST_CHARACTERS + MAX_JSON_BYTES}  # a background and a mask of it in base64
 CONCURRENT_INGESTS = 2  # each has a decoder process, which holds one decoded photograph in memory
 CORES_PER_PROCESS = 4  # the other three are for the sampling worker and Redis
-UPLOADS = re.compile(r"/datasets(?:/[^/]+/photographs)?")  # the paths whose bodies are files
+UPLOADS = re.compile(r"/datasets(?:/[^/]+/photographs)?|/models/import")  # the paths whose bodies are files
 CLOSE_SECONDS = 2  # for connections, once the calls have ended or their time is over
 DESCRIPTION = """Trains a GAN on a few photographs of defects and serves synthetic ones.
 
@@ -84,8 +87,10 @@ DESCRIPTION = """Trains a GAN on a few photographs of defects and serves synthet
 def create_app(settings: Settings) -> FastAPI:
     """Wires the routes, middleware and services. A server runs the result inside `instrumented`."""
     PRESETS.load(settings.extra_preset_packages)
+    keyring = keyring_of(settings)
     app = DocumentedApp(
         settings,
+        keyring,
         title="Flawsmith",
         description=DESCRIPTION,
         version=version("flawsmith"),
@@ -96,12 +101,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     origins = settings.origins
     app.add_middleware(BodyLimit, unlimited=UPLOADS, larger=LARGER_BODIES)
-    if settings.keys:
-        app.add_middleware(Authentication, keys=settings.keys, public_documents=settings.public_documents)
-    else:
-        app.add_middleware(LocalOnly, origins=origins)
+    app.add_middleware(CallLimits, settings=settings)
+    app.add_middleware(AccessControl, keyring=keyring, public_documents=settings.public_documents, origins=origins)
     app.add_middleware(HeadRequests)
     app.add_middleware(OctetStreams)
+    app.state.keyring = keyring
     app.state.drain = Drain(settings.drain_seconds)
     app.add_middleware(DrainingRequests, drain=app.state.drain)
     if origins:
@@ -115,6 +119,7 @@ def create_app(settings: Settings) -> FastAPI:
         datasets.repeatable,
         *(load_object(kind.router) for kind in job_kinds()),
         evaluations.of_version,
+        bundles.router,
         models.router,
         aliases.router,
         quality_floors.router,
@@ -145,7 +150,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     app.state.events = Events(app.state.redis)
     app.state.sampling = SamplingClient(app.state.services, app.state.redis)
     app.state.readiness = Readiness()
-    app.state.quality_metrics = QualityMetrics(app.state.services.registry)
+    app.state.scrape = Scrape(app.state.services)
     app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
     app.state.services.store.sweep()
     # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.
@@ -153,12 +158,13 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     stop = threading.Event()
+    app.state.keyring.watch(stop)
     app.state.services.start_reaper(stop)
     app.state.services.start_webhooks(stop)
     app.state.drain.before_exit(app.state.events.end_all)
     yield
     stop.set()
-    app.state.quality_metrics.close()
+    app.state.scrape.close()
     await app.state.sampling.close()
     await app.state.events.close()
     await app.state.redis.aclose()
@@ -181,16 +187,13 @@ def run_api() -> None:
     settings = get_settings()
     configure_logging(settings, "api")
     redis_url(settings)  # raises UnsafeSocketFolder
-    host = settings.host
-    if not settings.keys:
-        if host not in ("127.0.0.1", "::1", "localhost"):
-            log.warning("FLAWSMITH_HOST=%s is ignored because FLAWSMITH_API_KEYS is not set", host)
-            host = "127.0.0.1"
-        log.warning("FLAWSMITH_API_KEYS is not set: everyone on this machine may call; bound to %s only", host)
+    host = _host(settings)
     processes = settings.api_processes or max(1, usable_cpus() // CORES_PER_PROCESS)
     log.info("API on http://%s:%d, processes: %d", host, settings.port, processes)
     raise_descriptor_limit()
     with TemporaryDirectory(prefix="flawsmith-metrics-") as folder:
+        if settings.metrics_file:
+            carried_counts.begin(settings.metrics_file, Path(folder))
         if processes > 1:  # prometheus_client reads this at import, and merges the processes' counts
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         uvicorn.run(
@@ -208,3 +211,17 @@ def run_api() -> None:
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies,  # "" would otherwise be read as loopback
         )
+
+
+def _host(settings: Settings) -> str:
+    """The address to listen on: loopback where no keys are needed. Where they are, all processes are told so."""
+    if keyring_of(settings).required:
+        os.environ["FLAWSMITH_REQUIRE_KEYS"] = "true"  # also of a process that starts while the store is away
+        get_settings.cache_clear()
+        return settings.host
+    host = settings.host
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        log.warning("FLAWSMITH_HOST=%s is ignored because FLAWSMITH_API_KEYS is not set, and no key is stored", host)
+        host = "127.0.0.1"
+    log.warning("FLAWSMITH_API_KEYS is not set: everyone on this machine may call; bound to %s only", host)
+    return host

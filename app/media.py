@@ -5,10 +5,11 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import quote
 
 import numpy as np
+from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from numpy.typing import NDArray
 from PIL import Image
@@ -37,6 +38,8 @@ MediaType = Literal[
     "application/x-npz",
 ]
 MEDIA_TYPES: tuple[MediaType, ...] = get_args(MediaType)
+
+T = TypeVar("T", bound=str)
 
 ImageFormat = Literal["png", "jpeg", "webp"]
 """Of the image files in a zip."""
@@ -108,14 +111,28 @@ def _acceptable(accept: str, count: int) -> list[MediaType]:
         return suited
     if accept in MEDIA_TYPES:  # what most clients send: the parser would take longer than the rest of this function
         return [each for each in MEDIA_TYPES if each == accept]
+    return _ranked(accept, suited)
+
+
+def negotiated(request: Request, offers: Sequence[str]) -> str:
+    """The best of the offered media types by the header Accept, the first of equal ones. Raises Problem 406."""
+    accept = ", ".join(request.headers.getlist("accept")) or "*/*"  # several lines are one list
+    if found := _ranked(accept, offers):
+        return found[0]
+    detail = f"none of the accepted media types can be served; available: {', '.join(offers)}"
+    raise Problem(406, "not-acceptable", detail)
+
+
+def _ranked(accept: str, offers: Sequence[T]) -> list[T]:
+    """Those of the offers that an Accept header allows, best first; equal ones in the order of the offers."""
     if len(accept) > MAX_ACCEPT:  # what comes later is ignored
         accept = accept[:MAX_ACCEPT].rpartition(",")[0]
     # "q=.2" is not valid, but Java's HttpURLConnection sends it by default; werkzeug ignores ranges with an invalid q.
     parsed = parse_accept_header(accept.replace("q=.", "q=0."), MIMEAccept)
     # Parameters other than q are ignored: "application/json; charset=utf-8" accepts JSON.
     ranges = MIMEAccept([(each.partition(";")[0], quality) for each, quality in parsed])
-    quality = {each: ranges.quality(each) for each in suited}
-    return sorted((each for each in suited if quality[each] > 0), key=lambda each: -quality[each])
+    quality = {each: ranges.quality(each) for each in offers}
+    return sorted((each for each in offers if quality[each] > 0), key=lambda each: -quality[each])
 
 
 def answer(

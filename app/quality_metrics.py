@@ -1,17 +1,20 @@
-"""Gauges of the quality of what is in production, read from the reports beside the versions."""
+"""Gauges of what files say: the quality of what is in production, from reports beside the versions, and the disk."""
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 
 from prometheus_client.core import GaugeMetricFamily
 from pydantic import ValidationError
 
 from flawsmith.core.domain.quality_report import MeasureResult, QualityReport
 from flawsmith.core.domain.records import ModelVersion, VerdictState
+from flawsmith.core.metrics import MOST_MODELS
 from flawsmith.core.store.registry import PRODUCTION, Registry, UnknownModel
 from flawsmith.core.store.version_drift import drift_of
 from flawsmith.core.store.version_report import report_file
@@ -19,10 +22,10 @@ from flawsmith.core.store.version_report import report_file
 log = logging.getLogger(__name__)
 
 REMEMBERED_SECONDS = 15.0
-LONGEST_WAIT = 1.0  # seconds that a scrape waits for the first look
-MOST_MODELS = 200
+LONGEST_WAIT = 0.05  # seconds that a scrape waits for a look
 MOST_VERSIONS = 10  # of a model: the newest
 MOST_MEASURES = 60  # of a model: each type counts
+MOST_SERIES = 1000  # of measures, of all models together
 UNKNOWN = "unknown"  # the verdict of versions of earlier releases
 
 Families = list[GaugeMetricFamily]
@@ -34,24 +37,24 @@ class QualityMetrics:
     A thread of its own looks, so that a stalled file system holds up no scrape.
     """
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, registry: Registry, data_dir: Path) -> None:
+        self.registry, self.data_dir = registry, data_dir
         self._looking = ThreadPoolExecutor(1, "quality-metrics")
         self._look: Future[Families] | None = None
         self._families: Families = []
         self._until = 0.0  # on the monotonic clock
 
     def families(self) -> Families:
-        """What is known now. The first call waits for the look, for at most `LONGEST_WAIT`."""
+        """What is known now. The call that begins a look waits for it, for at most `LONGEST_WAIT`."""
         look = self._look
         if look is None and time.monotonic() >= self._until:
-            look = self._look = self._looking.submit(production_families, self.registry)
+            look = self._look = self._looking.submit(self._found)
             wait([look], LONGEST_WAIT)
         if look is not None and look.done():
             self._until = time.monotonic() + REMEMBERED_SECONDS
             self._look = None
             if error := look.exception():
-                log.warning("cannot read the quality of what is in production: %s", error)
+                log.warning("cannot read what is in production, or how full the disk is: %s", error)
             else:
                 self._families = look.result()
         return self._families
@@ -59,6 +62,19 @@ class QualityMetrics:
     def close(self) -> None:
         """Starts no further look."""
         self._looking.shutdown(wait=False, cancel_futures=True)
+
+    def _found(self) -> Families:
+        return [*disk_families(self.data_dir), *production_families(self.registry)]
+
+
+def disk_families(folder: Path) -> Families:
+    """How much room the file system of a folder has. Raises OSError."""
+    found = os.statvfs(folder)
+    size = GaugeMetricFamily("flawsmith_disk_size_bytes", "Size of the data folder's file system")
+    size.add_metric([], found.f_blocks * found.f_frsize)
+    free = GaugeMetricFamily("flawsmith_disk_free_bytes", "Bytes of it that Flawsmith may still write")
+    free.add_metric([], found.f_bavail * found.f_frsize)
+    return [size, free]
 
 
 def production_families(registry: Registry) -> Families:
@@ -83,7 +99,7 @@ def production_families(registry: Registry) -> Families:
         state = card.verdict.state.value if card.verdict else UNKNOWN
         for each in (*(known.value for known in VerdictState), UNKNOWN):
             verdict.add_metric([card.model, each], float(each == state))
-        for found in _measures(registry, card):
+        for found in _measures(registry, card)[: MOST_SERIES - len(measure.samples)]:
             names = [card.model, found.name, found.type or ""]
             measure.add_metric(names, found.value)
             photographs.add_metric(names, found.photographs)
@@ -93,23 +109,28 @@ def production_families(registry: Registry) -> Families:
 def _served_families(registry: Registry) -> Families:
     """What the newest drift check of each version found."""
     drifted = GaugeMetricFamily(
-        "flawsmith_served_drift", "Whether what a version serves has drifted from its report", labels=["model"]
+        "flawsmith_served_drift",
+        "Whether what a version serves has drifted from its report",
+        labels=["model", "version"],
     )
     changed = GaugeMetricFamily(
-        "flawsmith_served_images_changed", "Whether known addresses give other images than before", labels=["model"]
+        "flawsmith_served_images_changed",
+        "Whether known addresses give other images than before",
+        labels=["model", "version"],
     )
-    labels = ["model", "measure", "type"]
+    labels = ["model", "version", "measure", "type"]
     measure = GaugeMetricFamily("flawsmith_served_measure", "A measure of images that were served", labels=labels)
     for model in registry.models()[:MOST_MODELS]:
         for number in model.versions[:MOST_VERSIONS]:
             with suppress(UnknownModel, OSError, ValidationError):
                 card = registry.version(model.name, str(number))
                 if check := drift_of(registry.folder(card)):
-                    drifted.add_metric([card.ref], float(check.drifted))
+                    version = [card.model, str(card.version)]
+                    drifted.add_metric(version, float(check.drifted))
                     if check.images_changed is not None:
-                        changed.add_metric([card.ref], float(check.images_changed))
-                    for each in check.measures[:MOST_MEASURES]:
-                        measure.add_metric([card.ref, each.name, each.type or ""], each.value)
+                        changed.add_metric(version, float(check.images_changed))
+                    for each in check.measures[: min(MOST_MEASURES, MOST_SERIES - len(measure.samples))]:
+                        measure.add_metric([*version, each.name, each.type or ""], each.value)
     return [drifted, changed, measure]
 
 

@@ -47,7 +47,7 @@ async def receive(request: Request, folder: Path, settings: Settings) -> Upload:
         )
     limit = settings.max_upload_bytes
     if int(request.headers.get("content-length", "0")) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     receiver = _Receiver(folder, limit)
     try:
         parser = PushMultipartParser(
@@ -109,7 +109,7 @@ class _Receiver:
     def _write_data(self, data: bytes | bytearray) -> None:
         self.received += len(data)
         if self.received > self.limit:
-            raise _too_large(self.limit)
+            raise too_large(self.limit)
         self._digest.update(data)
         if self._file:
             self._file.write(data)
@@ -144,5 +144,8 @@ def _decoded(name: str) -> str:
         return raw.decode("cp1252", "replace")
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem(413, "too-large", f"an upload may have at most {limit} bytes; send fewer or smaller photographs")
+def too_large(limit: int) -> Problem:
+    """The problem of a body that is too large."""
+    return Problem(
+        413, "too-large", f"an upload may have at most {limit} bytes (FLAWSMITH_MAX_UPLOAD_BYTES); send less at once"
+    )

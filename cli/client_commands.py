@@ -42,22 +42,21 @@ def upload(
     layout: Annotated[str | None, typer.Option(help="how to read the upload")] = None,
     class_from: Annotated[str | None, typer.Option(help="what names the type of a photograph")] = None,
     clean: Annotated[str | None, typer.Option(help="folders of clean photographs, separated by commas")] = None,
+    onto: Annotated[
+        str | None, typer.Option(help="a dataset: make a new one of its photographs, then those that it lacks")
+    ] = None,
     url: Url = "",
     key: Key = "",
     as_json: Json = False,
 ) -> None:
     """Upload photographs as a dataset; say which files cannot be used, and why."""
+    given = source[0] if len(source) == 1 else source
+    how = {"split": split, "layout": layout, "class_from": class_from, "clean": clean}
     with calling(url, key) as client, progress_bar("uploading", of_bytes=True) as show:
-        dataset = client.upload(
-            source[0] if len(source) == 1 else source,
-            name=name,
-            replace=replace,
-            split=split,
-            layout=layout,
-            class_from=class_from,
-            clean=clean,
-            on_progress=show,
-        )
+        if onto is None:
+            dataset = client.upload(given, name=name, replace=replace, on_progress=show, **how)
+        else:
+            dataset = client.add_photographs(onto, given, name=name, replace=replace, on_progress=show, **how)
     if as_json:
         return print_json(dict(dataset.raw))
     types = ", ".join(f"{each} {count}" for each, count in dataset.classes.items())
@@ -127,6 +126,37 @@ def promote(
     if as_json:
         return print_json(dict(model.raw))
     return print(f"{model.name}@{alias} is {model.name}@{model.aliases[alias]} now")
+
+
+@app.command()
+def bundle(
+    version: Reference,
+    out: Annotated[Path, typer.Option(help="file or folder; default: NAME-VERSION.bundle.zip here")] = Path(),
+    url: Url = "",
+    key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Write a version as one file, to import it into a service that this one cannot reach."""
+    with calling(url, key) as client, progress_bar("downloading", of_bytes=True) as show:
+        path = client.bundle(version, out, on_progress=show)
+    if as_json:
+        return print_json({"file": str(path)})
+    return print(f"the version is in {path}; flawsmith import {path} publishes it at another service")
+
+
+@app.command("import")
+def import_bundle(
+    file: Annotated[Path, typer.Argument(help="that flawsmith bundle wrote")],
+    url: Url = "",
+    key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Publish the version of a bundle, under its own name and number."""
+    with calling(url, key) as client, progress_bar("uploading", of_bytes=True) as show:
+        version = client.import_version(file, on_progress=show)
+    if as_json:
+        return print_json(dict(version.raw))
+    return print(f"{version.ref} is here; its addresses give the same images as where it comes from")
 
 
 @app.command()

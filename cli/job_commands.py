@@ -82,7 +82,8 @@ def train(
             if as_json:
                 return print_json(dict(plan.raw))
             lasts = plan.estimate.get("seconds")
-            print(f"{plan.preset}, {plan.config.get('resolution')} px, {plan.config.get('total_steps')} steps")
+            bound = "at most " if max_seconds else ""
+            print(f"{plan.preset}, {plan.config.get('resolution')} px, {bound}{plan.config.get('total_steps')} steps")
             print(*(f"note: {note}" for note in plan.notes), sep="\n")
             return print(f"about {lasts:.0f} s" if isinstance(lasts, int | float) else "no estimate of its duration")
         job = client.train(dataset, name, **options)
@@ -163,7 +164,7 @@ def export(
             return print_json(dict(job.raw)) if as_json else print(job.id)
         with progress_bar("exporting") as show:
             job = client.wait(job, on_progress=show)
-        path = _fetch(client, job.id, out)
+        path = fetch(client, job.id, out)
     return print_json({**job.raw, "file": str(path)}) if as_json else print(path)
 
 
@@ -177,7 +178,7 @@ def download(
 ) -> None:
     """Fetch the archive of an export or a composition; a broken download goes on where it broke."""
     with calling(url, key) as client:
-        path = _fetch(client, job, out)
+        path = fetch(client, job, out)
     return print_json({"file": str(path)}) if as_json else print(path)
 
 
@@ -189,8 +190,8 @@ def _follow(client: "Client", job: str, as_json: bool) -> None:
     raise typer.Exit(0 if ended.state == "succeeded" else 1)
 
 
-def _fetch(client: "Client", job: str, out: Path) -> Path:
-
+def fetch(client: "Client", job: str, out: Path) -> Path:
+    """Writes the archive of a job, with a progress bar."""
     with progress_bar("downloading", of_bytes=True) as show:
         return client.download(job, out, on_progress=show)
 

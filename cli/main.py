@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flawsmith.cli import client_commands, job_commands, service_commands
+from flawsmith.cli import (
+    client_commands,
+    housekeeping_commands,
+    job_commands,
+    key_commands,
+    service_commands,
+    version_job_commands,
+    webhook_commands,
+)
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -18,8 +26,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Trains a GAN on a few photographs of defects and serves synthetic ones.",
 )
-for commands in (service_commands, client_commands, job_commands):
+for commands in (service_commands, housekeeping_commands, client_commands, job_commands, version_job_commands):
     app.add_typer(commands.app)
+app.add_typer(webhook_commands.app, name="webhooks")
+
+app.add_typer(key_commands.app, name="keys")
 
 _EXTRAS = {
     **dict.fromkeys(("fastapi", "uvicorn", "multipart", "stream_zip", "threadpoolctl", "werkzeug"), "api"),
@@ -46,18 +57,19 @@ def main() -> None:
 
 
 def _is_explained(error: Exception) -> bool:
-    """Prints a line for each wrong setting, or for an unsafe folder; False for any other error."""
+    """Prints a line for each wrong setting, or for an unsafe folder or key; False for any other error."""
     try:
         from pydantic import ValidationError
 
         from flawsmith.core.live.connections import UnsafeSocketFolder
+        from flawsmith.core.store.api_keys import DamagedKeys, TooManyKeys, UnknownKey
     except ModuleNotFoundError:  # without the service, neither can be raised
         return False
     if isinstance(error, ValidationError):
         for each in error.errors():
             print(_explained(each), file=sys.stderr)
-    elif isinstance(error, UnsafeSocketFolder):
-        print(error, file=sys.stderr)
+    elif isinstance(error, UnsafeSocketFolder | DamagedKeys | TooManyKeys | UnknownKey):
+        print(" ".join(error.args), file=sys.stderr)
     else:
         return False
     return True

@@ -51,6 +51,23 @@ def shares(text: str) -> dict[str, float] | None:
         raise typer.BadParameter(f"'{text}' is not NAME=SHARE,NAME=SHARE, such as train=0.8,val=0.2") from None
 
 
+def span(text: str) -> tuple[int, int] | None:
+    """``"1..3"`` -> ``(1, 3)``. Raises typer.BadParameter."""
+    low, dots, high = text.partition("..")
+    try:
+        return (int(low), int(high if dots else low)) if text else None
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is not LOW..HIGH, such as 1..3") from None
+
+
+def corners(text: str) -> list[tuple[float, float]]:
+    """``"10,10 90,10 50,80"`` -> ``[(10, 10), (90, 10), (50, 80)]``. Raises typer.BadParameter."""
+    try:
+        return [(float(x), float(y)) for x, _, y in (each.partition(",") for each in text.split())]
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is neither a file nor corners X,Y X,Y X,Y") from None
+
+
 def values(texts: list[str]) -> dict[str, Any] | None:
     """``["batch_size=8", "precision=bfloat16"]`` -> ``{"batch_size": 8, "precision": "bfloat16"}``: JSON, else text.
 

@@ -2,8 +2,12 @@
 
 import asyncio
 import fcntl
+import os
 import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,11 +30,41 @@ def run_service() -> int:
         with _exclusive(settings.data_dir):
             _check_port(settings)
             redis_url(settings)  # raises UnsafeSocketFolder
+            os.environ.setdefault("FLAWSMITH_METRICS_FILE", str(settings.data_dir / "metrics.json"))
             asyncio.run(_serve(settings))
     except (CannotServe, UnsafeSocketFolder) as error:
         say(str(error))
         return 1
     return 0
+
+
+@contextmanager
+def redis_running(settings: Settings) -> Iterator[None]:
+    """Runs the embedded server for the block, if the service does not run. Another Redis must be there.
+
+    Raises CannotServe if the embedded server cannot start, or a service starts at this moment.
+    """
+    if settings.redis_url or _answers(settings):
+        yield
+        return
+    with _exclusive(settings.data_dir):
+        process = subprocess.Popen([sys.executable, "-m", "flawsmith.cli.main", "redis"])
+        try:
+            while not _answers(settings):
+                if process.poll() is not None:
+                    raise CannotServe("the embedded Redis cannot start (its reason is above)")
+                time.sleep(0.05)
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _answers(settings: Settings) -> bool:
+    try:
+        return bool(connect(settings, retries=0).ping())
+    except redis.exceptions.RedisError:
+        return False
 
 
 async def _serve(settings: Settings) -> None:

@@ -43,12 +43,14 @@ def api(
     require_keys: Annotated[bool, typer.Option("--require-keys", help="do not start without API keys")] = False,
 ) -> None:
     """Run the HTTP API alone. Without API keys it listens on loopback only, which in a container nobody can reach."""
+    from flawsmith.app.keyring import keyring_of
     from flawsmith.app.main import run_api
     from flawsmith.core.settings import get_settings
 
-    if require_keys and not get_settings().keys:
+    if require_keys and not keyring_of(get_settings()).usable:
         print(
-            "the API needs a key here: set FLAWSMITH_API_KEYS=KEY:admin, where KEY is a long random word",
+            "the API needs a key here: set FLAWSMITH_API_KEYS=KEY:admin, where KEY is a long random word, or run"
+            " `flawsmith keys create`",
             file=sys.stderr,
         )
         raise typer.Exit(2)

@@ -1,9 +1,9 @@
 """Shows a job in the terminal: a progress bar with state, rate, time left and losses."""
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from flawsmith.cli.output import print_json
+from flawsmith.cli.output import counted, print_json
 from flawsmith.client import Client, Event, Job
 from flawsmith.client.records import Progress as JobProgress
 
@@ -20,16 +20,16 @@ def watch_job(client: Client, job_id: str) -> Job:
     columns = [
         TextColumn("{task.description:<10}"),
         BarColumn(bar_width=20),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[steps]}"),
         TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[losses]}"),
     ]
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("queued", total=None, rate="", losses="")
+        task = bar.add_task("queued", total=1.0, steps="", rate="", losses="")
         _show(bar, task, job)
         client.retry_policy.on_retry = lambda *_: bar.update(task, description="no answer")
         if not job.ended:
-            job = client.wait(job, on_event=lambda event: _show_event(bar, task, event), check=False)
+            job = client.wait(job, on_event=lambda event: _show_event(bar, task, job, event), check=False)
         _show(bar, task, job)
     for line in (f"{job.state}: {_outcome(job)}", *_verdict(job)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -45,15 +45,15 @@ def print_events(client: Client, job_id: str) -> Job:
     return job
 
 
-def _show_event(bar: Progress, task: TaskID, event: Event) -> None:
+def _show_event(bar: Progress, task: TaskID, job: Job, event: Event) -> None:
     if event.name == "state":
         bar.update(task, description=event.data["state"])
     if progress := event.progress:
         bar.update(
             task,
             description="running",
-            completed=progress.step,
-            total=progress.total_steps,
+            completed=_share(job, progress),
+            steps=_steps(job, progress),
             rate=_rate(progress),
             losses=_losses(event.data.get("losses", {})),
         )
@@ -64,11 +64,27 @@ def _show(bar: Progress, task: TaskID, job: Job) -> None:
     bar.update(
         task,
         description=job.state,
-        completed=progress.step,
-        total=progress.total_steps,
-        rate=_rate(progress),
+        completed=1.0 if job.state == "succeeded" else _share(job, progress),
+        steps=_steps(job, progress),
+        rate=_rate(progress) if not job.ended else "",
         losses=_losses(job.losses),
     )
+
+
+def _share(job: Job, progress: JobProgress) -> float:
+    """How far the job is, 0 to 1: by its steps, or by the time after which it ends."""
+    by_steps = progress.step / max(1, progress.total_steps)
+    seconds = float(job.config.get("max_seconds") or 0)
+    if not seconds or progress.eta_seconds is None or not progress.step:
+        return by_steps
+    return max(by_steps, 1 - progress.eta_seconds / seconds)
+
+
+def _steps(job: Job, progress: JobProgress) -> str:
+    """A job that ends after a time seldom makes all the steps that it might."""
+    if job.config.get("max_seconds"):
+        return counted(progress.step, "step")
+    return f"{progress.step}/{progress.total_steps}"
 
 
 def _outcome(job: Job) -> str:
@@ -83,7 +99,10 @@ def _verdict(job: Job) -> list[str]:
     if not job.produced or job.kind != "training":
         return []
     verdict, name = job.verdict, job.model
-    said = [f"verdict: {verdict.state}. {verdict.sentence}", *verdict.reasons] if verdict else []
+    said = []
+    if verdict:
+        others = [each for each in verdict.reasons if each.lower() not in verdict.sentence.lower()]
+        said = [f"verdict: {verdict.state}. {verdict.sentence}", *others]
     if job.served_by_name:
         return [*said, f"'{name}' means {job.produced} now"]
     return [*said, f"'{name}' does not mean {job.produced}; ask for it by its number"]

@@ -3,11 +3,23 @@
 from flawsmith.client.clients import AsyncClient, Client
 from flawsmith.client.errors import FlawsmithError, JobCancelled, JobFailed, NoAnswer, Problem
 from flawsmith.client.images import Image, Images
-from flawsmith.client.records import Dataset, Event, Job, Model, TrainingPlan, Verdict, Version
+from flawsmith.client.records import (
+    Comparison,
+    Dataset,
+    Event,
+    Job,
+    Model,
+    TrainingPlan,
+    Verdict,
+    Version,
+    Webhook,
+    WebhookMessage,
+)
 
 __all__ = [
     "AsyncClient",
     "Client",
+    "Comparison",
     "Dataset",
     "Event",
     "FlawsmithError",
@@ -22,4 +34,6 @@ __all__ = [
     "TrainingPlan",
     "Verdict",
     "Version",
+    "Webhook",
+    "WebhookMessage",
 ]

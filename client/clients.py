@@ -6,17 +6,30 @@ from typing import Any, Self
 
 import httpx2
 
+from flawsmith.client.comparisons import ComparisonCalls
 from flawsmith.client.datasets import DatasetCalls
 from flawsmith.client.downloads import DownloadCalls
 from flawsmith.client.drivers import CONNECT_SECONDS, AsyncDriver, SyncDriver, explained
 from flawsmith.client.generation import ImageCalls
 from flawsmith.client.jobs import JobCalls
+from flawsmith.client.labels import LabelCalls
 from flawsmith.client.models import ModelCalls
 from flawsmith.client.operating import ServiceCalls
 from flawsmith.client.retries import OnRetry, RetryPolicy
+from flawsmith.client.webhooks import WebhookCalls
 
 
-class AllCalls(DatasetCalls, JobCalls, ModelCalls, ImageCalls, DownloadCalls, ServiceCalls):
+class AllCalls(
+    DatasetCalls,
+    JobCalls,
+    ModelCalls,
+    ImageCalls,
+    LabelCalls,
+    ComparisonCalls,
+    DownloadCalls,
+    WebhookCalls,
+    ServiceCalls,
+):
     """Every call of a client."""
 
 

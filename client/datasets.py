@@ -48,19 +48,41 @@ class DatasetCalls(Calls):
             CannotTell: the upload can be read in several ways.
             NoUsableImages: fewer than two usable photographs.
         """
-        fields = given(split=split, layout=layout, class_from=class_from, clean=clean)
-        fields |= {"name": name or suggested_name(source), **({"replace": "true"} if replace else {})}
-        with ExitStack() as stack:
-            request = Request(
-                method="POST",
-                path="/datasets",
-                fields=fields,
-                files=(yield from work(lambda: opened_files(source, on_progress, stack))),
-                headers={"Idempotency-Key": idempotency_key or new_key()},
-                silence=INGEST_SECONDS,
-            )
-            answer = yield from repeated(self.retry_policy, request)
-        return record(Dataset.read, answer)
+        fields = _fields(replace, name=name or suggested_name(source), split=split, layout=layout)
+        fields |= given(class_from=class_from, clean=clean)
+        return (yield from _uploaded(self, "/datasets", source, fields, on_progress, idempotency_key))
+
+    @operation
+    def add_photographs(
+        self,
+        dataset: str | Dataset,
+        source: Source,
+        *,
+        name: str | None = None,
+        replace: bool = False,
+        split: str | None = None,
+        layout: str | None = None,
+        class_from: str | None = None,
+        clean: str | None = None,
+        on_progress: OnBytes | None = None,
+        idempotency_key: str | None = None,
+    ) -> Flow[Dataset]:
+        """Makes a new dataset: the photographs of this one, then those of the upload that it does not have.
+
+        Args:
+            dataset: that is continued; it stays as it is.
+            source: as of `upload`.
+            name: of the new dataset; None: the service names it, such as ``steel-2``.
+            replace: delete the dataset of this name, which may be the one that is continued.
+            split, layout, class_from, clean, on_progress: as of `upload`.
+
+        Raises:
+            NothingNew: each photograph is there already.
+            ValueError, OSError, CannotTell: as of `upload`.
+        """
+        fields = _fields(replace, name=name, split=split, layout=layout) | given(class_from=class_from, clean=clean)
+        path = f"{_path(dataset)}/photographs"
+        return (yield from _uploaded(self, path, source, fields, on_progress, idempotency_key))
 
     @iterates(Dataset)
     def datasets(self) -> Flow[None]:
@@ -81,6 +103,26 @@ class DatasetCalls(Calls):
     def delete_dataset(self, dataset: str | Dataset) -> Flow[None]:
         """Deletes a dataset, and the reference photographs of the versions trained on it. Raises Conflict."""
         yield from self._change("DELETE", _path(dataset))
+
+
+def _fields(replace: bool, **texts: str | None) -> dict[str, str]:
+    return {**given(**texts), **({"replace": "true"} if replace else {})}
+
+
+def _uploaded(
+    calls: Calls, path: str, source: Source, fields: dict[str, str], on_progress: OnBytes | None, key: str | None
+) -> Flow[Dataset]:
+    with ExitStack() as stack:
+        request = Request(
+            method="POST",
+            path=path,
+            fields=fields,
+            files=(yield from work(lambda: opened_files(source, on_progress, stack))),
+            headers={"Idempotency-Key": key or new_key()},
+            silence=INGEST_SECONDS,
+        )
+        answer = yield from repeated(calls.retry_policy, request)
+    return record(Dataset.read, answer)
 
 
 def _path(dataset: str | Dataset) -> str:

@@ -1,4 +1,4 @@
-"""Calls that write a file: archives of jobs and weights of versions. A broken download goes on where it broke."""
+"""Calls that write a file: archives of jobs, weights and bundles. A broken download goes on where it broke."""
 
 import functools
 import hashlib
@@ -50,6 +50,20 @@ class DownloadCalls(Calls):
         _, _, name, _, number = place.split("/")
         target = _target(Path(path), f"{name}-{number}.safetensors")
         return (yield from _fetched(self, f"{place}/weights.safetensors", target, "", on_progress))
+
+    @operation
+    def bundle(
+        self, reference: str | Version, path: str | PathLike[str], *, on_progress: OnBytes | None = None
+    ) -> Flow[Path]:
+        """Writes a version as one file, for `import_version` at another service.
+
+        Args:
+            path: the file, or a folder for ``NAME-NUMBER.bundle.zip``.
+        """
+        place = yield from version_path(self, reference)
+        _, _, name, _, number = place.split("/")
+        target = _target(Path(path), f"{name}-{number}.bundle.zip")
+        return (yield from _fetched(self, f"{place}/bundle", target, "", on_progress))
 
 
 def _target(path: Path, name: str) -> Path:

@@ -7,15 +7,14 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, unquote
 
 from flawsmith.client.commands import Answer, Flow, Request
+from flawsmith.client.errors import Invalid
 from flawsmith.client.images import Image, Images
-from flawsmith.client.models import numbered
+from flawsmith.client.models import Attributes, numbered
 from flawsmith.client.operations import Calls, given, operation, part, record, texts
 from flawsmith.client.records import Version
 from flawsmith.client.retries import repeated
 
-Attributes = Mapping[str, tuple[float, float]]
-
-MOST_AT_ONCE = 256  # images of one request; the service's default bound
+MOST_AT_ONCE = 256  # images of one request; the service's default bound, until it says another
 SPARE_SECONDS = 15.0  # between the deadline that the service keeps and that of the connection
 _ADDRESS = re.compile(
     r"/models/(?P<name>[^/]+)/versions/(?P<number>\d+)/images/(?P<seed>\d+)\.png(?:\?(?P<query>.*))?$"
@@ -24,6 +23,8 @@ _ADDRESS = re.compile(
 
 class ImageCalls(Calls):
     """Synthetic images."""
+
+    _most_images = MOST_AT_ONCE  # of one request, as far as this client knows
 
     @operation
     def generate(
@@ -43,7 +44,8 @@ class ImageCalls(Calls):
     ) -> Flow[Images]:
         """Makes images; ``.pil()``, ``.numpy()`` and ``.save(folder)`` of the answer give them in other forms.
 
-        More than 256 images are several requests to the same version.
+        More images than the service makes for one request, 256 or what it says, are several requests to the same
+        version.
 
         Args:
             model: ``steel``, ``steel@2`` or ``steel@production``.
@@ -73,7 +75,9 @@ class ImageCalls(Calls):
             deadline_seconds=deadline_seconds,
         )
         images: list[Image] = []
-        for first, number in in_batches(count):
+        first = 0
+        while first < count:
+            number = min(count - first, self._most_images)
             seeded = {} if seed is None else {"seed": seed + first}
             request = Request(
                 method="POST",
@@ -83,8 +87,14 @@ class ImageCalls(Calls):
                 headers={"Accept": "application/json", **_key(idempotency_key, first)},
                 silence=deadline_seconds + SPARE_SECONDS,
             )
-            reference, batch = record(_images, (yield from repeated(self.retry_policy, request)))
+            try:
+                answer = yield from repeated(self.retry_policy, request)
+            except Invalid as error:
+                self._most_images = _fewer_than(number, error)
+                continue
+            reference, batch = record(_images, answer)
             images += batch
+            first += number
             if on_progress:
                 on_progress(len(images), count)
         return Images(reference, images)
@@ -126,6 +136,14 @@ class ImageCalls(Calls):
             answer.json()  # raises UnexpectedAnswer
         drawn = (yield from self._get(f"{place}/mask.png", **query)).content if mask else None
         return _image_of(answer, f"{name}@{number}", seed, f"{place}.png", query, drawn)
+
+
+def _fewer_than(asked: int, refusal: Invalid) -> int:
+    """The most images of one request, as the refusal of so many says. Raises it where it is about something else."""
+    most = refusal.members.get("most_images")
+    if isinstance(most, int) and 0 < most < asked:
+        return most
+    raise refusal
 
 
 def in_batches(count: int, most: int = MOST_AT_ONCE) -> Iterator[tuple[int, int]]:

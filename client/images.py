@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image as PilImage
 
+MASK_SUFFIX = "_mask"  # of the file of an image's mask
+
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom are the first column and row outside."""
 
@@ -107,7 +109,7 @@ class Images(Sequence[Image]):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(each.png)
             if each.mask_png is not None:
-                path.with_name(f"{each.seed}_mask.png").write_bytes(each.mask_png)
+                path.with_name(f"{each.seed}{MASK_SUFFIX}.png").write_bytes(each.mask_png)
             written.append(path)
             entries.append({"file": path.relative_to(folder).as_posix(), "model": self.model, **each.raw})
         _add_to_manifest(Path(folder) / "manifest.json", self.model, entries)
@@ -139,14 +141,29 @@ def _taken(name: str, names: Collection[str]) -> bool:
     return name.lower() in {each.lower() for each in names}
 
 
+def array_png(mask: Any) -> bytes:
+    """The PNG of a mask, an array (height, width) of bool or uint8. Needs NumPy and Pillow. Raises ValueError."""
+    numpy, buffer = _numpy(), io.BytesIO()
+    pixels = numpy.asarray(mask)
+    if pixels.ndim != 2 or pixels.dtype not in (bool, numpy.uint8):
+        raise ValueError(f"a mask is an array (height, width) of bool or uint8, not {pixels.dtype} {pixels.shape}")
+    shown = pixels * numpy.uint8(255) if pixels.dtype == bool else pixels
+    _pillow().fromarray(shown).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def _opened(png: bytes) -> "PilImage.Image":
+    picture: PilImage.Image = _pillow().open(io.BytesIO(png))
+    picture.load()
+    return picture
+
+
+def _pillow() -> Any:
     try:
         from PIL import Image as PilImage
     except ModuleNotFoundError:
         raise ModuleNotFoundError("this needs Pillow: pip install 'flawsmith[images]'") from None
-    picture = PilImage.open(io.BytesIO(png))
-    picture.load()
-    return picture
+    return PilImage
 
 
 def _numpy() -> Any:

@@ -40,6 +40,7 @@ class TrainingOptions(TypedDict):
     max_seconds: NotRequired[float]
     patience: NotRequired[int]
     init_from: NotRequired[str]
+    labels: NotRequired[Literal["mask", "none"]]
     start: NotRequired[Literal["prior", "nothing"]]
     deterministic: NotRequired[bool]
     webhook: NotRequired[Mapping[str, Any]]
@@ -103,7 +104,7 @@ class JobCalls(Calls):
         """Waits until the job has ended; returns its record.
 
         Args:
-            on_progress: is told the steps done, and all.
+            on_progress: is told the steps done, and all that the job may make; `max_seconds` mostly ends it before.
             on_event: is told each event, from the oldest that is kept.
             check: raise JobFailed or JobCancelled where it has no result.
         """

@@ -1,16 +1,24 @@
 """Calls about models: versions, aliases, reports, evaluations, exports, compositions and weights."""
 
+import base64
 from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any, Literal
 
-from flawsmith.client.commands import Flow
+from flawsmith.client.commands import Flow, Request, work
+from flawsmith.client.datasets import INGEST_SECONDS, OnBytes
 from flawsmith.client.errors import NotFound
-from flawsmith.client.operations import Calls, given, iterates, operation, part, record
+from flawsmith.client.operations import Calls, given, iterates, new_key, operation, part, record
 from flawsmith.client.pages import pages
 from flawsmith.client.records import Dataset, Job, Model, Version
+from flawsmith.client.retries import repeated
+from flawsmith.client.uploads import counted
 
 Layout = Literal["imagefolder", "mvtec", "coco", "yolo", "voc"]
 Shares = Mapping[str, float]
+Attributes = Mapping[str, tuple[float, float]]
+Corners = Sequence[tuple[float, float]]
 
 PRODUCTION = "production"
 
@@ -42,6 +50,31 @@ class ModelCalls(Calls):
     def delete_version(self, reference: str | Version) -> Flow[None]:
         """Deletes a version that no alias points at. Raises Conflict."""
         yield from self._change("DELETE", (yield from version_path(self, reference)))
+
+    @operation
+    def import_version(
+        self, path: str | PathLike[str], *, on_progress: OnBytes | None = None, idempotency_key: str | None = None
+    ) -> Flow[Version]:
+        """Publishes the version of a bundle under its own name and number. Sent again it is the same version.
+
+        Args:
+            path: of the file that `bundle` wrote at another service.
+            on_progress: is told the bytes sent, and all bytes.
+
+        Raises:
+            Conflict: another version has, or had, this name and number.
+            Invalid: the file is no bundle, or was changed.
+            OSError: it cannot be read.
+        """
+        with Path(path).open("rb") as file:
+            request = Request(
+                method="POST",
+                path="/models/import",
+                files=counted([("bundle", Path(path).name, file)], on_progress),
+                headers={"Idempotency-Key": idempotency_key or new_key()},
+                silence=INGEST_SECONDS,
+            )
+            return record(Version.read, (yield from repeated(self.retry_policy, request)))
 
     @operation
     def promote(self, reference: str | Version, alias: str = PRODUCTION, *, override: str | None = None) -> Flow[Model]:
@@ -127,6 +160,7 @@ class ModelCalls(Calls):
         layout: Layout | None = None,
         split: Shares | None = None,
         max_similarity: float | None = None,
+        attributes: Attributes | None = None,
         seed: int | None = None,
         priority: int | None = None,
         webhook: Mapping[str, Any] | None = None,
@@ -141,6 +175,7 @@ class ModelCalls(Calls):
             layout=layout,
             split=split,
             max_similarity=max_similarity,
+            attributes=attributes and {name: list(bounds) for name, bounds in attributes.items()},
             seed=seed,
             priority=priority,
             webhook=webhook,
@@ -150,14 +185,14 @@ class ModelCalls(Calls):
     @operation
     def compose(
         self,
-        background: str | Dataset,
+        background: str | Dataset | PathLike[str],
         count: int,
         *,
         model: str | Version | None = None,
         defects: str | Dataset | None = None,
         per_image: tuple[int, int] | None = None,
         types: Sequence[str] | None = None,
-        region: Any = None,
+        region: Corners | PathLike[str] | None = None,
         source: Literal["real", "generated"] | None = None,
         blend: Literal["auto", "alpha", "poisson"] | None = None,
         split: Shares | None = None,
@@ -166,15 +201,23 @@ class ModelCalls(Calls):
         webhook: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
-        """Submits a job that places defects on clean photographs (docs/compositions.md); `download` fetches the zip."""
+        """Submits a job that places defects on clean photographs (docs/compositions.md); `download` fetches the zip.
+
+        Args:
+            background: a dataset with clean photographs, its id or name; or a `Path`: the file of one.
+            region: where defects may lie: corners in pixels, or a `Path`: a PNG that is white there.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
         body = given(
-            background=background.id if isinstance(background, Dataset) else background,
+            background=(yield from work(lambda: _named_or_read(background))),
             count=count,
             model=model.ref if isinstance(model, Version) else model,
             defects=defects.id if isinstance(defects, Dataset) else defects,
             per_image=per_image and list(per_image),
             types=types and list(types),
-            region=region,
+            region=(yield from work(lambda: _read(region) if isinstance(region, PathLike) else region)),
             source=source,
             blend=blend,
             split=split,
@@ -183,6 +226,17 @@ class ModelCalls(Calls):
             webhook=webhook,
         )
         return record(Job.read, (yield from self._change("POST", "/compositions", body, idempotency_key)))
+
+
+def _named_or_read(background: str | Dataset | PathLike[str]) -> str:
+    if isinstance(background, Dataset):
+        return background.id
+    return background if isinstance(background, str) else _read(background)
+
+
+def _read(path: PathLike[str]) -> str:
+    """The file in base64. Raises OSError."""
+    return base64.b64encode(Path(path).read_bytes()).decode()
 
 
 def numbered(calls: Calls, reference: str | Version, *, served: bool = True) -> Flow[tuple[str, int]]:

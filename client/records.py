@@ -1,4 +1,4 @@
-"""What the service answers with: datasets, jobs, models and versions.
+"""What the service answers with: datasets, jobs, models, versions and webhooks.
 
 Each record keeps the whole answer in ``raw``, so that what later releases add is not lost.
 """
@@ -53,7 +53,10 @@ class Progress(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(Record):
-    """Photographs under a name. ``rejected`` has each file that cannot be used, as {file, reason}."""
+    """Photographs under a name. ``rejected`` has each file that cannot be used, as {file, reason}.
+
+    ``parent`` is the id of the dataset that this one continues, ``added`` counts what came to it.
+    """
 
     id: str
     name: str
@@ -64,6 +67,8 @@ class Dataset(Record):
     rejected: list[dict[str, str]]
     created_at: datetime
     warnings: list[str] = field(default_factory=list)
+    parent: str | None = None
+    added: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +147,52 @@ class Version(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Comparison(Record):
+    """Two ``versions``, judged on the same photographs. ``sentence`` says which is nearer to them.
+
+    ``measures`` has both values of each measure, ``verdicts`` that on each version by these photographs.
+    """
+
+    versions: list[str]
+    dataset: str
+    created_at: datetime
+    leading: str
+    measures: list[dict[str, Any]]
+    verdicts: list[Verdict]
+    sentence: str
+    notes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook(Record):
+    """A standing webhook. ``ended`` says why it gets no more messages."""
+
+    id: str
+    url: str
+    events: list[str]
+    created_at: datetime
+    ended: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookMessage(Record):
+    """A message to a receiver. ``webhook`` is the id of the standing webhook, or of the job that named the URL.
+
+    ``attempts`` has {at, status, error} of each try, ``next_at`` when it is tried next.
+    """
+
+    id: str
+    webhook: str
+    url: str
+    type: str
+    state: Literal["pending", "delivered", "failed"]
+    payload: str
+    attempts: list[dict[str, Any]]
+    created_at: datetime
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Event(Record):
     """A server-sent event of a job: ``name`` is progress, samples, state, or one of the job's kind."""
 
@@ -172,6 +223,8 @@ _CONVERTED: dict[str, Any] = {
     "created_at": datetime.fromisoformat,
     "started_at": datetime.fromisoformat,
     "finished_at": datetime.fromisoformat,
+    "next_at": datetime.fromisoformat,
     "verdict": Verdict.read,
+    "verdicts": lambda each: [Verdict.read(verdict) for verdict in each],
     "progress": Progress.read,
 }

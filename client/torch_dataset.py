@@ -187,7 +187,7 @@ def _photographs(given: str | os.PathLike[str] | Sequence[tuple[str | os.PathLik
 
 
 def _ranges(seeds: Sequence[int]) -> list[tuple[int, int]]:
-    """(first, count) of each run of consecutive seeds, at most as long as one request."""
+    """(first, count) of each run of consecutive seeds, in pieces that progress can be told of."""
     runs: list[tuple[int, int]] = []
     for seed in seeds:
         if runs and sum(runs[-1]) == seed:

@@ -34,6 +34,11 @@ def opened_files(source: Source, on_progress: Callable[[int, int], None] | None,
         opened = [("images", each.name, stack.enter_context(each.open("rb"))) for each in paths]
     if not opened:
         raise ValueError("nothing to upload: give a folder, an archive, or picture files")
+    return counted(opened, on_progress)
+
+
+def counted(opened: Files, on_progress: Callable[[int, int], None] | None) -> Files:
+    """The same parts, of which ``on_progress`` is told how many bytes were sent, and all bytes."""
     if on_progress is None:
         return opened
     total = sum(os.fstat(file.fileno()).st_size for _, _, file in opened)

@@ -10,6 +10,9 @@ from flawsmith.core.settings import Settings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
+caller_name: ContextVar[str] = ContextVar("caller_name", default="")
+"""Whose API key the request has: its id, or a hash of a key of the settings."""
+
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9_.:/+=-]{1,128}")
 
 

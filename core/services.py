@@ -11,8 +11,9 @@ from flawsmith.core.live.job_repository import JobRepository
 from flawsmith.core.live.reaper import JobReaper, SamplingReaper, start_reaper
 from flawsmith.core.live.task_queues import Queues
 from flawsmith.core.live.webhooks.deliveries import Deliveries
-from flawsmith.core.live.webhooks.happenings import Happenings
+from flawsmith.core.live.webhooks.events import WebhookEvents
 from flawsmith.core.settings import Settings
+from flawsmith.core.store.aliases import Aliases
 from flawsmith.core.store.audit_log import AuditLog
 from flawsmith.core.store.datasets import Datasets
 from flawsmith.core.store.opened import STORE_SECONDS, open_store
@@ -41,7 +42,7 @@ class Services:
         self.jobs = JobRepository(self.redis, self.store, job_kinds())
         self.history = JobHistory(self.redis, self.store)
         self.webhooks = Webhooks(self.store)
-        self.happenings = Happenings(self.redis, self.jobs, self.webhooks)
+        self.webhook_events = WebhookEvents(self.redis, self.jobs, self.webhooks, Aliases(self.store))
         self.queues = Queues(settings, self.redis, job_kinds())
 
     def start_reaper(self, stop: threading.Event) -> None:
@@ -55,5 +56,5 @@ class Services:
     def start_webhooks(self, stop: threading.Event) -> None:
         """Has a thread deliver messages until ``stop`` is set. Without a secret none can be signed."""
         if self.settings.webhook_signing_secrets:
-            deliveries = Deliveries(self.redis, self.happenings, self.webhooks, self.settings)
+            deliveries = Deliveries(self.redis, self.webhook_events, self.webhooks, self.settings)
             threading.Thread(target=deliveries.run, args=[stop], name="webhooks", daemon=True).start()

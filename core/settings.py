@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from flawsmith.core.domain.production_gate import Demand
+from flawsmith.core.domain.retention import Rule, parse_retention
+from flawsmith.core.protection_settings import ProtectionSettings
 from flawsmith.core.setting_values import (
     Scope,
     bucket_address,
@@ -33,7 +35,7 @@ SECRETS = (
 )  # never printed; each may be read from a file that NAME_file names
 
 
-class Settings(BaseSettings):
+class Settings(ProtectionSettings):
     """The settings of a service, with their defaults. The documentation lists all of them; a test checks that."""
 
     model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore", hide_input_in_errors=True)
@@ -131,9 +133,6 @@ class Settings(BaseSettings):
     max_waiting_images: int = Field(
         4096, ge=1, description="most images that may be requested and not yet made; one caller may have half of them"
     )
-    caller_images_per_second: float = Field(
-        0.0, ge=0, description="images per second that one API key, or one address, may request on average; 0: no bound"
-    )
     stock_bytes: int = Field(
         256 * MIB, ge=0, description="size of the image pool in Redis, all models together, in bytes"
     )
@@ -150,6 +149,11 @@ class Settings(BaseSettings):
     metrics_host: str = Field("127.0.0.1", description="address that the /metrics of a worker listens on")
     metrics_port: int = Field(
         0, ge=0, le=65535, description="port of the /metrics of a worker; 0: a free port, which its log names"
+    )
+    metrics_file: Path | None = Field(
+        None,
+        description="file in which the API keeps the counts of its `/metrics`, so that none falls when it restarts;"
+        " unset: `flawsmith serve` has one in the data folder, an API by itself begins at zero",
     )
     production_demands: str = Field(
         "verdict,uplift",
@@ -168,6 +172,14 @@ class Settings(BaseSettings):
         description="comma-separated networks, such as `10.0.0.0/8`, to which messages of webhooks may go beside public"
         " addresses",
     )
+    retention: str = Field(
+        "",
+        description="comma-separated rules `KIND:AGE`, `KIND:SIZE` or `KIND:AGE:SIZE`, such as"
+        " `jobs:90d,exports:14d:50GB`, of what is deleted; unset: nothing",
+    )
+    gc_hours: float = Field(
+        24.0, ge=0, description="hours between two looks for what FLAWSMITH_RETENTION deletes; 0: `flawsmith gc` only"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
 
     @model_validator(mode="before")
@@ -179,7 +191,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"set FLAWSMITH_{name.upper()} or FLAWSMITH_{name.upper()}_FILE, not both")
         return {**given, **found}
 
-    @field_validator("data_dir", "priors_dir")
+    @field_validator("data_dir", "priors_dir", "metrics_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()
@@ -217,6 +229,12 @@ class Settings(BaseSettings):
                 ip_network(each)
             except ValueError as error:
                 raise ValueError(f"{error}; give networks such as 10.0.0.0/8, separated by commas") from None
+        return value
+
+    @field_validator("retention")
+    @classmethod
+    def _rules(cls, value: str) -> str:
+        parse_retention(value)
         return value
 
     @field_validator("root_path")
@@ -261,10 +279,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keys_for_all_origins(self) -> "Settings":
-        if "*" in self.origins and not self.keys:
+        if "*" in self.origins and not self.keys and not self.require_keys:
             raise ValueError(
-                "FLAWSMITH_CORS_ORIGINS=* needs FLAWSMITH_API_KEYS: without keys every web page could use this service;"
-                " list the origins instead"
+                "FLAWSMITH_CORS_ORIGINS=* needs FLAWSMITH_API_KEYS, or FLAWSMITH_REQUIRE_KEYS=true: without keys every"
+                " web page could use this service; list the origins instead"
             )
         return self
 
@@ -298,6 +316,11 @@ class Settings(BaseSettings):
     def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
         """The networks in ``webhook_private_networks``."""
         return [ip_network(each) for each in listed(self.webhook_private_networks)]
+
+    @property
+    def retention_rules(self) -> dict[str, Rule]:
+        """The rules in ``retention``."""
+        return parse_retention(self.retention)
 
     @property
     def extra_preset_packages(self) -> list[str]:

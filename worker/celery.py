@@ -14,10 +14,12 @@ import torch
 from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from prometheus_client import REGISTRY
 from redis.exceptions import RedisError
 
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.presets.registry import PRESETS
+from flawsmith.core.housekeeping.schedule import start_retention
 from flawsmith.core.live import broker_transport
 from flawsmith.core.live.connections import QUICK_SECONDS, connect
 from flawsmith.core.live.task_queues import (
@@ -31,11 +33,13 @@ from flawsmith.core.live.task_queues import (
     worker_name,
 )
 from flawsmith.core.logs import OutageLog, configure_logging
+from flawsmith.core.metrics import BuildInfo
 from flawsmith.core.services import Services
 from flawsmith.core.settings import get_settings
 from flawsmith.core.store.opened import QUICK_STORE_SECONDS
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
+from flawsmith.worker.device_metrics import DeviceMetrics
 from flawsmith.worker.operations_server import Heartbeat, serve_operations
 
 log = logging.getLogger(__name__)
@@ -103,6 +107,8 @@ def run_worker(queue: str) -> None:
     setup_logging.connect(lambda **_: configure_logging(settings, queue), weak=False)  # in place of Celery's own
     torch.set_num_threads(threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
+    REGISTRY.register(BuildInfo())
+    REGISTRY.register(DeviceMetrics(device()))
     heartbeat = Heartbeat()
     port = serve_operations(heartbeat, settings.metrics_host, settings.metrics_port)
     # A server on every address is reached by the name of the machine or container.
@@ -137,6 +143,8 @@ def _announce_when_ready(queue: str, metrics: str, heartbeat: Heartbeat) -> None
         gc.freeze()
         threading.Thread(target=beat, name="heartbeat", daemon=True).start()
         quick_services().start_reaper(left)
+        if queue == TRAIN:  # which goes last: nobody waits for an answer of its
+            start_retention(services(), left)
 
     def leave(**_: Any) -> None:
         left.set()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import Histogram
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
@@ -24,6 +25,12 @@ from flawsmith.core.store.interface import Claim, Place, Store, children
 from flawsmith.core.store.job_folder import JobFolder
 
 log = logging.getLogger(__name__)
+
+CHECKPOINT_BYTES = Histogram(
+    "flawsmith_checkpoint_bytes",
+    "Size of one checkpoint of a training run or an evaluation, in bytes",
+    buckets=[1024 * 4**power for power in range(1, 11)],  # 4 KiB to 1 GiB
+)
 
 KEPT = 3
 FORMAT = 1  # of what `_write` writes; count it up where an earlier release could not continue from the result
@@ -76,6 +83,7 @@ def save_checkpoint(store: Store, claim: Claim, job_id: str, checkpoint: Checkpo
     try:
         with claim.staged() as staged:
             _write(staged, checkpoint)
+            CHECKPOINT_BYTES.observe(sum(each.stat().st_size for each in staged.iterdir()))
             try:
                 store.publish(staged, place)
             except AlreadyPublished:  # by an earlier attempt: the same step is the same state, if it is valid

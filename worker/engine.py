@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from prometheus_client import Gauge
+from prometheus_client import Gauge, Histogram
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.image_labels import ImageLabels
@@ -30,6 +30,11 @@ Encode = Callable[[Address, NDArray[np.uint8]], bytes]
 """Makes the PNG of an address's (H, W, C) pixels."""
 
 LOADED = Gauge("flawsmith_loaded_generators", "Generators in this worker's memory")
+LOAD_SECONDS = Histogram(
+    "flawsmith_generator_load_seconds",
+    "Time to load a generator, in seconds",
+    buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
 
 
 class Engine:
@@ -120,7 +125,8 @@ class Engine:
 
     def _load(self, reference: str) -> tuple[ImageSampler, Encode]:
         version = self.registry.resolve(reference)
-        generator = load_sampler(version, self.registry, self.device)
+        with LOAD_SECONDS.time():
+            generator = load_sampler(version, self.registry, self.device)
         check_known_images(generator, version, self.registry, self.device)
         return generator, partial(encode, version)
 

@@ -14,6 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import make_wsgi_app
 
 from flawsmith.core.live.task_queues import LIVE_SECONDS
+from flawsmith.core.metrics import scrape_format
 
 _Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -46,6 +47,7 @@ def operations_app(heartbeat: Heartbeat) -> _Application:
                 return _json(start_response, HTTPStatus.OK, {"status": "ready", "missing": []})
             missing = [f"redis: no heartbeat was accepted in {LIVE_SECONDS:g} s"]
             return _json(start_response, HTTPStatus.SERVICE_UNAVAILABLE, {"status": "not ready", "missing": missing})
+        environ["HTTP_ACCEPT"] = scrape_format(environ.get("HTTP_ACCEPT", ""))
         answer: Iterable[bytes] = metrics(environ, start_response)
         return answer
 

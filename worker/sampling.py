@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import Counter, Histogram
 from redis.exceptions import RedisError
 
 from flawsmith.core.domain.addresses import Address
@@ -25,26 +24,29 @@ from flawsmith.core.live.image_pool import PoolReplenisher, RefillRequest
 from flawsmith.core.live.sampling_queue import BELOW_FLOOR_MARK, FAILURE_MARK, NOT_FOUND_MARK, Consumer, MicroBatch
 from flawsmith.core.live.task_queues import SAMPLE, worker_name
 from flawsmith.core.logs import request_id as current_request_id
+from flawsmith.core.metrics import model_label
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.worker.celery import app, device, quick_services, services, stopping, threads
 from flawsmith.worker.engine import Engine
 from flawsmith.worker.failing_versions import FailingVersions
 from flawsmith.worker.intra_op_threads import set_intra_op_threads
+from flawsmith.worker.sampling_metrics import (
+    ALL_BELOW_FLOOR,
+    BATCH_IMAGES,
+    BELOW_FLOOR,
+    ENCODING_SECONDS,
+    FAILURES,
+    IMAGES,
+    PASS_SECONDS,
+    REFILLED,
+    WAITING_SECONDS,
+)
 
 log = logging.getLogger(__name__)
 
 TASK_SECONDS = 5.0  # far less than what the broker takes for a lost message
 EXTRA_IN_FLIGHT = 1  # micro-batches beyond those that have a core, so that no core waits for Redis
 SPEED_MEMORY = 0.8  # weight of the earlier measurements, at each micro-batch
-
-IMAGES = Counter("flawsmith_images_generated_total", "Images made by this worker", ["model", "purpose"])
-FAILURES = Counter("flawsmith_sampling_failures_total", "Micro-batches that this worker failed to make", ["model"])
-BELOW_FLOOR = Counter(
-    "flawsmith_images_below_floor_total", "Images that are below their version's quality floor", ["model"]
-)
-PASS_SECONDS = Histogram(
-    "flawsmith_sampling_pass_seconds", "Time of a generator's pass over one micro-batch, in seconds"
-)
 
 
 @lru_cache
@@ -123,6 +125,9 @@ class Sampler:
     def _make(self, version: str, batch: MicroBatch | None, refill: RefillRequest | None, parallel: int) -> None:
         """Samples, encodes and delivers one micro-batch. ``parallel``: how many run at once, this one included."""
         addresses = [*(batch.addresses if batch else []), *(refill.addresses if refill else [])]
+        BATCH_IMAGES.observe(len(addresses))
+        if batch:
+            WAITING_SECONDS.observe(batch.waited_seconds)
         begun = time.monotonic()
         try:
             images = self._images(version, addresses)
@@ -150,7 +155,8 @@ class Sampler:
             return self._found(sampled, addresses)
         with PASS_SECONDS.time():
             pixels = self.engine.sample(sampled.version, addresses)
-        images = self._encoded(sampled.version, sampled.floor, addresses, pixels)
+        with ENCODING_SECONDS.time():
+            images = self._encoded(sampled.version, sampled.floor, addresses, pixels)
         return self._labelled(sampled.version, images) if sampled.labelled else images
 
     def _found(self, sampled: Sampled, addresses: list[Address]) -> dict[Address, bytes]:
@@ -198,7 +204,10 @@ class Sampler:
             self.fruitless.forget(refill.version)
             self.replenisher.refill(replace(refill, addresses=passed), [images[each] for each in passed])
             IMAGES.labels(_model(refill.version), "pool").inc(len(passed))
-        elif len(refill.addresses) == MICRO_BATCH:
+            REFILLED.inc()
+            return
+        ALL_BELOW_FLOOR.inc()
+        if len(refill.addresses) == MICRO_BATCH:
             self.fruitless.record(refill.version)
 
     def _deliver(self, batch: MicroBatch, images: dict[Address, bytes]) -> None:
@@ -277,4 +286,5 @@ def _is_image(payload: bytes) -> bool:
 
 
 def _model(version: str) -> str:
-    return version.partition("@")[0]
+    """The label of the version's model."""
+    return model_label(version.partition("@")[0])

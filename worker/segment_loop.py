@@ -18,7 +18,11 @@ CHECKPOINT_SHARE = 0.01  # of the time goes into checkpoints, within these bound
 MIN_CHECKPOINT_PAUSE = 2.0  # seconds
 MAX_CHECKPOINT_PAUSE = 60.0  # seconds of work that a crash may cost
 
-CHECKPOINT_SECONDS = Histogram("flawsmith_checkpoint_seconds", "Time to write one checkpoint, in seconds")
+CHECKPOINT_SECONDS = Histogram(
+    "flawsmith_checkpoint_seconds",
+    "Time to write one checkpoint, in seconds",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
 
 
 def advance_until(end: float, stopping: threading.Event, work: Work, segment: Segment, history: JobHistory) -> bool:

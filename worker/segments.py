@@ -20,11 +20,14 @@ from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.worker.celery import app, device, quick_services, services, stopping
 from flawsmith.worker.executor import Executor, Segment, Work
 from flawsmith.worker.failures import reason_for
+from flawsmith.worker.inherited_remarks import inherit_remarks
 from flawsmith.worker.segment_loop import advance_until, ready_to_finish
 
 log = logging.getLogger(__name__)
 
 SEGMENTS = Counter("flawsmith_segments_total", "Segments of jobs by outcome", ["outcome"])
+for _outcome in ("passed_on", "succeeded", "error", "failed", "lease_lost", "redis_away", "unknown_job"):
+    SEGMENTS.labels(_outcome)  # each is there from the beginning, so that its first count is an increase
 
 STORE_PAUSE_SECONDS = 2.0  # until a job tries again whether the artifact store answers
 
@@ -105,6 +108,7 @@ def _advance(job: Job, lease: Lease) -> None:
         SEGMENTS.labels("passed_on").inc()
         return
     result = work.finish(segment)
+    inherit_remarks(jobs.get(job.id), result.fields, services())
     ended = jobs.finish(lease, JobState.SUCCEEDED, result.reason, **result.fields)
     _keep_open(None)
     log.info("job %s %s: %s", job.id, ended.state, result.reason)

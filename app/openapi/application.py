@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from flawsmith.app.keyring import Keyring
 from flawsmith.app.openapi.operations import complete_operation
 from flawsmith.app.openapi.response_headers import RESPONSE_HEADERS
 from flawsmith.app.openapi.schemas import simplify_schemas
@@ -33,7 +34,7 @@ def operation_id(route: APIRoute) -> str:
 class DocumentedApp(FastAPI):
     """An application with a complete OpenAPI document. A new route is documented by the same rules as the others."""
 
-    def __init__(self, settings: Settings, **options: Any) -> None:
+    def __init__(self, settings: Settings, keyring: Keyring, **options: Any) -> None:
         super().__init__(
             generate_unique_id_function=operation_id,
             servers=[{"url": settings.root_path or "/", "description": "this service"}],
@@ -43,17 +44,20 @@ class DocumentedApp(FastAPI):
             **options,
         )
         self.settings = settings
-        self._document: dict[str, Any] | None = None
+        self.keyring = keyring
+        self._documents: dict[bool, dict[str, Any]] = {}  # by whether calls need a key
         self._lock = Lock()  # two threads may ask for the document at once
 
     def openapi(self) -> dict[str, Any]:
-        """The document, made once."""
+        """The document, made once for a service that needs keys, and once for one that does not."""
+        needed = self.keyring.required
         with self._lock:
-            if self._document is None:
-                self._document = self._complete(deepcopy(super().openapi()))  # FastAPI's has parts of the routes
-            return self._document
+            if needed not in self._documents:
+                # FastAPI's has parts of the routes
+                self._documents[needed] = self._complete(deepcopy(super().openapi()), needed)
+            return self._documents[needed]
 
-    def _complete(self, document: dict[str, Any]) -> dict[str, Any]:
+    def _complete(self, document: dict[str, Any], keys_needed: bool) -> dict[str, Any]:
         components = document["components"]
         components["schemas"] |= deepcopy(PROBLEM_SCHEMAS)
         components["headers"] = dict(RESPONSE_HEADERS)
@@ -61,14 +65,14 @@ class DocumentedApp(FastAPI):
             KEY_SCHEME: {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "A key of FLAWSMITH_API_KEYS, where it is set; the scopes are generate < train < admin, "
+                "description": "An API key, where the service needs one; the scopes are generate < train < admin, "
                 "and metrics on its own",
             }
         }
         used: dict[str, None] = {}
         for path, operations in document["paths"].items():
             for method in _METHODS & operations.keys():
-                complete_operation(path, method, operations[method], self.settings, KEY_SCHEME)
+                complete_operation(path, method, operations[method], self.settings, KEY_SCHEME, keys_needed)
                 used |= dict.fromkeys(operations[method].get("tags", []))
         simplify_schemas(document)
         document["tags"] = [{"name": each, "description": _TAGS.get(each, f"{each.capitalize()}")} for each in used]

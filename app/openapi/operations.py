@@ -42,7 +42,9 @@ _LAST_EVENT_ID = {
 }
 
 
-def complete_operation(path: str, method: str, operation: Operation, settings: Settings, scheme: str) -> None:
+def complete_operation(
+    path: str, method: str, operation: Operation, settings: Settings, scheme: str, keys_needed: bool
+) -> None:
     """Completes one operation in place.
 
     Args:
@@ -51,9 +53,10 @@ def complete_operation(path: str, method: str, operation: Operation, settings: S
         operation: as FastAPI describes it.
         settings: of the service that the document is of.
         scheme: name of the security scheme of API keys.
+        keys_needed: whether calls need one.
     """
     responses = operation["responses"]
-    _secure(path, method, operation, settings, scheme)
+    _secure(path, method, operation, settings, scheme, keys_needed)
     if method != "get":
         _add_problems(responses, "409", "422", "429")
     for status, response in responses.items():
@@ -65,7 +68,7 @@ def complete_operation(path: str, method: str, operation: Operation, settings: S
         del operation["parameters"]
 
 
-def _secure(path: str, method: str, operation: Operation, settings: Settings, scheme: str) -> None:
+def _secure(path: str, method: str, operation: Operation, settings: Settings, scheme: str, keys_needed: bool) -> None:
     """Says which scope the call needs. OpenAPI 3.1 lets a scheme of any type list the scopes as roles."""
     if is_public(path, settings.public_documents):
         operation["security"] = []
@@ -73,7 +76,7 @@ def _secure(path: str, method: str, operation: Operation, settings: Settings, sc
         return
     scopes = [] if path == OF_ANY_KEY else [required_scope(method.upper(), path)]
     needed = [{scheme: scopes}]
-    operation["security"] = needed if settings.keys else [{}, *needed]
+    operation["security"] = needed if keys_needed else [{}, *needed]
     said = f"Scope: `{scopes[0]}`." if scopes else "Scope: any."
     operation["description"] = f"{operation.get('description', '')}\n\n{said}".strip()
 

@@ -17,6 +17,8 @@ RESPONSE_HEADERS: dict[str, dict[str, Any]] = {
     "Content-Range": _header("Which bytes of how many these are", "bytes 0-1023/4096"),
     "ETag": _header("Changes with the content; `If-None-Match` asks for what has changed", '"5f1a"'),
     "Location": _header("The path of what the call made, or of the job that makes it", "/training-jobs/job-0063f1"),
+    "RateLimit": _header("What is left of each limit, and in how many seconds it is whole", '"calls-rate";r=7;t=1'),
+    "RateLimit-Policy": _header("The caller's limits: so much in a window of seconds", '"calls-rate";q=10;w=1'),
     "Retry-After": _header("Seconds to wait before the call is tried again", "5", "integer"),
     "WWW-Authenticate": _header("`Bearer`: send the header `Authorization: Bearer KEY`", "Bearer"),
     "X-Affected-Versions": _header("Versions that lost their reference photographs with the dataset", "steel@1"),
@@ -47,6 +49,8 @@ def headers(*names: str) -> dict[str, Any]:
 def headers_of(path: str, method: str, status: str, statuses: set[str]) -> dict[str, Any]:
     """The headers of an operation's answer with a status, by what the other ``statuses`` say of the operation."""
     names = ["X-Request-ID"]
+    if status == "429":
+        names += ["RateLimit", "RateLimit-Policy"]
     if status == "401":
         names.append("WWW-Authenticate")
     if status in _RETRIED or (status == "409" and method != "get") or (status == "202" and method == "get"):

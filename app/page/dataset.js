@@ -33,12 +33,23 @@ export function Dataset({ id, caller }) {
         <td>${dataset.distinct[type] ?? ""}</td><td>${dataset.defects[type] ?? ""}</td></tr>`)}
     </${Table}>
     ${dataset.layout && html`<h2>What was understood</h2><${Understood} layout=${dataset.layout} />`}
-    ${dataset.parent && html`<p>It continues <a href=${link(["datasets", dataset.parent])}>${dataset.parent}</a>.</p>`}
+    ${dataset.parent && html`<${Added} dataset=${dataset} />`}
     ${grows && html`<details><summary>Add photographs to it</summary><p>They make a new data set, which continues this one.</p><${UploadForm} onto=${dataset.id} /></details>`}
     <h2>Versions trained on it</h2>
     <${Loaded} of=${versions}>${(value) => value.items.length
       ? html`<ul>${value.items.map((each) => html`<li key=${each.version}><a href=${link(["models", each.model, String(each.version)])}>${each.model}@${each.version}</a></li>`)}</ul>`
       : html`<p class="muted">None so far.</p>`}</${Loaded}>`}</${Loaded}>`;
+}
+
+// What a data set that continues another one got of its upload.
+function Added({ dataset: { parent, added } }) {
+  const near = added?.near_duplicates ?? [];
+  const brought = added && [count(added.photographs, "more photograph"), added.clean > 0 && count(added.clean, "clean one")].filter(Boolean).join(" and ");
+  return html`<h2>What was added</h2>
+    <p>It continues <a href=${link(["datasets", parent])}>${parent}</a>${brought && ` with ${brought}`}.${added?.copies > 0 && ` ${added.copies} of the upload ${added.copies === 1 ? "was" : "were"} there already.`}</p>
+    ${near.length > 0 && html`<p>These are nearly the same as one that was there; training keeps both on the same side of its holdout:</p>
+      <ul class="notes">${near.map((each) => html`<li><b>${each.file}</b>: ${each.of}</li>`)}
+        ${added.near_duplicate_count > near.length && html`<li>… and ${added.near_duplicate_count - near.length} more</li>`}</ul>`}`;
 }
 
 function Understood({ layout }) {

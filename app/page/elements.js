@@ -37,7 +37,7 @@ export const Badge = ({ state }) => html`<span class="badge ${MARKS[state] ?? "c
 
 // What a version is worth. The sentence repeats the most important reason.
 export function Verdict({ verdict, open = false }) {
-  const others = verdict.reasons.filter((each) => !verdict.sentence.toLowerCase().startsWith(each.toLowerCase()));
+  const others = verdict.reasons.filter((each) => !verdict.sentence.toLowerCase().includes(each.toLowerCase()));
   return html`<p><${Badge} state=${verdict.state} /> ${verdict.sentence}</p>
     ${others.length > 0 && html`<details open=${open}><summary>${others.length === 1 ? "One more reason" : `${others.length} more reasons`}</summary><${Notes} texts=${others} /></details>`}`;
 }

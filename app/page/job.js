@@ -7,7 +7,7 @@ import { useAction } from "./live.js";
 import { html } from "./preact.js";
 import { SampleSlider } from "./sample_slider.js";
 import { useTrainingJob } from "./watched_job.js";
-import { duration, ended, figure, label, moment } from "./words.js";
+import { duration, ended, figure, label, moment, share, steps } from "./words.js";
 
 export function Job({ id, caller }) {
   const watched = useTrainingJob(id);
@@ -47,8 +47,8 @@ export function JobProgress({ job }) {
   const left = job.state === "running" && progress.eta_seconds !== null ? duration(progress.eta_seconds) : "";
   return html`<div class="progress">
     <p class="row"><span role="status"><${Badge} state=${job.state} /></span>
-      <progress max=${progress.total_steps} value=${progress.step} aria-label="Steps"></progress>
-      <span>${progress.step} of ${progress.total_steps} steps</span></p>
+      <progress max="1" value=${share(job)} aria-label="Progress"></progress>
+      <span>${steps(job)}</span></p>
     <ul class="figures">
       ${progress.images_per_second ? html`<li>${figure(progress.images_per_second)} images/s</li>` : null}
       ${left && html`<li>${left} left</li>`}

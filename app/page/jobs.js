@@ -4,7 +4,7 @@ import { Badge, Field, Loaded, Pager, Table, Title } from "./elements.js";
 import { go, link } from "./links.js";
 import { usePages } from "./live.js";
 import { html, useState } from "./preact.js";
-import { duration, figure, moment } from "./words.js";
+import { duration, figure, moment, share, steps } from "./words.js";
 
 const STATES = ["queued", "running", "succeeded", "failed", "cancelled"];
 
@@ -33,7 +33,7 @@ function Row({ job, chosen, onToggle }) {
     <td><input type="checkbox" aria-label="Compare ${job.id}" checked=${chosen} onChange=${onToggle} /></td>
     <th scope="row"><a href=${link(["jobs", job.id])}>${job.produced ?? job.model}</a><br /><span class="small muted">${job.id}</span></th>
     <td><${Badge} state=${job.state} /></td>
-    <td>${Math.round((100 * progress.step) / progress.total_steps)} %<br /><span class="small muted">${progress.step} of ${progress.total_steps}</span></td>
+    <td>${Math.round(100 * share(job))} %<br /><span class="small muted">${steps(job)}</span></td>
     <td>${progress.images_per_second ? figure(progress.images_per_second) : ""}</td>
     <td>${job.state === "running" ? duration(progress.eta_seconds) : ""}</td>
     <td>${job.state !== "queued" && html`<${Badge} state=${job.health.state} />`}</td>

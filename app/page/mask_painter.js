@@ -39,6 +39,7 @@ function Painted({ image, brush, keep, onChange }) {
   const canvas = useRef();
   const last = useRef(null);
   const [size, setSize] = useState(null);
+  const [unreadable, setUnreadable] = useState(null); // the name of a file
   const name = `${image.defect_type}, seed ${image.seed}`;
   useEffect(() => { if (size) keep(canvas.current); }, [size]);
   const at = (event) => {
@@ -70,7 +71,10 @@ function Painted({ image, brush, keep, onChange }) {
     const [file] = event.target.files;
     if (!file) return;
     clear();
-    canvas.current.getContext("2d").drawImage(await createImageBitmap(file), 0, 0, ...size);
+    const picture = await createImageBitmap(file).catch(() => null);
+    setUnreadable(picture ? null : file.name);
+    if (!picture) return;
+    canvas.current.getContext("2d").drawImage(picture, 0, 0, ...size);
     onChange(true);
   }
   const source = `data:image/png;base64,${image.data}`;
@@ -80,5 +84,6 @@ function Painted({ image, brush, keep, onChange }) {
         onPointerDown=${begin} onPointerMove=${stroke} onPointerUp=${() => { last.current = null; }}></canvas>`}
     </div>
     <p class="row small"><button type="button" onClick=${clear}>Clear<span class="unseen"> the mask of ${name}</span></button>
-      <label>or a file <input type="file" accept="image/png" aria-label="Mask of ${name} as a PNG" onChange=${fromFile} /></label></p>`;
+      <label>or a file <input type="file" accept="image/png" aria-label="Mask of ${name} as a PNG" onChange=${fromFile} /></label></p>
+    ${unreadable && html`<p class="problem" role="alert">${unreadable} is no picture; choose a PNG, white where the defect is.</p>`}`;
 }

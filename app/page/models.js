@@ -1,12 +1,12 @@
 // All models.
-import { address } from "./api.js";
-import { Field, Loaded, Pager, Table, Title } from "./elements.js";
-import { link } from "./links.js";
-import { usePages } from "./live.js";
+import { address, upload } from "./api.js";
+import { Field, Loaded, Pager, Problem, Table, Title } from "./elements.js";
+import { go, link } from "./links.js";
+import { useAction, usePages } from "./live.js";
 import { html, useState } from "./preact.js";
 import { moment } from "./words.js";
 
-export function Models() {
+export function Models({ caller }) {
   const pages = usePages((cursor) => address(["models"], { limit: 100, cursor }), 10);
   const [wanted, setWanted] = useState("");
   const shown = (pages.items ?? []).filter((each) => each.name.toLowerCase().includes(wanted.toLowerCase()));
@@ -21,5 +21,26 @@ export function Models() {
         <td class="small">${moment(model.created_at)}</td>
         <td><a href=${link(["gallery"], { model: model.serves ? model.name : `${model.name}@${model.versions[0]}` })}>Generate<span class="unseen"> images of ${model.name}</span></a></td></tr>`)}
       ${shown.length === 0 && html`<tr><td colspan="6" class="muted">There is no ${wanted ? "such " : ""}model${pages.items.length ? " on this page" : " yet: a training job publishes one"}.</td></tr>`}
-    </${Table}><${Pager} pages=${pages} />`}</${Loaded}>`;
+    </${Table}><${Pager} pages=${pages} />`}</${Loaded}>
+    ${caller.may("admin") && html`<${ImportForm} />`}`;
+}
+
+// A version of another service, as its page downloads it.
+function ImportForm() {
+  const [file, setFile] = useState(null);
+  const action = useAction(async () => {
+    const form = new FormData();
+    form.append("bundle", file);
+    const card = await upload(address(["models", "import"]), form, () => {});
+    go(["models", card.model, String(card.version)]);
+  });
+  return html`<details><summary>Import a version of another service</summary>
+    <form class="panel" onSubmit=${(event) => { event.preventDefault(); action.run(); }}>
+      <${Field} label="Bundle" hint="The file that ‘Download the whole version’ saved there. Name, number and images stay the same." problem=${action.problem?.of?.("/bundle")}>
+        ${(field) => html`<input ...${field} type="file" required accept=".zip" onChange=${(event) => { setFile(event.target.files[0] ?? null); action.clear(); }} />`}
+      </${Field}>
+      <${Problem} problem=${action.problem} />
+      <p class="row"><button class="primary" aria-disabled=${action.busy}>Import</button>
+        ${action.busy && html`<span role="status">Uploading and checking …</span>`}</p>
+    </form></details>`;
 }

@@ -58,20 +58,28 @@ function parse(text) {
   return found;
 }
 
+function sum(samples) {
+  return samples.reduce((total, each) => total + each.value, 0);
+}
+
 function Figures({ metrics, workers }) {
   const of = (name) => metrics[`flawsmith_${name}`] ?? [];
-  const queues = [...new Set([...of("queue_messages"), ...of("live_workers")].map((each) => each.labels.queue))];
+  const queues = [...new Set([...of("queue_messages"), ...of("workers")].map((each) => each.labels.queue))];
   const at = (name, queue) => of(name).find((each) => each.labels.queue === queue)?.value ?? 0;
+  const live = (queue) => sum(of("workers").filter((each) => each.labels.queue === queue && each.labels.state !== "lost"));
+  const states = [...new Set(of("jobs").map((each) => each.labels.state))];
+  const inState = (state) => sum(of("jobs").filter((each) => each.labels.state === state));
+  const version = ({ labels }) => labels.version ? `${labels.model}@${labels.version}` : labels.model;
   const waiting = of("waiting_images")[0]?.value ?? 0;
   const failing = of("failing_sampling_workers");
   const memory = metrics.process_resident_memory_bytes?.[0]?.value;
   return html`<h2>Queues and workers</h2>
-    <${Table} caption="Queues" head=${["Queue", "Waiting messages", "Live workers"]}>${queues.map((queue) => html`<tr key=${queue}><th scope="row">${queue}</th><td>${at("queue_messages", queue)}</td><td>${at("live_workers", queue)}</td></tr>`)}</${Table}>
+    <${Table} caption="Queues" head=${["Queue", "Waiting messages", "Live workers"]}>${queues.map((queue) => html`<tr key=${queue}><th scope="row">${queue}</th><td>${at("queue_messages", queue)}</td><td>${live(queue)}</td></tr>`)}</${Table}>
     ${workers.length > 0 && html`<ul class="plain small">${workers.map((each) => html`<li key=${each.labels.worker}><b>${each.labels.worker}</b> (${each.labels.queue}), metrics at ${each.targets.join(", ")}</li>`)}</ul>`}
     <p>${waiting} images are waited for.${memory ? ` The API takes ${bytes(memory)} of memory.` : ""}</p>
-    ${failing.length > 0 && html`<div class="warning"><${Notes} texts=${failing.map((each) => `${each.value} workers fail to sample ${each.labels.model}`)} /></div>`}
+    ${failing.length > 0 && html`<div class="warning"><${Notes} texts=${failing.map((each) => `${each.value} workers fail to sample ${version(each)}`)} /></div>`}
     <h2>Jobs</h2>
-    <${Table} caption="Jobs by state" head=${["State", "Jobs"]}>${of("jobs").map((each) => html`<tr key=${each.labels.state}><th scope="row">${each.labels.state}</th><td>${each.value}</td></tr>`)}</${Table}>
+    <${Table} caption="Jobs by state" head=${["State", "Jobs"]}>${states.map((state) => html`<tr key=${state}><th scope="row">${state}</th><td>${inState(state)}</td></tr>`)}</${Table}>
     <h2>Stock</h2>
-    ${of("pool_images").length ? html`<${Table} caption="Images that are ready" head=${["Version", "Ready images"]}>${of("pool_images").map((each) => html`<tr key=${each.labels.model}><th scope="row">${each.labels.model}</th><td>${each.value}</td></tr>`)}</${Table}>` : html`<p class="muted">No images are ready ahead of a request.</p>`}`;
+    ${of("pool_images").length ? html`<${Table} caption="Images that are ready" head=${["Version", "Ready images"]}>${of("pool_images").map((each) => html`<tr key=${version(each)}><th scope="row">${version(each)}</th><td>${each.value}</td></tr>`)}</${Table}>` : html`<p class="muted">No images are ready ahead of a request.</p>`}`;
 }

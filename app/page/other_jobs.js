@@ -7,7 +7,7 @@ import { useAction, usePages } from "./live.js";
 import { useBodySchema } from "./openapi.js";
 import { html, useState } from "./preact.js";
 import { SchemaFields } from "./schema_form.js";
-import { moment } from "./words.js";
+import { moment, share } from "./words.js";
 
 export function OtherJobs({ kind, ...given }) {
   const known = KINDS[kind];
@@ -20,7 +20,7 @@ export function OtherJobs({ kind, ...given }) {
     <h2>What is there</h2>
     <${Loaded} of=${pages}>${() => html`<${Table} caption=${known.title} head=${["Job", "Of", "State", "Progress", "Submitted"]}>
       ${pages.items.map((job) => html`<tr key=${job.id}><th scope="row"><a href=${link(["other", kind, job.id])}>${job.id}</a></th><td>${subject(job)}</td>
-        <td><${Badge} state=${job.state} /></td><td>${Math.round((100 * job.progress.step) / Math.max(1, job.progress.total_steps))} %</td><td class="small">${moment(job.created_at)}</td></tr>`)}
+        <td><${Badge} state=${job.state} /></td><td>${Math.round(100 * share(job))} %</td><td class="small">${moment(job.created_at)}</td></tr>`)}
       ${pages.items.length === 0 && html`<tr><td colspan="5" class="muted">None so far.</td></tr>`}
     </${Table}><${Pager} pages=${pages} />`}</${Loaded}>`;
 }

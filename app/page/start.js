@@ -5,7 +5,7 @@ import { go, link } from "./links.js";
 import { useAction, useResource } from "./live.js";
 import { html, useState } from "./preact.js";
 import { UploadForm } from "./upload_form.js";
-import { count } from "./words.js";
+import { count, share } from "./words.js";
 
 export function Start({ caller }) {
   const trains = caller.may("train");
@@ -32,7 +32,7 @@ export function Start({ caller }) {
 
 const JobList = ({ jobs }) => html`<ul class="plain">${jobs.map((job) => html`<li key=${job.id}>
     <a href=${link(["jobs", job.id])}>${job.produced ?? job.model}</a> <${Badge} state=${job.state} />
-    ${job.state === "running" && html`<span class="muted">${Math.round((100 * job.progress.step) / job.progress.total_steps)} %</span>`}</li>`)}
+    ${job.state === "running" && html`<span class="muted">${Math.round(100 * share(job))} %</span>`}</li>`)}
   ${jobs.length === 0 && html`<li class="muted">No job has been submitted yet.</li>`}</ul>`;
 
 function FirstSteps() {

@@ -21,7 +21,8 @@ export function Version({ name, version, caller }) {
     <p class="row">
       <a class="button primary" href=${link(["gallery"], { model: ref })}>Generate images</a>
       <${DownloadButton} parts=${[...parts, "weights.safetensors"]} name="${name}-${version}.safetensors">Download the generator</${DownloadButton}>
-      ${caller.may("train") && html`<a class="button" href=${link(["other", "exports"], { model: ref })}>Export images</a>
+      ${caller.may("train") && html`<${DownloadButton} parts=${[...parts, "bundle"]} name="${name}-${version}.bundle.zip">Download the whole version</${DownloadButton}>
+        <a class="button" href=${link(["other", "exports"], { model: ref })}>Export images</a>
         <a class="button" href=${link(["jobs", "new"], { model: name, init_from: ref })}>Train further</a>`}
     </p>
     ${aliases.length > 0 && html`<p>Aliases: <b>${aliases.join(", ")}</b></p>`}

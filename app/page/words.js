@@ -10,6 +10,18 @@ export function duration(seconds) {
   return `${Math.round(seconds / 86_400)} days`;
 }
 
+// How far a job is, 0 to 1: by its steps, or by the time after which it ends.
+export function share({ state, progress, config }) {
+  if (state === "succeeded") return 1;
+  const bySteps = progress.step / Math.max(1, progress.total_steps);
+  if (!config?.max_seconds || progress.eta_seconds === null || !progress.step) return bySteps;
+  return Math.max(bySteps, 1 - progress.eta_seconds / config.max_seconds);
+}
+
+// A job that ends after a time seldom makes all the steps that it might.
+export const steps = ({ progress, config }) =>
+  config?.max_seconds ? count(progress.step, "step") : `${progress.step} of ${progress.total_steps} steps`;
+
 export function bytes(number) {
   if (number === null || number === undefined) return "";
   const power = Math.min(4, Math.max(0, Math.floor(Math.log(Math.max(number, 1)) / Math.log(1000))));

@@ -14,7 +14,6 @@ from flawsmith.app.problems import Problem, documented, invalid
 from flawsmith.core.domain.production_gate import Override, objections
 from flawsmith.core.domain.records import Model, ModelVersion, now, valid_name
 from flawsmith.core.domain.request_body import RequestBody, examples
-from flawsmith.core.domain.webhook_targets import EventType
 from flawsmith.core.services import Services
 from flawsmith.core.store.registry import PRODUCTION
 from flawsmith.core.store.version_results import EVALUATIONS, results_by_name, save_override
@@ -75,9 +74,8 @@ def set_alias(request: Request, name: ModelName, alias: Alias, body: AliasTarget
     if body.override is not None:
         override = Override(alias=alias, why=body.override, by=fingerprint(request), at=now(), reasons=reasons)
         save_override(services.registry.folder(version), override, services.store.write_bytes)
-    before = services.registry.model(name).aliases.get(alias)
     model = services.registry.set_alias(name, alias, body.version)
-    _tell(services, name, alias, before, body.version)
+    _tell(services)
     return model
 
 
@@ -86,22 +84,17 @@ def delete_alias(request: Request, name: ModelName, alias: Alias, services: Serv
     """Deletes an alias; the version stays."""
     if alias in services.registry.model(name).aliases:
         services.audit.record("alias_deleted", model=name, alias=alias, caller=caller_of(request))
-    before = services.registry.model(name).aliases.get(alias)
     services.registry.delete_alias(name, alias)
-    _tell(services, name, alias, before, None)
+    _tell(services)
     return Response(status_code=204)
 
 
-def _tell(services: Services, name: str, alias: str, before: int | None, after: int | None) -> None:
-    """Tells standing webhooks that an alias means another version, if it does. The change is made all the same."""
-    if before == after:
-        return
-    at = now()
-    data = {"model": name, "alias": alias, "version": after, "before": before, "url": f"/models/{name}"}
+def _tell(services: Services) -> None:
+    """Makes messages of the change at once. Where that fails, the deliveries' next look does."""
     try:
-        services.happenings.tell(EventType.ALIAS_CHANGED, f"{name}/{alias}/{at.isoformat()}", at, data)
+        services.webhook_events.tell_of_aliases()
     except (RedisError, OSError) as error:
-        log.warning("cannot tell webhooks of alias '%s' of %s: %s", alias, name, error)
+        log.warning("standing webhooks are told later of the changed alias: %s", error)
 
 
 def _objections(version: ModelVersion, services: Services) -> list[str]:

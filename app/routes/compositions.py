@@ -90,7 +90,7 @@ def _create(
     }
     progress = Progress(total_steps=body.count)
     job = KIND.new_job(config={**config, **background.described}, progress=progress, **fields)
-    return submit(services, KIND, job, response, caller, body.webhook, background.files)
+    return submit(services, KIND, job, response, caller, body, background.files)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def create_evaluation(
 ) -> Job:
     """Accepts an evaluation. What cannot be done is refused here, before anything is queued."""
     job = _resolved(services.registry.version(name, version), body, services)
-    return submit(services, KIND, job, response, caller, body.webhook)
+    return submit(services, KIND, job, response, caller, body)
 
 
 @of_version.get("", responses=documented(404))

@@ -31,7 +31,7 @@ def create_export(body: ExportRequest, services: ServicesDep, response: Response
     What cannot be done is refused here, before anything is queued.
     """
     job = _of_composition(body, services) if body.composition else _of_version(body, services)
-    return submit(services, KIND, job, response, caller, body.webhook)
+    return submit(services, KIND, job, response, caller, body)
 
 
 @router.get("/{job_id}/archive", response_class=FileResponse, responses=archive_answers(410))

@@ -47,7 +47,7 @@ def create_labelling(
         dataset, labels = _annotations(card, body, services)
         config = {"source": "annotations", "labels": labels}
     job = new_labelling_job(card.ref, config | {"priority": body.priority}, dataset)
-    return submit(services, KIND, job, response, caller, body.webhook)
+    return submit(services, KIND, job, response, caller, body)
 
 
 def _annotations(version: ModelVersion, body: LabelRequest, services: Services) -> tuple[str, str]:

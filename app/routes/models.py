@@ -17,12 +17,14 @@ from flawsmith.app.image_request import ImageRequest, check_defect_type
 from flawsmith.app.model_references import ModelReferences, Served
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import Problem, documented
+from flawsmith.app.remarks import ListedModel, SearchedFor, Tagged, changed_by, fitting, with_tags
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.app.sampling.image_filter import check_withdrawn
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
 from flawsmith.core.domain.attributes import MAX_TEXT
 from flawsmith.core.domain.production_gate import Override
-from flawsmith.core.domain.records import Model, ModelVersion
+from flawsmith.core.domain.records import ModelVersion, Moment
+from flawsmith.core.domain.remarks import ALL, RemarksChange, RemarksFilter
 from flawsmith.core.live.image_pool import PoolReplenisher
 from flawsmith.core.services import Services
 from flawsmith.core.store.version_results import overrides_of
@@ -53,33 +55,68 @@ Severity = Annotated[
 
 
 class PublishedVersion(ModelVersion):
-    """A version's card, and what people decided about it later."""
+    """A version's card, and what people decided about it and wrote on it later."""
 
     overrides: list[Override]
+    note: str | None
+    tags: list[str]
+    noted_at: Moment | None
 
 
 def published(card: ModelVersion, services: Services) -> PublishedVersion:
-    """The card with the overrides of its verdict."""
+    """The card with the overrides of its verdict, its note and its tags."""
     overrides = overrides_of(services.registry.folder(card))
-    return PublishedVersion.model_validate({**dict(card), "overrides": overrides})
+    remarks = services.registry.remarks.of(card.model, card.version)
+    return PublishedVersion.model_validate({**dict(card), **dict(remarks), "overrides": overrides})
 
 
 @router.get("", responses=documented())
-def list_models(services: ServicesDep, limit: Limit = 50, cursor: Cursor = None) -> Page[Model]:
-    """All models, newest first."""
-    return page(services.registry.models(), lambda each: f"{each.created_at.isoformat()} {each.name}", limit, cursor)
+def list_models(
+    services: ServicesDep, tag: Tagged = None, search: SearchedFor = None, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ListedModel]:
+    """All models, newest first; with `tag` or `search`, those that have a version that fits."""
+    wanted = RemarksFilter.of(tag, search)
+    found = [each for each in services.registry.models() if wanted == ALL or any(fitting(each, wanted, services))]
+    shown = page(found, lambda each: f"{each.created_at.isoformat()} {each.name}", limit, cursor)
+    return Page(items=[with_tags(each, services) for each in shown.items], next_cursor=shown.next_cursor)
 
 
 @router.get("/{name}", responses=documented(404))
-def get_model(name: ModelName, services: ServicesDep) -> Model:
+def get_model(name: ModelName, services: ServicesDep) -> ListedModel:
     """One model with its versions and aliases."""
-    return services.registry.model(name)
+    return with_tags(services.registry.model(name), services)
+
+
+@router.get("/{name}/versions", responses=documented(404))
+def list_model_versions(
+    name: ModelName,
+    services: ServicesDep,
+    tag: Tagged = None,
+    search: SearchedFor = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[PublishedVersion]:
+    """The versions of a model, newest first."""
+    numbers = fitting(services.registry.model(name), RemarksFilter.of(tag, search), services)
+    shown = page(numbers, lambda number: f"{number:09d}", limit, cursor)
+    cards = [services.registry.version(name, str(number)) for number in shown.items]
+    return Page(items=[published(each, services) for each in cards], next_cursor=shown.next_cursor)
 
 
 @router.get("/{name}/versions/{version}", responses=documented(404))
 def get_model_version(name: ModelName, version: Number, services: ServicesDep) -> PublishedVersion:
     """One version: classes, resolution, mode, preset, origin, verdict, and overrides of the verdict."""
     return published(services.registry.version(name, version), services)
+
+
+@router.patch("/{name}/versions/{version}", responses=documented(404, 415))
+def update_model_version(
+    name: ModelName, version: Number, body: RemarksChange, services: ServicesDep
+) -> PublishedVersion:
+    """Changes the note and the tags of a version; its card and its images never change."""
+    card = services.registry.version(name, version)
+    services.registry.remark(card, changed_by(body))
+    return published(card, services)
 
 
 @router.delete("/{name}/versions/{version}", status_code=204, responses=documented(404, 409))

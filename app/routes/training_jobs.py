@@ -1,6 +1,9 @@
 """What training jobs have beside the calls of every kind: their submission, its schema, history and sample grids."""
 
-from typing import Annotated, Any
+import csv
+import io
+import math
+from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -9,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from flawsmith.app.conditional import NOT_MODIFIED, content_response
 from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
+from flawsmith.app.media import negotiated
 from flawsmith.app.problems import PNG, Problem, Responses, documented, invalid, of_pydantic
 from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.estimates import ResolvedTraining, estimate
@@ -24,6 +28,12 @@ from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.registry import UnknownModel
 
 router = job_router(KIND)
+
+CSV = "text/csv"
+_FORMATS = {"json": "application/json", "csv": CSV}
+Format = Annotated[
+    Literal["json", "csv"] | None, Query(description="says the same as the header Accept, and wins over it")
+]
 
 JOBS_READ = 200  # the newest ones, for the speed that they had
 
@@ -55,7 +65,7 @@ def create_training_job(
     job = _resolved(body, services)
     if dry_run:
         return JSONResponse(_tried(job, services).model_dump(mode="json"))
-    return submit(services, KIND, job, response, caller, body.webhook)
+    return submit(services, KIND, job, response, caller, body)
 
 
 @router.get("/schema", responses=documented())
@@ -64,15 +74,41 @@ def get_training_job_schema() -> dict[str, Any]:
     return request_schema()
 
 
-@router.get("/{job_id}/history", responses=documented(404))
-def get_training_job_history(job_id: JobId, services: ServicesDep) -> History:
-    """The losses and signals so far: at most about a thousand steps, however long the job is."""
+@router.get(
+    "/{job_id}/history",
+    response_class=Response,
+    responses=documented(404, 406, also={200: {"model": History, "content": {CSV: {}}}, **NOT_MODIFIED}),
+)
+def get_training_job_history(request: Request, job_id: JobId, services: ServicesDep, format: Format = None) -> Response:
+    """The losses and signals so far: at most about a thousand steps, however long the job is. JSON, or a table as CSV.
+
+    The table has a line for each step and a column for each name; a cell is empty where the JSON has null.
+    """
+    chosen = _FORMATS[format] if format else negotiated(request, tuple(_FORMATS.values()))
     points = services.history.read(services.jobs.get(job_id, KIND).id)
     names = [name for name in dict.fromkeys(name for point in points for name in point) if name != "step"]
-    return History(
+    found = History(
         steps=[int(point["step"]) for point in points],
         series={name: [point.get(name) for point in points] for name in names},
     )
+    headers = {"Cache-Control": "no-cache", "Vary": "Accept"}
+    if chosen == CSV:
+        named = {"Content-Disposition": f'attachment; filename="{job_id}.csv"'}
+        return content_response(request, _table(found), CSV, headers | named)
+    return content_response(request, found.model_dump_json().encode(), chosen, headers)
+
+
+def _table(history: History) -> bytes:
+    """As CSV (RFC 4180) with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["step", *history.series])
+    cells = (
+        ["" if each is None or not math.isfinite(each) else repr(each) for each in values]
+        for values in history.series.values()
+    )
+    writer.writerows(zip(history.steps, *cells, strict=True))
+    return text.getvalue().encode()
 
 
 class SampleSteps(BaseModel):

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 from fastapi import Request
-from prometheus_client import Counter
 from redis.asyncio import Redis
 from starlette.requests import ClientDisconnect
 
@@ -16,10 +15,11 @@ from flawsmith.app.background_tasks import cancel_task
 from flawsmith.app.caller import caller_of
 from flawsmith.app.image_request import ImageRequest
 from flawsmith.app.problems import Problem, unavailable
-from flawsmith.app.rate_limit import CallerRateLimit
+from flawsmith.app.rate_limit import CallerRateLimit, account_of
 from flawsmith.app.sampling.image_filter import ImageFilter
 from flawsmith.app.sampling.images import Availability, Images
 from flawsmith.app.sampling.inbox import Inbox, PendingRequest
+from flawsmith.app.sampling.outcomes import count_served, count_unserved
 from flawsmith.app.sampling.photograph_comparison import PhotographComparison
 from flawsmith.app.sampling.refusal_cache import RefusalCache, busy_problem
 from flawsmith.app.sampling.resubmission import SILENCE_SECONDS, Resubmitter
@@ -33,12 +33,6 @@ from flawsmith.core.live.sampling_queue import Overloaded, Producer, Subscriber
 from flawsmith.core.live.take_coalescer import TakeCoalescer
 from flawsmith.core.logs import request_id
 from flawsmith.core.services import Services
-
-SERVED = Counter(
-    "flawsmith_images_served_total",
-    "Images given to callers, by whether all, some or none of a request's were ready",
-    ["model", "availability"],
-)
 
 DISCONNECT_SECONDS = 0.5  # how soon a client that went away is noticed
 SHORTEST_PATIENCE = 0.001  # seconds
@@ -70,10 +64,18 @@ class SamplingClient:
         Every call that gives out images comes through here, also one that repeats an earlier one: its images may have
         to be made again.
         """
-        if not self._caller_rate.rate:
-            return await self.images(request, wanted)
-        async with self._caller_rate.charged(caller_of(request), wanted.count):
-            return await self.images(request, wanted)
+        account = account_of(request)
+        try:
+            if not self._caller_rate.applies_to(account):
+                images = await self.images(request, wanted)
+            else:
+                async with self._caller_rate.charged(account, wanted.count):
+                    images = await self.images(request, wanted)
+        except BaseException as error:
+            count_unserved(error)
+            raise
+        count_served(wanted, images)
+        return images
 
     async def images(self, request: Request, wanted: ImageRequest) -> Images:
         """The images that were asked for, without blocking the event loop.
@@ -84,12 +86,8 @@ class SamplingClient:
             ClientDisconnect: the client went away; what was not made yet is not made for this request.
         """
         if wanted.withdrawn or wanted.is_measured or wanted.floor is not None or wanted.is_searched or wanted.labels:
-            images = await self._filter.images(request, wanted)
-        else:
-            images = await self._unchecked(request, wanted)
-        if images.pngs:
-            SERVED.labels(wanted.version.model, images.availability).inc(len(images.addresses))
-        return images
+            return await self._filter.images(request, wanted)
+        return await self._unchecked(request, wanted)
 
     async def _unchecked(self, request: Request, wanted: ImageRequest) -> Images:
         """The images, whatever they show. Raises as `images`."""
@@ -102,7 +100,7 @@ class SamplingClient:
 
     async def _redrawn(self, request: Request, wanted: ImageRequest) -> Images:
         """Images in place of refused ones. They are charged as well, also where the call is refused in the end."""
-        await self._caller_rate.charge_later(caller_of(request), wanted.count)
+        await self._caller_rate.charge_later(account_of(request), wanted.count)
         return await self._unchecked(request, wanted)
 
     async def _addresses(self, wanted: ImageRequest) -> Sequence[Address]:

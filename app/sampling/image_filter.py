@@ -22,6 +22,7 @@ from flawsmith.app.sampling.photograph_comparison import PhotographComparison
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import CANDIDATES, Range, attributes_text, range_text, to_json
 from flawsmith.core.domain.image_labels import ImageLabels
+from flawsmith.core.metrics import model_label
 from flawsmith.core.store.reference_photographs import Nearest, ReferencePhotographs
 from flawsmith.core.store.withdrawals import Withdrawn
 
@@ -88,7 +89,7 @@ class ImageFilter:
                 return nearest, refused
             refused += len(positions)
             lowest = min(lowest, *(nearest[each].similarity for each in positions))
-            REFUSED.labels(model).inc(len(positions))
+            REFUSED.labels(model_label(model)).inc(len(positions))
             if draws.wanted.addresses is not None:
                 raise _addresses_too_similar(most, [(draws.pairs[each][0], nearest[each]) for each in positions])
             if redraw < REDRAWS:

@@ -9,6 +9,7 @@ from prometheus_client import Counter
 from flawsmith.app.problems import Problem
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.live.sampling_queue import Overloaded
+from flawsmith.core.metrics import model_label
 
 REFUSED = Counter("flawsmith_generate_refused_total", "Requests refused because the sampling queue is full", ["model"])
 
@@ -58,7 +59,7 @@ class RefusalCache:
 
 def busy_problem(version: ModelVersion, overloaded: Overloaded, deadline_seconds: float) -> Problem:
     """The refusal as Problem 429: why, and when to try again. Counts it."""
-    REFUSED.labels(version.model).inc()
+    REFUSED.labels(model_label(version.model)).inc()
     ahead, own = overloaded.ahead, overloaded.own
     retry_after = math.ceil(max(1.0, ahead + own - deadline_seconds))
     if own > deadline_seconds:

@@ -45,7 +45,7 @@ def pool_size(service: LocalService, model: str = MODEL) -> int | None:
     samples = [sample for family in families if family.name == POOL_GAUGE for sample in family.samples]
     if not samples:
         return None
-    return int(sum(each.value for each in samples if each.labels["model"].partition("@")[0] == model))
+    return int(sum(each.value for each in samples if each.labels["model"] == model))
 
 
 def wait_until_pool_is_full(service: LocalService, model: str = MODEL, seconds: float = 120.0) -> int:

@@ -11,10 +11,12 @@ Each function returns the changed record, or None where nothing changes. A field
 value that is not valid for its field, is an error; see `Record.changed`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from flawsmith.core.domain.jobs import FailureCounts, Job, JobState, Transition
 from flawsmith.core.domain.records import now
+from flawsmith.core.domain.remarks import Remarks
 
 MAX_ERRORS = 3  # without a new checkpoint; more attempts would meet the same error
 MAX_LOST_WORKERS = 10  # without a new checkpoint; the job is seldom the reason why a worker is lost
@@ -102,6 +104,19 @@ def without_worker(job: Job, checkpoint_step: int) -> Job | None:
         f"were killed because memory was short: see the log of the machine, and {job.memory_advice}"
     )
     return _moved(job, JobState.FAILED, reason, finished_at=now(), error=reason, failures=failures)
+
+
+def remarked(job: Job, change: Callable[[Remarks], Remarks]) -> Job | None:
+    """People changed its note or tags, in whatever state it is. Raises what the change raises."""
+    after = change(job.remarks)
+    return None if after == job.remarks else job.changed(**dict(after))
+
+
+def merged(job: Job, other: Job) -> Job:
+    """The record with more transitions, the other one where both have as many, with the later remarks of the two."""
+    newest = job if len(job.transitions) > len(other.transitions) else other
+    remarks = job.remarks if job.remarks.later_than(other.remarks) else other.remarks
+    return newest.changed(**dict(remarks))
 
 
 def _failures_since(job: Job, checkpoint_step: int) -> FailureCounts:

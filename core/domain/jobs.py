@@ -11,9 +11,13 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, Field, StringConstraints
 
 from flawsmith.core.domain.records import Moment, Record, now
+from flawsmith.core.domain.remarks import Remarks
 from flawsmith.core.domain.webhook_targets import JobWebhook
 
 JOB_ID_PATTERN = r"^[a-z][a-z0-9]{0,31}-[A-Za-z0-9]{1,64}$"
+
+SEARCHED = ("id", "note", "model", "version", "produced", "dataset", "composition", "preset", "layout", "error")
+"""Fields of records of all kinds whose text a search looks at, where the kind has them."""
 
 JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN)]
 """A job's id: its kind's prefix, ``-``, letters and digits. It is part of Redis keys and of paths, and nothing more."""
@@ -84,6 +88,21 @@ class Job(Record):
     worker: str | None = None
     transitions: list[Transition] = Field(default_factory=list)
     webhook: JobWebhook | None = None
+    # people's own, as in `Remarks`; what Flawsmith says of a training job are its `notes`
+    note: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    noted_at: Moment | None = None
+
+    @property
+    def remarks(self) -> Remarks:
+        """Its note and tags."""
+        return Remarks(note=self.note, tags=self.tags, noted_at=self.noted_at)
+
+    @property
+    def texts(self) -> list[str]:
+        """What a search looks at: its note and tags, and what it is of."""
+        named = (getattr(self, name, None) for name in SEARCHED)
+        return [*self.tags, *(each for each in named if isinstance(each, str))]
 
     @property
     def priority(self) -> int:

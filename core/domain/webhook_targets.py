@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from flawsmith.core.domain.remarks import Note, Tags
 from flawsmith.core.domain.request_body import RequestBody, examples
 
 MAX_URL = 2_048  # characters
@@ -66,6 +67,8 @@ class JobRequest(RequestBody):
     """What the bodies of submissions have in common. It is no part of a job's configuration."""
 
     webhook: JobWebhook | None = Field(None, exclude=True, description="who is told how the job ends")
+    note: Note = Field(None, exclude=True, description="a text for people, which the version that it publishes has too")
+    tags: Tags = Field([], exclude=True, description="words to find it by, which the version has too")
 
 
 class WebhookRequest(RequestBody):

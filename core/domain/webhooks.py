@@ -98,11 +98,11 @@ def new_delivery(
         subject: what it happened to. The same event has the same id, so that it makes one message; ids sort by time.
         data: what the message says of it.
     """
-    happening = hashlib.sha256("\n".join([webhook, type_, subject]).encode()).hexdigest()[:12]
+    event = hashlib.sha256("\n".join([webhook, type_, subject]).encode()).hexdigest()[:12]
     payload = Payload(type=type_, timestamp=at, data=data).model_dump_json()
     moment = int(at.timestamp() * 1000)
     return Delivery(
-        id=f"msg_{moment:013d}{happening}",
+        id=f"msg_{moment:013d}{event}",
         webhook=webhook,
         url=url,
         type=type_,
@@ -112,7 +112,7 @@ def new_delivery(
     )
 
 
-def job_happenings(job: Job) -> list[tuple[EventType, str, datetime]]:
+def state_events(job: Job) -> list[tuple[EventType, str, datetime]]:
     """What happened to a job: type, subject and time of each change of its state, in order."""
     types = {JobState(each.removeprefix("job.")): each for each in JOB_EVENTS}
     return [

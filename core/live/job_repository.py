@@ -16,8 +16,11 @@ from redis.exceptions import RedisError, WatchError
 
 from flawsmith.core.domain import job_states
 from flawsmith.core.domain.jobs import Job, JobKind, JobState, valid_job_id
+from flawsmith.core.domain.remarks import ALL, Remarks, RemarksFilter
 from flawsmith.core.live import keys
 from flawsmith.core.live.job_events import emit
+from flawsmith.core.live.job_records import JobRecords
+from flawsmith.core.live.job_records import UnknownJob as UnknownJob  # whoever uses jobs meets it
 from flawsmith.core.live.job_restore import JobRestore
 from flawsmith.core.live.leases import Lease
 from flawsmith.core.store.interface import Store
@@ -25,6 +28,7 @@ from flawsmith.core.store.job_folder import JobFolder
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 DELETED_SECONDS = 600  # far longer than a worker takes to notice that its job has ended
+SEARCHED_AT_ONCE = 500  # records that a search reads
 CALLER_SECONDS = 30 * 24 * 3600  # that a job may be queued and still count as its caller's
 
 log = logging.getLogger(__name__)
@@ -33,18 +37,14 @@ Change = Callable[[Job], Job | None]
 Event = Callable[[Job], tuple[str, dict[str, Any]]]
 
 
-class UnknownJob(LookupError):
-    """There is no job of that id, or its record cannot be read."""
-
-
 class JobRepository:
     """All jobs of all kinds. Safe to use from several processes at once."""
 
     def __init__(self, redis: Redis, store: Store, kinds: Iterable[JobKind]) -> None:
         self.redis, self.store = redis, store
-        self.kinds = {kind.name: kind for kind in kinds}
-        self._by_prefix = {kind.id_prefix: kind for kind in self.kinds.values()}
-        self._restore = JobRestore(redis, store, self._parse, self._put)
+        self.records = JobRecords(kinds)
+        self.kinds = self.records.kinds
+        self._restore = JobRestore(redis, store, self.records.parse, self._put)
 
     def create(self, job: Job) -> Job:
         """Records a new job, durably.
@@ -66,25 +66,40 @@ class JobRepository:
 
     def get(self, job_id: str, kind: JobKind | None = None) -> Job:
         """One job, of this kind where one is given. Raises UnknownJob."""
-        self._check_kind(job_id, kind)
+        self.records.check_kind(job_id, kind)
         raw = self.redis.get(keys.job(job_id))
         if raw is None:
             self._restore.ensure()
             raw = self.redis.get(keys.job(job_id))
         if raw is None:
-            raise UnknownJob(f"there is no {self._kind_of(job_id).name} job '{job_id}'")
-        return self._parse(job_id, raw)
+            raise UnknownJob(f"there is no {self.records.kind_of(job_id).name} job '{job_id}'")
+        return self.records.parse(job_id, raw)
 
-    def page(self, kind: JobKind, state: JobState | None, limit: int, before: str | None) -> list[Job]:
-        """The newest jobs of a kind; ``before`` is the last id of the page before this one."""
+    def page(
+        self, kind: JobKind, state: JobState | None, limit: int, before: str | None, wanted: RemarksFilter = ALL
+    ) -> list[Job]:
+        """The newest jobs of a kind that fit; ``before`` is the last id of the page before this one."""
         self._restore.ensure()
+        found: list[Job] = []
+        size = limit if wanted == ALL else max(limit, SEARCHED_AT_ONCE)
+        while True:
+            ids = self._newest(kind, state, size, before)
+            records = self.redis.mget([keys.job(job_id) for job_id in ids]) if ids else []
+            for job_id, raw in zip(ids, records, strict=True):
+                job = self.records.readable(job_id, raw) if raw and wanted.may_fit(raw) else None
+                if job and wanted.fits(job.tags, job.texts):
+                    found.append(job)
+            if len(ids) < size or len(found) >= limit:
+                return found[:limit]
+            before = ids[-1]
+
+    def _newest(self, kind: JobKind, state: JobState | None, limit: int, before: str | None) -> list[str]:
+        """Ids of the newest jobs of a kind, after the id ``before``."""
         end = f"({before}" if before else "+"
         pipe = self.redis.pipeline(transaction=False)
         for each in [state] if state else list(JobState):
             pipe.zrevrangebylex(keys.jobs_in(kind.index, each), end, "-", start=0, num=limit)
-        ids = sorted({job_id.decode() for page in pipe.execute() for job_id in page}, reverse=True)[:limit]
-        records = self.redis.mget([keys.job(job_id) for job_id in ids]) if ids else []
-        return [job for job_id, raw in zip(ids, records, strict=True) if (job := self._readable(job_id, raw))]
+        return sorted({job_id.decode() for page in pipe.execute() for job_id in page}, reverse=True)[:limit]
 
     def counts(self) -> dict[str, int]:
         """How many jobs, of all kinds, are in each state."""
@@ -122,7 +137,7 @@ class JobRepository:
             pipe.zrange(index, 0, -1)
         ids = [job_id.decode() for page in pipe.execute() for job_id in page]
         records = self.redis.mget([keys.job(job_id) for job_id in ids]) if ids else []
-        jobs = [self._readable(*each) for each in zip(ids, records, strict=True)]
+        jobs = [self.records.readable(*each) for each in zip(ids, records, strict=True)]
         return [job.id for job in jobs if job and dataset_id in job.datasets]
 
     def unfinished_indexes(self, queue: str | None = None) -> list[str]:
@@ -138,12 +153,24 @@ class JobRepository:
         """Queues a failed or cancelled job again. Raises UnknownJob; JobEnded for a job in another state."""
         return self._change(job_id, job_states.resumed)
 
+    def remark(self, job_id: str, kind: JobKind, change: Callable[[Remarks], Remarks]) -> Job:
+        """Changes the job's note and tags, durably.
+
+        Raises:
+            UnknownJob: there is no such job of this kind.
+            OSError: the artifact store cannot be written; another try writes it.
+        """
+        self.records.check_kind(job_id, kind)
+        job = self._change(job_id, partial(job_states.remarked, change=change))
+        self._make_durable(job)
+        return job
+
     def delete(self, job_id: str, kind: JobKind | None = None) -> None:
         """Removes a job that has ended, of this kind where one is given, with all its files; its versions stay.
 
         Raises UnknownJob; JobUnfinished for a job that is queued or running.
         """
-        self._check_kind(job_id, kind)
+        self.records.check_kind(job_id, kind)
         folder = JobFolder(self.store, job_id)
         try:
             self._delete_from_redis(job_id)
@@ -155,7 +182,7 @@ class JobRepository:
     @contextmanager
     def lease(self, job_id: str) -> Iterator[Lease | None]:
         """Holds the job's lease during the block; None where another worker holds it. Raises UnknownJob."""
-        lease = Lease(self.redis, job_id, self._kind_of(job_id).queue)
+        lease = Lease(self.redis, job_id, self.records.kind_of(job_id).queue)
         if not lease.acquire():
             yield None
             return
@@ -219,38 +246,6 @@ class JobRepository:
         pipe.execute()
         self._restore.pending = True
 
-    def _check_kind(self, job_id: str, kind: JobKind | None) -> None:
-        """Raises UnknownJob where another kind than this one, if one is given, has such ids."""
-        if kind and self._kind_of(job_id) is not kind:
-            raise UnknownJob(f"there is no {kind.name} job '{job_id}'")
-
-    def _kind_of(self, job_id: str) -> JobKind:
-        """The kind of the jobs with such ids. Raises UnknownJob."""
-        kind = self._by_prefix.get(job_id.partition("-")[0]) if valid_job_id(job_id) else None
-        if kind is None:
-            raise UnknownJob(f"there is no job '{job_id}', and no kind of job whose ids begin like this")
-        return kind
-
-    def _readable(self, job_id: str, raw: bytes | str | None) -> Job | None:
-        """A stored record; None for one that cannot be read, so that it does not hide the others."""
-        try:
-            return self._parse(job_id, raw) if raw else None
-        except UnknownJob:
-            return None
-
-    def _parse(self, job_id: str, raw: bytes | str) -> Job:
-        """A stored record. Raises UnknownJob, also for a record that cannot be read or is another job's."""
-        kind = self._kind_of(job_id)
-        try:
-            job = kind.record.model_validate_json(raw)
-        except ValueError as error:
-            log.error("the record of %s cannot be read: %.500s", job_id, error)
-            raise UnknownJob(f"the record of {kind.name} job '{job_id}' cannot be read") from error
-        if job.id != job_id or job.kind != kind.name:
-            log.error("in place of the record of %s there is one of %s, a %s job", job_id, job.id, job.kind)
-            raise UnknownJob(f"the record of {kind.name} job '{job_id}' cannot be read")
-        return job
-
     def _change(self, job_id: str, change: Change, lease: Lease | None = None, event: Event | None = None) -> Job:
         """Applies a change to the newest record and emits its events, all in one transaction.
 
@@ -262,7 +257,7 @@ class JobRepository:
                 if lease and pipe.get(lease.key) != lease.token.encode():
                     lease.renew()  # it may merely have expired while Redis was away
                 raw = pipe.get(keys.job(job_id))
-                before = self._parse(job_id, raw) if raw else self.get(job_id)
+                before = self.records.parse(job_id, raw) if raw else self.get(job_id)
                 after = change(before)
                 if after is None:
                     return before
@@ -279,10 +274,7 @@ class JobRepository:
                 break
         if after.state is not before.state:
             try:
-                self._persist(after)
-                with suppress(RedisError):  # the change itself is made
-                    if self.redis.exists(keys.job_deleted(job_id)):  # since then
-                        self.store.delete(JobFolder(self.store, job_id).path)
+                self._make_durable(after)
             except OSError as error:  # Redis has it; a full disk must not keep a job from ending
                 log.error("cannot write the record of %s to the artifact store: %s", job_id, error)
         return after
@@ -298,6 +290,7 @@ class JobRepository:
                 of_job = (keys.job, keys.job_events, keys.job_history, keys.job_segment)
                 pipe.delete(*(key(job_id) for key in of_job))
                 pipe.zrem(keys.jobs_in(self.kinds[job.kind].index, job.state), job_id)
+                pipe.srem(keys.CHANGED_JOBS, *(f"{job_id}/{each}" for each in range(len(job.transitions) + 1)))
                 pipe.set(keys.job_deleted(job_id), 1, ex=DELETED_SECONDS)
                 try:
                     pipe.execute()
@@ -317,12 +310,19 @@ class JobRepository:
                 pipe.zrem(keys.outstanding_segments(kind.queue), after.id)
                 pipe.sadd(keys.CHANGED_JOBS, f"{after.id}/{len(after.transitions)}")
 
+    def _make_durable(self, job: Job) -> None:
+        """Writes the record to the artifact store, unless it was deleted since it was changed."""
+        self._persist(job)
+        with suppress(RedisError):  # the change itself is made
+            if self.redis.exists(keys.job_deleted(job.id)):
+                self.store.delete(JobFolder(self.store, job.id).path)
+
     def _persist(self, job: Job) -> None:
-        """Writes the record to the artifact store, unless a later change of state stands there already."""
+        """Writes the record to the artifact store. Later changes of state, or remarks, that stand there stay."""
         folder = JobFolder(self.store, job.id)
         with self.store.locked(folder.path):
-            if folder.record.exists():
-                stored = self.store.read_json(folder.record)
-                if len(stored["transitions"]) > len(job.transitions):
+            if folder.record.exists() and (stored := self.records.readable(job.id, folder.record.read_bytes())):
+                job = job_states.merged(stored, job)
+                if job == stored:
                     return
             self.store.write_bytes(folder.record, job.model_dump_json(indent=1).encode())

@@ -8,6 +8,7 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import WatchError
 
+from flawsmith.core.domain.job_states import merged
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.live import keys
 from flawsmith.core.store.interface import Store, StoreAway, children
@@ -68,10 +69,11 @@ class JobRestore:
                     return
                 raw = pipe.get(keys.job(job.id))
                 before = self._parse(job.id, raw) if raw else None
-                if before and len(before.transitions) >= len(job.transitions):
+                after = merged(job, before) if before else job
+                if after == before:
                     return
                 pipe.multi()
-                self._put(pipe, before, job)
+                self._put(pipe, before, after)
                 with suppress(WatchError):  # another process wrote the record, perhaps an older one
                     pipe.execute()
                     return

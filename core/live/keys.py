@@ -90,6 +90,10 @@ DRIFT_LOOK = f"{PREFIX}:drift-look"
 """string, core.live.drift_watch: a process has just looked for a drift check that is due; expires after minutes."""
 
 
+RETENTION_RUN = f"{PREFIX}:retention"
+"""string, core.housekeeping: a process has begun to delete what is due; expires when the next one may."""
+
+
 def next_type(version: str) -> str:
     """string, core.live.image_pool: position in the round of the version's defect types; kept."""
     return f"{PREFIX}:turn:{version}"
@@ -121,9 +125,14 @@ def inbox(api_process: str) -> str:
     return f"{PREFIX}:inbox:{api_process}"
 
 
-def caller_rate(caller: str) -> str:
-    """string, app.rate_limit: when, in ms, a caller's images are paid off at its rate; gone then."""
-    return f"{PREFIX}:rate:{caller}"
+def caller_rate(caller: str, unit: str) -> str:
+    """string, app.rate_limit: when, in ms, what a caller asked for of a unit is paid off at its rate; gone then."""
+    return f"{PREFIX}:rate:{unit}:{caller}"
+
+
+def caller_quota(caller: str, unit: str) -> str:
+    """string, app.rate_limit: how much of a unit a caller asked for in this day of UTC; gone at its end."""
+    return f"{PREFIX}:quota:{unit}:{caller}"
 
 
 def idempotency(call: str) -> str:

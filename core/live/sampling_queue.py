@@ -18,6 +18,7 @@ work; `lua/wake_sampler.lua` decides when to send one. Redis keys, below `keys.S
 | `versions`         | list: versions with queued addresses, the next first                      |
 | `last-caller`      | string: the caller who was first in the last micro-batch                  |
 | `batches`          | string: number of the last micro-batch                                    |
+| `enqueued`         | sorted set: version, LF, address that callers wait for, by when, in ms    |
 | `V:deadlines`      | sorted set: addresses that callers wait for, by their deadline in ms      |
 | `V:subscribers`    | hash: address -> its caller, then each subscriber, tab-separated          |
 | `V:returned`       | set: addresses that a worker failed to make and gave back                 |
@@ -83,12 +84,16 @@ class Subscriber:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Addresses of one version that a worker has in flight; those ``by_address`` may be asked for again."""
+    """Addresses of one version that a worker has in flight; those ``by_address`` may be asked for again.
+
+    ``waited_seconds``: since the one was enqueued that has waited longest.
+    """
 
     number: str
     version: str
     addresses: list[Address]
     by_address: frozenset[Address]
+    waited_seconds: float = 0.0
 
 
 class Producer:
@@ -168,11 +173,11 @@ class Consumer:
         found = self._next_batch(_QUEUE_AND_WAKING, arguments)
         if not found:
             return None
-        number, version, texts, kinds = cast(tuple[bytes, bytes, list[bytes], bytes], found)
+        number, version, texts, kinds, waited = cast(tuple[bytes, bytes, list[bytes], bytes, int], found)
         addresses = [Address.parse(each.decode()) for each in texts]
         with_kinds = zip(addresses, kinds.decode(), strict=True)
         by_address = frozenset(address for address, kind in with_kinds if kind == _BY_ADDRESS)
-        return MicroBatch(number.decode(), version.decode(), addresses, by_address)
+        return MicroBatch(number.decode(), version.decode(), addresses, by_address, waited / 1000)
 
     def deliver(self, batch: MicroBatch, payloads: Mapping[Address, bytes], rate: float) -> list[str]:
         """Delivers each address's payload to all its subscribers; returns their requests, one for each payload.

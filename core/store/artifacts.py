@@ -68,6 +68,14 @@ class ArtifactStore:
             raise
         sync_folder(file.parent)
 
+    def put_file(self, staged: Path, path: Place) -> None:
+        """Moves a file of a staged folder to its place, atomically, in place of one that is there."""
+        file = as_path(path)
+        sync_file(staged)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(file)
+        sync_folder(file.parent)
+
     def read_json(self, path: Place) -> Any:
         """Raises FileNotFoundError if there is no such file."""
         return json.loads(path.read_bytes())

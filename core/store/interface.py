@@ -104,6 +104,9 @@ class Store(Protocol):
     def write_bytes(self, path: Place, data: bytes) -> None:
         """Replaces the file atomically."""
 
+    def put_file(self, staged: Path, path: Place) -> None:
+        """Moves a file of a staged folder to its place, atomically, in place of one that is there."""
+
     def read_json(self, path: Place) -> Any:
         """Raises FileNotFoundError if there is no such file."""
 

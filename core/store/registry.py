@@ -3,6 +3,7 @@
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.digital_source_type import GENERATED
 from flawsmith.core.domain.quality_floor import QualityFloor
 from flawsmith.core.domain.records import NAME_PATTERN, Labelling, Model, ModelVersion, now
+from flawsmith.core.domain.remarks import Remarks
+from flawsmith.core.domain.version_bundle import NumberTaken
+from flawsmith.core.store.aliases import Aliases
 from flawsmith.core.store.artifacts import AlreadyPublished
 from flawsmith.core.store.interface import Place, Stamp, Store, children
 from flawsmith.core.store.quality_floors import QualityFloors
+from flawsmith.core.store.version_remarks import VersionRemarks
 from flawsmith.core.store.version_results import results_folder
 from flawsmith.core.store.withdrawals import Withdrawals, Withdrawn
 
@@ -53,11 +58,13 @@ class Registry:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._aliases = Aliases(store)
         self._models: dict[str, tuple[_Stamp, Model]] = {}
         self._cards: OrderedDict[tuple[str, int], ModelVersion] = OrderedDict()
         self._digests: dict[tuple[str, int], str] = {}  # of the data sets that versions were trained on
         self._withdrawals = Withdrawals(store)
         self._floors = QualityFloors(store)
+        self.remarks = VersionRemarks(store)
         self.changes = 0  # of versions, aliases, withdrawals and quality floors that were made through this object
 
     def publish(self, model: str, staged: Path, **card: Any) -> ModelVersion:
@@ -85,6 +92,32 @@ class Registry:
             except AlreadyPublished:  # another job published under this number in the meantime, or is about to
                 continue
             return published
+
+    def adopt(self, card: ModelVersion, staged: Path, results: Path) -> None:
+        """Publishes a version of another site under its own name and number.
+
+        Args:
+            card: of the version; ``staged`` holds the same as ``card.json``.
+            staged: the version's files.
+            results: of the version; they are there before it can be served.
+
+        Raises:
+            NumberTaken: a version has the number, or had it and was deleted.
+        """
+        folder = self.folder(card)
+        with self.store.locked(self._folder(card.model)):
+            if folder.with_name(f"{card.version}.deleted").exists():
+                raise NumberTaken(f"{card.ref} was deleted here, and its number is never used again")
+            if folder.exists():
+                raise NumberTaken(f"there is another {card.ref} here already")
+            self.store.delete(results_folder(folder))  # of an import whose process was killed
+            self.store.publish(results, results_folder(folder))
+            try:
+                self.store.publish(staged, folder)
+            except AlreadyPublished:  # by a job, meanwhile
+                self.store.delete(results_folder(folder))
+                raise NumberTaken(f"a job has just published another {card.ref} here") from None
+        self.changes += 1
 
     def resolve(self, reference: str) -> ModelVersion:
         """Finds the version for ``scratches``, ``scratches@2`` or ``scratches@production``.
@@ -185,6 +218,13 @@ class Registry:
         self._withdrawals.withdraw(version, address, reason)
         self.changes += 1
 
+    def remark(self, version: ModelVersion, change: Callable[[Remarks], Remarks]) -> None:
+        """Changes the version's note and tags. Raises UnknownModel where it was deleted meanwhile."""
+        try:
+            self.remarks.change(version, change)
+        except FileNotFoundError as error:
+            raise UnknownModel(f"{version.ref} was deleted meanwhile") from error
+
     def quality_floor(self, version: ModelVersion) -> QualityFloor | None:
         """The lowest score of an image of the version that is given out; None: any."""
         return self._floors.of(version)
@@ -195,27 +235,21 @@ class Registry:
         self.changes += 1
 
     def aliases(self, model: str) -> dict[str, int]:
-        path = self._folder(model) / "aliases.json"
-        return self.store.read_json(path) if path.exists() else {}
+        return self._aliases.of(model)
 
     def set_alias(self, model: str, alias: str, number: int) -> Model:
         """Raises UnknownModel if the model has no such version."""
         self.version(model, str(number))
-        with self.store.locked(self._folder(model)):
-            self.store.write_json(self._folder(model) / "aliases.json", {**self.aliases(model), alias: number})
+        self._aliases.set(model, alias, number)
         self.changes += 1
         return self.model(model)
 
     def delete_alias(self, model: str, alias: str) -> None:
         """Raises UnknownModel if there is no such alias."""
         self.model(model)
-        with self.store.locked(self._folder(model)):
-            aliases = self.aliases(model)
-            if alias not in aliases:
-                known = ", ".join(sorted(aliases)) or "none"
-                raise UnknownModel(f"model '{model}' has no alias '{alias}'; its aliases: {known}")
-            del aliases[alias]
-            self.store.write_json(self._folder(model) / "aliases.json", aliases)
+        if not self._aliases.delete(model, alias):
+            known = ", ".join(sorted(self.aliases(model))) or "none"
+            raise UnknownModel(f"model '{model}' has no alias '{alias}'; its aliases: {known}")
         self.changes += 1
 
     def delete_version(self, model: str, number: str) -> None:

@@ -16,7 +16,7 @@ from flawsmith.core.store.artifacts import OutsideStore
 from flawsmith.core.store.interface import Place
 
 EVALUATIONS = "evaluations"
-_OVERRIDES = "overrides"
+OVERRIDES = "overrides"
 Write = Callable[[Place, bytes], None]
 """Replaces a file atomically: `Claim.write_bytes` of a job, or `Store.write_bytes`."""
 
@@ -51,12 +51,13 @@ def save_result(folder: Place, kind: str, name: str, result: dict[str, Any], wri
     path = results_folder(folder) / kind / f"{name}.json"
     write(path, json.dumps(result, indent=1).encode())
     if not folder.is_dir():  # the version was deleted meanwhile, perhaps before there was this file to delete with it
-        _remove(results_folder(folder), path)
+        remove_results(results_folder(folder), path)
         raise FileNotFoundError(f"there is no version in {folder} any more")
     return path
 
 
-def _remove(results: Place, written: Place) -> None:
+def remove_results(results: Place, written: Place) -> None:
+    """Removes what was written as the results of a version that was deleted meanwhile."""
     if isinstance(results, Path):
         shutil.rmtree(results, ignore_errors=True)
     else:  # a bucket has no folders that could stay behind
@@ -81,9 +82,9 @@ def evaluations_of(folder: Place) -> list[dict[str, Any]]:
 
 def save_override(folder: Place, override: Override, write: Write) -> None:
     """Keeps an override of what speaks against a version. Raises what `save_result` raises."""
-    save_result(folder, _OVERRIDES, new_identity(), override.model_dump(mode="json"), write)
+    save_result(folder, OVERRIDES, new_identity(), override.model_dump(mode="json"), write)
 
 
 def overrides_of(folder: Place) -> list[Override]:
     """The overrides of a version, the oldest first."""
-    return [Override.model_validate(each) for each in load_results(folder, _OVERRIDES)]
+    return [Override.model_validate(each) for each in load_results(folder, OVERRIDES)]

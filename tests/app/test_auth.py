@@ -8,7 +8,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from flawsmith.app.auth import Authentication
+from flawsmith.app.auth import AccessControl, Authentication
+from flawsmith.app.keyring import Keyring
 from flawsmith.core.setting_values import Scope, parse_api_keys
 
 SCOPES: tuple[Scope, ...] = ("generate", "train", "admin", "metrics")
@@ -21,6 +22,8 @@ CALLS = {
     ("GET", "/models/steel/versions/1/report"): "train",
     ("GET", "/models/steel/versions/1/report.html"): "train",
     ("POST", "/models/steel/versions/1/report"): "train",
+    ("GET", "/models/steel/versions/1/bundle"): "train",
+    ("POST", "/models/import"): "admin",
     ("GET", "/reports/report-1"): "train",
     ("GET", "/datasets"): "train",
     ("POST", "/datasets"): "train",
@@ -41,6 +44,9 @@ CALLS = {
     ("GET", "/webhook-messages"): "train",
     ("POST", "/webhook-messages/msg_1/resend"): "train",
     ("GET", "/labellings/x"): "train",
+    ("PATCH", "/labellings/x"): "train",
+    ("PATCH", "/models/steel/versions/1"): "train",
+    ("GET", "/models/steel/versions"): "generate",
     ("GET", "/models/steel/versions/1/images/5/mask.png"): "generate",
     ("POST", "/compositions"): "train",
     ("GET", "/compositions/x/archive"): "train",
@@ -73,8 +79,9 @@ def client(keys: str) -> TestClient:
     async def answer(request: Request) -> Response:
         return PlainTextResponse(request.scope.get("flawsmith_caller", ""))
 
-    route = Route("/{path:path}", answer, methods=["GET", "POST", "PUT", "DELETE"])
-    return TestClient(Starlette(routes=[route], middleware=[Middleware(Authentication, keys=parse_api_keys(keys))]))
+    route = Route("/{path:path}", answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    middleware = [Middleware(AccessControl, keyring=Keyring(parse_api_keys(keys)), public_documents=False, origins=())]
+    return TestClient(Starlette(routes=[route], middleware=middleware), base_url="http://localhost")
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +142,7 @@ def test_what_needed_a_key_is_private(given: str | None, sent: str) -> None:
     async def answer(request: Request) -> Response:
         return PlainTextResponse("", headers={"Cache-Control": given} if given else {})
 
-    middleware = [Middleware(Authentication, keys=parse_api_keys("A"))]
+    middleware = [Middleware(Authentication, keyring=Keyring(parse_api_keys("A")))]
     app = TestClient(Starlette(routes=[Route("/{path:path}", answer)], middleware=middleware))
     response = app.get("/models/steel/versions/1/images/5.png", headers={"Authorization": "Bearer A"})
     assert response.headers["cache-control"] == sent

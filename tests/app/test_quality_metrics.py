@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,7 @@ def reported(services: Services, version: ModelVersion, value: float) -> None:
 @pytest.fixture(autouse=True)
 def without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quality_metrics, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(quality_metrics, "LONGEST_WAIT", 20.0)
 
 
 def test_the_production_version_has_its_verdict_and_measures(api: TestClient, services: Services) -> None:
@@ -88,16 +90,18 @@ def test_the_newest_drift_check_of_each_version_is_shown(api: TestClient, servic
     )
     save_drift(folder, check, services.store.write_bytes)
     lines = api.get("/metrics").text.splitlines()
-    assert 'flawsmith_served_drift{model="scratches@1"} 1.0' in lines
-    assert 'flawsmith_served_images_changed{model="scratches@1"} 0.0' in lines
-    assert 'flawsmith_served_measure{measure="ridges",model="scratches@1",type="scratches"} 2.0' in lines
+    assert 'flawsmith_served_drift{model="scratches",version="1"} 1.0' in lines
+    assert 'flawsmith_served_images_changed{model="scratches",version="1"} 0.0' in lines
+    assert 'flawsmith_served_measure{measure="ridges",model="scratches",type="scratches",version="1"} 2.0' in lines
 
 
-def test_a_scrape_does_not_wait_for_a_stalled_store(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scrape_does_not_wait_for_a_stalled_store(
+    services: Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     go_on = threading.Event()
     monkeypatch.setattr(quality_metrics, "LONGEST_WAIT", 0.01)
     monkeypatch.setattr(services.registry, "models", lambda: go_on.wait(20) and [])
-    metrics = QualityMetrics(services.registry)
+    metrics = QualityMetrics(services.registry, tmp_path)
     begun = time.monotonic()
     assert metrics.families() == metrics.families() == []
     assert time.monotonic() - begun < 5

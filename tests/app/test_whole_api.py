@@ -106,7 +106,7 @@ def test_readyz_and_metrics_name_a_worker_that_fails_while_others_work(
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["missing"]) == (200, [])
     assert answer.json()["warnings"] == ["worker sample-1 fails to sample m@1; its log has the reason"]
-    assert 'flawsmith_failing_sampling_workers{model="m@1"} 1.0' in client.get("/metrics").text
+    assert 'flawsmith_failing_sampling_workers{model="m",version="1"} 1.0' in client.get("/metrics").text
     failing.recovered("m@1")
     assert "flawsmith_failing_sampling_workers{" not in client.get("/metrics").text
     failing.give_back("m@1", None, 60.0)

@@ -39,7 +39,10 @@ class Handler(QuietHandler):
     """Stands in for a service: knows three jobs, or is another kind of server below /other."""
 
     def do_GET(self) -> None:
-        if self.path.startswith("/other"):
+        if self.path.endswith("/job-timed"):
+            timed = {"config": {"max_seconds": 150.0}, "progress": {"step": 503, "total_steps": 10_000}}
+            self.answer(200, "application/json", json.dumps({**json.loads(ended_job(GOOD)), **timed}).encode())
+        elif self.path.startswith("/other"):
             self.answer(200, "text/html", b"<html>")
         elif self.path.startswith("/moved"):
             self.answer(307, "text/html", b"", {"Location": "https://login.example"})
@@ -111,3 +114,9 @@ def test_it_says_the_verdict_and_whether_the_name_means_the_version(url: str, jo
     assert done.returncode == 0, done.stderr
     shown = done.stdout.splitlines()
     assert shown[shown.index("succeeded: scratches@3") + 1 :] == lines
+
+
+def test_a_job_that_ended_after_its_time_is_done_whatever_steps_it_might_have_made(url: str) -> None:
+    shown = run("job-timed", "--url", url).stdout.splitlines()
+    assert "503 steps" in shown[0]
+    assert "10000" not in shown[0]

@@ -3,16 +3,28 @@
 import inspect
 import re
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 from tests.client.both import Run, both
 from tests.client.stand_in import Reply, answering
 
 from flawsmith import AsyncClient, Client
+from flawsmith.app.image_request import GenerateRequest
+from flawsmith.cli import client_commands, job_commands, version_job_commands, webhook_commands
 from flawsmith.cli.connection import connect
 from flawsmith.client import errors
 from flawsmith.client.clients import AllCalls
-from flawsmith.client.jobs import PATHS, job_path
+from flawsmith.client.jobs import PATHS, TrainingOptions, job_path
+from flawsmith.client.webhooks import EventName, MessageState
+from flawsmith.core.domain.composition_request import CompositionRequest
+from flawsmith.core.domain.evaluation_request import EvaluationRequest
+from flawsmith.core.domain.export_request import ExportRequest
+from flawsmith.core.domain.label_request import LabelRequest
+from flawsmith.core.domain.training_request import TrainingRequest
+from flawsmith.core.domain.webhook_targets import EventType, WebhookRequest
+from flawsmith.core.domain.webhooks import DeliveryState
 from flawsmith.core.job_kinds import job_kinds
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
@@ -38,6 +50,40 @@ def test_every_call_is_explained_and_in_both_clients() -> None:
     for name in calls():
         assert inspect.getdoc(getattr(Client, name)), name
         assert inspect.signature(getattr(Client, name)) == inspect.signature(getattr(AsyncClient, name))
+
+
+@pytest.mark.parametrize(
+    ("call", "body", "of_the_path"),
+    [
+        (Client.train, TrainingRequest, set()),
+        (Client.generate, GenerateRequest, {"format"}),  # the client asks for JSON
+        (Client.export, ExportRequest, set()),
+        (Client.compose, CompositionRequest, set()),
+        (Client.evaluate, EvaluationRequest, set()),
+        (Client.label, LabelRequest, set()),
+        (Client.add_webhook, WebhookRequest, set()),
+    ],
+)
+def test_a_call_takes_every_key_of_its_body(call: Any, body: type[BaseModel], of_the_path: set[str]) -> None:
+    taken = set(inspect.signature(call).parameters)
+    if "options" in taken:
+        taken |= set(TrainingOptions.__annotations__)
+    assert set(body.model_fields) - of_the_path <= taken
+
+
+def test_the_events_of_webhooks_are_those_of_the_service() -> None:
+    assert set(get_args(EventName)) == set(EventType)
+    assert set(get_args(MessageState)) == set(DeliveryState)
+
+
+def test_the_manual_has_every_command() -> None:
+    section = MANUAL.partition("## Commands")[2]
+    named = set(re.findall(r"`(?:flawsmith )?([a-z-]+(?: [a-z]+)?)", section))
+    for commands in (client_commands, job_commands, version_job_commands):
+        for each in commands.app.registered_commands:
+            assert (each.name or getattr(each.callback, "__name__", "")) in named
+    for each in webhook_commands.app.registered_commands:
+        assert f"webhooks {each.name or getattr(each.callback, '__name__', '')}" in named
 
 
 def test_the_errors_of_the_manual_exist() -> None:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,24 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 from tests.client.both import Run, both
-from tests.client.stand_in import Call, Reply, answering
+from tests.client.stand_in import Call, Reply, answering, problem
 
+from flawsmith import Client, MixedDataset
 from flawsmith.client import Image, Images
+from flawsmith.client.errors import Invalid
 from flawsmith.client.images import folder_names
+
+CARD = {
+    "model": "steel",
+    "version": 2,
+    "classes": ["pits"],
+    "resolution": 4,
+    "mode": "L",
+    "preset": "dcgan",
+    "training_job": "job-1",
+    "dataset_digest": "d",
+    "created_at": "2026-01-01T00:00:00.000Z",
+}
 
 
 def png(value: int, mode: str = "L") -> bytes:
@@ -75,6 +90,60 @@ def test_the_version_stays_the_same_from_request_to_request(run: Run) -> None:
         ("steel@2", 256, 1256),
         ("steel@2", 88, 1512),
     ]
+
+
+def at_most(most: int) -> Callable[[int, Call], Reply]:
+    """A service that makes so many images a call, and says so; of a version with one type."""
+
+    def answer(number: int, call: Call) -> Reply:
+        if call.method == "GET":
+            return Reply(200, json.dumps(CARD).encode())
+        body = json.loads(call.body)
+        if body["count"] > most:
+            errors = [{"pointer": "/count", "detail": "too many"}]
+            return problem(422, "invalid", "too many", errors=errors, most_images=most)
+        return generated(*(entry(body["seed"] + each) for each in range(body["count"])))
+
+    return answer
+
+
+def counts(calls: list[Call]) -> list[int]:
+    return [json.loads(call.body)["count"] for call in calls if call.method == "POST"]
+
+
+@both
+def test_a_service_that_makes_fewer_at_once_is_asked_for_fewer(run: Run) -> None:
+    told: list[tuple[int, int]] = []
+    with answering(at_most(100)) as service:
+        images = run(service.url, "generate", "steel", 250, seed=0, on_progress=lambda *at: told.append(at))
+    assert [each.seed for each in images] == list(range(250))
+    assert counts(service.calls) == [250, 100, 100, 50]
+    assert told == [(100, 250), (200, 250), (250, 250)]
+
+
+def test_a_client_remembers_how_many_the_service_makes_at_once() -> None:
+    with answering(at_most(100)) as service, Client(service.url) as client:
+        for _ in range(2):
+            assert len(client.generate("steel", 120, seed=0)) == 120
+    assert counts(service.calls) == [120, 100, 20, 100, 20]
+
+
+@both
+def test_another_refusal_is_an_error(run: Run) -> None:
+    refusal = problem(422, "invalid", "no such type", errors=[{"pointer": "/defect_type", "detail": "no such type"}])
+    with answering(lambda *_: refusal) as service, pytest.raises(Invalid, match="no such type"):
+        run(service.url, "generate", "steel", 300)
+    assert len(service.calls) == 1
+
+
+def test_a_mixed_dataset_is_fetched_in_what_the_service_makes_at_once(tmp_path: Path) -> None:
+    (tmp_path / "pits").mkdir()
+    (tmp_path / "pits" / "0.png").write_bytes(png(0))
+    with answering(at_most(100)) as service:
+        data = MixedDataset(tmp_path, "steel@2", ratio=150.0, url=service.url, cache=tmp_path / "cache")
+        data.fetch()
+        assert [round(data[at][0].max().item() * 255) for at in (1, 150)] == [0, 149]
+    assert counts(service.calls) == [150, 100, 50]
 
 
 @both

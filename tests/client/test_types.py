@@ -9,12 +9,16 @@ from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
 from flawsmith import AsyncClient, Client
-from flawsmith.client import Event, Images, Job
+from flawsmith.client import Comparison, Event, Images, Job, WebhookMessage
 
 client = Client()
 assert_type(client.train("steel", "steel", max_seconds=150), Job)
 assert_type(client.generate("steel", count=4, seed=1), Images)
 assert_type(client.watch("job-1"), Iterator[Event])
+assert_type(client.webhook_messages("job-1"), Iterator[WebhookMessage])
+assert_type(client.label("steel@1", [(("pits", 5), b"PNG")]), Job)
+assert_type(client.compare("steel@2", "steel@1"), Comparison)
+client.add_webhook("https://lab.example", ["job.over"])  # error: unknown event
 client.train("steel", "steel", max_second=1)  # error: unknown argument
 client.generate("steel", count="4")  # error: wrong type
 

@@ -145,9 +145,9 @@ class Cluster:
     def live_workers(self) -> int:
         """How many training workers the service counts as live."""
         metrics = self.service.client.get("/metrics").text
-        found = re.search(r'flawsmith_live_workers\{queue="train"\} (\d+)', metrics)
-        assert found is not None
-        return int(found[1])
+        found = re.findall(r'flawsmith_workers\{queue="train",state="(?:busy|idle)"\} (\d+)', metrics)
+        assert len(found) == 2
+        return sum(map(int, found))
 
     def stop(self) -> None:
         """Stops workers and service; a second call does nothing."""

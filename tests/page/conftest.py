@@ -20,7 +20,7 @@ from flawsmith.core.demo_set import render_picture
 
 CHROMIUM = shutil.which("chromium")
 TYPES = ("pits", "scratches")
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 # What a tiny training job is given on the form; it trains for seconds.
 TINY = {"Resolution": "32", "Generator depth": "4", "Discriminator depth": "4", "Batch size": "4"}
@@ -64,7 +64,10 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         def opened(url: str, width: int = 1280, scheme: Any = "light", height: int = 900) -> Page:
             context = stack.enter_context(
                 browser.new_context(
-                    viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True
+                    viewport={"width": width, "height": height},
+                    color_scheme=scheme,
+                    accept_downloads=True,
+                    ignore_https_errors=True,  # the proxy's certificate is its own
                 )
             )
             page = context.new_page()
@@ -96,6 +99,11 @@ def check_accessible(page: Page) -> None:
     assert found.violations_count == 0, found.generate_report()
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow <= 0, f"{overflow} px too wide at {page.url}"
+
+
+def published(page: Page) -> None:
+    """The job of the view has published a version."""
+    expect(page.get_by_role("heading", name=re.compile("It published"))).to_be_visible(timeout=120_000)
 
 
 def drop(page: Page, name: str, content: bytes) -> None:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.conftest import SMALL_JOB, Service, start_service, stop_service, until
 from tests.faults.tcp_proxy import Blockage, TcpProxy
-from tests.page.conftest import TYPES, check_accessible, photographs, train, upload, url_of
+from tests.page.conftest import TYPES, check_accessible, photographs, published, train, upload, url_of
 
 CUT_SECONDS = 10
 
@@ -33,10 +33,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     stop_service(running)
 
 
-def published(page: Page) -> None:
-    expect(page.get_by_role("heading", name=re.compile("It published"))).to_be_visible(timeout=120_000)
-
-
 def move_slider(page: Page) -> None:
     """The slider stands at the newest grid; moved away, it shows an earlier one, and stays there."""
     slider = page.get_by_role("slider")
@@ -48,6 +44,13 @@ def move_slider(page: Page) -> None:
     assert grid.get_attribute("alt") != newest
     expect(grid).to_have_js_property("complete", True)
     assert grid.evaluate("image => image.naturalWidth") > 0
+
+
+def report(page: Page, reference: str) -> None:
+    """Has the report made, and opens it."""
+    page.get_by_role("button", name="Make the report").click()
+    page.get_by_role("link", name=f"Open the report of {reference}").click(timeout=180_000)
+    expect(page.get_by_role("heading", name="Measures")).to_be_visible()
 
 
 def promote(page: Page, reference: str) -> None:
@@ -100,9 +103,7 @@ def test_from_an_empty_page_to_a_downloaded_generator(empty_service: Service, op
     assert asked.content == kept  # the image in the zip is that of its address
 
     page.goto(url_of(empty_service, "models/steel/1"))
-    page.get_by_role("button", name="Make the report").click()
-    page.get_by_role("link", name="Open the report of steel@1").click(timeout=180_000)
-    expect(page.get_by_role("heading", name="Measures")).to_be_visible()
+    report(page, "steel@1")
     check_accessible(page)
     promote(page, "steel@1")
     assert empty_service.client.get("/models/steel").json()["aliases"] == {"production": 1}
@@ -147,9 +148,16 @@ def test_with_a_key_on_a_dark_telephone(guarded: Service, open_page: Callable[..
     shown = page.get_by_role("textbox", name="The same image again").input_value()
     assert "$FLAWSMITH_KEY" in shown
     page.keyboard.press("Escape")
-    with page.expect_download():
-        page.goto(url_of(guarded, "models/steel/1"))
+    page.goto(url_of(guarded, "models/steel/1"))
+    report(page, "steel@1")
+    check_accessible(page)
+    promote(page, "steel@1")
+    check_accessible(page)
+    with page.expect_download() as weights:
         page.get_by_role("button", name="Download the generator").click()
+    place = "/models/steel/versions/1/weights.safetensors"
+    served = guarded.client.get(place, headers={"Authorization": "Bearer ADMIN"}).content
+    assert Path(weights.value.path()).read_bytes() == served  # it came with the key
     for view in ("", "datasets", "jobs", "jobs/new", "models", "models/steel", "gallery", "other/exports", "service"):
         page.goto(url_of(guarded, view))
         expect(page.get_by_role("heading", level=1)).to_be_visible()

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 from tests.conftest import SMALL_JOB, Service, photograph, zipped
-from tests.page.conftest import check_accessible, url_of
+from tests.page.conftest import check_accessible, drop, url_of
+
+from flawsmith.core.store.datasets.outlines import decoded
 
 DETAIL = "the artifact store refuses writes; make room on its disk"
 
@@ -98,6 +101,80 @@ def test_two_jobs_are_shown_side_by_side(page_service: Service, open_page: Calla
     expect(page.get_by_role("img", name=re.compile("Curve over the steps"))).to_be_visible()
     expect(page.get_by_text("Seed").first).to_be_visible()  # what is set differently
     check_accessible(page)
+
+
+def test_the_samples_of_all_steps_are_played(page_service: Service, open_page: Callable[..., Page], job: str) -> None:
+    steps = page_service.client.get(f"/training-jobs/{job}/samples").json()["steps"]
+    page = open_page(url_of(page_service, f"jobs/{job}"))
+    expect(page.get_by_text(f"{len(steps)} of {len(steps)}", exact=True)).to_be_visible()
+    shown: list[str] = []
+    page.on("response", lambda answer: shown.append(answer.url) if answer.url.endswith(".png") else None)
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_text(f"1 of {len(steps)}", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"{len(steps)} of {len(steps)}", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    assert {int(re.findall(r"samples/(\d+)\.png", url)[0]) for url in shown} >= set(steps[:-1])
+    for key, step in (("Home", steps[0]), ("ArrowRight", steps[1]), ("End", steps[-1])):
+        page.get_by_role("slider").press(key)
+        expect(page.get_by_role("img", name=f"Samples of manners at step {step}", exact=True)).to_be_visible()
+
+
+def test_photographs_are_added_to_a_data_set(page_service: Service, open_page: Callable[..., Page], job: str) -> None:
+    page = open_page(url_of(page_service, "datasets/manners"), width=390, scheme="dark")
+    page.get_by_text("Add photographs to it").click()
+    drop(page, "more.zip", zipped({"dents/new.png": photograph(9000), "dents/old.png": photograph(5)}))
+    check_accessible(page)
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("manners-2")
+    expect(page.get_by_text("with 1 more photograph. 1 of the upload was there already.")).to_be_visible()
+    expect(page.get_by_role("heading", name="1 file was refused")).to_be_visible()
+    check_accessible(page)
+    parent = page_service.client.get("/datasets/manners").json()["id"]
+    page.get_by_role("link", name=parent).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("manners")
+    page.get_by_text("Add photographs to it").click()
+    drop(page, "old.zip", zipped({"dents/old.png": photograph(5)}))
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("alert")).to_contain_text("has every photograph of this upload already")
+
+
+def test_masks_are_painted_and_learned(
+    page_service: Service, open_page: Callable[..., Page], job: str, tmp_path: Path
+) -> None:
+    page = open_page(url_of(page_service, "models/manners/1"), width=390, scheme="dark")
+    page.get_by_role("button", name="Paint masks of its images").click()
+    masks = page.get_by_role("img", name=re.compile("^Mask of "))
+    expect(masks).to_have_count(6)
+    check_accessible(page)
+    learn = page.get_by_role("button", name=re.compile("Learn from \\d"))
+    expect(learn).to_have_text("Learn from 0 masks")
+    box = masks.first.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 3 / 4, box["y"] + box["height"] / 2, steps=3)
+    page.mouse.up()
+    expect(learn).to_have_text("Learn from 1 mask")
+    files = page.get_by_label(re.compile("^Mask of .* as a PNG$"))
+    (tmp_path / "no picture.png").write_bytes(b"text")
+    files.nth(1).set_input_files(tmp_path / "no picture.png")
+    expect(page.get_by_role("alert")).to_contain_text("no picture.png is no picture")
+    (tmp_path / "mask.png").write_bytes(photograph(1, side=32))
+    files.nth(1).set_input_files(tmp_path / "mask.png")
+    expect(learn).to_have_text("Learn from 2 masks")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.get_by_role("button", name="Clear the mask of").nth(1).click()
+    expect(learn).to_have_text("Learn from 1 mask")
+    learn.click()
+    expect(page).to_have_url(re.compile("#/other/labellings/"))
+    labelling = page_service.client.get(f"/labellings/{page.url.rpartition('/')[2]}").json()
+    page_service.client.post(f"/labellings/{labelling['id']}/cancel")
+    [sent] = labelling["config"]["masks"]
+    painted = decoded(sent["runs"], (32, 32))
+    assert sent["seed"] == 0
+    assert painted[16, 8:24].all()  # where the pointer was drawn
+    assert not painted[:10].any()
+    assert not painted[22:].any()
 
 
 def test_names_of_strangers_are_text(page_service: Service, open_page: Callable[..., Page]) -> None:

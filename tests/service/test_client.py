@@ -17,7 +17,16 @@ from tests.conftest import SMALL_JOB, Service, photograph, start_service, stop_s
 
 from flawsmith import Client
 from flawsmith.client import Event, JobFailed, Version
-from flawsmith.client.errors import Busy, Conflict, FlawsmithError, NoKey, NotForProduction, NotFound, OutOfScope
+from flawsmith.client.errors import (
+    Busy,
+    Conflict,
+    FlawsmithError,
+    NoKey,
+    NotForProduction,
+    NotFound,
+    NothingNew,
+    OutOfScope,
+)
 
 ADMIN, GENERATE, CROWD = {"key": "the-admin"}, {"key": "the-generator"}, {"key": "the-crowd"}
 IMAGES_PER_SECOND = 30
@@ -93,6 +102,21 @@ def test_from_photographs_to_arrays(run: Run, url: str, tmp_path: Path) -> None:
     assert {path.parent.name for path in files} == {"dents", "scratches"}
     listed = json.loads((tmp_path / "out" / "manifest.json").read_text())["images"]
     assert [tmp_path / "out" / each["file"] for each in listed] == files
+
+
+@both
+def test_photographs_are_added(run: Run, url: str, version: Version, tmp_path: Path) -> None:
+    new = tmp_path / "dents"
+    new.mkdir()
+    (new / "new.png").write_bytes(photograph(5000 + len(run.__name__)))
+    (new / "old.png").write_bytes(photograph(0))
+    sent: list[tuple[int, int]] = []
+    grown = run(url, "add_photographs", "steel", tmp_path, client=ADMIN, on_progress=lambda *at: sent.append(at))
+    assert grown.parent == run(url, "dataset", "steel", client=ADMIN).id
+    assert (grown.classes, grown.added["photographs"], grown.added["copies"]) == ({"dents": 6, "scratches": 5}, 1, 1)
+    assert sent[-1][0] == sent[-1][1]
+    with pytest.raises(NothingNew):
+        run(url, "add_photographs", grown, tmp_path, client=ADMIN)
 
 
 @both

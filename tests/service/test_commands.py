@@ -1,50 +1,20 @@
 """The commands against a real service: what they print, their statuses, and errors in one line."""
 
 import json
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.conftest import Service, photograph
+from tests.service.shell import Shell
 
+from flawsmith.client.images import array_png
+
+MASK = array_png(np.eye(32, dtype=bool))
 SMALL = ["--preset", "dcgan", "--resolution", "32", "--steps", "6", "--set", "generator_depth=4"]
 SMALL += ["--set", "discriminator_depth=4", "--set", "batch_size=4"]
-
-
-class Shell:
-    """Runs `flawsmith` in a folder, as a user of this service does."""
-
-    def __init__(self, service: Service, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {
-            name: value for name, value in service.environment.items() if not name.startswith("FLAWSMITH_")
-        } | {"FLAWSMITH_URL": str(service.client.base_url)}
-
-    def run(self, *words: str | Path, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [Path(sys.executable).with_name("flawsmith"), *map(str, words)],
-            cwd=self.folder,
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done
-
-    def json(self, *words: str | Path) -> Any:
-        return json.loads(self.run(*words, "--json").stdout)
-
-    def refused(self, *words: str | Path, status: int = 1, **environment: str) -> str:
-        """The one line of a command that fails."""
-        done = self.run(*words, status=status, **environment)
-        assert done.stdout == ""
-        [line] = done.stderr.splitlines()
-        return line
 
 
 @pytest.fixture
@@ -78,6 +48,17 @@ def test_from_a_folder_to_an_archive(shell: Shell) -> None:
     assert "by-shell@1\tfailing" in shell.run("models", "by-shell").stdout
     assert "by-shell\t1" in shell.run("models").stdout
 
+    (shell.folder / "images" / "dents" / "3_mask.png").write_bytes(MASK)
+    labelling = shell.run("label", "by-shell@1", "--masks", "images", "--no-wait").stdout.strip()
+    masks = shell.json("cancel", labelling)["config"]["masks"]
+    assert [(each["defect_type"], each["seed"]) for each in masks] == [("dents", 3)]
+
+    (shell.folder / "more").mkdir()
+    (shell.folder / "more" / "new.png").write_bytes(photograph(3999))
+    grown = shell.json("upload", "more", "--onto", "by-shell", "--class-from", "dataset")
+    assert (grown["image_count"], grown["added"]["photographs"]) == (11, 1)
+    assert "already" in shell.refused("upload", "more", "--onto", grown["id"], "--class-from", "dataset")
+
     assert shell.refused("promote", "by-shell@1").startswith(
         "refused: by-shell@1 should not be in production: its verdict"
     )
@@ -101,6 +82,11 @@ def test_errors_are_one_line_and_a_status(shell: Shell, trained: dict[str, Any])
     assert "nowhere.zip" in shell.refused("upload", "nowhere.zip")
     assert "steps" in shell.refused("train", "two-types", "--steps", "-5")
     assert "succeeded" in shell.refused("resume", trained["id"])
+    assert "no other version yet" in shell.refused("compare", "two-types@1", "two-types@1")
+    assert "versions of one model" in shell.refused("compare", "two-types@1", "other@1")
+    assert "no mask in" in shell.refused("label", "two-types@1", "--masks", ".")
+    assert "nothing is annotated" in shell.refused("compose", "two-types", "--defects", "two-types", "--count", "1")
+    assert "FLAWSMITH_WEBHOOK_SECRETS" in shell.refused("webhooks", "add", "https://lab.example/hook")
     assert shell.refused("jobs", "--url", "http://127.0.0.1:9", status=3).startswith("no answer from the service")
     assert list(shell.folder.iterdir()) == []
 
@@ -115,6 +101,9 @@ def test_errors_are_one_line_and_a_status(shell: Shell, trained: dict[str, Any])
         ["train", "steel", "--set", "depth"],
         ["export", "steel@1", "--split", "train"],
         ["jobs", "--kind", "nothing"],
+        ["compose", "steel", "--count", "1", "--per-image", "few"],
+        ["compose", "steel", "--count", "1", "--region", "nowhere.png"],
+        ["webhooks", "add", "https://lab.example/hook", "--event", "job.over"],
     ],
 )
 def test_a_wrong_command_line_calls_no_service(shell: Shell, words: list[str]) -> None:

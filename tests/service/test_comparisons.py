@@ -1,7 +1,8 @@
-"""Two versions compared over HTTP by the real worker."""
+"""Two versions compared by the real worker, as the client asks for it."""
 
-from tests.conftest import Service, photograph, until, zipped
+from tests.conftest import Service, photograph, zipped
 
+from flawsmith import Client
 from flawsmith.core.domain.version_comparison import VersionComparison
 
 
@@ -14,9 +15,11 @@ def test_two_versions_are_judged_on_the_same_photographs(service: Service) -> No
     path = "/models/compared/versions/2/compare"
     first = service.client.get(path, params={"with": 1})
     assert first.status_code == 202, first.text
-    until(lambda: service.client.get(path, params={"with": 1}).status_code == 200, 120, "the comparison is made")
+    with Client(str(service.client.base_url)) as client:
+        compared = client.compare("compared", "compared@1")
     answer = service.client.get(path, params={"with": 1})
     found = VersionComparison.model_validate(answer.json())
+    assert compared.raw == answer.json()
     assert found.versions == ("compared@2", "compared@1")
     assert found.trained_on_by == ["compared@2", "compared@1"]
     assert found.measures

@@ -16,8 +16,10 @@ import pytest
 from PIL import Image
 from tests.conftest import Service, until, zipped
 from tests.labelled_versions import marked, publish_lively
+from tests.service.shell import Shell
 from tests.worker.compositions.material import clean_files, defect_files, png, surface
 
+from flawsmith import Client
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.registry import Registry
 
@@ -85,6 +87,20 @@ def test_the_archive_holds_images_masks_and_boxes(composing: Service) -> None:
             box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             assert defect["box"] == box
     assert parts(composing, path) == [], "the parts stay beside the archive"
+
+
+def test_the_client_and_the_shell_compose_the_same(composing: Service, tmp_path: Path) -> None:
+    files = clean_files()
+    (tmp_path / "clean.png").write_bytes(next(iter(files.values())))
+    corners = [(8.0, 8.0), (120.0, 8.0), (120.0, 120.0), (8.0, 120.0)]
+    with Client(str(composing.client.base_url)) as client:
+        job = client.compose(tmp_path / "clean.png", 2, defects="annotated", region=corners, per_image=(1, 1), seed=3)
+        ours = client.download(client.wait(job), tmp_path).read_bytes()
+    words = ["compose", "clean.png", "--defects", "annotated", "--count", "2", "--seed", "3", "--per-image", "1..1"]
+    region = " ".join(f"{x:g},{y:g}" for x, y in corners)
+    done = Shell(composing, tmp_path).run(*words, "--region", region, "--out", "shell.zip")
+    assert done.stdout == "shell.zip\n"
+    assert (tmp_path / "shell.zip").read_bytes() == ours
 
 
 def test_a_killed_worker_leaves_the_same_bytes(composing: Service, undisturbed: dict[str, Any]) -> None:

@@ -268,7 +268,7 @@ def test_metrics_count_requests_jobs_and_images(service: Service, trained: dict[
     generate(service)
     text = service.client.get("/metrics").text
     assert re.search(r'flawsmith_http_requests_total\{method="POST",route="/generate",status="200"\} \d', text)
-    assert re.search(r'flawsmith_jobs\{state="succeeded"\} [1-9]', text)
+    assert re.search(r'flawsmith_jobs\{kind="training",state="succeeded"\} [1-9]', text)
     assert 'flawsmith_http_request_seconds_bucket{le="0.01"' in text
     found = {}
     for target in service.client.get("/metrics/targets").json():

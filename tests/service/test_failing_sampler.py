@@ -43,7 +43,7 @@ def test_callers_get_their_images_and_readyz_and_metrics_name_the_worker(fleet: 
     [warning] = until(lambda: sample(next(seeds)), 60, "the failing worker has had a micro-batch")
     assert warning.endswith("fails to sample model@1; its log has the reason")
     assert fleet.ready()
-    assert 'flawsmith_failing_sampling_workers{model="model@1"} 1.0' in fleet.client.get("/metrics").text
+    assert 'flawsmith_failing_sampling_workers{model="model",version="1"} 1.0' in fleet.client.get("/metrics").text
     for _ in range(20):
         assert len(sample(next(seeds))) == 1
     until(

@@ -11,6 +11,7 @@ from PIL import Image
 from tests.conftest import Service, until
 from tests.labelled_versions import CLASSES, marked, publish_lively
 
+from flawsmith import Client
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.registry import Registry
 
@@ -40,20 +41,13 @@ def ended(service: Service, path: str) -> dict[str, Any]:
 def labelled(service: Service) -> str:
     """`glossy@2`, which labels `glossy@1`: a person painted the bright places of twelve images."""
     publish_lively(Registry(ArtifactStore(service.data_dir / "artifacts")), "glossy")
-    masks = []
-    for each in images(service, "glossy@1", seed=0, count=12):
-        buffer = io.BytesIO()
-        mask = marked(pixels(base64.b64decode(each["data"]))[..., None])
-        Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG")
-        painted = base64.b64encode(buffer.getvalue()).decode()
-        masks.append({"seed": each["seed"], "defect_type": each["defect_type"], "mask": painted})
-    answer = service.client.post("/models/glossy/versions/1/labels", json={"masks": masks})
-    assert answer.status_code == 202, answer.text
-    job = ended(service, answer.headers["location"])
-    assert (job["state"], job["produced"]) == ("succeeded", "glossy@2"), job
+    with Client(str(service.client.base_url)) as client:
+        made = client.generate("glossy@1", 12, seed=0)
+        job = client.wait(client.label("glossy@1", [(each, marked(each.numpy()[..., None])) for each in made]))
+    assert job.produced == "glossy@2"
     card = service.client.get("/models/glossy/versions/2").json()
     assert (card["labels"], card["parent"], card["labelling"]["masks"]) == ("mask", "glossy@1", 12)
-    return str(job["produced"])
+    return job.produced
 
 
 def test_masks_come_with_images_of_the_same_pixels(service: Service, labelled: str) -> None:

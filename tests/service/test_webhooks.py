@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.client.both import Run, both
 from tests.conftest import SMALL_JOB, Service, photograph, start_service, stop_service, until, zipped
 from tests.receiver import Receiver, receiver
+from tests.service.shell import Shell
+
+from flawsmith.client.errors import Invalid, NotFound
 
 NEW, OLD = (f"whsec_{b64encode(bytes([each]) * 32).decode()}" for each in (1, 2))
 SETTINGS = {"webhook_secrets": f"{NEW},{OLD}", "webhook_private_networks": "127.0.0.0/8"}
@@ -108,13 +112,49 @@ def test_standing_webhooks_hear_of_aliases_until_they_answer_410(told: tuple[Ser
     assert service.client.get(f"/webhooks/{webhook['id']}").status_code == 404
 
 
-def test_a_message_is_sent_again_on_request(told: tuple[Service, Receiver]) -> None:
+@both
+def test_a_message_is_sent_again_on_request(run: Run, told: tuple[Service, Receiver]) -> None:
     service, receiving = told
-    job = train(service, f"{receiving.url}/again")
+    url, place = str(service.client.base_url), f"/again-{run.__name__}"
+    job = train(service, f"{receiving.url}{place}")
     (message,) = ended(service, job["id"])
-    assert service.client.post(f"/webhook-messages/{message['id']}/resend").status_code == 202
-    until(lambda: len(receiving.at("/again")) == 2, 30, "it came again")
-    assert service.client.post("/webhook-messages/msg_0/resend").status_code == 404
+    assert run(url, "webhook_message", message["id"]).attempts == message["attempts"]
+    again = run(url, "resend_message", message["id"])
+    assert (again.id, again.state) == (message["id"], "pending")
+    until(lambda: len(receiving.at(place)) == 2, 30, "it came again")
+    ended(service, job["id"])
+    [found] = run(url, "webhook_messages", job["id"], state="delivered")
+    assert (found.id, len(found.attempts)) == (message["id"], 2)
+    with pytest.raises(NotFound):
+        run(url, "resend_message", "msg_0")
+
+
+@both
+def test_standing_webhooks_by_the_client(run: Run, told: tuple[Service, Receiver]) -> None:
+    service, receiving = told
+    url = str(service.client.base_url)
+    webhook = run(url, "add_webhook", f"{receiving.url}/client", ["version.failing"])
+    assert run(url, "webhook", webhook.id) == webhook
+    assert webhook.id in [each.id for each in run(url, "webhooks")]
+    run(url, "delete_webhook", webhook)
+    assert webhook.id not in [each.id for each in run(url, "webhooks")]
+    with pytest.raises(Invalid, match="no public address"):
+        run(url, "add_webhook", "http://10.1.2.3/hook")
+
+
+def test_standing_webhooks_from_the_shell(told: tuple[Service, Receiver], tmp_path: Path) -> None:
+    service, receiving = told
+    shell = Shell(service, tmp_path)
+    [made] = shell.run("webhooks", "add", f"{receiving.url}/shell", "--event", "alias.changed").stdout.split()
+    assert f"{made}\t{receiving.url}/shell\talias.changed\t-\n" in shell.run("webhooks", "list").stdout
+    job = train(service, f"{receiving.url}/by-shell")
+    (message,) = ended(service, job["id"])
+    listed = shell.run("webhooks", "messages", "--of", job["id"], "--state", "delivered").stdout
+    assert listed.startswith(f"{message['id']}\tjob.succeeded\tdelivered\t1\t")
+    assert shell.run("webhooks", "resend", message["id"]).stdout == f"{message['id']}: pending\n"
+    shell.run("webhooks", "delete", made)
+    assert "webhook" in shell.refused("webhooks", "delete", made)
+    assert "no public address" in shell.refused("webhooks", "add", "http://10.1.2.3/hook")
 
 
 @pytest.mark.parametrize(

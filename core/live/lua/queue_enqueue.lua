@@ -77,6 +77,7 @@ local function enqueue(address)
   if not known then
     redis.call('hset', subscribers, address, caller .. '\t' .. subscriber)
     redis.call('zadd', deadlines, now + patience, address)
+    redis.call('zadd', queue .. 'enqueued', now, version .. '\n' .. address)
     redis.call('incr', queue .. 'total')
     redis.call('hincrby', queue .. 'callers', caller, 1)
     push_address(queue, version, caller, address, false)

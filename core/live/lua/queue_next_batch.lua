@@ -8,8 +8,8 @@
 -- ARGV 1 worker
 --      2 size      most addresses
 --      3 silence   ms after which an active worker that does not ask again counts as gone
--- Returns {number, version, addresses, kinds}, or nil when nothing is queued. `kinds` has a letter for each address:
--- 'a' where a subscriber asked by address, else 'n'.
+-- Returns {number, version, addresses, kinds, waited}, or nil when nothing is queued. `kinds` has a letter for each
+-- address: 'a' where a subscriber asked by address, else 'n'; `waited` are the ms since the oldest was enqueued.
 
 --- @include "server_time"
 --- @include "queued_addresses"
@@ -53,6 +53,17 @@ local function kind_of(version, address)
   return string.find(subscribers, '\t[^\t/]*/a') and 'a' or 'n'
 end
 
+-- Milliseconds since the oldest of these addresses was enqueued.
+local function longest_wait(version, addresses)
+  local members = {}
+  for _, address in ipairs(addresses) do members[#members + 1] = version .. '\n' .. address end
+  local oldest = now
+  for _, at in ipairs(redis.call('zmscore', queue .. 'enqueued', unpack(members))) do
+    if at and tonumber(at) < oldest then oldest = tonumber(at) end
+  end
+  return now - oldest
+end
+
 local function fill_batch(version)
   local callers, batch, kinds = queue .. version .. ':callers', {}, {}
   while #batch < size do
@@ -78,6 +89,6 @@ while true do
     local number = redis.call('incr', queue .. 'batches')
     redis.call('sadd', queue .. 'consumers', worker)
     redis.call('hset', queue .. 'in-flight:' .. worker, number, version .. '\n' .. table.concat(batch, '\n'))
-    return {tostring(number), version, batch, kinds}
+    return {tostring(number), version, batch, kinds, longest_wait(version, batch)}
   end
 end

@@ -17,6 +17,7 @@ local function forget_address(queue, version, address)
   redis.call('hdel', queue .. version .. ':subscribers', address)
   redis.call('zrem', queue .. version .. ':deadlines', address)
   redis.call('srem', queue .. version .. ':returned', address)
+  redis.call('zrem', queue .. 'enqueued', version .. '\n' .. address)
   redis.call('decr', queue .. 'total')
   local caller = string.match(subscribers, '^[^\t]*')
   if redis.call('hincrby', queue .. 'callers', caller, -1) <= 0 then

@@ -17,7 +17,7 @@ from flawsmith.core.domain.records import now
 from flawsmith.core.domain.webhooks import RETRY_SECONDS, Attempt, Delivery, DeliveryState
 from flawsmith.core.live import keys
 from flawsmith.core.live.scripts import script
-from flawsmith.core.live.webhooks.happenings import Happenings
+from flawsmith.core.live.webhooks.events import WebhookEvents
 from flawsmith.core.live.webhooks.public_connections import PublicConnections
 from flawsmith.core.logs import OutageLog
 from flawsmith.core.settings import Settings
@@ -38,8 +38,8 @@ GONE = 410
 class Deliveries:
     """Any number of processes may deliver; each message is tried by one of them at a time."""
 
-    def __init__(self, redis: Redis, happenings: Happenings, webhooks: Webhooks, settings: Settings) -> None:
-        self.redis, self.happenings, self.webhooks = redis, happenings, webhooks
+    def __init__(self, redis: Redis, events: WebhookEvents, webhooks: Webhooks, settings: Settings) -> None:
+        self.redis, self.events, self.webhooks = redis, events, webhooks
         self._claim = redis.register_script(script("webhook_claim"))
         self._signers = [Signer(each) for each in settings.webhook_signing_secrets]
         self._connections = httpcore2.ConnectionPool(
@@ -53,7 +53,7 @@ class Deliveries:
 
     def look(self) -> None:
         """Makes messages of what happened, and begins to deliver those that are due. Raises RedisError, OSError."""
-        self.happenings.look()
+        self.events.look()
         if self.redis.set(keys.WEBHOOKS_SURVEY, 1, nx=True, ex=SURVEY_SECONDS):
             self._enqueue_known()
         while self._free.acquire(blocking=False):

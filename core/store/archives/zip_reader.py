@@ -37,7 +37,7 @@ def read_zip(path: Path, bounds: Bounds) -> Iterator[Member]:
         BrokenArchive, ArchiveTooLarge: before the first file or after any of them.
     """
     try:
-        with _BoundedDirectory(path, bounds) as file, zipfile.ZipFile(file) as archive:
+        with BoundedDirectory(path, bounds) as file, zipfile.ZipFile(file) as archive:
             file.opened()
             budget = Budget(bounds)
             entries = archive.infolist()
@@ -50,7 +50,7 @@ def read_zip(path: Path, bounds: Bounds) -> Iterator[Member]:
         raise BrokenArchive(f"the zip is damaged or was cut short: {error}; pack and send it again") from None
 
 
-class _BoundedDirectory(io.BufferedReader):
+class BoundedDirectory(io.BufferedReader):
     """A zip file whose central directory is bounded.
 
     `zipfile.ZipFile` reads the whole directory at once when it opens an archive, and makes an object of each entry.

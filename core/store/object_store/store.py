@@ -9,7 +9,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -61,15 +61,13 @@ class BucketStore:
         self.write_bytes(path, json.dumps(value, indent=1).encode())
 
     def write_bytes(self, path: Place, data: bytes) -> None:
-        """Replaces the file atomically; a file of a published folder by replacing the folder's entry."""
-        place = str(path)
-        entry, rest = self.uploads.bytes(data)
-        found = self.tree.find(place)
-        with self._uploaded(entry, found.place if found else place, rest):
-            if found and found.inner:
-                self._change_folder(found.place, found.inner, entry)
-            else:
-                self._free_blobs(self.tree.replace(place, lambda _: entry), place)
+        """Replaces the file atomically."""
+        self._write(str(path), *self.uploads.bytes(data))
+
+    def put_file(self, staged: Path, path: Place) -> None:
+        """Moves a local file to its place, atomically."""
+        self._write(str(path), self.uploads.file(staged), staged)
+        staged.unlink()
 
     def read_json(self, path: Place) -> Any:
         """Raises FileNotFoundError if there is no such file."""
@@ -95,7 +93,7 @@ class BucketStore:
             raise AlreadyPublished(place)
         model = self._to_be_shared(str(like), staged) if like is not None else None
         draft = new_entry({}, {}, folder=True)
-        with self.uploads.noted(draft, place):
+        with self.uploads.noted(draft, place, lambda: self.tree.remove(place)):
             entry = self.uploads.folder(staged, draft.id, model)
             self._create(place, entry, claim)
 
@@ -138,8 +136,13 @@ class BucketStore:
         place, now = "/".join(parts), time.monotonic()
         if (kept := self._stamps.get(place)) and now < kept[0]:
             return kept[1]
-        found = self.tree.entry(place)
-        identity = found.id if found else tuple(self.tree.children(place)[1])
+        found = self.tree.find(place)
+        if found is None:
+            identity: Hashable = tuple(self.tree.children(place)[1])
+        elif file := found.entry.files.get(found.inner):
+            identity = file.sha256
+        else:
+            identity = found.entry.id if not found.inner else None
         stamp = Stamp(identity, 0) if identity else None
         if len(self._stamps) > _STAMPS:
             self._stamps.clear()
@@ -166,13 +169,10 @@ class BucketStore:
 
     def write_under(self, claim: BucketClaim, place: str, content: bytes | Path) -> None:
         """Replaces a file under a claim. Raises ClaimLost."""
-        rest: bytes | Path
         if isinstance(content, Path):
-            entry, rest = self.uploads.file(content), content
+            self._write(place, self.uploads.file(content), content, claim)
         else:
-            entry, rest = self.uploads.bytes(content)
-        with self._uploaded(entry, place, rest):
-            self._free_blobs(self._publish_under(claim, place, entry), place)
+            self._write(place, *self.uploads.bytes(content), claim)
 
     def remove_file(self, place: str) -> bool:
         """Removes a file, also one of a published folder; returns whether there was one."""
@@ -181,7 +181,9 @@ class BucketStore:
         if found is None or found.inner not in found.entry.files:
             return False
         if found.inner:
-            self._change_folder(found.place, found.inner, None)
+            name, at = found.inner, found.place
+            before, after = self.tree.replace(at, lambda entry: _with_file(entry, name, None, at))
+            self._free_blobs(before, at, kept=after)
         else:
             self.tree.remove(place)
             self._free_blobs(found.entry, place)
@@ -209,22 +211,37 @@ class BucketStore:
         return self.cache.open(blob, parts)
 
     @contextmanager
-    def _uploaded(self, entry: Entry, place: str, content: bytes | Path) -> Iterator[None]:
+    def _uploaded(self, entry: Entry, place: str, content: bytes | Path, undo: Callable[[], object]) -> Iterator[None]:
         """Uploads the blob of an entry, and the block publishes it. Nothing to upload is no more than the block."""
         self._stamps.clear()
         if not entry.blobs:
             yield
         else:
-            with self.uploads.noted(entry, place):
+            with self.uploads.noted(entry, place, undo):
                 self.bucket.overwrite(next(iter(entry.blobs)), content)
                 yield
         self._stamps.clear()
+
+    def _write(self, place: str, file: Entry, content: bytes | Path, claim: BucketClaim | None = None) -> None:
+        """Replaces a file, also one of a published folder, under a claim or without."""
+        found = self.tree.find(place)
+        at, name = (found.place, found.inner) if found and found.inner else (place, "")
+
+        def changed(before: Entry | None) -> Entry:
+            return _with_file(before, name, file, at) if name else file
+
+        with self._uploaded(file, at, content, lambda: self.remove_file(place)):
+            if claim:
+                before, after = self._publish_under(claim, at, changed)
+            else:
+                before, after = self.tree.replace(at, changed)
+            self._free_blobs(before, at, kept=after)
 
     def _create(self, place: str, entry: Entry, claim: BucketClaim | None) -> None:
         """Raises AlreadyPublished, ClaimLost."""
         self._stamps.clear()
         if claim:
-            self._publish_under(claim, place, entry, new=True)
+            self._publish_under(claim, place, lambda _: entry, new=True)
             return
         found, etag = self.tree.version(place)
         if self.tree.shown(found) or (found and self.tree.is_under_way(found)):
@@ -234,8 +251,13 @@ class BucketStore:
         except Conflict:
             raise AlreadyPublished(place) from None
 
-    def _publish_under(self, claim: BucketClaim, place: str, entry: Entry, *, new: bool = False) -> Entry | None:
-        """Publishes an entry under a claim; returns the one before. Raises ClaimLost; AlreadyPublished if ``new``."""
+    def _publish_under(
+        self, claim: BucketClaim, place: str, change: Callable[[Entry | None], Entry], *, new: bool = False
+    ) -> tuple[Entry | None, Entry]:
+        """Publishes under a claim what a change makes of the entry of a place; returns the entry before and after.
+
+        Raises ClaimLost; AlreadyPublished if it must be ``new``.
+        """
         give_up = time.monotonic() + _UNDER_WAY_SECONDS
         while True:
             found, etag = self.tree.version(place)
@@ -248,6 +270,7 @@ class BucketStore:
                     raise StoreAway("another job is publishing at the same place; try again")
                 time.sleep(0.05)
                 continue
+            entry = change(before)
             waiting = entry.model_copy(update={"pending": claim.pending, "before": before})
             try:
                 etag = self.tree.put(place, waiting, etag)
@@ -259,7 +282,7 @@ class BucketStore:
                 self._take_back(place, before, etag)
                 raise
             self._stamps.clear()
-            return before
+            return before, entry
 
     def _take_back(self, place: str, before: Entry | None, etag: str) -> None:
         """Puts what was at a place before a publication that failed; never over that of another."""
@@ -268,23 +291,6 @@ class BucketStore:
             self.tree.put(place, entry, etag)
         except (Conflict, StoreAway):
             return
-
-    def _change_folder(self, place: str, name: str, file: Entry | None) -> None:
-        """Replaces or removes a file of a published folder."""
-
-        def changed(before: Entry | None) -> Entry:
-            if before is None:
-                raise FileNotFoundError(f"there is no {place} in the artifact store any more")
-            files = {each: stored for each, stored in before.files.items() if each != name}
-            blobs = dict(before.blobs)
-            if file:
-                files[name], blobs = file.files[""], blobs | file.blobs
-            used = {stored.blob for stored in files.values()}
-            return before.changed(files=files, blobs={key: blob for key, blob in blobs.items() if key in used})
-
-        before = self.tree.replace(place, changed)
-        after = self.tree.entry(place)
-        self._free_blobs(before, place, kept=after)
 
     def _to_be_shared(self, place: str, staged: Path) -> Entry | None:
         """The entry of a folder whose blobs another one will use as well: it says so before that one is published."""
@@ -312,3 +318,15 @@ class BucketStore:
                 other = self.tree.entry(f"{folder}/{name}")
                 used |= set(other.blobs) if other else set()
         self.bucket.delete([key for key in entry.blobs if key not in used])
+
+
+def _with_file(before: Entry | None, name: str, file: Entry | None, place: str) -> Entry:
+    """The entry of a published folder with a file replaced, or removed. Raises FileNotFoundError."""
+    if before is None:
+        raise FileNotFoundError(f"there is no {place} in the artifact store any more")
+    files = {each: stored for each, stored in before.files.items() if each != name}
+    blobs = dict(before.blobs)
+    if file:
+        files[name], blobs = file.files[""], blobs | file.blobs
+    used = {stored.blob for stored in files.values()}
+    return before.changed(files=files, blobs={key: blob for key, blob in blobs.items() if key in used})

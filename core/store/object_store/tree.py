@@ -147,8 +147,8 @@ class Tree:
             self._fresh.pop(place, None)
         return etag
 
-    def replace(self, place: str, change: Callable[[Entry | None], Entry]) -> Entry | None:
-        """Replaces the entry of a place by what the change makes of it; returns the entry before.
+    def replace(self, place: str, change: Callable[[Entry | None], Entry]) -> tuple[Entry | None, Entry]:
+        """Replaces the entry of a place by what the change makes of it; returns the entry before and after.
 
         What was read of the place in the block of a lock must still be there.
         """
@@ -159,12 +159,13 @@ class Tree:
                 break
             before = self.shown(entry)
             try:
-                written = self.put(place, change(before), etag)
+                after = change(before)
+                written = self.put(place, after, etag)
             except Conflict:
                 continue
             if seen is not None:
                 seen[place] = written
-            return before
+            return before, after
         raise StoreAway("others changed the same place of the artifact store at the same time; try again")
 
     def remove(self, place: str) -> None:

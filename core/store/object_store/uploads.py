@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,8 +35,13 @@ class Uploads:
         self.bucket, self.tree = bucket, tree
 
     @contextmanager
-    def noted(self, entry: Entry, place: str) -> Iterator[None]:
+    def noted(self, entry: Entry, place: str, undo: Callable[[], object]) -> Iterator[None]:
         """The block uploads the entry's blobs and publishes it. After another error a sweep finds out whether it did.
+
+        Args:
+            entry: whose blobs are uploaded.
+            place: of the entry that will name them.
+            undo: takes back the publication.
 
         Raises:
             StoreAway: others swept the blobs meanwhile.
@@ -49,7 +54,7 @@ class Uploads:
             self._remove(entry.id)
             raise
         if not self.bucket.has(note):
-            self.tree.remove(place)
+            undo()
             raise StoreAway("the upload took so long that it was taken for abandoned; try again")
         self.bucket.delete([note])
 
@@ -92,17 +97,21 @@ class Uploads:
             return
         place = str(json.loads(found.data)["place"])
         entry = self.tree.version(place).entry
-        if entry and entry.id == entry_id and self.tree.is_under_way(entry):
+        if entry and _names(entry, entry_id) and self.tree.is_under_way(entry):
             return
         self.bucket.delete([note])
-        entry = self.tree.version(place).entry
-        if entry is None or entry.id != entry_id or self.tree.shown(entry) is None:
+        if not _names(self.tree.shown(self.tree.version(place).entry), entry_id):
             self._remove(entry_id)
 
     def _remove(self, entry_id: str) -> None:
         """Removes what was uploaded for an entry that is not published."""
         self.bucket.delete([each.key for each in self.bucket.listing(f"blobs/{entry_id}")])
         self.bucket.delete([f"uploads/{entry_id}"])
+
+
+def _names(entry: Entry | None, entry_id: str) -> bool:
+    """Whether an entry names blobs that were uploaded with this id."""
+    return entry is not None and any(key.startswith(f"blobs/{entry_id}/") for key in entry.blobs)
 
 
 class _FolderWriter:

@@ -19,9 +19,10 @@ from flawsmith.core.domain.webhook_targets import JobWebhook
 from flawsmith.core.domain.webhooks import is_public
 from flawsmith.core.live.job_repository import JobRepository
 from flawsmith.core.live.webhooks.deliveries import Deliveries
-from flawsmith.core.live.webhooks.happenings import Happenings
+from flawsmith.core.live.webhooks.events import WebhookEvents
 from flawsmith.core.live.webhooks.public_connections import PrivateAddress, PublicConnections
 from flawsmith.core.settings import Settings
+from flawsmith.core.store.aliases import Aliases
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.webhooks import Webhooks
 
@@ -31,7 +32,8 @@ SECRET = f"whsec_{b64encode(bytes(32)).decode()}"
 def deliveries(client: redis.Redis, store: ArtifactStore) -> tuple[Deliveries, JobRepository, Webhooks]:
     jobs, webhooks = JobRepository(client, store, [KIND]), Webhooks(store)
     settings = Settings(webhook_secrets=SECRET, webhook_private_networks="127.0.0.0/8")
-    return Deliveries(client, Happenings(client, jobs, webhooks), webhooks, settings), jobs, webhooks
+    events = WebhookEvents(client, jobs, webhooks, Aliases(store))
+    return Deliveries(client, events, webhooks, settings), jobs, webhooks
 
 
 def cancelled_job(jobs: JobRepository, url: str) -> str:
@@ -48,7 +50,7 @@ def test_a_wiped_redis_loses_no_message(empty_redis: redis.Redis, tmp_path: Path
         running, jobs, webhooks = deliveries(empty_redis, ArtifactStore(tmp_path))
         cancelled_job(jobs, f"{receiving.url}/hook")
         if after_the_message:
-            running.happenings.look()
+            running.events.look()
         empty_redis.flushall()
         jobs.catch_up()
         running.look()

@@ -213,6 +213,29 @@ def test_a_stamp_changes_with_what_is_there(any_store: Store) -> None:
     assert all(one != other for one, other in pairwise(found))
 
 
+def test_results_that_came_as_a_folder_are_added_to(any_store: Store) -> None:
+    results = any_store.path("models", "m", "results", "1")
+    publish(any_store, results, {"withdrawn.json": b"[1]", "report/report.json": b"early"})
+    before = any_store.stamp("models", "m", "results", "1", "withdrawn.json")
+    claim = any_store.claim(any_store.path("jobs", "report-1", "claims"))
+    claim.write_bytes(results / "report" / "report.json", b"x" * 200_000)
+    claim.write_bytes(results / "evaluations" / "e.json", b"new")
+    any_store.write_bytes(results / "withdrawn.json", b"[1, 2]")
+    any_store.claim(any_store.path("jobs", "report-1", "claims"))
+    with pytest.raises(ClaimLost):
+        claim.write_bytes(results / "report" / "report.json", b"late")
+    assert (results / "report" / "report.json").read_bytes() == b"x" * 200_000
+    assert [each.read_bytes() for each in (results / "evaluations").glob("*.json")] == [b"new"]
+    assert any_store.stamp("models", "m", "results", "1", "withdrawn.json") not in (before, None)
+    assert any_store.stamp("models", "m", "results", "1", "quality-floor.json") is None
+    with any_store.staged() as staged:
+        fill(staged, {"file": b"y" * 200_000})
+        any_store.put_file(staged / "file", results / "sent")
+    assert (results / "sent").read_bytes() == b"y" * 200_000
+    any_store.delete(results)
+    assert not results.exists()
+
+
 def test_events_are_kept_in_order(any_store: Store) -> None:
     log = AuditLog(any_store)
     for number in range(3):
