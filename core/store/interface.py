@@ -111,7 +111,7 @@ class Store(Protocol):
         """Raises FileNotFoundError if there is no such file."""
 
     def append(self, path: Place, line: bytes) -> None:
-        """Adds a line, which has no line feed, to a file that only grows."""
+        """Adds a line, which has no line feed, to a file that only grows; a bucket has a file for each line."""
 
     def staged(self) -> AbstractContextManager[Path]:
         """An empty local folder. It is removed at the end unless it was published."""

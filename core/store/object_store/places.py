@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WHOLE_BYTES = 8 * 2**20  # up to this size a file that is opened is read into memory
 _MAGIC = frozenset("*?[")
+_ROOT = PurePosixPath()
 
 
 class BucketPlace:
@@ -27,7 +28,8 @@ class BucketPlace:
         self.store, self._path = store, path
 
     def __str__(self) -> str:
-        return str(self._path)
+        """The relative path; empty for the whole store."""
+        return "" if self._path == _ROOT else str(self._path)
 
     def __repr__(self) -> str:
         return f"BucketPlace({str(self)!r})"
@@ -146,7 +148,7 @@ class BucketPlace:
             raise self._missing()
 
     def _found(self) -> Holding | None:
-        return self.store.tree.find(str(self))
+        return self.store.tree.find(str(self)) if str(self) else None
 
     def _file(self) -> StoredFile | None:
         found = self._found()

@@ -74,8 +74,9 @@ class BucketStore:
         return json.loads(path.read_bytes())
 
     def append(self, path: Place, line: bytes) -> None:
-        """Adds a file to a folder; the names of its files are in the order of time."""
-        self.write_bytes(path / f"{time.time_ns():020d}-{secrets.token_hex(4)}", line + b"\n")
+        """Adds a file to the folder ``NAME.d`` beside the path; the names of its files are in the order of time."""
+        folder = path.with_name(f"{path.name}.d")
+        self.write_bytes(folder / f"{time.time_ns():020d}-{secrets.token_hex(4)}", line + b"\n")
 
     def staged(self) -> AbstractContextManager[Path]:
         """An empty local folder. It is removed at the end."""

@@ -135,7 +135,8 @@ class Tree:
         if folders or objects:
             self._plain.add(place)
         listed = [(each.key.rpartition("/")[2], each) for each in objects]
-        entries = [(n, each.etag) for n, each in listed if each.size % 2 == 0 or self.entry(f"{place}/{n}") is not None]
+        start = f"{place}/" if place else ""
+        entries = [(n, each.etag) for n, each in listed if each.size % 2 == 0 or self.entry(start + n) is not None]
         names = {name for name, _ in entries}
         return [name for each in folders if (name := each.rpartition("/")[2]) not in names], entries
 
@@ -219,7 +220,7 @@ class Tree:
 
 
 def _key(place: str) -> str:
-    return f"tree/{place}"
+    return f"tree/{place}" if place else "tree"
 
 
 def _weight(entry: Entry) -> int:

@@ -165,7 +165,7 @@ class _FolderWriter:
     def _send(self, key: str, blob: Blob, content: "bytes | Path") -> None:
         self.blobs[key] = blob
         waiting = [each for each in self._sent if not each.done()]
-        if len(waiting) >= 2 * _AT_ONCE:  # what waits to be sent is in memory
+        if len(waiting) >= _AT_ONCE:  # what waits to be sent is in memory
             waiting[0].result()
         self._sent.append(self.pool.submit(self.bucket.overwrite, key, content))
 

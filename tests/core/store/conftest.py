@@ -5,19 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.s3_server import BUCKET, ENVIRONMENT, FaultyProxy, s3_server
+from tests.s3_server import BUCKET, ENVIRONMENT, FaultyProxy
 
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.interface import Store
 from flawsmith.core.store.object_store.store import BucketStore
 from flawsmith.core.store.opened import open_store
-
-
-@pytest.fixture(scope="session")
-def s3_address() -> Iterator[str]:
-    """The address of an S3 server."""
-    with s3_server() as address:
-        yield address
 
 
 @pytest.fixture
