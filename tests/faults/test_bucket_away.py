@@ -12,8 +12,6 @@ from tests.faults.cluster import BUSY_SECONDS
 from tests.faults.conftest import PrintFigure, StartCluster
 from tests.s3_server import BUCKET, ENVIRONMENT, FaultyProxy, s3_server
 
-ANSWERED_WITHIN = 15.0  # seconds, for calls while the server is away: they are tried for 3 s, and the machine is busy
-
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
@@ -27,17 +25,13 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
 
 
 def test_a_job_waits_for_a_bucket_that_is_away_and_ends_as_if_nothing_had_been(
-    tmp_path: Path,
-    proxy: FaultyProxy,
-    start_cluster: StartCluster,
-    undisturbed: tuple[str, str],
-    full_length: bool,
-    print_figure: PrintFigure,
+    tmp_path: Path, proxy: FaultyProxy, start_cluster: StartCluster, full_length: bool, print_figure: PrintFigure
 ) -> None:
-    cluster = start_cluster(tmp_path, workers=2, artifact_store=f"s3://{BUCKET}/site")
-    client, job = cluster.service.client, cluster.submit("bucket-away")
-    cluster.wait_for_worker(job)
-    until(lambda: cluster.job(job)["progress"]["step"], BUSY_SECONDS, "the job makes progress")
+    cluster = start_cluster(tmp_path, workers=1, artifact_store=f"s3://{BUCKET}/site")
+    client, steps = cluster.service.client, cluster.steps if full_length else cluster.steps // 4
+    undisturbed = cluster.outcome(cluster.submit("undisturbed", steps=steps))
+    job = cluster.submit("bucket-away", steps=steps)
+    pid = cluster.wait_for_worker(job)
     proxy.fault = lambda method, path: "refuse"
     begun = time.monotonic()
     until(lambda: client.get("/readyz").json().get("missing") == ["artifact store"], 20, "the service says so")
@@ -46,18 +40,15 @@ def test_a_job_waits_for_a_bucket_that_is_away_and_ends_as_if_nothing_had_been(
     )
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json"), answer.text
     assert "artifact store" in answer.json()["detail"] and "127.0.0.1" not in answer.text
-    assert time.monotonic() - begun < 20 + ANSWERED_WITHIN
-    for _ in range(4 if full_length else 1):  # longer than a segment, so that the job has to begin another one
-        time.sleep(10)
-        assert cluster.job(job)["state"] == "running"
+    cluster.end_worker(pid)  # the next one cannot even claim the job
+    cluster.wait_for_takeover(job, pid, BUSY_SECONDS)
+    time.sleep(60 if full_length else 3)
+    assert cluster.job(job)["state"] == "running"
     away = time.monotonic() - begun
     turns = itertools.count()
     proxy.fault = lambda method, path: ("slow down", "lose", None, None, None)[next(turns) % 5]
     until(cluster.service.ready, 30, "the service is ready again")
-    pid = cluster.wait_for_worker(job)
-    cluster.end_worker(pid)
-    outcome = cluster.outcome(job)
+    assert cluster.outcome(job) == undisturbed
     record = cluster.job(job)
     print_figure(f"bucket away for {away:.0f} s, then 2 of 5 requests failed: {len(proxy.requests)} requests in all")
-    assert outcome == undisturbed
-    assert [each for each in record["transitions"] if "error" in str(each).lower()] == []
+    assert record["failures"]["errors"] == 0, record["failures"]
