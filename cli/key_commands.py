@@ -69,8 +69,8 @@ def create(
         return
     print(key)
     print(
-        f"{record.id} is the hash of this key; keep the key now, nothing can show it again. API processes know it"
-        " within seconds.",
+        f"stored as {record.id} in {keys.store}; keep the key now, nothing can show it again. API processes of"
+        " this data folder know it within seconds.",
         file=sys.stderr,
     )
 

@@ -19,6 +19,7 @@ from flawsmith.core.store.datasets import Datasets
 from flawsmith.core.store.opened import STORE_SECONDS, open_store
 from flawsmith.core.store.priors import Priors
 from flawsmith.core.store.registry import Registry
+from flawsmith.core.store.usage import StorageUse
 from flawsmith.core.store.webhooks import Webhooks
 
 
@@ -35,6 +36,7 @@ class Services:
         self.settings = settings
         self.redis = connect(settings, redis_retries, answer_seconds)
         self.store = open_store(settings, store_seconds)
+        self.usage = StorageUse(self.store)
         self.datasets = Datasets(self.store, settings)
         self.registry = Registry(self.store)
         self.priors = Priors(settings.priors_dir)

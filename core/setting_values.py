@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 Scope = Literal["generate", "train", "admin", "metrics"]
 
@@ -49,6 +50,14 @@ def bucket_address(text: str) -> tuple[str, str]:
     return found[1], found[2].removeprefix("/")
 
 
+def without_credentials(address: str) -> tuple[str, str | None, str]:
+    """An address without the name and the password in it, and those: None and "" where there are none."""
+    parts = urlsplit(address)
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    name = None if parts.username is None else unquote(parts.username)
+    return plain, name, unquote(parts.password or "")
+
+
 def check_modules(names: Iterable[str]) -> None:
     """Raises ValueError for a module that cannot be found."""
     for name in names:
@@ -58,6 +67,14 @@ def check_modules(names: Iterable[str]) -> None:
             found = None
         if found is None:
             raise ValueError(f"there is no module '{name}'; is its folder in PYTHONPATH?")
+
+
+def can_send_traces() -> bool:
+    """Whether the extra `otel` is installed."""
+    try:
+        return all(map(find_spec, ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")))
+    except ModuleNotFoundError:  # of a package above them
+        return False
 
 
 def parse_api_keys(text: str) -> dict[str, Scope]:

@@ -37,6 +37,7 @@ from flawsmith.core.metrics import BuildInfo
 from flawsmith.core.services import Services
 from flawsmith.core.settings import get_settings
 from flawsmith.core.store.opened import QUICK_STORE_SECONDS
+from flawsmith.core.tracing import configure_tracing
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.device_metrics import DeviceMetrics
@@ -105,6 +106,7 @@ def run_worker(queue: str) -> None:
     # Celery warns the superuser of pickled messages; this one accepts JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(lambda **_: configure_logging(settings, queue), weak=False)  # in place of Celery's own
+    configure_tracing(settings, queue)
     torch.set_num_threads(threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
     REGISTRY.register(BuildInfo())

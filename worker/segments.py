@@ -2,7 +2,9 @@
 
 import logging
 import time
+from typing import Any
 
+from celery import Task
 from kombu.exceptions import OperationalError
 from prometheus_client import Counter
 from redis.exceptions import RedisError
@@ -13,7 +15,6 @@ from flawsmith.core.live.broker_transport import RUN_SEGMENT
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.live.leases import Lease, LeaseLost
 from flawsmith.core.live.task_queues import worker_name
-from flawsmith.core.logs import request_id as current_request_id
 from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.interface import StoreAway
 from flawsmith.core.store.job_folder import JobFolder
@@ -22,6 +23,7 @@ from flawsmith.worker.executor import Executor, Segment, Work
 from flawsmith.worker.failures import reason_for
 from flawsmith.worker.inherited_remarks import inherit_remarks
 from flawsmith.worker.segment_loop import advance_until, ready_to_finish
+from flawsmith.worker.task_context import working_for
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +38,14 @@ _EXECUTORS: dict[str, Executor] = {kind.name: load_object(kind.executor)() for k
 _open: Work | None = None  # the work of the last segment: several segments in a row on one worker load it once
 
 
-@app.task(name=RUN_SEGMENT)
-def run_segment(job_id: str, token: str, request_id: str) -> None:
+@app.task(name=RUN_SEGMENT, bind=True)
+def run_segment(task: "Task[Any, Any]", job_id: str, token: str, request_id: str) -> None:
     """Runs a job for at most FLAWSMITH_SEGMENT_SECONDS. A second delivery of the same message does nothing."""
-    current_request_id.set(request_id)
+    with working_for(task, "segment", request_id, job_id):
+        _run_and_pass_on(job_id, token, request_id)
+
+
+def _run_and_pass_on(job_id: str, token: str, request_id: str) -> None:
     try:
         job, next_token = _run(job_id, token)
         if next_token:

@@ -17,13 +17,13 @@ from flawsmith.app.image_request import ImageRequest, check_defect_type
 from flawsmith.app.model_references import ModelReferences, Served
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import Problem, documented
-from flawsmith.app.remarks import ListedModel, SearchedFor, Tagged, changed_by, fitting, with_tags
+from flawsmith.app.remarks import SearchedFor, Tagged, changed_by, fitting, with_tags
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.app.sampling.image_filter import check_withdrawn
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
 from flawsmith.core.domain.attributes import MAX_TEXT
 from flawsmith.core.domain.production_gate import Override
-from flawsmith.core.domain.records import ModelVersion, Moment
+from flawsmith.core.domain.records import Model, ModelVersion, Moment
 from flawsmith.core.domain.remarks import ALL, RemarksChange, RemarksFilter
 from flawsmith.core.live.image_pool import PoolReplenisher
 from flawsmith.core.services import Services
@@ -73,7 +73,7 @@ def published(card: ModelVersion, services: Services) -> PublishedVersion:
 @router.get("", responses=documented())
 def list_models(
     services: ServicesDep, tag: Tagged = None, search: SearchedFor = None, limit: Limit = 50, cursor: Cursor = None
-) -> Page[ListedModel]:
+) -> Page[Model]:
     """All models, newest first; with `tag` or `search`, those that have a version that fits."""
     wanted = RemarksFilter.of(tag, search)
     found = [each for each in services.registry.models() if wanted == ALL or any(fitting(each, wanted, services))]
@@ -82,7 +82,7 @@ def list_models(
 
 
 @router.get("/{name}", responses=documented(404))
-def get_model(name: ModelName, services: ServicesDep) -> ListedModel:
+def get_model(name: ModelName, services: ServicesDep) -> Model:
     """One model with its versions and aliases."""
     return with_tags(services.registry.model(name), services)
 

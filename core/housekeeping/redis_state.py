@@ -20,7 +20,7 @@ SCANNED_AT_ONCE = 500
 _JOB = JOB_ID_PATTERN[1:-1]
 _KEPT = re.compile(
     rf"{keys.PREFIX}:(?:job:(?P<job>{_JOB})(?:|:events|:history)|idempotency:[0-9a-f]+|idempotency-keys:.*|seed:.*"
-    rf"|turn:.*)",
+    rf"|turn:.*|quota:.*)",
     re.DOTALL,
 )
 

@@ -101,6 +101,14 @@ class JobRepository:
             pipe.zrevrangebylex(keys.jobs_in(kind.index, each), end, "-", start=0, num=limit)
         return sorted({job_id.decode() for page in pipe.execute() for job_id in page}, reverse=True)[:limit]
 
+    def ids(self, kind: JobKind, states: Iterable[JobState]) -> list[str]:
+        """Ids of all jobs of a kind in these states, the oldest first."""
+        self._restore.ensure()
+        pipe = self.redis.pipeline(transaction=False)
+        for state in states:
+            pipe.zrange(keys.jobs_in(kind.index, state), 0, -1)
+        return sorted(job_id.decode() for page in pipe.execute() for job_id in page)
+
     def counts(self) -> dict[str, int]:
         """How many jobs, of all kinds, are in each state."""
         self._restore.ensure()

@@ -12,10 +12,17 @@ from redis import Redis
 from flawsmith.core.domain.jobs import Job, JobKind
 from flawsmith.core.live import keys
 from flawsmith.core.live.broker_transport import RUN_SEGMENT, SAMPLE_TASK
-from flawsmith.core.live.connections import ANSWER_SECONDS, CONNECT_SECONDS, HEALTH_CHECK_SECONDS, redis_url
+from flawsmith.core.live.connections import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    HEALTH_CHECK_SECONDS,
+    redis_url,
+    tls_options,
+)
 from flawsmith.core.live.scripts import script
 from flawsmith.core.live.segment_tokens import SegmentTokens
 from flawsmith.core.settings import Settings
+from flawsmith.core.tracing import HEADER, current_traceparent
 
 TRAIN, SAMPLE = "train", "sample"
 QUEUES = (TRAIN, SAMPLE)
@@ -34,6 +41,7 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
     url = redis_url(settings)
     return {
         "broker_url": url.replace("unix://", "redis+socket://"),
+        "broker_use_ssl": tls_options(settings) or None,
         "broker_transport_options": {
             "global_keyprefix": f"{keys.PREFIX}:broker:",
             "priority_steps": list(range(HIGHEST_PRIORITY + 1)),
@@ -111,6 +119,7 @@ class Queues:
             name,
             kwargs=arguments,
             queue=queue,
+            headers={HEADER: traceparent} if (traceparent := current_traceparent()) else None,
             priority=HIGHEST_PRIORITY - priority,  # kombu's Redis transport delivers 0 first
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0.1},

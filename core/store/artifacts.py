@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flawsmith.core.store.claims import FolderClaim, make_claim
+from flawsmith.core.store.disk_use import bytes_below, unshared_bytes
 from flawsmith.core.store.durable_files import as_path, sync_file, sync_folder, write_durably
 from flawsmith.core.store.interface import Place, Stamp
 from flawsmith.core.store.staging import staged_folder, sweep_staging
@@ -45,6 +46,9 @@ class ArtifactStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.staging = root / "staging"
+
+    def __str__(self) -> str:
+        return str(self.root)
 
     def path(self, *parts: str) -> Path:
         """The path of these parts below the root. Raises OutsideStore for parts that lead elsewhere."""
@@ -143,6 +147,16 @@ class ArtifactStore:
             folder.rename(hidden)
             sync_folder(folder.parent)
             shutil.rmtree(hidden, ignore_errors=True)
+
+    def bytes_below(self, *parts: str) -> int:
+        """Bytes of all files below a place. A file that several names share counts once."""
+        return bytes_below(self.path(*parts))
+
+    def added_bytes(self, staged: Path, like: Place | None = None) -> int:
+        """The bytes that a staged folder adds to the store when it is published with ``like``."""
+        if like is not None:
+            _share_files(staged, as_path(like))
+        return unshared_bytes(staged)
 
     def stamp(self, *parts: str) -> Stamp | None:
         """The time and identity of a file or folder; None where there is none."""

@@ -80,6 +80,8 @@ def _entries(registry: Registry, version: ModelVersion) -> dict[str, _Entry]:
         found["results/withdrawn.json"] = _json(withdrawn)
     if floor := registry.quality_floor(version):
         found["results/quality-floor.json"] = floor.model_dump_json(indent=1).encode()
+    if (remarks := registry.remarks.of(version.model, version.version)).noted_at:
+        found["results/remarks.json"] = remarks.model_dump_json(indent=1).encode()
     for folder_of in map(registry.folder, lineage):
         for name, each in results_by_name(folder_of, EVALUATIONS).items():
             found[f"results/{EVALUATIONS}/{name}.json"] = _json(each)

@@ -11,8 +11,9 @@
 import os
 import shutil
 from collections.abc import Hashable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, Literal, NamedTuple, Protocol, runtime_checkable
 
 
@@ -143,6 +144,12 @@ class Store(Protocol):
     def stamp(self, *parts: str) -> Stamp | None:
         """The stamp of a file or folder; None where there is none."""
 
+    def bytes_below(self, *parts: str) -> int:
+        """Bytes of all that is stored below a place. What several files share counts once."""
+
+    def added_bytes(self, staged: Path, like: Place | None = None) -> int:
+        """The bytes that a staged folder adds to the store when it is published with ``like``."""
+
     def sweep(self) -> None:
         """Removes what killed processes left behind."""
 
@@ -171,3 +178,15 @@ def read_range(place: Place, start: int, stop: int) -> bytes:
     with place.open("rb") as file:
         file.seek(start)
         return file.read(stop - start)
+
+
+@contextmanager
+def local_file(place: Place) -> Iterator[Path]:
+    """A file as one of the local disk: itself, or a copy of the same name until the end of the block."""
+    if isinstance(place, Path):
+        yield place
+        return
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / place.name
+        copy_file(place, copy)
+        yield copy

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import photograph, until, zipped
-from tests.faults.cluster import BUSY_SECONDS
 from tests.faults.conftest import PrintFigure, StartCluster
 from tests.s3_server import BUCKET, ENVIRONMENT, FaultyProxy, s3_server
 
@@ -40,9 +39,8 @@ def test_a_job_waits_for_a_bucket_that_is_away_and_ends_as_if_nothing_had_been(
     )
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json"), answer.text
     assert "artifact store" in answer.json()["detail"] and "127.0.0.1" not in answer.text
-    cluster.end_worker(pid)  # the next one cannot even claim the job
-    cluster.wait_for_takeover(job, pid, BUSY_SECONDS)
-    time.sleep(60 if full_length else 3)
+    cluster.end_worker(pid)  # who finds that out cannot even read how far the job was
+    time.sleep(60 if full_length else 10)
     assert cluster.job(job)["state"] == "running"
     away = time.monotonic() - begun
     turns = itertools.count()

@@ -73,8 +73,8 @@ class Datasets:
     ) -> tuple[Dataset, bool]:
         """Publishes single photographs, all of the type ``name``; else as `add_archive`."""
         paths = list(files)
-        sent_bytes = sum(path.stat().st_size for _, path in paths)
-        return self._add(name, (single_file(file_name, path) for file_name, path in paths), sent_bytes, options)
+        members = (single_file(file_name, path) for file_name, path in paths)
+        return self._add(name, members, sum(path.stat().st_size for _, path in paths), options)
 
     def continue_with_archive(
         self, parent_id: str, name: str | None, archive: Path, options: UploadOptions = DEFAULTS
@@ -93,8 +93,7 @@ class Datasets:
             NotAnArchive and the others of `add_archive`. One new photograph is enough.
         """
         bounds = Bounds(self.settings.max_archive_entries, self.settings.max_unpacked_bytes, MAX_FILE_BYTES)
-        members, sent_bytes = read_archive(archive, bounds), archive.stat().st_size
-        return self._add(name, members, sent_bytes, options, self.get(parent_id))
+        return self._add(name, read_archive(archive, bounds), archive.stat().st_size, options, self.get(parent_id))
 
     def continue_with_images(
         self,
@@ -106,8 +105,7 @@ class Datasets:
         """The same with single photographs, of the parent's only type, or of one that is named as the parent is."""
         paths = list(files)
         members = (single_file(file_name, path) for file_name, path in paths)
-        sent_bytes = sum(path.stat().st_size for _, path in paths)
-        return self._add(name, members, sent_bytes, options, self.get(parent_id))
+        return self._add(name, members, sum(path.stat().st_size for _, path in paths), options, self.get(parent_id))
 
     def get(self, id_or_name: str) -> Dataset:
         """Raises UnknownDataset."""
@@ -270,9 +268,11 @@ class Datasets:
                     return self._renewed(earlier, dataset), False
                 if earlier and options.replace is None:
                     raise NameTaken(earlier)
+                like = self._like(dataset, parent)
+                options.check_room(0 if earlier else 1, self.store.added_bytes(staged, like))
                 if earlier and options.replace:
                     options.replace(earlier)
-                self._publish(staged, dataset, self._like(dataset, parent))
+                self._publish(staged, dataset, like)
                 if earlier:
                     self.store.delete(self._folder(earlier.id))
         return dataset, True

@@ -69,7 +69,7 @@ class Bucket:
     """
 
     def __init__(self, name: str, prefix: str, patience: float) -> None:
-        self.name, self.patience = name, patience
+        self.name, self.prefix, self.patience = name, prefix, patience
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         plain = bool(endpoint and endpoint.startswith("http://"))
 
@@ -84,6 +84,9 @@ class Bucket:
             )
 
         self._store, self._hasty = connected(30), connected(PROBE_SECONDS)
+
+    def __str__(self) -> str:
+        return f"s3://{self.name}/{self.prefix}"
 
     def get(self, key: str, known: str | None = None) -> Found | None:
         """The object; None where there is none.

@@ -115,3 +115,15 @@ def new_entry(files: dict[str, StoredFile], blobs: dict[str, Blob], *, folder: b
 def new_id() -> str:
     """Names an entry, and the blobs that are made with it."""
     return secrets.token_hex(16)
+
+
+def with_file(before: Entry | None, name: str, file: Entry | None, place: str) -> Entry:
+    """The entry of a published folder with a file replaced, or removed. Raises FileNotFoundError."""
+    if before is None:
+        raise FileNotFoundError(f"there is no {place} in the artifact store any more")
+    files = {each: stored for each, stored in before.files.items() if each != name}
+    blobs = dict(before.blobs)
+    if file:
+        files[name], blobs = file.files[""], blobs | file.blobs
+    used = {stored.blob for stored in files.values()}
+    return before.changed(files=files, blobs={key: blob for key, blob in blobs.items() if key in used})

@@ -21,11 +21,11 @@ from flawsmith.core.store.interface import Place, Stamp, StoreAway
 from flawsmith.core.store.object_store.blob_cache import BlobCache, DamagedBlob
 from flawsmith.core.store.object_store.bucket import PART_BYTES, Bucket, Conflict
 from flawsmith.core.store.object_store.claims import BucketClaim, make_claim, settle_all
-from flawsmith.core.store.object_store.entries import Entry, StoredFile, new_entry
+from flawsmith.core.store.object_store.entries import Entry, StoredFile, new_entry, with_file
 from flawsmith.core.store.object_store.locks import Lock
 from flawsmith.core.store.object_store.places import BucketPlace
 from flawsmith.core.store.object_store.tree import FRESH_SECONDS, Tree
-from flawsmith.core.store.object_store.uploads import Uploads
+from flawsmith.core.store.object_store.uploads import Uploads, known_file
 from flawsmith.core.store.staging import staged_folder, sweep_staging
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,9 @@ class BucketStore:
         self.staged_under: dict[Path, BucketClaim] = {}
         self._outage = OutageLog(log, "write into the bucket")
         self._stamps: dict[str, tuple[float, Stamp | None]] = {}
+
+    def __str__(self) -> str:
+        return str(self.bucket)
 
     def path(self, *parts: str) -> BucketPlace:
         """The place of these parts. Raises OutsideStore for parts that lead elsewhere."""
@@ -150,6 +153,22 @@ class BucketStore:
         self._stamps[place] = (now + FRESH_SECONDS, stamp)
         return stamp
 
+    def bytes_below(self, *parts: str) -> int:
+        """Bytes of all that is stored below a place. A blob that several entries name counts once."""
+        blobs, total = dict[str, int](), 0
+        for entry in self.tree.entries_below("/".join(parts)):
+            blobs |= {key: blob.size for key, blob in entry.blobs.items()}
+            total += sum(len(file.data) for file in entry.files.values() if file.data)
+        return total + sum(blobs.values())
+
+    def added_bytes(self, staged: Path, like: Place | None = None) -> int:
+        """The bytes that a staged folder adds to the store when it is published with ``like``."""
+        model = self.tree.entry(str(like)) if like is not None else None
+        files = (path for path in staged.rglob("*") if path.is_file())
+        return sum(
+            path.stat().st_size for path in files if not known_file(path, path.relative_to(staged).as_posix(), model)
+        )
+
     def sweep(self) -> None:
         """Removes what killed processes left, here and in the bucket. A server that is away is left alone."""
         sweep_staging(self.staging)
@@ -183,7 +202,7 @@ class BucketStore:
             return False
         if found.inner:
             name, at = found.inner, found.place
-            before, after = self.tree.replace(at, lambda entry: _with_file(entry, name, None, at))
+            before, after = self.tree.replace(at, lambda entry: with_file(entry, name, None, at))
             self._free_blobs(before, at, kept=after)
         else:
             self.tree.remove(place)
@@ -229,7 +248,7 @@ class BucketStore:
         at, name = (found.place, found.inner) if found and found.inner else (place, "")
 
         def changed(before: Entry | None) -> Entry:
-            return _with_file(before, name, file, at) if name else file
+            return with_file(before, name, file, at) if name else file
 
         with self._uploaded(file, at, content, lambda: self.remove_file(place)):
             if claim:
@@ -319,15 +338,3 @@ class BucketStore:
                 other = self.tree.entry(f"{folder}/{name}")
                 used |= set(other.blobs) if other else set()
         self.bucket.delete([key for key in entry.blobs if key not in used])
-
-
-def _with_file(before: Entry | None, name: str, file: Entry | None, place: str) -> Entry:
-    """The entry of a published folder with a file replaced, or removed. Raises FileNotFoundError."""
-    if before is None:
-        raise FileNotFoundError(f"there is no {place} in the artifact store any more")
-    files = {each: stored for each, stored in before.files.items() if each != name}
-    blobs = dict(before.blobs)
-    if file:
-        files[name], blobs = file.files[""], blobs | file.blobs
-    used = {stored.blob for stored in files.values()}
-    return before.changed(files=files, blobs={key: blob for key, blob in blobs.items() if key in used})

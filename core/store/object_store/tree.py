@@ -176,6 +176,15 @@ class Tree:
         if (seen := _read_under_lock.get()) is not None:
             seen[place] = None
 
+    def entries_below(self, place: str) -> Iterator[Entry]:
+        """All entries that are shown below a place; those that are known are not read again."""
+        for each in self.bucket.listing(_key(place)):
+            at = each.key.partition("/")[2]
+            with self._lock:
+                known = self._kept.get(at)
+            if found := self.shown(known[1] if known and known[0] == each.etag else self.version(at).entry):
+                yield found
+
     def below(self, place: str) -> list[str]:
         """The places of all objects below a place, those nearest to it first."""
         found = (each.key.partition("/")[2] for each in self.bucket.listing(_key(place)))

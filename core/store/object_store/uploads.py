@@ -127,8 +127,8 @@ class _FolderWriter:
 
     def add(self, name: str, path: Path, like: Entry | None) -> None:
         """Adds a file."""
-        known = like.files.get(name) if like else None
-        if known and known.blob and like and _same(path, known):
+        known = known_file(path, name, like)
+        if like and known and known.blob:
             self.files[name], self.blobs[known.blob] = known, like.blobs[known.blob]
             self.shares = True
         elif path.stat().st_size >= LARGE_BYTES:
@@ -182,8 +182,10 @@ def _whole(path: Path, key: str) -> tuple[StoredFile, Blob]:
     return StoredFile(size=size, sha256=digest, blob=key), Blob(size=size, sha256=digest)
 
 
-def _same(path: Path, stored: StoredFile) -> bool:
-    if path.stat().st_size != stored.size:
-        return False
+def known_file(path: Path, name: str, like: Entry | None) -> StoredFile | None:
+    """The file of that name in an entry, if it is in a blob and has the same content as a local file."""
+    stored = like.files.get(name) if like else None
+    if stored is None or stored.blob is None or path.stat().st_size != stored.size:
+        return None
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == stored.sha256
+        return stored if hashlib.file_digest(file, "sha256").hexdigest() == stored.sha256 else None
