@@ -189,8 +189,8 @@ def _line_end(handle: int) -> bytes:
 
 
 def _share_files(staged: Path, like: Path) -> None:
-    """Replaces staged files by hard links to the equal ones of the same names in a published folder."""
-    for path in staged.rglob("*"):
+    """Replaces files in staged folders by hard links to the equal ones of the same names in a published folder."""
+    for path in staged.glob("*/*"):
         stored = like / path.relative_to(staged)
         with suppress(OSError):  # a file system without hard links keeps a copy
             if path.is_file() and not path.samefile(stored) and filecmp.cmp(path, stored, shallow=False):

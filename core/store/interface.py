@@ -123,7 +123,8 @@ class Store(Protocol):
         Args:
             staged: the folder.
             destination: where it appears.
-            like: a published folder; files that are equal to its files of the same names are stored once.
+            like: a published folder; files in folders, such as ``images/000000.png``, that are equal to its files of
+                the same names are stored once.
 
         Raises:
             AlreadyPublished: something is published there; the staged folder is unchanged.
