@@ -68,6 +68,7 @@ from flawsmith.core.live.server_version import warn_of_vulnerable_server
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings, get_settings
+from flawsmith.core.store.opened import QUICK_STORE_SECONDS
 from flawsmith.core.tracing import configure_tracing
 
 log = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     threadpool_limits(
         1, "blas"
     )  # the products of `PhotographComparison` are small, and the cores belong to the workers
-    app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
+    app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS, QUICK_STORE_SECONDS)
     for at_start in (warn_of_vulnerable_server, drop_keys_of_earlier_releases):
         await run_in_threadpool(at_start, app.state.services.redis)
     app.state.references = ModelReferences(app.state.services.registry)
