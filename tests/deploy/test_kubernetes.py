@@ -304,15 +304,8 @@ def test_with_the_component_each_worker_has_a_gpu(tmp_path: Path) -> None:
     assert devices == {"flawsmith-api": None, "flawsmith-train": "1", "flawsmith-sample": "1"}
 
 
-def test_prometheus_in_the_cluster_has_the_jobs_and_rules_of_the_other_one() -> None:
-    need_prometheus()
-    file = DEPLOY / "prometheus" / "kubernetes.yml"
-    subprocess.run(["promtool", "check", "config", "--syntax-only", file], check=True, capture_output=True)
-    [inside], [outside] = documents(file), documents(DEPLOY / "prometheus" / "prometheus.yml")
-    assert [each["job_name"] for each in inside["scrape_configs"]] == [
-        each["job_name"] for each in outside["scrape_configs"]
-    ]
-    assert inside["rule_files"] == outside["rule_files"]
+def test_prometheus_in_the_cluster_finds_the_pods_of_the_api() -> None:
+    [inside] = documents(DEPLOY / "prometheus" / "kubernetes.yml")
     apis, workers = inside["scrape_configs"]
     services = named(build(OVERLAYS[0]), "Service")
     [pods], [discovery] = apis["dns_sd_configs"], workers["http_sd_configs"]
