@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from flawsmith.app import carried_counts, problems
 from flawsmith.app.auth import AccessControl
 from flawsmith.app.body_limit import MAX_JSON_BYTES, BodyLimit
+from flawsmith.app.bundle_files import BundleFiles
 from flawsmith.app.call_audit import CallAudit
 from flawsmith.app.call_limits import CallLimits
 from flawsmith.app.connections import BoundedProtocol, raise_descriptor_limit
@@ -156,6 +157,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     app.state.sampling = SamplingClient(app.state.services, app.state.redis)
     app.state.readiness = Readiness()
     app.state.scrape = Scrape(app.state.services)
+    app.state.bundles = BundleFiles(app.state.services.store)
     app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
     app.state.services.store.sweep()
     # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.

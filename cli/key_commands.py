@@ -104,7 +104,13 @@ def _stored() -> "tuple[ApiKeys, AuditLog]":
     from flawsmith.core.store.opened import STORE_SECONDS, open_store
 
     os.umask(PRIVATE_UMASK)
-    store = open_store(get_settings(), STORE_SECONDS)
+    settings = get_settings()
+    folder = settings.data_dir / "artifacts"
+    owner = folder.stat().st_uid if folder.exists() else os.geteuid()
+    if owner != os.geteuid():  # the service could not read a file of another user's
+        print(f"{folder} belongs to the user {owner}: run this command as that user", file=sys.stderr)
+        raise typer.Exit(2)
+    store = open_store(settings, STORE_SECONDS)
     return ApiKeys(store), AuditLog(store)
 
 
