@@ -48,7 +48,5 @@ def test_a_job_waits_for_a_bucket_that_is_away_and_ends_as_if_nothing_had_been(
     until(cluster.service.ready, 30, "the service is ready again")
     assert cluster.outcome(job) == undisturbed
     record = cluster.job(job)
-    print_figure(
-        f"bucket away for {away:.0f} s, then every fifth request failed: {len(proxy.requests)} requests in all"
-    )
+    print_figure(f"bucket away for {away:.0f} s, then every fifth request failed: {len(proxy.requests)} requests")
     assert record["failures"]["errors"] == 0, record["failures"]
