@@ -97,17 +97,17 @@ async def _serve(settings: Settings) -> None:
     say("stopped")
 
 
-def _shown(data_dir: Path) -> str:
-    """The data folder as the working directory sees it: logs do not tell where that is on the host."""
-    return f"./{data_dir.relative_to(Path.cwd())}" if data_dir.is_relative_to(Path.cwd()) else "FLAWSMITH_DATA_DIR"
-
-
 def _trackers(settings: Settings) -> list[SupervisedProcess]:
     """The process that sends jobs to trackers, if the settings name some and a package for one of them is there."""
     wanted, missing = wanted_trackers(settings), missing_extras(settings)
     for each in missing:
         say(f"jobs are not sent to {each}: it needs pip install 'flawsmith[{each}]'")
     return [SupervisedProcess("track", ["track"])] if len(wanted) > len(missing) else []
+
+
+def _shown(data_dir: Path) -> str:
+    """The data folder as the working directory sees it: logs do not tell where that is on the host."""
+    return f"./{data_dir.relative_to(Path.cwd())}" if data_dir.is_relative_to(Path.cwd()) else "FLAWSMITH_DATA_DIR"
 
 
 async def _redis_answers(settings: Settings, own: SupervisedProcess | None = None) -> None:
