@@ -139,11 +139,11 @@ def test_every_mix_of_two_releases_serves_and_trains(site: Site) -> None:
 
     def replace(part: str, release: str) -> None:
         """Replaces a worker. A job that trains meanwhile goes on in the other release."""
-        other, job = clients["now" if release == "before" else "before"], None
-        if part == "train":
-            job = submit(other, **LONG)
-            until(lambda: record(other, job)["checkpoint_step"], 60, "the job saves a checkpoint")
+        other = clients["now" if release == "before" else "before"]
+        job = submit(other, **LONG) if part == "train" else None
         name = site.start(release, "worker", part)
+        if job:
+            until(lambda: record(other, job)["checkpoint_step"], 60, "the job saves a checkpoint")
         until(lambda: site.is_live(part, name), 60, "the new worker is live")
         site.stop(workers[part])
         workers[part] = name
