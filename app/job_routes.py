@@ -95,7 +95,6 @@ def submit(
                 check()
             _create(services, job, files or {})
         _enqueue(services, job, caller)
-        log.info("job %s (%s) is queued", job.id, job.kind)
     job = made or job
     response.headers["Location"] = f"{kind.path}/{job.id}"
     return job
@@ -246,6 +245,7 @@ def _enqueue(services: Services, job: Job, caller: str) -> None:
     """Enqueues the job's next segment. If that fails, the job is there all the same, and the reaper enqueues it."""
     try:
         services.jobs.count_for(caller, job)
-        services.queues.send_segment(job, request_id.get())
+        segment = services.queues.send_segment(job, request_id.get())
+        log.info("job %s: segment %s is queued", job.id, segment)
     except (RedisError, OperationalError) as error:
         log.warning("cannot enqueue a segment of job %s yet: %s", job.id, error)

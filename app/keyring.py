@@ -11,7 +11,7 @@ from flawsmith.core.logs import OutageLog
 from flawsmith.core.setting_values import Scope
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.api_keys import ApiKeys, DamagedKeys, Stamp
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.opened import QUICK_STORE_SECONDS, open_store
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Keyring:
 
 def keyring_of(settings: Settings) -> Keyring:
     """The keyring of a process with these settings. Raises OSError, DamagedKeys: the stored keys cannot be read."""
-    stored = ApiKeys(ArtifactStore(settings.data_dir / "artifacts"))
+    stored = ApiKeys(open_store(settings, QUICK_STORE_SECONDS))
     return Keyring(settings.keys, stored, settings.require_keys)
 
 

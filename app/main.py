@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from flawsmith.app import carried_counts, problems
 from flawsmith.app.auth import AccessControl
 from flawsmith.app.body_limit import MAX_JSON_BYTES, BodyLimit
+from flawsmith.app.bundle_files import BundleFiles
 from flawsmith.app.call_audit import CallAudit
 from flawsmith.app.call_limits import CallLimits
 from flawsmith.app.connections import BoundedProtocol, raise_descriptor_limit
@@ -67,6 +68,7 @@ from flawsmith.core.live.server_version import warn_of_vulnerable_server
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings, get_settings
+from flawsmith.core.store.opened import QUICK_STORE_SECONDS
 from flawsmith.core.tracing import configure_tracing
 
 log = logging.getLogger(__name__)
@@ -146,7 +148,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     threadpool_limits(
         1, "blas"
     )  # the products of `PhotographComparison` are small, and the cores belong to the workers
-    app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
+    app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS, QUICK_STORE_SECONDS)
     for at_start in (warn_of_vulnerable_server, drop_keys_of_earlier_releases):
         await run_in_threadpool(at_start, app.state.services.redis)
     app.state.references = ModelReferences(app.state.services.registry)
@@ -155,6 +157,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     app.state.sampling = SamplingClient(app.state.services, app.state.redis)
     app.state.readiness = Readiness()
     app.state.scrape = Scrape(app.state.services)
+    app.state.bundles = BundleFiles(app.state.services.store)
     app.state.ingests = asyncio.Semaphore(CONCURRENT_INGESTS)
     app.state.services.store.sweep()
     # Imported modules live as long as the process: freezing them keeps garbage collection pauses short.

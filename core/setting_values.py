@@ -1,5 +1,6 @@
 """What the texts of settings mean: lists, secrets, API keys, names of modules."""
 
+import re
 from base64 import b64decode
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -36,6 +37,17 @@ def read_secret(name: str, path: Path) -> str:
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ValueError(f"FLAWSMITH_{name.upper()}_FILE: cannot read {path} ({reason})") from None
+
+
+_BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9._=-]+)*)/?")
+
+
+def bucket_address(text: str) -> tuple[str, str]:
+    """``"s3://bucket/a/b"`` -> ``("bucket", "a/b")``. Raises ValueError."""
+    found = _BUCKET.fullmatch(text)
+    if found is None or {".", ".."} & set(found[2].split("/")):
+        raise ValueError("give s3://BUCKET or s3://BUCKET/PREFIX; unset, the store is a folder in FLAWSMITH_DATA_DIR")
+    return found[1], found[2].removeprefix("/")
 
 
 def without_credentials(address: str) -> tuple[str, str | None, str]:

@@ -22,6 +22,7 @@ from flawsmith.core.setting_values import (
     parse_api_keys,
     read_secret,
 )
+from flawsmith.core.store_settings import StoreSettings
 from flawsmith.core.tracker_settings import TrackerSettings
 
 MIB = 1024 * 1024
@@ -37,7 +38,7 @@ SECRETS = (
 )  # never printed; each may be read from a file that NAME_file names
 
 
-class Settings(ProtectionSettings, TrackerSettings):
+class Settings(ProtectionSettings, StoreSettings, TrackerSettings):
     """The settings of a service, with their defaults. The documentation lists all of them; a test checks that."""
 
     model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore", hide_input_in_errors=True)

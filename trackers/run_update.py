@@ -1,11 +1,12 @@
 """Brings the run of one job up to date, and notes each part before and after it is sent."""
 
 import time
-from pathlib import Path
+from contextlib import ExitStack
 
 from flawsmith.core.domain.job_kinds.training import TrainingJob
 from flawsmith.core.domain.quality_report import QualityReport
 from flawsmith.core.services import Services
+from flawsmith.core.store.interface import local_file
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.core.store.version_report import page_file, report_file
@@ -48,7 +49,8 @@ class RunUpdate:
             if step not in self.sent.grids:
                 run, again = self._run(), self.sent.grid == step
                 self._note(grid=step)
-                self.tracker.grid(run, step, folder.sample(step), time.time(), again=again)
+                with local_file(folder.sample(step)) as picture:
+                    self.tracker.grid(run, step, picture, time.time(), again=again)
                 self._note(grid=None, grids=[*self.sent.grids, step])
         self._send_report()
 
@@ -107,8 +109,9 @@ class RunUpdate:
         if self.sent.report == stamp:
             return
         values = report_values(QualityReport.model_validate_json(path.read_bytes()))
-        files: list[Path] = [each for each in (path, page_file(folder)) if each.exists()]
-        self.tracker.report(self._run(), files, (version.step or self.job.progress.step, values), status.st_mtime)
+        with ExitStack() as held:
+            files = [held.enter_context(local_file(each)) for each in (path, page_file(folder)) if each.exists()]
+            self.tracker.report(self._run(), files, (version.step or self.job.progress.step, values), status.st_mtime)
         self._note(report=stamp)
 
     def _note(self, **fields: object) -> None:

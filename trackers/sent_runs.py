@@ -8,7 +8,7 @@ from pydantic import Field
 
 from flawsmith.core.domain.jobs import new_identity
 from flawsmith.core.domain.records import Moment, Record
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.interface import Place, Store
 
 
 class Batch(Record):
@@ -46,13 +46,15 @@ class SentRuns:
         place: names the tracker and where it is. Another place gets every job anew.
     """
 
-    def __init__(self, store: ArtifactStore, place: str) -> None:
+    def __init__(self, store: Store, place: str) -> None:
         self.store, self.folder = store, store.path("trackers", place)
 
     def lock_file(self) -> TextIO:
-        """What the process that sends holds locked. Raises OSError."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return (self.folder / ".lock").open("w")
+        """What the process that sends holds locked; for a bucket, among those of this machine. Raises OSError."""
+        beside = self.store.staging.parent / "trackers" / self.folder.name
+        folder = self.folder if isinstance(self.folder, Path) else beside
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / ".lock").open("w")
 
     def since(self) -> str:
         """The id from which on jobs are sent: none that had ended before there was this tracker."""
@@ -78,5 +80,5 @@ class SentRuns:
         """The job was deleted; what the tracker has of it stays there."""
         self._path(job_id).unlink(missing_ok=True)
 
-    def _path(self, job_id: str) -> Path:
+    def _path(self, job_id: str) -> Place:
         return self.folder / f"{job_id}.json"

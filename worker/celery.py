@@ -36,6 +36,7 @@ from flawsmith.core.logs import OutageLog, configure_logging
 from flawsmith.core.metrics import BuildInfo
 from flawsmith.core.services import Services
 from flawsmith.core.settings import get_settings
+from flawsmith.core.store.opened import QUICK_STORE_SECONDS
 from flawsmith.core.tracing import configure_tracing
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
@@ -78,7 +79,7 @@ def services() -> Services:
 @lru_cache
 def quick_services() -> Services:
     """The same with short timeouts and no retries, for loops that must not wait for Redis."""
-    return Services(get_settings(), redis_retries=0, answer_seconds=QUICK_SECONDS)
+    return Services(get_settings(), 0, QUICK_SECONDS, QUICK_STORE_SECONDS)
 
 
 def threads() -> int:

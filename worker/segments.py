@@ -16,6 +16,7 @@ from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.live.leases import Lease, LeaseLost
 from flawsmith.core.live.task_queues import worker_name
 from flawsmith.core.store.claims import ClaimLost
+from flawsmith.core.store.interface import StoreAway
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.worker.celery import app, device, quick_services, services, stopping
 from flawsmith.worker.executor import Executor, Segment, Work
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 SEGMENTS = Counter("flawsmith_segments_total", "Segments of jobs by outcome", ["outcome"])
 for _outcome in ("passed_on", "succeeded", "error", "failed", "lease_lost", "redis_away", "unknown_job"):
     SEGMENTS.labels(_outcome)  # each is there from the beginning, so that its first count is an increase
+
+STORE_PAUSE_SECONDS = 2.0  # until a job tries again whether the artifact store answers
 
 _QUEUES = {kind.name: kind.queue for kind in job_kinds()}
 _EXECUTORS: dict[str, Executor] = {kind.name: load_object(kind.executor)() for kind in job_kinds()}
@@ -79,10 +82,21 @@ def _run(job_id: str, token: str) -> tuple[Job, str | None]:
             _advance(begun, lease)
         except (LeaseLost, ClaimLost, UnknownJob, RedisError):
             raise
+        except StoreAway as error:
+            _await_store(job_id, error)
+            return jobs.get(job_id), queues.issue_segment(begun)
         except Exception as error:  # of any kind: the job must not hang
             return _record_failure(begun, lease, error), None
         job = jobs.get(job_id)
         return job, None if job.state.ended else queues.issue_segment(job)
+
+
+def _await_store(job_id: str, error: StoreAway) -> None:
+    """Pauses before the job's next segment, which begins at its newest checkpoint: the job is not at fault."""
+    log.warning("job %s: %s; it continues from its checkpoint", job_id, error)
+    SEGMENTS.labels("store_away").inc()
+    _keep_open(None)
+    stopping.wait(STORE_PAUSE_SECONDS)
 
 
 def _advance(job: Job, lease: Lease) -> None:
@@ -90,7 +104,7 @@ def _advance(job: Job, lease: Lease) -> None:
     jobs, store = quick_services().jobs, services().store
     segment = Segment(lease, lease.claim(store, JobFolder(store, job.id).claims), jobs)
     work = _open_work(job)
-    log.info("job %s: claim %s, from step %d", job.id, segment.claim.folder.name, work.step)
+    log.info("job %s: claim %s, from step %d", job.id, segment.claim.name, work.step)
     end = time.monotonic() + services().settings.segment_seconds
     history = quick_services().history
     with work.active():

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from flawsmith.app.caller import caller_of
-from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of, is_current, not_modified
+from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, etag_of, is_current, not_modified, ranged_file
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.image_attributes import of_query
@@ -151,7 +151,7 @@ def get_weights(request: Request, name: ModelName, version: Number, services: Se
     if is_current(request, etag, datetime.fromtimestamp(path.stat().st_mtime, UTC)):
         return not_modified(etag)
     file_name = f"{name}-{card.version}.safetensors"
-    return RangedFile(path, etag=etag, media_type="application/octet-stream", filename=file_name)
+    return ranged_file(path, etag=etag, media_type="application/octet-stream", filename=file_name)
 
 
 @router.get(

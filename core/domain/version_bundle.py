@@ -17,7 +17,7 @@ CARD = "version/card.json"
 MOST_FILES = 20_000
 MOST_MANIFEST_BYTES = 8 * 1024 * 1024
 MOST_TEXT_BYTES = 64 * 1024 * 1024  # of a JSON file or a page
-HIGHEST_VERSION = 999_999_999
+HIGHEST_VERSION = 99_999_999  # the versions that follow it must have numbers too
 
 _NAME = NAME_PATTERN[1:-1]
 _FILES = re.compile(

@@ -24,6 +24,8 @@ _KEPT = re.compile(
     re.DOTALL,
 )
 
+_PROGRESS = {"progress", "losses", "health", "checkpoint_step"}  # fields that a job's worker reports
+
 Line = dict[str, Any]
 
 
@@ -67,12 +69,12 @@ def load(client: Redis, line: Line) -> None:
 
 
 def load_progress(client: Redis, line: Line) -> None:
-    """Writes the record of an unfinished job in place of the one of the artifact store, if it is of the same state."""
+    """Writes how far a job is into its record of the artifact store, if that is of the same state."""
     key = b64decode(line["key"])
-    with suppress(ValueError):
-        record, stored = b64decode(line["value"]), cast(bytes | None, client.get(key))
-        if stored and len(json.loads(stored)["transitions"]) == len(json.loads(record)["transitions"]):
-            client.set(key, record)
+    with suppress(ValueError, KeyError, TypeError):
+        record, stored = json.loads(b64decode(line["value"])), json.loads(cast(bytes, client.get(key) or b"null"))
+        if len(stored["transitions"]) == len(record["transitions"]):
+            client.set(key, json.dumps({**stored, **{name: record[name] for name in _PROGRESS & record.keys()}}))
 
 
 def is_record(line: Line) -> bool:

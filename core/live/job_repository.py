@@ -23,7 +23,7 @@ from flawsmith.core.live.job_records import JobRecords
 from flawsmith.core.live.job_records import UnknownJob as UnknownJob  # whoever uses jobs meets it
 from flawsmith.core.live.job_restore import JobRestore
 from flawsmith.core.live.leases import Lease
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.interface import Store
 from flawsmith.core.store.job_folder import JobFolder
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
@@ -40,7 +40,7 @@ Event = Callable[[Job], tuple[str, dict[str, Any]]]
 class JobRepository:
     """All jobs of all kinds. Safe to use from several processes at once."""
 
-    def __init__(self, redis: Redis, store: ArtifactStore, kinds: Iterable[JobKind]) -> None:
+    def __init__(self, redis: Redis, store: Store, kinds: Iterable[JobKind]) -> None:
         self.redis, self.store = redis, store
         self.records = JobRecords(kinds)
         self.kinds = self.records.kinds

@@ -79,10 +79,13 @@ class Queues:
         kind = self._kinds[job.kind]
         return self._tokens[kind.queue].issue(job, kind.index)
 
-    def send_segment(self, job: Job, request_id: str, token: str | None = None) -> None:
-        """Enqueues the message of this token, or of a new one, behind all messages of the job's priority."""
+    def send_segment(self, job: Job, request_id: str, token: str | None = None) -> str:
+        """Enqueues the message of this token, or of a new one, behind all messages of the job's priority.
+
+        Returns the segment's id, which is in the worker's log lines.
+        """
         arguments = {"job_id": job.id, "token": token or self.issue_segment(job), "request_id": request_id}
-        self._send(RUN_SEGMENT, self._kinds[job.kind].queue, arguments, job.priority)
+        return self._send(RUN_SEGMENT, self._kinds[job.kind].queue, arguments, job.priority)
 
     def redeem_segment(self, job: Job, token: str) -> bool:
         """Whether the message with this token may run the job's segment; no other message may."""
@@ -114,8 +117,8 @@ class Queues:
                 self.redis.hdel(keys.workers(queue), name)
         return live
 
-    def _send(self, name: str, queue: str, arguments: dict[str, Any], priority: int = HIGHEST_PRIORITY) -> None:
-        self._celery.send_task(
+    def _send(self, name: str, queue: str, arguments: dict[str, Any], priority: int = HIGHEST_PRIORITY) -> str:
+        sent = self._celery.send_task(
             name,
             kwargs=arguments,
             queue=queue,
@@ -124,6 +127,7 @@ class Queues:
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0.1},
         )
+        return str(sent.id)
 
 
 def worker_name(queue: str) -> str:

@@ -75,6 +75,7 @@ def test_a_version_moves_with_its_addresses_and_bytes(
     api: TestClient, services: Services, line: TestClient, kind: str
 ) -> None:
     version = KINDS[kind](services.registry, "steel")
+    assert api.patch(path_of(version), json={"note": "Line 3", "tags": ["new lamp"]}).status_code == 200
     content = bundle(api, version)
     answer = send(line, content)
     assert answer.status_code == 201, answer.text
@@ -212,6 +213,10 @@ REPAIRED: dict[str, tuple[Callable[[dict[str, bytes]], Any], str]] = {
     "nested JSON": (lambda files: files.update({"version/judgement.json": b"[" * 100_000}), "judgement.json"),
     "withdrawn nonsense": (lambda files: files.update({"results/withdrawn.json": b'[{"seed": -1}]'}), "withdrawn.json"),
     "tags that are none": (lambda files: files.update({"results/remarks.json": b'{"tags": ["a,b"]}'}), "remarks.json"),
+    "a note that is none": (
+        lambda files: files.update({"results/remarks.json": json.dumps({"note": "a\0b"}).encode()}),
+        "remarks.json",
+    ),
     "a floor that is none": (lambda files: files.update({"results/quality-floor.json": b"{}"}), "quality-floor.json"),
     "an evaluation that is none": (
         lambda files: files.update({"results/evaluations/e-1.json": b'{"verdict": 5}'}),

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from tests.conftest import SMALL_JOB, photograph, zipped
 
 from flawsmith.core.store import usage
+from flawsmith.core.store.artifacts import ArtifactStore
 
 MakeApi = Callable[..., TestClient]
 
@@ -104,7 +105,7 @@ def test_calls_at_once_do_not_exceed_a_limit_together(make_api: MakeApi) -> None
 
 
 def test_without_limits_nothing_is_measured(make_api: MakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usage, "bytes_below", None)
+    monkeypatch.setattr(ArtifactStore, "bytes_below", None)
     api = make_api()
     assert upload(api, "set").status_code == 201
     assert submit(api, "one").status_code == 202

@@ -1,6 +1,7 @@
 """A real Prometheus (Debian's package) that runs the files in deploy/prometheus against a service of a test."""
 
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 import yaml
 
 from tests.conftest import free_port, until
@@ -18,6 +20,12 @@ RULES = DEPLOY / "prometheus" / "rules"
 DASHBOARDS = DEPLOY / "grafana"
 _COUNTER = re.compile(r"flawsmith_\w+_(?:total|count|sum|bucket)")
 _NAME = re.compile(r"\b(?:[a-z]+:flawsmith_\w+(?::\w+)?|flawsmith_\w+|process_\w+|up)\b")
+
+
+def need_prometheus() -> None:
+    """Skips the test where Debian's package is missing."""
+    if shutil.which("prometheus") is None or shutil.which("promtool") is None:
+        pytest.skip("needs prometheus and promtool: apt-get install prometheus")
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ def prometheus(
         interval: between scrapes, and between evaluations of the rules.
         immediately: alerts fire at once, not after their `for`.
     """
+    need_prometheus()
     folder.mkdir()
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": interval, "evaluation_interval": interval}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.prometheus_server import DASHBOARDS, DEPLOY, RULES, names_in, rules
+from tests.deploy.prometheus_server import DASHBOARDS, DEPLOY, RULES, names_in, need_prometheus, rules
 
 TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))
 DOCUMENT = DEPLOY.parent / "docs" / "metrics.md"
@@ -18,6 +18,7 @@ ALERTS = [rule["alert"] for rule in rules() if "alert" in rule]
 
 
 def promtool(*words: str | Path) -> None:
+    need_prometheus()
     done = subprocess.run(["promtool", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
