@@ -2,8 +2,8 @@
 
 from flawsmith.app.problems import Problem
 from flawsmith.core.domain.records import Dataset
+from flawsmith.core.housekeeping import photographs
 from flawsmith.core.services import Services
-from flawsmith.core.store.reference_photographs import delete_references
 
 MOST_NAMED = 2048  # characters of a header
 
@@ -20,23 +20,13 @@ def check_unused(services: Services, dataset: Dataset) -> None:
 
 
 def delete_photographs(services: Services, dataset: Dataset) -> dict[str, str]:
-    """Deletes the reference photographs of versions trained on a dataset or on one that it continues.
-
-    Those stay whose photographs another dataset has: one of the same content, or one that continues it.
+    """Deletes the reference photographs that go with a dataset; see `housekeeping.photographs`.
 
     Returns:
         The header that names the versions.
     """
-    others = [each for each in services.datasets.list() if each.id != dataset.id]
-    held = {digest for each in others for digest in _contents(each)}
-    versions = [version for digest in _contents(dataset) - held for version in services.registry.trained_on(digest)]
-    affected = [each.ref for each in versions if delete_references(services.registry.folder(each))]
+    affected = photographs.delete_photographs(services, dataset)
     named = ", ".join(affected)
     if len(named) > MOST_NAMED:
         named = f"{len(affected)} versions"
     return {"X-Affected-Versions": named} if affected else {}
-
-
-def _contents(dataset: Dataset) -> set[str]:
-    """The digests of a dataset and of all that it continues: it has their photographs."""
-    return {dataset.digest, *(each.digest for each in dataset.lineage)}

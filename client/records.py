@@ -73,7 +73,10 @@ class Dataset(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Job(Record):
-    """A job of any kind. One of training has ``model``, ``losses``, ``produced``, ``verdict``; ``raw`` has the rest."""
+    """A job of any kind. One of training has ``model``, ``losses``, ``produced``, ``verdict``; ``raw`` has the rest.
+
+    ``note`` and ``tags`` are people's; ``notes`` are what the service says of a training job.
+    """
 
     id: str
     state: JobState
@@ -116,7 +119,7 @@ class TrainingPlan(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Record):
-    """A model: its versions, newest first, its aliases, and the version that its bare name ``serves``."""
+    """A model: its versions, newest first, its aliases, the version that its bare name ``serves``, and their tags."""
 
     name: str
     versions: list[int]

@@ -10,9 +10,11 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from flawsmith.core.domain.production_gate import Demand
+from flawsmith.core.domain.retention import Rule, parse_retention
 from flawsmith.core.protection_settings import ProtectionSettings
 from flawsmith.core.setting_values import (
     Scope,
+    can_send_traces,
     check_modules,
     is_webhook_secret,
     listed,
@@ -20,19 +22,23 @@ from flawsmith.core.setting_values import (
     parse_api_keys,
     read_secret,
 )
+from flawsmith.core.store_settings import StoreSettings
+from flawsmith.core.tracker_settings import TrackerSettings
 
 MIB = 1024 * 1024
 _DEMANDS: tuple[Demand, ...] = get_args(Demand)
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+_COLLECTOR = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 SECRETS = (
     "api_keys",
     "redis_url",
     "webhook_secrets",
+    "mlflow_tracking_uri",
 )  # never printed; each may be read from a file that NAME_file names
 
 
-class Settings(ProtectionSettings):
+class Settings(ProtectionSettings, StoreSettings, TrackerSettings):
     """The settings of a service, with their defaults. The documentation lists all of them; a test checks that."""
 
     model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore", hide_input_in_errors=True)
@@ -161,7 +167,21 @@ class Settings(ProtectionSettings):
         description="comma-separated networks, such as `10.0.0.0/8`, to which messages of webhooks may go beside public"
         " addresses",
     )
+    retention: str = Field(
+        "",
+        description="comma-separated rules `KIND:AGE`, `KIND:SIZE` or `KIND:AGE:SIZE`, such as"
+        " `jobs:90d,exports:14d:50GB`, of what is deleted; unset: nothing",
+    )
+    gc_hours: float = Field(
+        24.0, ge=0, description="hours between two looks for what FLAWSMITH_RETENTION deletes; 0: `flawsmith gc` only"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="`text`: lines for people; `json`: objects, one a line"
+    )
+    otlp_endpoint: str = Field(
+        "", description="collector that traces go to by OTLP over HTTP, such as `http://collector:4318`; unset: nowhere"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -203,6 +223,12 @@ class Settings(ProtectionSettings):
                 raise ValueError(f"{error}; give networks such as 10.0.0.0/8, separated by commas") from None
         return value
 
+    @field_validator("retention")
+    @classmethod
+    def _rules(cls, value: str) -> str:
+        parse_retention(value)
+        return value
+
     @field_validator("root_path")
     @classmethod
     def _path(cls, value: str) -> str:
@@ -233,6 +259,15 @@ class Settings(ProtectionSettings):
     @classmethod
     def _kinds_found(cls, value: str) -> str:
         check_modules(listed(value))
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if value and not _COLLECTOR.fullmatch(value):
+            raise ValueError("the address of a collector, such as http://collector:4318, without user and password")
+        if value and not can_send_traces():
+            raise ValueError("traces need the extra `otel`: pip install 'flawsmith[otel]'")
         return value
 
     @field_validator("production_demands")
@@ -282,6 +317,11 @@ class Settings(ProtectionSettings):
     def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
         """The networks in ``webhook_private_networks``."""
         return [ip_network(each) for each in listed(self.webhook_private_networks)]
+
+    @property
+    def retention_rules(self) -> dict[str, Rule]:
+        """The rules in ``retention``."""
+        return parse_retention(self.retention)
 
     @property
     def extra_preset_packages(self) -> list[str]:

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from flawsmith.core.cpus import usable_cpus
 from flawsmith.core.domain.presets.registry import PRESETS
+from flawsmith.core.housekeeping.schedule import start_retention
 from flawsmith.core.live import broker_transport
 from flawsmith.core.live.connections import QUICK_SECONDS, connect
 from flawsmith.core.live.task_queues import (
@@ -35,6 +36,8 @@ from flawsmith.core.logs import OutageLog, configure_logging
 from flawsmith.core.metrics import BuildInfo
 from flawsmith.core.services import Services
 from flawsmith.core.settings import get_settings
+from flawsmith.core.store.opened import QUICK_STORE_SECONDS
+from flawsmith.core.tracing import configure_tracing
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.device_metrics import DeviceMetrics
@@ -76,7 +79,7 @@ def services() -> Services:
 @lru_cache
 def quick_services() -> Services:
     """The same with short timeouts and no retries, for loops that must not wait for Redis."""
-    return Services(get_settings(), redis_retries=0, answer_seconds=QUICK_SECONDS)
+    return Services(get_settings(), 0, QUICK_SECONDS, QUICK_STORE_SECONDS)
 
 
 def threads() -> int:
@@ -103,6 +106,7 @@ def run_worker(queue: str) -> None:
     # Celery warns the superuser of pickled messages; this one accepts JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(lambda **_: configure_logging(settings, queue), weak=False)  # in place of Celery's own
+    configure_tracing(settings, queue)
     torch.set_num_threads(threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
     REGISTRY.register(BuildInfo())
@@ -141,6 +145,8 @@ def _announce_when_ready(queue: str, metrics: str, heartbeat: Heartbeat) -> None
         gc.freeze()
         threading.Thread(target=beat, name="heartbeat", daemon=True).start()
         quick_services().start_reaper(left)
+        if queue == TRAIN:  # which goes last: nobody waits for an answer of its
+            start_retention(services(), left)
 
     def leave(**_: Any) -> None:
         left.set()

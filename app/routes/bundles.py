@@ -1,16 +1,15 @@
 """Bundles: a version as one file, and a version of such a file."""
 
-from contextlib import ExitStack
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse
-from starlette.types import Receive, Scope, Send
 
+from flawsmith.app.bundle_files import ZIP, BundleFiles
 from flawsmith.app.bundle_uploads import BODY, FIELD, receive_bundle
 from flawsmith.app.caller import caller_of
-from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of, is_current, not_modified
+from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, etag_of, is_current, not_modified
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import Idempotency
 from flawsmith.app.problems import Problem, documented, invalid
@@ -18,12 +17,10 @@ from flawsmith.app.routes.models import ModelName, Number, PublishedVersion, pub
 from flawsmith.core.domain.version_bundle import CannotImport, NumberTaken
 from flawsmith.core.services import Services
 from flawsmith.core.store.bundle_reading import UnpackedBundle, unpack_bundle
-from flawsmith.core.store.bundle_writing import Bundle, bundle_of
+from flawsmith.core.store.bundle_writing import bundle_of
 from flawsmith.core.store.version_import import check_family, is_here, withdrawn_since
 
 router = APIRouter(prefix="/models", tags=["models"])
-
-ZIP = "application/zip"
 
 
 @router.get(
@@ -35,14 +32,16 @@ def get_bundle(request: Request, name: ModelName, version: Number, services: Ser
     """The whole version as one file for `POST /models/import` at another site.
 
     It holds what makes the images, small pictures of the photographs, the report, evaluations, overrides, the quality
-    floor and withdrawn addresses; no key, job or alias. The same version is the same bytes until more is known of it.
+    floor, withdrawn addresses, note and tags; no key, job or alias. The same version is the same bytes until more is
+    known of it.
     """
     card = services.registry.version(name, version)
     bundle = bundle_of(services.registry, card)
     etag = etag_of("bundle", bundle.digest)
     if is_current(request, etag):
         return not_modified(etag)
-    return _BundleFile(services, bundle, etag, f"{name}-{card.version}.bundle.zip")
+    files: BundleFiles = request.app.state.bundles
+    return files.answer(bundle, etag, f"{name}-{card.version}.bundle.zip")
 
 
 @router.post(
@@ -75,22 +74,6 @@ async def import_version(request: Request, services: ServicesDep) -> Response:
         model, number = bundle.card.model, bundle.card.version
         await idempotency.keep({"model": model, "version": number, "created": created})
         return await run_in_threadpool(_answer, services, model, number, created)
-
-
-class _BundleFile(RangedFile):
-    """A bundle, written to a file that is gone once it is sent, however that ends."""
-
-    def __init__(self, services: Services, bundle: Bundle, etag: str, filename: str) -> None:
-        self._held = ExitStack()
-        with ExitStack() as stack:
-            path = stack.enter_context(services.store.staged()) / "bundle.zip"
-            bundle.write(path)
-            super().__init__(path, etag=etag, media_type=ZIP, filename=filename)
-            self._held = stack.pop_all()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._held:
-            await super().__call__(scope, receive, send)
 
 
 def _import(services: Services, path: Path, folder: Path, caller: str) -> tuple[UnpackedBundle, bool]:

@@ -141,6 +141,8 @@ def _resolve_untrained(request: TrainingRequest, preset: Preset, dataset: Datase
     job = _job_config(alone, preset, of_photographs, crop, None, resolution, batch_size=1)
     overrides = preset.overrides.model_validate(request.overrides).completed(measured, resolution)
     notes = [f"preset '{preset.name}' trains nothing: {' and '.join(map(repr, unused))} not used"] if unused else []
+    if request.labels is not None:
+        notes.append(f"images of preset '{preset.name}' have masks in any case: 'labels' not used")
     if request.resolution is None:
         notes.append(f"resolution {resolution}, by the size of the defects at the photographs' own scale")
     return Resolved({**job.model_dump(mode="json"), **overrides.model_dump(mode="json")}, notes)

@@ -17,12 +17,12 @@ CARD = "version/card.json"
 MOST_FILES = 20_000
 MOST_MANIFEST_BYTES = 8 * 1024 * 1024
 MOST_TEXT_BYTES = 64 * 1024 * 1024  # of a JSON file or a page
-HIGHEST_VERSION = 999_999_999
+HIGHEST_VERSION = 99_999_999  # the versions that follow it must have numbers too
 
 _NAME = NAME_PATTERN[1:-1]
 _FILES = re.compile(
     r"version/[a-z][a-z0-9_-]{0,63}\.(?:json|npz|safetensors)"
-    r"|results/(?:withdrawn\.json|quality-floor\.json|image-scores\.npz|report/report\.(?:json|html))"
+    r"|results/(?:(?:withdrawn|quality-floor|remarks|report/report)\.json|report/report\.html|image-scores\.npz)"
     rf"|results/(?:evaluations|overrides)/{_NAME}\.json"
 )
 

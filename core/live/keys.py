@@ -90,6 +90,10 @@ DRIFT_LOOK = f"{PREFIX}:drift-look"
 """string, core.live.drift_watch: a process has just looked for a drift check that is due; expires after minutes."""
 
 
+RETENTION_RUN = f"{PREFIX}:retention"
+"""string, core.housekeeping: a process has begun to delete what is due; expires when the next one may."""
+
+
 def next_type(version: str) -> str:
     """string, core.live.image_pool: position in the round of the version's defect types; kept."""
     return f"{PREFIX}:turn:{version}"

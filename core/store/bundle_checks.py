@@ -23,6 +23,7 @@ from flawsmith.core.domain.production_gate import Override
 from flawsmith.core.domain.quality_floor import QualityFloor
 from flawsmith.core.domain.quality_report import QualityReport
 from flawsmith.core.domain.records import ModelVersion
+from flawsmith.core.domain.remarks import CheckedRemarks
 from flawsmith.core.domain.version_bundle import (
     CARD,
     HIGHEST_VERSION,
@@ -204,6 +205,8 @@ def _check_json(path: Path, name: str, card: ModelVersion) -> None:
             raise CannotImport(f"'{name}' has other defect types than {card.ref}")
     elif name == "results/quality-floor.json":
         _read(path, name, TypeAdapter(QualityFloor))
+    elif name == "results/remarks.json":
+        _read(path, name, TypeAdapter(CheckedRemarks))
     elif name == "results/report/report.json":
         _read(path, name, TypeAdapter(QualityReport))
     elif path.parent.name in _RESULTS:

@@ -1,12 +1,14 @@
 """Makes a version of a bundle: under the same name and number, so that its addresses give the same bytes here."""
 
-from pathlib import Path
+import hashlib
+from typing import Any, cast
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.domain.version_bundle import NumberTaken
 from flawsmith.core.store.bundle_checks import WITHDRAWN
 from flawsmith.core.store.bundle_reading import UnpackedBundle
+from flawsmith.core.store.interface import Place
 from flawsmith.core.store.reference_photographs import FILE as REFERENCES
 from flawsmith.core.store.registry import Registry, UnknownModel
 
@@ -23,8 +25,7 @@ def is_here(registry: Registry, bundle: UnpackedBundle) -> bool:
         found = registry.version(bundle.card.model, str(bundle.card.version))
     except UnknownModel:
         return False
-    folder = registry.folder(found)
-    if found == bundle.card and _files(folder) == _files(bundle.version):
+    if found == bundle.card and _stored(registry.folder(found)) == _bundled(bundle):
         return True
     raise NumberTaken(
         f"there is another {found.ref} here already, published at {found.created_at.isoformat()} by "
@@ -53,6 +54,22 @@ def withdrawn_since(registry: Registry, bundle: UnpackedBundle) -> list[tuple[Ad
     return [(address, reason) for address, reason in found if address not in here]
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    """Contents by name; the digests in the manifest would not tell of a file that is damaged here."""
-    return {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file() and each.name not in _KEPT}
+def _stored(folder: Place) -> dict[str, str]:
+    """Digests of a version's files here, by name."""
+    found = {}
+    for each in folder.iterdir():
+        if each.name not in _KEPT:
+            with each.open("rb") as file:
+                found[each.name] = hashlib.file_digest(
+                    cast(Any, file), "sha256"
+                ).hexdigest()  # BinaryIO has no readinto
+    return found
+
+
+def _bundled(bundle: UnpackedBundle) -> dict[str, str]:
+    files = {
+        name.removeprefix("version/"): each
+        for name, each in bundle.manifest.files.items()
+        if name.startswith("version/")
+    }
+    return {name: each.sha256 for name, each in files.items() if name not in _KEPT}

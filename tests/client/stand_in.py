@@ -79,7 +79,7 @@ def answering(answer: Callable[[int, Call], Reply]) -> Iterator[StandIn]:
             self.wfile.write(reply.body if reply.cut is None else reply.body[: reply.cut])
             self.close_connection = True
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
+        do_GET = do_POST = do_PUT = do_DELETE = _handle
 
         def log_message(self, *args: object) -> None:
             pass

@@ -267,3 +267,23 @@ def test_exports_are_made_and_downloaded(page_service: Service, open_page: Calla
     with page.expect_download() as archive:
         button.click()
     assert archive.value.suggested_filename.endswith(".zip")
+
+
+def test_a_version_leaves_and_is_imported(
+    page_service: Service, open_page: Callable[..., Page], job: str, tmp_path: Path
+) -> None:
+    page = open_page(url_of(page_service, "models/manners/1"))
+    with page.expect_download() as bundle:
+        page.get_by_role("button", name="Download the whole version").click()
+    bundle.value.save_as(tmp_path / bundle.value.suggested_filename)
+    page.screenshot(path="/tmp/fh_version.png")
+    page.goto(url_of(page_service, "models"))
+    page.get_by_text("Import a version of another service").click()
+    (tmp_path / "wrong.zip").write_bytes((tmp_path / "manners-1.bundle.zip").read_bytes()[:-10_000])
+    for name in ("wrong.zip", "manners-1.bundle.zip"):
+        page.get_by_label("Bundle").set_input_files(tmp_path / name)
+        page.get_by_role("button", name="Import", exact=True).click()
+        if name == "wrong.zip":
+            expect(page.get_by_text("cut short").first).to_be_visible()
+            page.screenshot(path="/tmp/fh_models.png")
+    expect(page.get_by_role("heading", level=1, name="manners@1")).to_be_visible()

@@ -1,12 +1,10 @@
 """A trained version leaves a service as a bundle, by the commands, and has the same bytes elsewhere."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+from tests.commands import flawsmith
 from tests.conftest import Service
 
 from flawsmith.core.domain.addresses import Address
@@ -16,17 +14,10 @@ from flawsmith.core.store.registry import Registry
 from flawsmith.worker.engine import Engine
 
 
-def flawsmith(service: Service, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {key: each for key, each in os.environ.items() if not key.startswith("FLAWSMITH_")}
-    environment["FLAWSMITH_URL"] = str(service.client.base_url)
-    command = [sys.executable, "-m", "flawsmith.cli.main", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
 def test_a_version_leaves_as_a_bundle_and_has_the_same_bytes_elsewhere(
     service: Service, trained: dict[str, Any], tmp_path: Path
 ) -> None:
-    written = flawsmith(service, tmp_path, "bundle", trained["produced"])
+    written = flawsmith("bundle", trained["produced"], cwd=tmp_path, url=str(service.client.base_url))
     assert written.returncode == 0, written.stderr
     name, _, number = trained["produced"].partition("@")
     path = tmp_path / f"{name}-{number}.bundle.zip"
@@ -42,8 +33,8 @@ def test_a_version_leaves_as_a_bundle_and_has_the_same_bytes_elsewhere(
     [pixels] = engine.sample(trained["produced"], [address])
     assert engine.encoder(trained["produced"])(address, pixels) == service.client.get(place).content
 
-    again = flawsmith(service, tmp_path, "import", path.name)
+    again = flawsmith("import", path.name, cwd=tmp_path, url=str(service.client.base_url))
     assert (again.returncode, again.stderr) == (0, "") and trained["produced"] in again.stdout
     path.write_bytes(path.read_bytes()[:-100])
-    refused = flawsmith(service, tmp_path, "import", path.name)
+    refused = flawsmith("import", path.name, cwd=tmp_path, url=str(service.client.base_url))
     assert refused.returncode == 1 and "cut short" in refused.stderr

@@ -195,9 +195,12 @@ def test_what_it_cannot_do_is_refused_in_words(
 
 
 def test_what_only_training_has_is_not_used_and_said(pasting: Service) -> None:
-    body = BODY | {"steps": 100, "max_seconds": 60}
+    body = BODY | {"steps": 100, "max_seconds": 60, "labels": "mask"}
     dry = pasting.client.post("/training-jobs?dry_run=true", json=body).json()
-    assert dry["notes"] == ["preset 'paste' trains nothing: 'steps' and 'max_seconds' not used"]
+    assert dry["notes"] == [
+        "preset 'paste' trains nothing: 'steps' and 'max_seconds' not used",
+        "images of preset 'paste' have masks in any case: 'labels' not used",
+    ]
     assert (dry["config"]["total_steps"], dry["config"]["max_seconds"]) == (10, None)
     assert "trains no networks" in dry["estimate"]["based_on"]
 

@@ -1,0 +1,1 @@
+"""What keeps a site in order over months: retention, backup and restore."""
