@@ -66,7 +66,7 @@ prior: $(INSTALLED)
 	done
 	rm $(PRIORS)/*.state.safetensors
 
-# The fault tests at full length, with measured times: about half an hour.
+# The fault tests at full length, with measured times: about three quarters of an hour.
 faults: $(DEVELOPED)
 	$(BIN)/pytest tests/faults --full-faults --timeout 1800
 

@@ -40,13 +40,13 @@ def required_scope(method: str, path: str) -> Scope:
     """The scope that a call needs.
 
     Reading models and generating images needs the lowest scope; deleting, and setting aliases, quality floors and
-    standing webhooks and importing versions, the highest.
+    standing webhooks and importing versions, the highest; what is written on jobs and versions, the one that trains.
     """
     if path.startswith("/metrics"):
         return "metrics"
     if method in ("DELETE", "PUT"):
         return "admin"
-    if method == "PATCH":  # notes and tags
+    if method == "PATCH":
         return "train"
     if method == "POST" and path.rstrip("/") in ("/webhooks", "/models/import"):
         return "admin"
@@ -60,6 +60,11 @@ def required_scope(method: str, path: str) -> Scope:
 def _shows_photographs(path: str) -> bool:
     """Whether a path is that of a version's quality report, its page or its bundle."""
     return path.startswith("/models/") and path.rpartition("/")[2] in ("report", "report.html", "bundle")
+
+
+def permits(given: Scope, required: Scope) -> bool:
+    """Whether a key of the scope ``given`` reaches a call that needs ``required``."""
+    return required in _GRANTS[given]
 
 
 def granted_scopes(request: Request) -> set[Scope] | None:

@@ -43,10 +43,9 @@ class CallLimits:
         await self.app(scope, receive, send)
 
     def _is_limited(self, scope: Scope) -> bool:
-        if is_public(scope["path"], self.settings.public_documents):
+        if scope.get("flawsmith_limits") is None and not self._limits_by_default:
             return False
-        own = scope.get("flawsmith_limits")
-        return self._limits_by_default or (own is not None and any(dict(own).values()))
+        return not is_public(scope["path"], self.settings.public_documents)
 
     async def _charge(self, account: Account, redis: Redis) -> None:
         """Raises Problem 429 over the rate."""

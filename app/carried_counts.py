@@ -9,10 +9,12 @@ import fcntl
 import json
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO
 
 from prometheus_client.metrics_core import Metric
 
@@ -24,6 +26,7 @@ CARRIED_VARIABLE = (
     "FLAWSMITH_CARRIED_COUNTS"  # names the file with the counts of earlier APIs, for this one's processes
 )
 PREFIX = "flawsmith_"  # of the names that are carried on
+LONGEST_WAIT, LOOK_SECONDS = 1.0, 0.005  # for the lock
 _COUNTS = ("counter", "histogram")
 
 Key = tuple[str, str, str, tuple[tuple[str, str], ...]]
@@ -45,23 +48,29 @@ class CarriedCounts:
 
     def added(self, families: Iterable[Metric]) -> list[Metric]:
         """The families with the counts of earlier APIs, saved. Call it, and collect them, within `saving`."""
-        summed = _with(self._earlier, families)
+        counted, others = list[Metric](), list[Metric]()
+        for each in families:
+            (counted if each.type in _COUNTS and each.name.startswith(PREFIX) else others).append(each)
+        summed, counts = _with(self._earlier, counted)
         try:
-            _write(self.saved, summed)
+            _write(self.saved, counts)
         except OSError as error:  # a full disk must not hide the metrics
             log.warning("cannot save the counts of the metrics: %s", error)
-        return summed
+        return [*summed, *others]
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """One scrape at a time, of all processes, so that no earlier counts are saved after later ones."""
+        """One scrape at a time, of all processes, so that no earlier counts are saved after later ones.
+
+        A process that hangs in its scrape does not hold up those of the others for long.
+        """
         try:
             lock = self.saved.with_suffix(".lock").open("w")
         except OSError:
             yield
             return
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock)
             yield
 
 
@@ -82,22 +91,31 @@ def begin(saved: Path, folder: Path) -> None:
     os.environ[CARRIED_VARIABLE] = str(carried)
 
 
-def _with(earlier: dict[Key, float], families: Iterable[Metric]) -> list[Metric]:
-    """The families with the earlier counts; a family that has no count of this API yet is made of them."""
-    left, summed = dict(earlier), list[Metric]()
+def _lock(file: IO[str]) -> None:
+    """Locks the file, unless others have it for all of `LONGEST_WAIT`. Closing it ends the lock."""
+    end = time.monotonic() + LONGEST_WAIT
+    while time.monotonic() < end:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOOK_SECONDS)
+    return None
+
+
+def _with(earlier: dict[Key, float], families: Iterable[Metric]) -> tuple[list[Metric], dict[Key, float]]:
+    """The families with the earlier counts, also of what this API has not counted yet, and all these counts."""
+    left, counts, summed = dict(earlier), dict[Key, float](), dict[str, Metric]()
     for family in families:
-        result = Metric(family.name, family.documentation, family.type)
+        result = summed[family.name] = Metric(family.name, family.documentation, family.type)
         for sample in family.samples:
             key = (family.name, family.type, sample.name, tuple(sorted(sample.labels.items())))
-            result.samples.append(sample._replace(value=sample.value + left.pop(key, 0.0)))
-        summed.append(result)
-    by_name = {family.name: family for family in summed if family.type in _COUNTS}
+            before = left.pop(key, 0.0)
+            counts[key] = sample.value + before
+            result.samples.append(sample._replace(value=counts[key]) if before else sample)
     for (name, kind, sample_name, labels), value in left.items():
-        if name not in by_name:
-            by_name[name] = Metric(name, "Counts before the last restart", kind)
-            summed.append(by_name[name])
-        by_name[name].add_sample(sample_name, dict(labels), value)
-    return summed
+        family = summed.setdefault(name, Metric(name, "Counts before the last restart", kind))
+        family.add_sample(sample_name, dict(labels), value)
+    return list(summed.values()), counts | left
 
 
 def _read(file: Path) -> dict[Key, float]:
@@ -114,13 +132,8 @@ def _read(file: Path) -> dict[Key, float]:
         return {}
 
 
-def _write(file: Path, families: Iterable[Metric]) -> None:
-    counts = [
-        (family.name, family.type, sample.name, sorted(sample.labels.items()), sample.value)
-        for family in families
-        if family.type in _COUNTS and family.name.startswith(PREFIX)
-        for sample in family.samples
-    ]
+def _write(file: Path, counts: dict[Key, float]) -> None:
+    content = {"release": version("flawsmith"), "counts": [(*key, value) for key, value in counts.items()]}
     unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps({"release": version("flawsmith"), "counts": counts}))
+    unfinished.write_text(json.dumps(content))
     unfinished.replace(file)

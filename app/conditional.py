@@ -1,17 +1,21 @@
 """Conditional and partial answers (RFC 9110, sections 13 and 14): ETag, If-None-Match, Range."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from email.utils import formatdate
 from pathlib import Path
 
 from fastapi import Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 from werkzeug.http import parse_date, parse_etags, parse_range_header
 
 from flawsmith.app.problems import Problem, Responses
+from flawsmith.core.store.interface import Place, read_range
+
+_PIECE_BYTES = 4 * 2**20  # of an answer from a bucket
 
 NOT_MODIFIED: Responses = {304: {"description": "Your copy is current"}}
 PARTIAL: Responses = {206: {"description": "The ranges of bytes that the header Range asks for"}}
@@ -50,8 +54,15 @@ def content_response(
     return Response(content, media_type=media_type, headers={"ETag": etag, **(headers or {})})
 
 
+def ranged_file(place: Place, *, etag: str, media_type: str, filename: str) -> Response:
+    """A file of the artifact store, or the ranges of it that the caller asks for. Raises FileNotFoundError."""
+    if isinstance(place, Path):
+        return RangedFile(place, etag=etag, media_type=media_type, filename=filename)
+    return _RangedObject(place, etag=etag, media_type=media_type, filename=filename)
+
+
 class RangedFile(FileResponse):
-    """A file, or the ranges of it that the caller asks for.
+    """A local file, or the ranges of it that the caller asks for.
 
     Starlette answers an unknown unit or a malformed Range with 400, where it must be ignored, and a 416 in plain text.
     So this class decides both, and hands on only ranges that the file has.
@@ -65,23 +76,60 @@ class RangedFile(FileResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Problem 416 if the file has none of the bytes that the header Range asks for."""
         headers = [each for each in scope["headers"] if each[0] != b"range"]
-        if ranges := self._ranges(Headers(scope=scope)):
+        if ranges := _asked(Headers(scope=scope), self.headers, self._size):
             headers.append((b"range", b"bytes=" + ",".join(f"{a}-{b - 1}" for a, b in ranges).encode()))
         await super().__call__({**scope, "headers": headers}, receive, send)
 
-    def _ranges(self, headers: Headers) -> list[tuple[int, int]]:
-        """The ranges (start, stop) to send; none: the whole file. Raises Problem 416."""
-        if headers.get("if-range", self.headers["etag"]) not in (self.headers["etag"], self.headers["last-modified"]):
-            return []
-        asked = parse_range_header(headers.get("range"))
-        if asked is None or asked.units != "bytes":
-            return []
-        size = self._size
-        placed = [
-            (max(0, size + start) if start < 0 else start, min(stop or size, size)) for start, stop in asked.ranges
-        ]
-        ranges = [(start, stop) for start, stop in placed if start < stop]
-        if not ranges:
-            detail = f"the file has {size} bytes, so the last one is number {size - 1}"
-            raise Problem(416, "range-not-satisfiable", detail, {"Content-Range": f"bytes */{size}"})
-        return ranges
+
+class _RangedObject(Response):
+    """A file in a bucket, passed on piece by piece, or the range of it that the caller asks for.
+
+    A caller that asks for several ranges gets the whole file, as RFC 9110 allows (section 14.2).
+    """
+
+    def __init__(self, place: Place, *, etag: str, media_type: str, filename: str) -> None:
+        status = place.stat()
+        self._place, self._size = place, status.st_size
+        headers = {
+            "ETag": etag,
+            "Last-Modified": formatdate(status.st_mtime, usegmt=True),
+            "Accept-Ranges": "bytes",
+            "Content-Disposition": f'attachment; filename="{filename}"',
+        }
+        super().__init__(media_type=media_type, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Problem 416 if the file has none of the bytes that the header Range asks for."""
+        ranges = _asked(Headers(scope=scope), self.headers, self._size)
+        start, stop = ranges[0] if len(ranges) == 1 else (0, self._size)
+        headers = {name: value for name, value in self.headers.items() if name != "content-length"}
+        headers["Content-Length"] = str(stop - start)
+        if len(ranges) == 1:
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{self._size}"
+        answer = StreamingResponse(self._pieces(start, stop), 206 if len(ranges) == 1 else 200, headers)
+        await answer(scope, receive, send)
+
+    def _pieces(self, start: int, stop: int) -> Iterator[bytes]:
+        for at in range(start, stop, _PIECE_BYTES):
+            yield read_range(self._place, at, min(at + _PIECE_BYTES, stop))
+
+
+def _asked(asking: Headers, own: Headers, size: int) -> list[tuple[int, int]]:
+    """The ranges (start, stop) of a file to send; none: the whole file. Raises Problem 416.
+
+    Args:
+        asking: the headers of the request.
+        own: those of the answer, with ETag and Last-Modified.
+        size: of the file, in bytes.
+    """
+    if asking.get("if-range", own["etag"]) not in (own["etag"], own["last-modified"]):
+        return []
+    asked = parse_range_header(asking.get("range"))
+    if asked is None or asked.units != "bytes":
+        return []
+    placed = [(max(0, size + start) if start < 0 else start, min(stop or size, size)) for start, stop in asked.ranges]
+    ranges = [(start, stop) for start, stop in placed if start < stop]
+    if not ranges:
+        detail = f"the file has {size} bytes, so the last one is number {size - 1}"
+        raise Problem(416, "range-not-satisfiable", detail, {"Content-Range": f"bytes */{size}"})
+    return ranges

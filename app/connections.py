@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from flawsmith.app.problems import MEDIA_TYPE
+from flawsmith.app.security_headers import RAW
 from flawsmith.core.settings import get_settings
 
 MAX_HEAD_BYTES = 64 * 1024  # of request line and headers; also of a chunked body's trailers and chunk extensions
@@ -200,7 +201,7 @@ class BoundedProtocol(HttpToolsProtocol):
             content = json.dumps({**problem, "detail": detail, "instance": path}).encode()
             retry = b"retry-after: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else b""
             head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(content)}\r\nconnection: close\r\n\r\n"
-            self.transport.write(STATUS_LINE[status] + retry + head.encode() + content)
+            self.transport.write(STATUS_LINE[status] + retry + RAW + head.encode() + content)
         self._close(bound)
 
     def _close(self, bound: str) -> None:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from flawsmith.app.dataset_removal import check_unused, delete_photographs
 from flawsmith.app.idempotency import Idempotency
 from flawsmith.app.problems import invalid
+from flawsmith.app.storage_limits import check_dataset_room
 from flawsmith.app.uploads import Upload, receive
 from flawsmith.app.while_connected import while_connected
 from flawsmith.core.domain.records import Dataset, valid_name
@@ -102,7 +103,11 @@ def _add(services: Services, upload: Upload, parent: str | None, abandoned: Call
 
     layout = LayoutOptions.parsed(*(upload.fields.get(name) for name in ("layout", "class_from", "clean")))
     options = UploadOptions(
-        upload.fields.get("split") or None, layout, release if replace == "true" else None, abandoned
+        upload.fields.get("split") or None,
+        layout,
+        release if replace == "true" else None,
+        abandoned,
+        partial(check_dataset_room, services),
     )
     stored = _store(services, name, upload, options, parent)
     for each in replaced:

@@ -1,4 +1,4 @@
-"""Request instrumentation: a request id, one access log line, a count and a latency for every request."""
+"""Request instrumentation: an id, security headers, one access log line, a count and a latency for every request."""
 
 import logging
 import time
@@ -7,11 +7,12 @@ from functools import cache
 from urllib.parse import quote
 
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flawsmith.app.problems import CLIENT_GONE
-from flawsmith.core.logs import acceptable_request_id, request_id
+from flawsmith.app.security_headers import with_security_headers
+from flawsmith.core.logs import acceptable_request_id, caller_name, request_id
+from flawsmith.core.tracing import HEADER, describe_span, is_traced, span
 
 log = logging.getLogger("flawsmith.access")
 
@@ -28,6 +29,7 @@ SECONDS = Histogram(
 )
 
 
+HEADER_BYTES = HEADER.encode()
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -46,26 +48,63 @@ class Instrumentation:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        identity = given if acceptable_request_id(given) else uuid.uuid4().hex
+        given = traceparent = b""
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                given = value
+            elif name == HEADER_BYTES:
+                traceparent = value
+        known = given.decode("latin-1")
+        identity = known if acceptable_request_id(known) else uuid.uuid4().hex
         token = request_id.set(identity)
+        try:
+            if is_traced(traceparent):
+                with span(_method(scope), "server", traceparent.decode("latin-1")):
+                    describe_span(*_described(scope, await self._answer(scope, receive, send, identity), identity))
+            else:
+                await self._answer(scope, receive, send, identity)
+        finally:
+            request_id.reset(token)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, identity: str) -> int:
+        """Returns the status."""
         begun, status = time.perf_counter(), CLIENT_GONE
 
         async def send_with_request_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", identity.encode())]
+                message["headers"] = [*with_security_headers(message), (b"x-request-id", identity.encode())]
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_request_id)
         finally:
-            seconds = time.perf_counter() - begun
-            method = scope["method"] if scope["method"] in METHODS else "other"
-            count, latency = _labelled(method, getattr(scope.get("route"), "path", "unknown"), status)
-            count.inc()
-            latency.observe(seconds)
-            level = logging.DEBUG if status == 200 and scope["path"] in PROBES else logging.INFO
-            log.log(level, "%s %s %d %.1f ms", scope["method"], quote(scope["path"]), status, seconds * 1000)
-            request_id.reset(token)
+            _record(scope, status, time.perf_counter() - begun)
+        return status
+
+
+def _record(scope: Scope, status: int, seconds: float) -> None:
+    """Counts a request, and says in the log how it went."""
+    method, route = _method(scope), getattr(scope.get("route"), "path", "unknown")
+    count, latency = _labelled(method, route, status)
+    count.inc()
+    latency.observe(seconds)
+    level = logging.DEBUG if status == 200 and scope["path"] in PROBES else logging.INFO
+    by = f" by {caller_name.get()}" if caller_name.get() else ""
+    log.log(level, "%s %s %d %.1f ms%s", scope["method"], quote(scope["path"]), status, seconds * 1000, by)
+
+
+def _described(scope: Scope, status: int, identity: str) -> tuple[str, dict[str, str | int], bool]:
+    """The name of a request's span, its attributes, and whether it failed."""
+    method, route = _method(scope), str(getattr(scope.get("route"), "path", "unknown"))
+    told: dict[str, str | int] = {
+        "http.request.method": method,
+        "http.route": route,
+        "http.response.status_code": status,
+    }
+    return f"{method} {route}", {**told, "flawsmith.request_id": identity}, status >= 500
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in METHODS else "other"

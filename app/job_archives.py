@@ -2,7 +2,7 @@
 
 from fastapi import Request, Response
 
-from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of, is_current, not_modified
+from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, etag_of, is_current, not_modified, ranged_file
 from flawsmith.app.problems import Problem, Responses, documented
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
 from flawsmith.core.services import Services
@@ -23,7 +23,7 @@ def archive_response(request: Request, folder: JobFolder, sha256: str, file_name
     etag = etag_of("export", sha256)
     if is_current(request, etag):
         return not_modified(etag)
-    return RangedFile(archive_file(folder), etag=etag, media_type="application/zip", filename=file_name)
+    return ranged_file(archive_file(folder), etag=etag, media_type="application/zip", filename=file_name)
 
 
 def why_no_archive(job: Job, kind: JobKind) -> str:

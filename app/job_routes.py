@@ -14,6 +14,7 @@ from flawsmith.app.idempotency import IdempotentRoute, reserved_identity, takes_
 from flawsmith.app.paging import Cursor, Limit, Page, decode, encode
 from flawsmith.app.problems import Problem, Responses, documented
 from flawsmith.app.remarks import SearchedFor, Tagged, changed_by
+from flawsmith.app.storage_limits import check_job_room, one_at_a_time
 from flawsmith.app.webhook_check import check_webhook
 from flawsmith.core.domain.job_states import JobEnded
 from flawsmith.core.domain.jobs import Job, JobKind, JobState
@@ -74,11 +75,12 @@ def submit(
     caller: str,
     body: JobRequest | None = None,
     files: Mapping[str, bytes] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> Job:
     """Records a new job, enqueues its first segment, and sets the header Location.
 
     A repeated call with an Idempotency-Key gets the job that the first call made before its process died. ``files`` are
-    what the job's folder holds from the beginning, by their names.
+    what the job's folder holds from the beginning, by their names. ``check`` may raise Problem to keep a new job out.
     """
     if body:
         job = _as_asked(job, body, services)
@@ -86,8 +88,12 @@ def submit(
         job = job.changed(id=kind.job_id(reserved))
     made = _find(services, job.id) if reserved else None
     if made is None:
-        check_room(services, caller)
-        _create(services, job, files or {})
+        with one_at_a_time(services):
+            check_room(services, caller)
+            check_job_room(services)
+            if check:
+                check()
+            _create(services, job, files or {})
         _enqueue(services, job, caller)
     job = made or job
     response.headers["Location"] = f"{kind.path}/{job.id}"
@@ -200,6 +206,7 @@ def _add_control(router: APIRouter, kind: JobKind) -> None:
         """Continues a failed or cancelled job from its last checkpoint."""
         services.jobs.get(job_id, kind)
         check_room(services, caller)
+        check_job_room(services, new=0)
         try:
             job = services.jobs.resume(job_id)
         except JobEnded as error:
@@ -238,6 +245,7 @@ def _enqueue(services: Services, job: Job, caller: str) -> None:
     """Enqueues the job's next segment. If that fails, the job is there all the same, and the reaper enqueues it."""
     try:
         services.jobs.count_for(caller, job)
-        services.queues.send_segment(job, request_id.get())
+        segment = services.queues.send_segment(job, request_id.get())
+        log.info("job %s: segment %s is queued", job.id, segment)
     except (RedisError, OperationalError) as error:
         log.warning("cannot enqueue a segment of job %s yet: %s", job.id, error)

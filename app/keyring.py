@@ -5,13 +5,13 @@ import threading
 from collections.abc import Mapping
 
 from flawsmith.app.problems import Problem
-from flawsmith.core.domain.api_keys import ApiKey, Grant, digest_of
+from flawsmith.core.domain.api_keys import NO_LIMITS, ApiKey, Grant, digest_of
 from flawsmith.core.domain.records import now
 from flawsmith.core.logs import OutageLog
 from flawsmith.core.setting_values import Scope
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.api_keys import ApiKeys, DamagedKeys, Stamp
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.opened import QUICK_STORE_SECONDS, open_store
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Keyring:
             raise _refusal("this service needs an API key: send the header 'Authorization: Bearer KEY'")
         if why := stored.why_useless(now()):
             raise _refusal(f"this API key ({stored.id}) is {why}; ask the operator of this service for a new one")
-        return Grant(stored.id, stored.scope, stored.limits)
+        return Grant(stored.id, stored.scope, stored.limits if stored.limits != NO_LIMITS else None)
 
     def look(self) -> None:
         """Reads the stored keys if they have changed. Raises OSError, DamagedKeys: those known before stay valid."""
@@ -68,9 +68,10 @@ class Keyring:
         if stamp == self._stamp:
             return
         found = {key.digest: key for key in self._store.all()}
-        if found or not self._stored:
-            self._stored, self._stamp = found, stamp
-            self.required = self.required or bool(found)
+        if self._stored and not found:
+            raise FileNotFoundError("the stored API keys are gone from the artifact store; is its disk mounted?")
+        self._stored, self._stamp = found, stamp
+        self.required = self.required or bool(found)
 
     def watch(self, stop: threading.Event) -> None:
         """Has a thread look for changes until ``stop`` is set."""
@@ -92,7 +93,7 @@ class Keyring:
 
 def keyring_of(settings: Settings) -> Keyring:
     """The keyring of a process with these settings. Raises OSError, DamagedKeys: the stored keys cannot be read."""
-    stored = ApiKeys(ArtifactStore(settings.data_dir / "artifacts"))
+    stored = ApiKeys(open_store(settings, QUICK_STORE_SECONDS))
     return Keyring(settings.keys, stored, settings.require_keys)
 
 

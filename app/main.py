@@ -23,6 +23,7 @@ from flawsmith.app import carried_counts, problems
 from flawsmith.app.auth import AccessControl
 from flawsmith.app.body_limit import MAX_JSON_BYTES, BodyLimit
 from flawsmith.app.bundle_files import BundleFiles
+from flawsmith.app.call_audit import CallAudit
 from flawsmith.app.call_limits import CallLimits
 from flawsmith.app.connections import BoundedProtocol, raise_descriptor_limit
 from flawsmith.app.cors import CrossOrigin
@@ -63,9 +64,12 @@ from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.job_kinds import job_kinds
 from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async, redis_url
 from flawsmith.core.live.keys_of_earlier_releases import drop_keys_of_earlier_releases
+from flawsmith.core.live.server_version import warn_of_vulnerable_server
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings, get_settings
+from flawsmith.core.store.opened import QUICK_STORE_SECONDS
+from flawsmith.core.tracing import configure_tracing
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +107,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, unlimited=UPLOADS, larger=LARGER_BODIES)
     app.add_middleware(CallLimits, settings=settings)
     app.add_middleware(AccessControl, keyring=keyring, public_documents=settings.public_documents, origins=origins)
+    app.add_middleware(CallAudit)
     app.add_middleware(HeadRequests)
     app.add_middleware(OctetStreams)
     app.state.keyring = keyring
@@ -143,8 +148,9 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     threadpool_limits(
         1, "blas"
     )  # the products of `PhotographComparison` are small, and the cores belong to the workers
-    app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS)
-    await run_in_threadpool(drop_keys_of_earlier_releases, app.state.services.redis)
+    app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS, QUICK_STORE_SECONDS)
+    for at_start in (warn_of_vulnerable_server, drop_keys_of_earlier_releases):
+        await run_in_threadpool(at_start, app.state.services.redis)
     app.state.references = ModelReferences(app.state.services.registry)
     app.state.redis = connect_async(settings)
     app.state.events = Events(app.state.redis)
@@ -180,6 +186,7 @@ def application() -> ASGIApp:
     """The application factory of each server process."""
     settings = get_settings()
     configure_logging(settings, "api")
+    configure_tracing(settings, "api")
     return instrumented(create_app(settings))
 
 
@@ -188,7 +195,7 @@ def run_api() -> None:
     settings = get_settings()
     configure_logging(settings, "api")
     redis_url(settings)  # raises UnsafeSocketFolder
-    host = _host(settings)
+    host = listening_host(settings)
     processes = settings.api_processes or max(1, usable_cpus() // CORES_PER_PROCESS)
     log.info("API on http://%s:%d, processes: %d", host, settings.port, processes)
     raise_descriptor_limit()
@@ -214,7 +221,7 @@ def run_api() -> None:
         )
 
 
-def _host(settings: Settings) -> str:
+def listening_host(settings: Settings) -> str:
     """The address to listen on: loopback where no keys are needed. Where they are, all processes are told so."""
     if keyring_of(settings).required:
         os.environ["FLAWSMITH_REQUIRE_KEYS"] = "true"  # also of a process that starts while the store is away

@@ -20,6 +20,7 @@
 | in-flight                | 409    | the first call with this Idempotency-Key is still running             |
 | only-failing             | 409    | a bare model name, where every version is failing; `versions`         |
 | not-for-production       | 409    | the alias `production`, for a version that `reasons` speak against    |
+| limit-reached            | 409    | as many datasets, models or jobs, or bytes of them, as there may be   |
 | withdrawn                | 410    | an operator withdrew the address of an image                          |
 | too-large                | 413    | too many bytes, entries or unpacked bytes; 431 for headers            |
 | not-an-archive           | 415    | the archive is neither zip, tar nor tar.gz                            |

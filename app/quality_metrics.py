@@ -22,7 +22,7 @@ from flawsmith.core.store.version_report import report_file
 log = logging.getLogger(__name__)
 
 REMEMBERED_SECONDS = 15.0
-LONGEST_WAIT = 0.05  # seconds that a scrape waits for a look
+LONGEST_WAIT = 0.01  # seconds that a scrape waits for a look
 MOST_VERSIONS = 10  # of a model: the newest
 MOST_MEASURES = 60  # of a model: each type counts
 MOST_SERIES = 1000  # of measures, of all models together

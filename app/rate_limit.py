@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from flawsmith.app.caller import caller_of
 from flawsmith.app.problems import Problem
-from flawsmith.core.domain.api_keys import CallerLimits
+from flawsmith.core.domain.api_keys import NO_LIMITS, CallerLimits
 from flawsmith.core.live import keys
 from flawsmith.core.live.scripts import script
 from flawsmith.core.settings import Settings
@@ -38,14 +38,14 @@ class Account:
     """
 
     caller: str
-    limits: CallerLimits = field(default_factory=CallerLimits)
+    limits: CallerLimits = NO_LIMITS
     standings: Standings = field(default_factory=dict)
 
 
 def account_of(request: Request) -> Account:
     """Whom this request is charged to."""
     scope = request.scope
-    limits = scope.get("flawsmith_limits") or CallerLimits()
+    limits = scope.get("flawsmith_limits") or NO_LIMITS
     return Account(caller_of(request), limits, scope.get("flawsmith_standings", {}))
 
 

@@ -23,17 +23,11 @@ SearchedFor = Annotated[
 ]
 
 
-class ListedModel(Model):
-    """A model, and the tags of its versions."""
-
-    tags: list[str]
-
-
-def with_tags(model: Model, services: Services) -> ListedModel:
+def with_tags(model: Model, services: Services) -> Model:
     """The model with the tags that any of its versions has."""
     remarks = services.registry.remarks
     tags = sorted({tag for number in model.versions for tag in remarks.of(model.name, number).tags})
-    return ListedModel(**dict(model), tags=tags)
+    return model.changed(tags=tags)
 
 
 def fitting(model: Model, wanted: RemarksFilter, services: Services) -> Iterator[int]:

@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flawsmith.cli.options import Json, Key, Url, calling, ranges
+from flawsmith.cli.options import Json, Key, TagOption, Url, calling, of_job, ranges
 from flawsmith.cli.output import counted, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from flawsmith.client import Job, Version
 
 app = typer.Typer()
 
@@ -82,6 +85,8 @@ def datasets(url: Url = "", key: Key = "", as_json: Json = False) -> None:
 @app.command()
 def models(
     name: Annotated[str | None, typer.Argument(help="list this model's versions")] = None,
+    tag: TagOption = None,
+    search: Annotated[str | None, typer.Option(help="words in note, tags or names")] = None,
     url: Url = "",
     key: Key = "",
     as_json: Json = False,
@@ -89,13 +94,15 @@ def models(
     """List the models, or the versions of one with their verdicts."""
     with calling(url, key) as client:
         if name is None:
-            found = list(client.models())
+            found = list(client.models(tags=tag or (), search=search))
             if as_json:
                 return print_json([each.raw for each in found])
-            listed = [(m.name, len(m.versions), m.serves or "-", _aliases(m.aliases)) for m in found]
-            return print_table(("model", "versions", "serves", "aliases"), listed)
+            listed = [
+                (m.name, len(m.versions), m.serves or "-", _aliases(m.aliases), ", ".join(m.tags) or "-") for m in found
+            ]
+            return print_table(("model", "versions", "serves", "aliases", "tags"), listed)
         model = client.model(name)
-        versions = [client.version(f"{name}@{number}") for number in model.versions]
+        versions = list(client.versions(name, tags=tag or (), search=search))
     if as_json:
         return print_json({**model.raw, "cards": [each.raw for each in versions]})
     rows = [
@@ -105,10 +112,35 @@ def models(
             ", ".join(alias for alias, number in model.aliases.items() if number == each.version) or "-",
             f"{each.resolution} px",
             ", ".join(each.classes),
+            ", ".join(each.tags) or "-",
         )
         for each in versions
     ]
-    return print_table(("version", "verdict", "aliases", "size", "types"), rows)
+    return print_table(("version", "verdict", "aliases", "size", "types", "tags"), rows)
+
+
+@app.command()
+def note(
+    of: Annotated[str, typer.Argument(help="a job's id, or a version such as steel@2")],
+    text: Annotated[str | None, typer.Argument(help='the note; "" removes it; left out, it stays')] = None,
+    tag: TagOption = None,
+    untag: Annotated[list[str] | None, typer.Option(help="remove a tag; several times for several")] = None,
+    url: Url = "",
+    key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Show the note and the tags of a job or version, or change them."""
+    changes: dict[str, Any] = {"note": text, "add_tags": tag or (), "remove_tags": untag or ()}
+    with calling(url, key) as client:
+        found: Job | Version
+        if of_job(of):
+            found = client.note_job(of, **changes) if text is not None or tag or untag else client.job(of)
+        else:
+            found = client.note_version(of, **changes) if text is not None or tag or untag else client.version(of)
+    if as_json:
+        return print_json({name: found.raw[name] for name in ("note", "tags", "noted_at")})
+    print(found.note or "no note")
+    return print(f"tags: {', '.join(found.tags) or 'none'}")
 
 
 @app.command()

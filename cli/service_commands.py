@@ -71,6 +71,15 @@ def worker(queue: Queue) -> None:
 
 
 @app.command()
+def track() -> None:
+    """Send training jobs to MLflow and TensorBoard, as the settings say; `flawsmith serve` does it by itself."""
+    from flawsmith.trackers.process import run_trackers
+
+    os.umask(PRIVATE_UMASK)
+    raise typer.Exit(run_trackers())
+
+
+@app.command()
 def redis() -> None:
     """Run the embedded Redis-compatible server alone, in the data folder."""
     from flawsmith.cli.embedded_redis import become_server

@@ -2,11 +2,15 @@
 
 import asyncio
 import ctypes
+import json
 import os
 import signal
 import sys
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
+
+from flawsmith.core.settings import get_settings
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 STOP_SECONDS = 10.0  # between SIGTERM and SIGKILL, unless a process says otherwise
@@ -79,8 +83,12 @@ class SupervisedProcess:
 
 
 def say(text: str) -> None:
-    """Prints a line of the supervisor into the log of the service."""
-    print(f"{'serve':<7}| {text}", flush=True)
+    """Prints a line of the supervisor into the log of the service, in the format of the other lines."""
+    if get_settings().log_format == "json":
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        print(json.dumps({"timestamp": moment, "level": "info", "part": "serve", "event": text}), flush=True)
+    else:
+        print(f"{'serve':<7}| {text}", flush=True)
 
 
 def _die_with_parent() -> None:

@@ -226,6 +226,12 @@ class Withdrawn(Problem):
     kind = "withdrawn"
 
 
+class LimitReached(Problem):
+    """409: there are as many datasets, models or jobs, or bytes of them, as there may be; ``members["limit"]``."""
+
+    kind = "limit-reached"
+
+
 class TooLarge(Problem):
     """413: too many bytes, entries or unpacked bytes."""
 

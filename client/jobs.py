@@ -1,7 +1,7 @@
 """Calls about jobs of every kind: submit, follow, wait, cancel and resume."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
 from flawsmith.client.commands import Event as RawEvent
@@ -44,6 +44,8 @@ class TrainingOptions(TypedDict):
     start: NotRequired[Literal["prior", "nothing"]]
     deterministic: NotRequired[bool]
     webhook: NotRequired[Mapping[str, Any]]
+    note: NotRequired[str]
+    tags: NotRequired[Sequence[str]]
 
 
 class JobCalls(Calls):
@@ -78,9 +80,23 @@ class JobCalls(Calls):
         return record(TrainingPlan.read, answer)
 
     @iterates(Job)
-    def jobs(self, kind: JobKind = "training", *, state: str | None = None) -> Flow[None]:
-        """All jobs of a kind, newest first."""
-        yield from pages(self._get, PATHS[kind], Job.read, state=state)
+    def jobs(
+        self,
+        kind: JobKind = "training",
+        *,
+        state: str | None = None,
+        tags: Sequence[str] = (),
+        search: str | None = None,
+    ) -> Flow[None]:
+        """All jobs of a kind, newest first.
+
+        Args:
+            state: those in this state.
+            tags: those with all of these tags.
+            search: those with each of these words in their note, tags or names.
+        """
+        narrowed = {"state": state, "tag": ",".join(tags) or None, "search": search}
+        yield from pages(self._get, PATHS[kind], Job.read, **narrowed)
 
     @operation
     def job(self, job: str | Job) -> Flow[Job]:
@@ -135,6 +151,30 @@ class JobCalls(Calls):
         return record(Job.read, (yield from self._change("POST", f"{job_path(job)}/resume")))
 
     @operation
+    def note_job(
+        self,
+        job: str | Job,
+        note: str | None = None,
+        *,
+        tags: Sequence[str] | None = None,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+    ) -> Flow[Job]:
+        """Changes the note and the tags of a job.
+
+        Args:
+            note: a text for people; "" removes it, None leaves it.
+            tags: in place of those that are there; None leaves them.
+            add_tags: beside those that are there.
+            remove_tags: of those that are there.
+
+        Raises:
+            Invalid: too many tags, or one that is too long.
+        """
+        body = noted(note, tags, add_tags, remove_tags)
+        return record(Job.read, (yield from self._change("PATCH", job_path(job), body)))
+
+    @operation
     def delete_job(self, job: str | Job) -> Flow[None]:
         """Deletes a job that has ended; what it published stays. Raises Conflict."""
         yield from self._change("DELETE", job_path(job))
@@ -144,6 +184,11 @@ class JobCalls(Calls):
         """``{"steps": […], "series": {name: […]}}`` of a training job: its losses and signals so far."""
         answer = yield from self._get(f"{job_path(job)}/history")
         return record(dict, answer)
+
+    @operation
+    def history_table(self, job: str | Job) -> Flow[bytes]:
+        """The same as CSV: a line for each step, a column for each loss and signal."""
+        return (yield from self._get(f"{job_path(job)}/history", format="csv")).content
 
     @operation
     def sample_grid(self, job: str | Job, step: int | None = None) -> Flow[bytes]:
@@ -162,6 +207,14 @@ def job_path(job: str | Job) -> str:
     """The path of a job. Its id begins with its kind; that of a training job with ``job``."""
     name = job.id if isinstance(job, Job) else job
     return f"{PATHS.get(name.partition('-')[0], PATHS['training'])}/{part(name)}"
+
+
+def noted(
+    note: str | None, tags: Sequence[str] | None, add_tags: Sequence[str], remove_tags: Sequence[str]
+) -> dict[str, Any]:
+    """The body of a change of note and tags."""
+    lists = {"tags": tags, "add_tags": add_tags or None, "remove_tags": remove_tags or None}
+    return given(note=note, **{name: each if each is None else list(each) for name, each in lists.items()})
 
 
 def _training_body(dataset: str | Dataset, model: str, options: TrainingOptions) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -39,6 +39,8 @@ class LabelCalls(Calls):
         labels: Literal["mask", "box"] | None = None,
         priority: int | None = None,
         webhook: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        tags: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits a labelling: a job that publishes the next version, with the same pixels and labels on request.
@@ -61,7 +63,7 @@ class LabelCalls(Calls):
             sent = yield from work(lambda: [_sent(*each) for each in masks_below(folder, classes)])
         elif masks is not None:
             sent = yield from work(lambda: [_sent(*each) for each in masks])
-        body = given(masks=sent, labels=labels, priority=priority, webhook=webhook)
+        body = given(masks=sent, labels=labels, priority=priority, webhook=webhook, note=note, tags=tags and list(tags))
         return record(Job.read, (yield from self._change("POST", f"{place}/labels", body, idempotency_key)))
 
 

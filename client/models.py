@@ -9,6 +9,7 @@ from typing import Any, Literal
 from flawsmith.client.commands import Flow, Request, work
 from flawsmith.client.datasets import INGEST_SECONDS, OnBytes
 from flawsmith.client.errors import NotFound
+from flawsmith.client.jobs import noted
 from flawsmith.client.operations import Calls, given, iterates, new_key, operation, part, record
 from flawsmith.client.pages import pages
 from flawsmith.client.records import Dataset, Job, Model, Version
@@ -27,9 +28,15 @@ class ModelCalls(Calls):
     """Trained models. A reference is ``steel@2``, ``steel@production`` or ``steel``, or the record of a version."""
 
     @iterates(Model)
-    def models(self) -> Flow[None]:
-        """All models, newest first."""
-        yield from pages(self._get, "/models", Model.read)
+    def models(self, *, tags: Sequence[str] = (), search: str | None = None) -> Flow[None]:
+        """All models, newest first; with ``tags`` or ``search``, those with a version that fits, as `versions`."""
+        yield from pages(self._get, "/models", Model.read, tag=",".join(tags) or None, search=search)
+
+    @iterates(Version)
+    def versions(self, name: str, *, tags: Sequence[str] = (), search: str | None = None) -> Flow[None]:
+        """The versions of a model, newest first: those with all of these tags, and each of the words of ``search``."""
+        path = f"/models/{part(name)}/versions"
+        yield from pages(self._get, path, Version.read, tag=",".join(tags) or None, search=search)
 
     @operation
     def model(self, name: str) -> Flow[Model]:
@@ -45,6 +52,20 @@ class ModelCalls(Calls):
     def numbered(self, reference: str | Version) -> Flow[tuple[str, int]]:
         """Name and number of the version that a reference means now. Raises NotFound."""
         return (yield from numbered(self, reference, served=False))
+
+    @operation
+    def note_version(
+        self,
+        reference: str | Version,
+        note: str | None = None,
+        *,
+        tags: Sequence[str] | None = None,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+    ) -> Flow[Version]:
+        """Changes the note and the tags of a version, as `note_job` those of a job."""
+        path, body = (yield from version_path(self, reference)), noted(note, tags, add_tags, remove_tags)
+        return record(Version.read, (yield from self._change("PATCH", path, body)))
 
     @operation
     def delete_version(self, reference: str | Version) -> Flow[None]:
@@ -126,6 +147,8 @@ class ModelCalls(Calls):
         seed: int | None = None,
         priority: int | None = None,
         webhook: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        tags: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits an evaluation: whether the version's images help a classifier (docs/uplift.md)."""
@@ -139,6 +162,8 @@ class ModelCalls(Calls):
             seed=seed,
             priority=priority,
             webhook=webhook,
+            note=note,
+            tags=tags and list(tags),
         )
         path = f"{(yield from version_path(self, reference))}/evaluations"
         return record(Job.read, (yield from self._change("POST", path, body, idempotency_key)))
@@ -164,6 +189,8 @@ class ModelCalls(Calls):
         seed: int | None = None,
         priority: int | None = None,
         webhook: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        tags: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits an export of a version's images, or of a composition's, into one archive; `download` fetches it."""
@@ -179,6 +206,8 @@ class ModelCalls(Calls):
             seed=seed,
             priority=priority,
             webhook=webhook,
+            note=note,
+            tags=tags and list(tags),
         )
         return record(Job.read, (yield from self._change("POST", "/exports", body, idempotency_key)))
 
@@ -199,6 +228,8 @@ class ModelCalls(Calls):
         seed: int | None = None,
         priority: int | None = None,
         webhook: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        tags: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Flow[Job]:
         """Submits a job that places defects on clean photographs (docs/compositions.md); `download` fetches the zip.
@@ -224,6 +255,8 @@ class ModelCalls(Calls):
             seed=seed,
             priority=priority,
             webhook=webhook,
+            note=note,
+            tags=tags and list(tags),
         )
         return record(Job.read, (yield from self._change("POST", "/compositions", body, idempotency_key)))
 

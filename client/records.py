@@ -73,7 +73,10 @@ class Dataset(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Job(Record):
-    """A job of any kind. One of training has ``model``, ``losses``, ``produced``, ``verdict``; ``raw`` has the rest."""
+    """A job of any kind. One of training has ``model``, ``losses``, ``produced``, ``verdict``; ``raw`` has the rest.
+
+    ``note`` and ``tags`` are people's; ``notes`` are what the service says of a training job.
+    """
 
     id: str
     state: JobState
@@ -92,6 +95,8 @@ class Job(Record):
     served_by_name: bool | None = None
     stop_reason: str | None = None
     result: dict[str, Any] | None = None
+    note: str | None = None
+    tags: list[str] = field(default_factory=list)
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -114,13 +119,14 @@ class TrainingPlan(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Record):
-    """A model: its versions, newest first, its aliases, and the version that its bare name ``serves``."""
+    """A model: its versions, newest first, its aliases, the version that its bare name ``serves``, and their tags."""
 
     name: str
     versions: list[int]
     aliases: dict[str, int]
     created_at: datetime
     serves: int | None = None
+    tags: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +145,8 @@ class Version(Record):
     verdict: Verdict | None = None
     labels: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    note: str | None = None
+    tags: list[str] = field(default_factory=list)
 
     @property
     def ref(self) -> str:

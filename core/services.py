@@ -14,11 +14,12 @@ from flawsmith.core.live.webhooks.deliveries import Deliveries
 from flawsmith.core.live.webhooks.events import WebhookEvents
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.aliases import Aliases
-from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.audit_log import AuditLog
 from flawsmith.core.store.datasets import Datasets
+from flawsmith.core.store.opened import STORE_SECONDS, open_store
 from flawsmith.core.store.priors import Priors
 from flawsmith.core.store.registry import Registry
+from flawsmith.core.store.usage import StorageUse
 from flawsmith.core.store.webhooks import Webhooks
 
 
@@ -26,11 +27,16 @@ class Services:
     """Made once in each process: by the API's lifespan, and at a worker's start."""
 
     def __init__(
-        self, settings: Settings, redis_retries: int = WORKER_RETRIES, answer_seconds: float = ANSWER_SECONDS
+        self,
+        settings: Settings,
+        redis_retries: int = WORKER_RETRIES,
+        answer_seconds: float = ANSWER_SECONDS,
+        store_seconds: float = STORE_SECONDS,
     ) -> None:
         self.settings = settings
         self.redis = connect(settings, redis_retries, answer_seconds)
-        self.store = ArtifactStore(settings.data_dir / "artifacts")
+        self.store = open_store(settings, store_seconds)
+        self.usage = StorageUse(self.store)
         self.datasets = Datasets(self.store, settings)
         self.registry = Registry(self.store)
         self.priors = Priors(settings.priors_dir)

@@ -1,10 +1,12 @@
 """What the texts of settings mean: lists, secrets, API keys, names of modules."""
 
+import re
 from base64 import b64decode
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 Scope = Literal["generate", "train", "admin", "metrics"]
 
@@ -37,6 +39,25 @@ def read_secret(name: str, path: Path) -> str:
         raise ValueError(f"FLAWSMITH_{name.upper()}_FILE: cannot read {path} ({reason})") from None
 
 
+_BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9._=-]+)*)/?")
+
+
+def bucket_address(text: str) -> tuple[str, str]:
+    """``"s3://bucket/a/b"`` -> ``("bucket", "a/b")``. Raises ValueError."""
+    found = _BUCKET.fullmatch(text)
+    if found is None or {".", ".."} & set(found[2].split("/")):
+        raise ValueError("give s3://BUCKET or s3://BUCKET/PREFIX; unset, the store is a folder in FLAWSMITH_DATA_DIR")
+    return found[1], found[2].removeprefix("/")
+
+
+def without_credentials(address: str) -> tuple[str, str | None, str]:
+    """An address without the name and the password in it, and those: None and "" where there are none."""
+    parts = urlsplit(address)
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    name = None if parts.username is None else unquote(parts.username)
+    return plain, name, unquote(parts.password or "")
+
+
 def check_modules(names: Iterable[str]) -> None:
     """Raises ValueError for a module that cannot be found."""
     for name in names:
@@ -46,6 +67,14 @@ def check_modules(names: Iterable[str]) -> None:
             found = None
         if found is None:
             raise ValueError(f"there is no module '{name}'; is its folder in PYTHONPATH?")
+
+
+def can_send_traces() -> bool:
+    """Whether the extra `otel` is installed."""
+    try:
+        return all(map(find_spec, ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")))
+    except ModuleNotFoundError:  # of a package above them
+        return False
 
 
 def parse_api_keys(text: str) -> dict[str, Scope]:

@@ -14,6 +14,7 @@ from flawsmith.core.domain.retention import Rule, parse_retention
 from flawsmith.core.protection_settings import ProtectionSettings
 from flawsmith.core.setting_values import (
     Scope,
+    can_send_traces,
     check_modules,
     is_webhook_secret,
     listed,
@@ -21,19 +22,23 @@ from flawsmith.core.setting_values import (
     parse_api_keys,
     read_secret,
 )
+from flawsmith.core.store_settings import StoreSettings
+from flawsmith.core.tracker_settings import TrackerSettings
 
 MIB = 1024 * 1024
 _DEMANDS: tuple[Demand, ...] = get_args(Demand)
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+_COLLECTOR = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 SECRETS = (
     "api_keys",
     "redis_url",
     "webhook_secrets",
+    "mlflow_tracking_uri",
 )  # never printed; each may be read from a file that NAME_file names
 
 
-class Settings(ProtectionSettings):
+class Settings(ProtectionSettings, StoreSettings, TrackerSettings):
     """The settings of a service, with their defaults. The documentation lists all of them; a test checks that."""
 
     model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore", hide_input_in_errors=True)
@@ -171,6 +176,12 @@ class Settings(ProtectionSettings):
         24.0, ge=0, description="hours between two looks for what FLAWSMITH_RETENTION deletes; 0: `flawsmith gc` only"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="`text`: lines for people; `json`: objects, one a line"
+    )
+    otlp_endpoint: str = Field(
+        "", description="collector that traces go to by OTLP over HTTP, such as `http://collector:4318`; unset: nowhere"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -248,6 +259,15 @@ class Settings(ProtectionSettings):
     @classmethod
     def _kinds_found(cls, value: str) -> str:
         check_modules(listed(value))
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if value and not _COLLECTOR.fullmatch(value):
+            raise ValueError("the address of a collector, such as http://collector:4318, without user and password")
+        if value and not can_send_traces():
+            raise ValueError("traces need the extra `otel`: pip install 'flawsmith[otel]'")
         return value
 
     @field_validator("production_demands")

@@ -21,6 +21,7 @@ COPY models models
 COPY core core
 COPY client client
 COPY cli cli
+COPY trackers trackers
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --no-index .
 # By number: Kubernetes' runAsNonRoot cannot check a name.
 USER 10001:10001

@@ -20,6 +20,7 @@ import redis
 from PIL import Image
 
 from flawsmith.core.live import keys
+from tests.s3_server import s3_server
 
 SMALL_JOB = {
     "preset": "dcgan",
@@ -244,3 +245,10 @@ def empty_redis(redis_server: Path) -> Iterator[redis.Redis]:
     with redis.Redis(unix_socket_path=str(redis_server / "redis" / "redis.sock")) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    """The address of an S3 server with a bucket; see `tests.s3_server`."""
+    with s3_server() as address:
+        yield address

@@ -11,7 +11,7 @@ from flawsmith.core.domain.priors import LARGEST_BYTES
 
 ROOT = Path(__file__).parents[1]
 SHOWN = ("flawsmith/app/docs_page/", "flawsmith/app/page", "flawsmith/cli/", "flawsmith/client/", "flawsmith/docs/")
-PARTS = ("app", "cli", "client", "core", "models", "worker")
+PARTS = ("app", "cli", "client", "core", "models", "trackers", "worker")
 
 
 def build(folder: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -36,6 +36,8 @@ from flawsmith.core.logs import OutageLog, configure_logging
 from flawsmith.core.metrics import BuildInfo
 from flawsmith.core.services import Services
 from flawsmith.core.settings import get_settings
+from flawsmith.core.store.opened import QUICK_STORE_SECONDS
+from flawsmith.core.tracing import configure_tracing
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.device_metrics import DeviceMetrics
@@ -77,7 +79,7 @@ def services() -> Services:
 @lru_cache
 def quick_services() -> Services:
     """The same with short timeouts and no retries, for loops that must not wait for Redis."""
-    return Services(get_settings(), redis_retries=0, answer_seconds=QUICK_SECONDS)
+    return Services(get_settings(), 0, QUICK_SECONDS, QUICK_STORE_SECONDS)
 
 
 def threads() -> int:
@@ -104,6 +106,7 @@ def run_worker(queue: str) -> None:
     # Celery warns the superuser of pickled messages; this one accepts JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(lambda **_: configure_logging(settings, queue), weak=False)  # in place of Celery's own
+    configure_tracing(settings, queue)
     torch.set_num_threads(threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
     REGISTRY.register(BuildInfo())

@@ -20,8 +20,8 @@ from flawsmith.core.domain.earlier_releases import (
     SIGNALS,
     renamed,
 )
-from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
-from flawsmith.core.store.claims import Claim
+from flawsmith.core.store.artifacts import AlreadyPublished
+from flawsmith.core.store.interface import Claim, Place, Store, children
 from flawsmith.core.store.job_folder import JobFolder
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Checkpoint:
     random_states: dict[str, Any] = field(default_factory=dict)
 
 
-def save_checkpoint(store: ArtifactStore, claim: Claim, job_id: str, checkpoint: Checkpoint) -> None:
+def save_checkpoint(store: Store, claim: Claim, job_id: str, checkpoint: Checkpoint) -> None:
     """Publishes a checkpoint atomically, then deletes all but the newest `KEPT`.
 
     Raises:
@@ -95,17 +95,17 @@ def save_checkpoint(store: ArtifactStore, claim: Claim, job_id: str, checkpoint:
         if is_disk_full(error):
             raise DiskFull(sum(each.nbytes for each in checkpoint.state.values())) from error
         raise
-    for old in sorted(folder.iterdir())[:-KEPT]:
+    for old in sorted(children(folder))[:-KEPT]:
         store.delete(old)
 
 
-def newest_step(store: ArtifactStore, job_id: str) -> int:
+def newest_step(store: Store, job_id: str) -> int:
     """Step of the newest checkpoint, valid or not; 0 if there is none."""
     folder = _folder(store, job_id)
-    return max((int(place.name) for place in folder.iterdir()), default=0) if folder.exists() else 0
+    return max((int(place.name) for place in children(folder)), default=0)
 
 
-def newest_checkpoint(store: ArtifactStore, job_id: str, run: dict[str, str]) -> Checkpoint | None:
+def newest_checkpoint(store: Store, job_id: str, run: dict[str, str]) -> Checkpoint | None:
     """The run's newest valid checkpoint. Logs and moves away a damaged one, or one of another run.
 
     It is moved to a folder beside the checkpoints, so that it neither displaces valid ones nor counts as progress.
@@ -115,18 +115,18 @@ def newest_checkpoint(store: ArtifactStore, job_id: str, run: dict[str, str]) ->
         OSError: a checkpoint cannot be read, for a reason other than damage.
     """
     folder = _folder(store, job_id)
-    for place in sorted(folder.iterdir(), reverse=True) if folder.exists() else []:
+    for place in sorted(children(folder), reverse=True):
         try:
             return _read(place, run)
         except _DAMAGE as error:
             log.warning("job %s: checkpoint %s is passed over for the one before: %s", job_id, place.name, error)
             damaged = JobFolder(store, job_id).damaged / place.name
             store.delete(damaged)
-            store.publish(place, damaged)
+            store.move(place, damaged)
     return None
 
 
-def checkpoint_bytes(store: ArtifactStore, job_id: str) -> int:
+def checkpoint_bytes(store: Store, job_id: str) -> int:
     """Size of the job's largest checkpoint; 0 if there is none."""
     places = _folder(store, job_id).glob("*")
     return max((sum(file.stat().st_size for file in place.iterdir()) for place in places), default=0)
@@ -148,7 +148,7 @@ def _write(staged: Path, checkpoint: Checkpoint) -> None:
     (staged / "checkpoint.json").write_text(json.dumps({**card, "sha256": digest, "card_sha256": _digest(card)}))
 
 
-def _read(place: Path, run: dict[str, str]) -> Checkpoint:
+def _read(place: Place, run: dict[str, str]) -> Checkpoint:
     card: dict[str, Any] = json.loads((place / "checkpoint.json").read_bytes())
     _check_format(card.get("format", 1), place)  # first: a later release may have other fields and digests
     digest, card_digest = card.pop("sha256"), card.pop("card_sha256")
@@ -163,7 +163,7 @@ def _read(place: Path, run: dict[str, str]) -> Checkpoint:
     return _with_current_names(card, load(data))
 
 
-def _check_format(found: int, place: Path) -> None:
+def _check_format(found: int, place: Place) -> None:
     if found > FORMAT:
         raise NewerFormat(
             f"checkpoint {place.name} has format {found}, and this release reads up to {FORMAT}: a later release wrote "
@@ -184,7 +184,7 @@ def _with_current_names(card: dict[str, Any], state: dict[str, Tensor]) -> Check
     return Checkpoint(**card, state=tensors)
 
 
-def _is_valid(place: Path, run: dict[str, str]) -> bool:
+def _is_valid(place: Place, run: dict[str, str]) -> bool:
     try:
         _read(place, run)
     except _DAMAGE:
@@ -196,5 +196,5 @@ def _digest(card: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(card).encode()).hexdigest()
 
 
-def _folder(store: ArtifactStore, job_id: str) -> Path:
+def _folder(store: Store, job_id: str) -> Place:
     return JobFolder(store, job_id).checkpoints

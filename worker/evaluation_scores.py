@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from flawsmith.core.store.claims import Claim
+from flawsmith.core.store.interface import Claim, Place
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.models.evaluation.experiment import Arm, Key
 from flawsmith.models.evaluation.scores import Scores
@@ -23,7 +22,7 @@ def save_scores(scored: Mapping[Key, Scores], folder: JobFolder, claim: Claim) -
     claim.write_bytes(_path(folder), json.dumps(rows, indent=1).encode())
 
 
-def _path(folder: JobFolder) -> Path:
+def _path(folder: JobFolder) -> Place:
     return folder.path / "scores.json"
 
 

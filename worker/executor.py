@@ -13,7 +13,7 @@ from flawsmith.core.domain.jobs import Job
 from flawsmith.core.live.job_history import Point
 from flawsmith.core.live.job_repository import JobRepository
 from flawsmith.core.live.leases import Lease
-from flawsmith.core.store.claims import Claim
+from flawsmith.core.store.interface import Claim
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ import shutil
 import torch
 
 from flawsmith.core.domain.jobs import Job
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.interface import Store
 from flawsmith.worker.checkpoints import DiskFull, checkpoint_bytes, is_disk_full
 
 MEGABYTE = 10**6
 
 
-def reason_for(error: Exception, job: Job, store: ArtifactStore, device: torch.device) -> str:
+def reason_for(error: Exception, job: Job, store: Store, device: torch.device) -> str:
     """What was wrong, and what would be right."""
     if _out_of_memory(error):
         return _memory_reason(job, device)
@@ -39,8 +39,8 @@ def _memory_reason(job: Job, device: torch.device) -> str:
     return f"out of {where} with {job.memory_demand}{free}; {job.memory_advice}"
 
 
-def _disk_reason(error: Exception, job: Job, store: ArtifactStore) -> str:
-    free = shutil.disk_usage(store.root).free
+def _disk_reason(error: Exception, job: Job, store: Store) -> str:
+    free = shutil.disk_usage(store.staging.parent).free
     needed = error.needed if isinstance(error, DiskFull) else checkpoint_bytes(store, job.id)
     return (
         f"the artifact store's disk is full; a checkpoint needs {_megabytes(needed)}, {_megabytes(free)} are free: "

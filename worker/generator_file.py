@@ -55,14 +55,27 @@ def load_generator(
         raise ValueError(f"the card lacks {', '.join(missing)}; give the whole answer of GET /models/NAME/versions/V")
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    return generator_of(load_file(path), essentials, torch.device(device))
+
+
+def generator_of(
+    weights: Mapping[str, Tensor], essentials: Mapping[str, Any], device: torch.device
+) -> PublishedGenerator:
+    """The generator with these weights.
+
+    Args:
+        weights: of the file.
+        essentials: fields of `ModelVersion`, at least `ESSENTIALS`.
+        device: where it samples.
+    """
     return PublishedGenerator(
-        load_file(path),
+        weights,
         preset=essentials["preset"],
         config=essentials["config"],
         classes=essentials["classes"],
         precision=essentials["precision"],
         qualified_on=essentials["qualified_on"],
-        device=torch.device(device),
+        device=device,
     )
 
 

@@ -1,13 +1,13 @@
 """The scores of single images in the worker: made with a version's verdict, kept in a file, used while it samples."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.store.interface import Place
 from flawsmith.core.store.quality_floors import FILE, ImageScores, scores_file
 from flawsmith.models.quality.image_score import ImageScore, image_score
 from flawsmith.models.quality.judgement import Sampler
@@ -48,7 +48,7 @@ class PublishedScore:
         folder: of the version.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         path = scores_file(folder)
         if path is None:
             raise FileNotFoundError(f"{FILE}: the version has nothing to score images with; make its report again")

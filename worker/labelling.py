@@ -1,13 +1,12 @@
 """Labelling in a worker: trains the label network of a version, and publishes both as the next version of its model."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from flawsmith.core.domain.job_kinds.labelling import LabellingJob
 from flawsmith.core.domain.jobs import Job
@@ -16,6 +15,7 @@ from flawsmith.core.domain.presets.registry import UnknownPreset
 from flawsmith.core.domain.records import Labelling, ModelVersion
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.datasets.annotations import LaterFormat
+from flawsmith.core.store.interface import Place, copy_file
 from flawsmith.core.store.quality_floors import FILE as IMAGE_SCORES
 from flawsmith.core.store.quality_floors import scores_file
 from flawsmith.core.store.registry import UnknownModel
@@ -24,6 +24,7 @@ from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.executor import Executor, Result, Segment, UncheckpointedWork, Work
 from flawsmith.worker.label_sources import CannotLabel, Learned, from_masks, from_photographs
 from flawsmith.worker.published_labels import FILE, feature_maps
+from flawsmith.worker.stored_tensors import load_tensors
 
 CPU = torch.device("cpu")  # it takes seconds there, and learns the same everywhere
 OWN_FIELDS = frozenset({"model", "version", "created_at"})  # of a version, which its labelled twin does not share
@@ -64,7 +65,7 @@ class LabellingWork(UncheckpointedWork):
         """Raises UnknownDataset, CannotLabel."""
         self._step, config, version = 0, self.job.config, self.version
         weights = services().registry.weights(version.model, version.version)
-        maps = feature_maps(version, load_file(weights), CPU)
+        maps = feature_maps(version, load_tensors(weights), CPU)
         if config["source"] == "masks":
             learned = yield from from_masks(version, maps, config["masks"])
         else:
@@ -97,12 +98,12 @@ class LabellingWork(UncheckpointedWork):
         self._step = STEPS
         return Result(f"published {version.ref}, which labels {parent.ref}", {"produced": version.ref, **self.report()})
 
-    def _copy(self, folder: Path, staged: Path) -> None:
+    def _copy(self, folder: Place, staged: Path) -> None:
         """The parent's files except its card, and the scores that a report added to it."""
         if not folder.is_dir():
             raise UnknownModel(f"{self.version.ref} was deleted while it was labelled")
         for each in folder.iterdir():
             if each.is_file() and each.name not in ("card.json", FILE):
-                shutil.copyfile(each, staged / each.name)
+                copy_file(each, staged / each.name)
         if scores := scores_file(folder):
-            shutil.copyfile(scores, staged / IMAGE_SCORES)
+            copy_file(scores, staged / IMAGE_SCORES)

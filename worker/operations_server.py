@@ -16,6 +16,11 @@ from prometheus_client import make_wsgi_app
 from flawsmith.core.live.task_queues import LIVE_SECONDS
 from flawsmith.core.metrics import scrape_format
 
+SECURITY_HEADERS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+]
+
 _Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -39,7 +44,10 @@ def operations_app(heartbeat: Heartbeat) -> _Application:
     """A WSGI application: ``/healthz``, ``/readyz`` as those of the API, and the metrics at every other path."""
     metrics = make_wsgi_app()
 
-    def respond(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def respond(environ: dict[str, Any], start_answer: Callable[..., Any]) -> Iterable[bytes]:
+        def start_response(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            return start_answer(status, [*headers, *SECURITY_HEADERS], *more)
+
         if environ["PATH_INFO"] == "/healthz":
             return _json(start_response, HTTPStatus.OK, {"status": "alive"})
         if environ["PATH_INFO"] == "/readyz":

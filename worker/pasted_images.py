@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load, save_file
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import MEASURED
+from flawsmith.core.store.interface import Place
 from flawsmith.models.compositions import Patch
 from flawsmith.models.compositions.pasted import Pasted, PasteMaterial, pasted
 from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.published_generator import angles_of
 from flawsmith.worker.published_labels import FoundLabels
+from flawsmith.worker.stored_tensors import metadata_of
 
 FILE = "defects.safetensors"  # in a version's folder
 METADATA_KEY = "flawsmith"  # a single one, as in `generator_file`
@@ -83,11 +84,11 @@ def save_material(material: PasteMaterial, folder: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_material(folder: Path) -> PasteMaterial:
+def load_material(folder: Place) -> PasteMaterial:
     """What `save_material` wrote into a version's folder. Raises OSError, SafetensorError."""
-    with safe_open(folder / FILE, framework="np") as file:
-        about = json.loads(file.metadata()[METADATA_KEY])
-        hosts, pixels, masks = (file.get_tensor(name) for name in ("hosts", "pixels", "masks"))
+    content = (folder / FILE).read_bytes()
+    about, arrays = json.loads(metadata_of(content)[METADATA_KEY]), load(content)
+    hosts, pixels, masks = (arrays[name] for name in ("hosts", "pixels", "masks"))
     found: dict[str, list[Patch]] = {name: [] for name in about["hosts_of"]}
     marks = np.unpackbits(masks).astype(bool)
     at = marked = 0

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from flawsmith.core.domain.addresses import Address
@@ -15,6 +13,7 @@ from flawsmith.core.domain.image_labels import Box, ImageLabels
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import encode_png, to_image
+from flawsmith.core.store.interface import Place
 from flawsmith.models.compositions import box_of
 from flawsmith.models.inference.latents import latent
 from flawsmith.models.labels.classifier import PixelClassifier
@@ -24,6 +23,7 @@ from flawsmith.models.labels.segmenter import Segmenter
 from flawsmith.models.presets.registry import build_generator
 from flawsmith.worker.image_text import image_text
 from flawsmith.worker.published_generator import angles_of
+from flawsmith.worker.stored_tensors import load_tensors
 
 FILE = "labels.safetensors"  # in a version's folder, beside its generator
 MASK_LEVEL = 9  # of compression: masks shrink
@@ -77,16 +77,16 @@ class PublishedLabels:
         OSError, SafetensorError: a file cannot be read.
     """
 
-    def __init__(self, version: ModelVersion, folder: Path, device: torch.device) -> None:
+    def __init__(self, version: ModelVersion, folder: Place, device: torch.device) -> None:
         assert version.labelling
         self.version, self.device = version, device
         self.ranges = version.labelling.ranges
         self._network: PixelClassifier | Segmenter | None = None  # None: the generator itself makes the masks
         if version.labelling.source != "training":
-            weights = load_file(folder / FILE)
+            weights = load_tensors(folder / FILE)
             kind = PixelClassifier if "of_image.weight" in weights else Segmenter
             self._network = kind.load(weights).to(device)
-        self._maps = feature_maps(version, load_file(folder / "generator.safetensors"), device)
+        self._maps = feature_maps(version, load_tensors(folder / "generator.safetensors"), device)
 
     def __call__(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[FoundLabels]:
         """See `Labeller`."""

@@ -9,8 +9,10 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoo
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from celery import Task
 from numpy.typing import NDArray
 from redis.exceptions import RedisError
 
@@ -41,6 +43,7 @@ from flawsmith.worker.sampling_metrics import (
     REFILLED,
     WAITING_SECONDS,
 )
+from flawsmith.worker.task_context import working_for
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +58,12 @@ def _sampler() -> "Sampler":
     return Sampler()
 
 
-@app.task(name=SAMPLE_TASK)
-def sample(request_id: str) -> None:
+@app.task(name=SAMPLE_TASK, bind=True)
+def sample(task: "Task[Any, Any]", request_id: str) -> None:
     """Samples for at most `TASK_SECONDS`, or until no caller waits and every image pool is full."""
-    current_request_id.set(request_id)
-    if _sampler().run_task():
-        services().queues.wake_sampler(request_id)
+    with working_for(task, "sampling", request_id):
+        if _sampler().run_task():
+            services().queues.wake_sampler(request_id)
 
 
 class Sampler:

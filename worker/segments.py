@@ -2,7 +2,9 @@
 
 import logging
 import time
+from typing import Any
 
+from celery import Task
 from kombu.exceptions import OperationalError
 from prometheus_client import Counter
 from redis.exceptions import RedisError
@@ -13,14 +15,15 @@ from flawsmith.core.live.broker_transport import RUN_SEGMENT
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.live.leases import Lease, LeaseLost
 from flawsmith.core.live.task_queues import worker_name
-from flawsmith.core.logs import request_id as current_request_id
 from flawsmith.core.store.claims import ClaimLost
+from flawsmith.core.store.interface import StoreAway
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.worker.celery import app, device, quick_services, services, stopping
 from flawsmith.worker.executor import Executor, Segment, Work
 from flawsmith.worker.failures import reason_for
 from flawsmith.worker.inherited_remarks import inherit_remarks
 from flawsmith.worker.segment_loop import advance_until, ready_to_finish
+from flawsmith.worker.task_context import working_for
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +31,21 @@ SEGMENTS = Counter("flawsmith_segments_total", "Segments of jobs by outcome", ["
 for _outcome in ("passed_on", "succeeded", "error", "failed", "lease_lost", "redis_away", "unknown_job"):
     SEGMENTS.labels(_outcome)  # each is there from the beginning, so that its first count is an increase
 
+STORE_PAUSE_SECONDS = 2.0  # until a job tries again whether the artifact store answers
+
 _QUEUES = {kind.name: kind.queue for kind in job_kinds()}
 _EXECUTORS: dict[str, Executor] = {kind.name: load_object(kind.executor)() for kind in job_kinds()}
 _open: Work | None = None  # the work of the last segment: several segments in a row on one worker load it once
 
 
-@app.task(name=RUN_SEGMENT)
-def run_segment(job_id: str, token: str, request_id: str) -> None:
+@app.task(name=RUN_SEGMENT, bind=True)
+def run_segment(task: "Task[Any, Any]", job_id: str, token: str, request_id: str) -> None:
     """Runs a job for at most FLAWSMITH_SEGMENT_SECONDS. A second delivery of the same message does nothing."""
-    current_request_id.set(request_id)
+    with working_for(task, "segment", request_id, job_id):
+        _run_and_pass_on(job_id, token, request_id)
+
+
+def _run_and_pass_on(job_id: str, token: str, request_id: str) -> None:
     try:
         job, next_token = _run(job_id, token)
         if next_token:
@@ -73,10 +82,21 @@ def _run(job_id: str, token: str) -> tuple[Job, str | None]:
             _advance(begun, lease)
         except (LeaseLost, ClaimLost, UnknownJob, RedisError):
             raise
+        except StoreAway as error:
+            _await_store(job_id, error)
+            return jobs.get(job_id), queues.issue_segment(begun)
         except Exception as error:  # of any kind: the job must not hang
             return _record_failure(begun, lease, error), None
         job = jobs.get(job_id)
         return job, None if job.state.ended else queues.issue_segment(job)
+
+
+def _await_store(job_id: str, error: StoreAway) -> None:
+    """Pauses before the job's next segment, which begins at its newest checkpoint: the job is not at fault."""
+    log.warning("job %s: %s; it continues from its checkpoint", job_id, error)
+    SEGMENTS.labels("store_away").inc()
+    _keep_open(None)
+    stopping.wait(STORE_PAUSE_SECONDS)
 
 
 def _advance(job: Job, lease: Lease) -> None:
@@ -84,7 +104,7 @@ def _advance(job: Job, lease: Lease) -> None:
     jobs, store = quick_services().jobs, services().store
     segment = Segment(lease, lease.claim(store, JobFolder(store, job.id).claims), jobs)
     work = _open_work(job)
-    log.info("job %s: claim %s, from step %d", job.id, segment.claim.folder.name, work.step)
+    log.info("job %s: claim %s, from step %d", job.id, segment.claim.name, work.step)
     end = time.monotonic() + services().settings.segment_seconds
     history = quick_services().history
     with work.active():

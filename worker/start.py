@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from flawsmith.core.services import Services
@@ -13,6 +12,7 @@ from flawsmith.core.store.priors import UnknownPrior
 from flawsmith.models.training.trainer import StartsFromPrior, Trainer
 from flawsmith.worker.prior_file import NETWORKS, DamagedPrior, load_prior
 from flawsmith.worker.published_generator import PublishedGenerator
+from flawsmith.worker.stored_tensors import load_tensors
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def load_start(trainer: Trainer, config: Mapping[str, Any], services: Services) 
     """
     if origin := config.get("init_from"):
         folder = services.registry.folder(services.registry.resolve(origin))
-        trainer.load_networks({name: load_file(folder / f"{name}.safetensors") for name in NETWORKS})
+        trainer.load_networks({name: load_tensors(folder / f"{name}.safetensors") for name in NETWORKS})
     elif digest := config.get("prior"):
         assert isinstance(trainer, StartsFromPrior)  # its preset has priors
         trainer.load_prior(load_prior(services.priors.path(digest)))

@@ -19,10 +19,10 @@ from flawsmith.core.domain.jobs import Job
 from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
 from flawsmith.core.domain.records import Health, ModelVersion
 from flawsmith.core.domain.training_config import WrongConfig
-from flawsmith.core.store.claims import Claim
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.images import encode_png, grid, to_image
+from flawsmith.core.store.interface import Claim
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.core.store.priors import UnknownPrior
 from flawsmith.core.store.registry import UnknownModel

@@ -12,6 +12,7 @@ from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.quality_report import MeasureResult, TwoSample
 from flawsmith.core.domain.records import Health, HealthState, Verdict, VerdictState
 from flawsmith.core.services import Services
+from flawsmith.core.store.interface import Place
 from flawsmith.core.store.quality_floors import ImageScores
 from flawsmith.models.quality.judgement import Judged as Measured
 from flawsmith.models.quality.judgement import JudgedPhotographs, Judgement, Sampler, judging_by
@@ -94,7 +95,7 @@ def save_judgement(judged: Judged, folder: Path) -> None:
     (folder / JUDGEMENT).write_text(judged.model_dump_json(indent=1))
 
 
-def load_judgement(folder: Path) -> Judged | None:
+def load_judgement(folder: Place) -> Judged | None:
     """What a version's verdict was made of; None for versions of releases that did not keep it."""
     try:
         content = (folder / JUDGEMENT).read_bytes()

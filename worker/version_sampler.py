@@ -6,8 +6,9 @@ import torch
 
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.registry import Registry
-from flawsmith.worker.generator_file import load_generator
+from flawsmith.worker.generator_file import generator_of
 from flawsmith.worker.image_sampler import ImageSampler
+from flawsmith.worker.stored_tensors import load_tensors
 
 # Imported where they are needed: few versions need them, and they take memory.
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ def load_sampler(version: ModelVersion, registry: Registry, device: torch.device
         OSError, SafetensorError: its file cannot be read.
     """
     if version.has_networks:
-        return load_generator(registry.weights(version.model, version.version), version.model_dump(), device)
+        return generator_of(
+            load_tensors(registry.weights(version.model, version.version)), version.model_dump(), device
+        )
     from flawsmith.worker.pasted_images import PastedImages, load_material
 
     return PastedImages(load_material(registry.folder(version)), version.config)

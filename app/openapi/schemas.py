@@ -53,7 +53,7 @@ def simplify_schemas(document: dict[str, Any]) -> None:
     simplified = {name: _mapped(each, of_request if name in asked else of_answer) for name, each in schemas.items()}
     for operation in operations:
         for parameter in operation.get("parameters", []):
-            parameter["schema"] = _mapped(parameter["schema"], _simplified)
+            parameter["schema"] = _mapped(parameter["schema"], of_request)
             parameter["schema"].pop("description", None)  # the parameter has it
         for content in operation.get("requestBody", {}).get("content", {}).values():
             content["schema"] = _mapped(content["schema"], of_request)

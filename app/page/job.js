@@ -1,10 +1,11 @@
 // One training job, live: how far it is, whether it goes well, its curves and samples, and what it published.
 import { address, change } from "./api.js";
 import { Curves } from "./curves.js";
-import { Badge, CarefulButton, Loaded, Notes, Problem, Title, Verdict } from "./elements.js";
+import { Badge, CarefulButton, DownloadButton, Loaded, Notes, Problem, Title, Verdict } from "./elements.js";
 import { go, link } from "./links.js";
 import { useAction } from "./live.js";
 import { html } from "./preact.js";
+import { Remarks } from "./remarks.js";
 import { SampleSlider } from "./sample_slider.js";
 import { useTrainingJob } from "./watched_job.js";
 import { duration, ended, figure, label, moment, share, steps } from "./words.js";
@@ -15,13 +16,15 @@ export function Job({ id, caller }) {
     <${Title}>Training ${job.produced ?? job.model}</${Title}>
     <${Outcome} job=${job} />
     <${JobProgress} job=${job} />
+    <${Remarks} parts=${["training-jobs", id]} of=${job} list=${["jobs"]} caller=${caller} onChanged=${watched.reload} />
     <${JobControls} path="training-jobs" job=${job} onChanged=${watched.reload} caller=${caller} list=${["jobs"]} />
     <section class=${{ good: "", warning: "warning", failing: "problem" }[job.health.state]} aria-label="Health"><h2>Health: <${Badge} state=${job.health.state} /></h2>
       ${job.health.reasons.length ? html`<${Notes} texts=${job.health.reasons} />` : html`<p class="muted">Nothing speaks against it so far.</p>`}</section>
     <h2>Samples</h2>
     <${SampleSlider} job=${job.id} steps=${watched.steps} model=${job.model} />
     <h2>Curves</h2>
-    ${watched.curves && html`<${Curves} curves=${watched.curves} />`}
+    ${watched.curves && html`<${Curves} curves=${watched.curves} />
+      <p><${DownloadButton} parts=${["training-jobs", id, "history"]} query=${{ format: "csv" }} name="${id}.csv">Download as CSV</${DownloadButton}></p>`}
     <details><summary>Settings and history</summary>
       <${Notes} texts=${job.notes} />
       <dl class="small"><dt>Id</dt><dd>${job.id}</dd><dt>Data set</dt><dd><a href=${link(["datasets", job.dataset])}>${job.dataset}</a></dd><dt>Preset</dt><dd>${job.preset}</dd>

@@ -17,7 +17,7 @@ export function Login({ wrong, onEnter }) {
   const unknown = wrong || action.problem?.status === 401;
   return html`<main class="narrow">
     <${Title}>Flawsmith</${Title}>
-    <p>This service needs an API key. Its operator sets them in <code>FLAWSMITH_API_KEYS</code>.</p>
+    <p>This service needs an API key. Its operator makes one with <code>flawsmith keys create</code>.</p>
     <form onSubmit=${(event) => { event.preventDefault(); if (key.trim()) action.run(); }}>
       <${Field} label="API key" hint="It is kept until you close this tab or sign out." problem=${unknown ? "The service does not know this key. Check it, or ask its operator." : null}>
         ${(field) => html`<input ...${field} ref=${input} type="password" autocomplete="off" spellcheck="false" required value=${key} onInput=${(event) => setKey(event.target.value)} />`}

@@ -4,6 +4,7 @@ import { Badge, CarefulButton, Field, Loaded, Notes, Problem, Table, Title } fro
 import { link } from "./links.js";
 import { useAction, useResource } from "./live.js";
 import { html, useState } from "./preact.js";
+import { Tags } from "./remarks.js";
 import { moment } from "./words.js";
 
 const SHOWN = 20; // versions at a time; the card of each is a call
@@ -16,7 +17,7 @@ export function Model({ name, caller }) {
     <p>${model.serves ? html`The name alone means <b>${model.name}@${model.serves}</b>.` : "The name alone means no version: all of them are failing. Ask for one by its number."}</p>
     <p class="row"><a class="button primary" href=${link(["gallery"], { model: model.serves ? model.name : `${model.name}@${model.versions[0]}` })}>Generate images</a></p>
     <h2>Versions</h2>
-    <${Table} caption="Versions" head=${["Version", "Verdict", "Types", "Size", "Preset", "Published"]}>
+    <${Table} caption="Versions" head=${["Version", "Verdict", "Types", "Size", "Preset", "Tags", "Published"]}>
       ${model.versions.slice(0, shown).map((version) => html`<${VersionRow} key=${version} name=${model.name} version=${version} />`)}
     </${Table}>
     ${model.versions.length > shown && html`<p><button type="button" onClick=${() => setShown(shown + SHOWN)}>Show ${SHOWN} more</button></p>`}
@@ -29,7 +30,7 @@ function VersionRow({ name, version }) {
   return html`<tr>
     <th scope="row"><a href=${link(["models", name, String(version)])}>${name}@${version}</a></th>
     <td>${card?.verdict && html`<${Badge} state=${card.verdict.state} /> <span class="small">${card.verdict.sentence}</span>`}</td>
-    <td>${card?.classes.join(", ")}</td><td>${card && `${card.resolution} px`}</td><td>${card?.preset}</td><td class="small">${moment(card?.created_at)}</td></tr>`;
+    <td>${card?.classes.join(", ")}</td><td>${card && `${card.resolution} px`}</td><td>${card?.preset}</td><td><${Tags} tags=${card?.tags} list=${["models"]} /></td><td class="small">${moment(card?.created_at)}</td></tr>`;
 }
 
 function Aliases({ model, caller, onChanged }) {

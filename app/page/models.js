@@ -4,23 +4,26 @@ import { Field, Loaded, Pager, Problem, Table, Title } from "./elements.js";
 import { go, link } from "./links.js";
 import { useAction, usePages } from "./live.js";
 import { html, useState } from "./preact.js";
+import { Tags, useNarrowed } from "./remarks.js";
 import { moment } from "./words.js";
 
-export function Models({ caller }) {
-  const pages = usePages((cursor) => address(["models"], { limit: 100, cursor }), 10);
-  const [wanted, setWanted] = useState("");
-  const shown = (pages.items ?? []).filter((each) => each.name.toLowerCase().includes(wanted.toLowerCase()));
+export function Models({ caller, ...asked }) {
+  const narrowed = useNarrowed(asked, () => pages.first());
+  const { query } = narrowed;
+  const pages = usePages((cursor) => address(["models"], { ...query, limit: 100, cursor }), 10);
+  const shown = pages.items ?? [];
   return html`<${Title}>Models</${Title}>
-    <${Field} label="Filter this page by name">${(field) => html`<input ...${field} type="search" value=${wanted} onInput=${(event) => setWanted(event.target.value)} />`}</${Field}>
-    <${Loaded} of=${pages}>${() => html`<${Table} caption="Models" head=${["Model", "The name means", "Versions", "Aliases", "Since", "Images"]}>
+    <div class="row">${narrowed.fields}</div>
+    <${Loaded} of=${pages}>${() => html`<${Table} caption="Models" head=${["Model", "The name means", "Versions", "Aliases", "Tags", "Since", "Images"]}>
       ${shown.map((model) => html`<tr key=${model.name}>
         <th scope="row"><a href=${link(["models", model.name])}>${model.name}</a></th>
         <td>${model.serves ? `${model.name}@${model.serves}` : html`<span class="muted">no version: all are failing</span>`}</td>
         <td>${model.versions.length}</td>
         <td>${Object.entries(model.aliases).map(([alias, version]) => `${alias} → ${version}`).join(", ")}</td>
+        <td><${Tags} tags=${model.tags} list=${["models"]} /></td>
         <td class="small">${moment(model.created_at)}</td>
         <td><a href=${link(["gallery"], { model: model.serves ? model.name : `${model.name}@${model.versions[0]}` })}>Generate<span class="unseen"> images of ${model.name}</span></a></td></tr>`)}
-      ${shown.length === 0 && html`<tr><td colspan="6" class="muted">There is no ${wanted ? "such " : ""}model${pages.items.length ? " on this page" : " yet: a training job publishes one"}.</td></tr>`}
+      ${shown.length === 0 && html`<tr><td colspan="7" class="muted">There is no ${query.tag || query.search ? "such model" : "model yet: a training job publishes one"}.</td></tr>`}
     </${Table}><${Pager} pages=${pages} />`}</${Loaded}>
     ${caller.may("admin") && html`<${ImportForm} />`}`;
 }

@@ -4,6 +4,7 @@ import { JobControls, JobProgress } from "./job.js";
 import { KINDS } from "./job_kinds.js";
 import { link } from "./links.js";
 import { html } from "./preact.js";
+import { Remarks } from "./remarks.js";
 import { useWatchedJob } from "./watched_job.js";
 import { bytes, figure, label } from "./words.js";
 
@@ -18,6 +19,7 @@ export function OtherJob({ kind, id, caller }) {
     ${known.archive && job.result && html`<p><${DownloadButton} parts=${[kind, id, "archive"]} name="${id}.zip">Download the archive (${bytes(job.result.bytes)})</${DownloadButton}></p>`}
     ${kind === "reports" && job.state === "succeeded" && html`<p><a class="button primary" href=${versionLink(job.version)}>Open the report of ${job.version}</a></p>`}
     ${job.produced && html`<p><a class="button primary" href=${versionLink(job.produced)}>Open ${job.produced}</a></p>`}
+    <${Remarks} parts=${[kind, id]} of=${job} list=${["other", kind]} caller=${caller} onChanged=${watched.reload} />
     <${JobControls} path=${kind} job=${job} onChanged=${watched.reload} caller=${caller} list=${["other", kind]} />
     ${job.result && html`<h2>Result</h2><${Value} value=${job.result} />`}
     <details><summary>Settings</summary><${Value} value=${job.config} /></details>`}</${Loaded}>`;

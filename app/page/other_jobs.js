@@ -6,22 +6,24 @@ import { go, link } from "./links.js";
 import { useAction, usePages } from "./live.js";
 import { useBodySchema } from "./openapi.js";
 import { html, useState } from "./preact.js";
+import { Tags, useNarrowed } from "./remarks.js";
 import { SchemaFields } from "./schema_form.js";
 import { moment, share } from "./words.js";
 
 export function OtherJobs({ kind, ...given }) {
   const known = KINDS[kind];
-  const pages = usePages((cursor) => (known ? address([kind], { limit: 50, cursor }) : null), 4);
+  const narrowed = useNarrowed(given, () => pages.first());
+  const pages = usePages((cursor) => (known ? address([kind], { ...narrowed.query, limit: 50, cursor }) : null), 4);
   if (!known) return html`<${Title}>There is no such kind of job</${Title}>`;
   const submits = known.submit && (!known.submit.includes("{") || given.version);
   return html`<${Title}>${known.title}</${Title}><p class="lead">${known.about}</p>
     <nav aria-label="Kinds of job"><ul class="tabs">${Object.entries(KINDS).map(([name, each]) => html`<li key=${name}><a href=${link(["other", name])} aria-current=${name === kind ? "page" : null}>${each.title}</a></li>`)}</ul></nav>
     ${submits && html`<${SubmitForm} key=${kind} kind=${kind} known=${known} given=${given} />`}
-    <h2>What is there</h2>
+    <h2>What is there</h2><div class="row">${narrowed.fields}</div>
     <${Loaded} of=${pages}>${() => html`<${Table} caption=${known.title} head=${["Job", "Of", "State", "Progress", "Submitted"]}>
-      ${pages.items.map((job) => html`<tr key=${job.id}><th scope="row"><a href=${link(["other", kind, job.id])}>${job.id}</a></th><td>${subject(job)}</td>
+      ${pages.items.map((job) => html`<tr key=${job.id}><th scope="row"><a href=${link(["other", kind, job.id])}>${job.id}</a> <${Tags} tags=${job.tags} list=${["other", kind]} /></th><td>${subject(job)}</td>
         <td><${Badge} state=${job.state} /></td><td>${Math.round(100 * share(job))} %</td><td class="small">${moment(job.created_at)}</td></tr>`)}
-      ${pages.items.length === 0 && html`<tr><td colspan="5" class="muted">None so far.</td></tr>`}
+      ${pages.items.length === 0 && html`<tr><td colspan="5" class="muted">${narrowed.query.tag || narrowed.query.search ? "None such." : "None so far."}</td></tr>`}
     </${Table}><${Pager} pages=${pages} />`}</${Loaded}>`;
 }
 

@@ -6,6 +6,7 @@ import { useAction, useResource } from "./live.js";
 import { MaskPainter } from "./mask_painter.js";
 import { AliasForm } from "./model.js";
 import { html } from "./preact.js";
+import { Remarks } from "./remarks.js";
 import { Report } from "./report.js";
 import { figure, label, moment } from "./words.js";
 
@@ -25,6 +26,7 @@ export function Version({ name, version, caller }) {
         <a class="button" href=${link(["other", "exports"], { model: ref })}>Export images</a>
         <a class="button" href=${link(["jobs", "new"], { model: name, init_from: ref })}>Train further</a>`}
     </p>
+    <${Remarks} parts=${parts} of=${card} list=${["models"]} caller=${caller} onChanged=${resource.reload} />
     ${aliases.length > 0 && html`<p>Aliases: <b>${aliases.join(", ")}</b></p>`}
     ${caller.may("admin") && html`<${AliasForm} key=${ref} model=${name} versions=${[Number(version)]} onChanged=${() => { model.reload(); resource.reload(); }} />`}
     ${card.overrides.length > 0 && html`<h2>Overrides</h2><ul>${card.overrides.map((each) => html`<li>${moment(each.at)}, ${each.alias}: ${each.why}</li>`)}</ul>`}

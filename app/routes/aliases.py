@@ -11,6 +11,7 @@ from flawsmith.app.caller import caller_of, fingerprint
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.problems import Problem, documented, invalid
+from flawsmith.app.remarks import with_tags
 from flawsmith.core.domain.production_gate import Override, objections
 from flawsmith.core.domain.records import Model, ModelVersion, now, valid_name
 from flawsmith.core.domain.request_body import RequestBody, examples
@@ -76,7 +77,7 @@ def set_alias(request: Request, name: ModelName, alias: Alias, body: AliasTarget
         save_override(services.registry.folder(version), override, services.store.write_bytes)
     model = services.registry.set_alias(name, alias, body.version)
     _tell(services)
-    return model
+    return with_tags(model, services)
 
 
 @router.delete("/{alias}", status_code=204, responses=documented(404, 409))

@@ -31,9 +31,9 @@ router = APIRouter(prefix="/models", tags=["models"])
 def get_bundle(request: Request, name: ModelName, version: Number, services: ServicesDep) -> Response:
     """The whole version as one file for `POST /models/import` at another site.
 
-    It holds what makes the images, small pictures of the photographs, the report, evaluations, overrides, note and
-    tags, the quality floor and withdrawn addresses; no key, job or alias. The same version is the same bytes until
-    more is known of it.
+    It holds what makes the images, small pictures of the photographs, the report, evaluations, overrides, the quality
+    floor, withdrawn addresses, note and tags; no key, job or alias. The same version is the same bytes until more is
+    known of it.
     """
     card = services.registry.version(name, version)
     bundle = bundle_of(services.registry, card)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from flawsmith.app.caller import caller_of
-from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, RangedFile, etag_of, is_current, not_modified
+from flawsmith.app.conditional import NOT_MODIFIED, PARTIAL, etag_of, is_current, not_modified, ranged_file
 from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import IdempotentRoute
 from flawsmith.app.image_attributes import of_query
@@ -17,13 +17,13 @@ from flawsmith.app.image_request import ImageRequest, check_defect_type
 from flawsmith.app.model_references import ModelReferences, Served
 from flawsmith.app.paging import Cursor, Limit, Page, page
 from flawsmith.app.problems import Problem, documented
-from flawsmith.app.remarks import ListedModel, SearchedFor, Tagged, changed_by, fitting, with_tags
+from flawsmith.app.remarks import SearchedFor, Tagged, changed_by, fitting, with_tags
 from flawsmith.app.sampling.client import SamplingClient
 from flawsmith.app.sampling.image_filter import check_withdrawn
 from flawsmith.core.domain.addresses import SEEDS, Address, seeded
 from flawsmith.core.domain.attributes import MAX_TEXT
 from flawsmith.core.domain.production_gate import Override
-from flawsmith.core.domain.records import ModelVersion, Moment
+from flawsmith.core.domain.records import Model, ModelVersion, Moment
 from flawsmith.core.domain.remarks import ALL, RemarksChange, RemarksFilter
 from flawsmith.core.live.image_pool import PoolReplenisher
 from flawsmith.core.services import Services
@@ -73,7 +73,7 @@ def published(card: ModelVersion, services: Services) -> PublishedVersion:
 @router.get("", responses=documented())
 def list_models(
     services: ServicesDep, tag: Tagged = None, search: SearchedFor = None, limit: Limit = 50, cursor: Cursor = None
-) -> Page[ListedModel]:
+) -> Page[Model]:
     """All models, newest first; with `tag` or `search`, those that have a version that fits."""
     wanted = RemarksFilter.of(tag, search)
     found = [each for each in services.registry.models() if wanted == ALL or any(fitting(each, wanted, services))]
@@ -82,7 +82,7 @@ def list_models(
 
 
 @router.get("/{name}", responses=documented(404))
-def get_model(name: ModelName, services: ServicesDep) -> ListedModel:
+def get_model(name: ModelName, services: ServicesDep) -> Model:
     """One model with its versions and aliases."""
     return with_tags(services.registry.model(name), services)
 
@@ -151,7 +151,7 @@ def get_weights(request: Request, name: ModelName, version: Number, services: Se
     if is_current(request, etag, datetime.fromtimestamp(path.stat().st_mtime, UTC)):
         return not_modified(etag)
     file_name = f"{name}-{card.version}.safetensors"
-    return RangedFile(path, etag=etag, media_type="application/octet-stream", filename=file_name)
+    return ranged_file(path, etag=etag, media_type="application/octet-stream", filename=file_name)
 
 
 @router.get(

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query, Request, Response
@@ -14,6 +15,7 @@ from flawsmith.app.dependencies import CallerDep, ServicesDep
 from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
 from flawsmith.app.media import negotiated
 from flawsmith.app.problems import PNG, Problem, Responses, documented, invalid, of_pydantic
+from flawsmith.app.storage_limits import check_model_room
 from flawsmith.core.domain.crops import crop_of
 from flawsmith.core.domain.estimates import ResolvedTraining, estimate
 from flawsmith.core.domain.health import data_warnings, judge
@@ -65,7 +67,8 @@ def create_training_job(
     job = _resolved(body, services)
     if dry_run:
         return JSONResponse(_tried(job, services).model_dump(mode="json"))
-    return submit(services, KIND, job, response, caller, body)
+    room = partial(check_model_room, services, job.model)
+    return submit(services, KIND, job, response, caller, body, check=room)
 
 
 @router.get("/schema", responses=documented())
@@ -74,10 +77,18 @@ def get_training_job_schema() -> dict[str, Any]:
     return request_schema()
 
 
+_HISTORY: Responses = {
+    200: {"model": History, "content": {"application/json": {}, CSV: {}}},  # generators of clients take the first
+    **NOT_MODIFIED,
+}
+
+
 @router.get(
     "/{job_id}/history",
     response_class=Response,
-    responses=documented(404, 406, also={200: {"model": History, "content": {CSV: {}}}, **NOT_MODIFIED}),
+    responses=documented(
+        404, 406, also={200: {"model": History, "content": {"application/json": {}, CSV: {}}}, **NOT_MODIFIED}
+    ),
 )
 def get_training_job_history(request: Request, job_id: JobId, services: ServicesDep, format: Format = None) -> Response:
     """The losses and signals so far: at most about a thousand steps, however long the job is. JSON, or a table as CSV.

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
@@ -27,10 +27,13 @@ class CallerLimits(Record):
     images_per_day: int | None = Field(None, ge=0, le=2**53)
 
 
+NO_LIMITS = CallerLimits()
+
+
 class ApiKey(Record):
     """A stored key. ``digest`` is the SHA-256 of the key, in hexadecimal digits.
 
-    A revoked or expired key stays on record: what it did is in the audit log under its ``id``.
+    A revoked or expired key stays on record: what it did is in the log of calls under its ``id``.
     """
 
     id: Annotated[str, StringConstraints(pattern=r"^key-[0-9a-f]{1,64}$")]
@@ -81,9 +84,9 @@ class Grant:
     Attributes:
         caller: the name of its caller in logs, queues and limits.
         scope: how far it reaches.
-        limits: of the caller.
+        limits: of the caller; None: as the settings say.
     """
 
     caller: str
     scope: Scope
-    limits: CallerLimits = field(default_factory=CallerLimits)
+    limits: CallerLimits | None = None

@@ -295,13 +295,14 @@ class Model(Record):
     """A model: its versions, newest first, and the aliases that point to them.
 
     ``serves`` is the version that the bare name means: that of the alias `production`, else the newest version whose
-    verdict is not `failing`; null where there is none.
+    verdict is not `failing`; null where there is none. ``tags`` are those of its versions, where it is shown.
     """
 
     name: str
     versions: list[int]
     aliases: dict[str, int]
     serves: int | None = None
+    tags: list[str] = Field(default_factory=list)
     created_at: Moment
 
 

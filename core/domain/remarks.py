@@ -50,7 +50,7 @@ def _each_once(tags: list[str]) -> list[str]:
 
 Tag = Annotated[str, Field(min_length=1, max_length=LONGEST_TAG), AfterValidator(_tag)]
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(_each_once)]
-Note = Annotated[str | None, Field(max_length=LONGEST_NOTE), AfterValidator(lambda text: text and _note(text))]
+Note = Annotated[str | None, Field(max_length=LONGEST_NOTE), AfterValidator(lambda text: _note(text or ""))]
 
 
 class Remarks(Record):
@@ -63,6 +63,13 @@ class Remarks(Record):
     def later_than(self, other: "Remarks") -> bool:
         """Whether these were made after the other ones."""
         return (self.noted_at or _LONG_AGO) > (other.noted_at or _LONG_AGO)
+
+
+class CheckedRemarks(Remarks):
+    """Remarks that another service wrote: within the same bounds."""
+
+    note: Note = None
+    tags: Tags = Field(default_factory=list)
 
 
 class RemarksChange(RequestBody):

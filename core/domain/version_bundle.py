@@ -22,7 +22,7 @@ HIGHEST_VERSION = 99_999_999  # the versions that follow it must have numbers to
 _NAME = NAME_PATTERN[1:-1]
 _FILES = re.compile(
     r"version/[a-z][a-z0-9_-]{0,63}\.(?:json|npz|safetensors)"
-    r"|results/(?:withdrawn\.json|quality-floor\.json|remarks\.json|image-scores\.npz|report/report\.(?:json|html))"
+    r"|results/(?:(?:withdrawn|quality-floor|remarks|report/report)\.json|report/report\.html|image-scores\.npz)"
     rf"|results/(?:evaluations|overrides)/{_NAME}\.json"
 )
 

@@ -68,7 +68,9 @@ class JobRequest(RequestBody):
 
     webhook: JobWebhook | None = Field(None, exclude=True, description="who is told how the job ends")
     note: Note = Field(None, exclude=True, description="a text for people, which the version that it publishes has too")
-    tags: Tags = Field([], exclude=True, description="words to find it by, which the version has too")
+    tags: Tags = Field(
+        [], exclude=True, description="words to find it by, which the version has too", examples=[["line-3"]]
+    )
 
 
 class WebhookRequest(RequestBody):

@@ -12,7 +12,6 @@ import tarfile
 import tempfile
 from contextlib import suppress
 from importlib.metadata import version as release_of
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from pydantic import Field
@@ -22,6 +21,7 @@ from flawsmith.core.domain.version_bundle import BundledFile
 from flawsmith.core.housekeeping import redis_state
 from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.services import Services
+from flawsmith.core.store.interface import Place
 from flawsmith.core.store.stored_files import files_below
 
 FORMAT = 1
@@ -156,9 +156,9 @@ class _Backup:
         for below, each in files_below(place):
             self._add_file(f"{name}/{below}", each)
 
-    def _add_file(self, name: str, path: Path) -> None:
+    def _add_file(self, name: str, path: Place) -> None:
         with suppress(FileNotFoundError, NotADirectoryError), path.open("rb") as file:
-            self._add_stream(f"{ARTIFACTS}/{name}", cast(BinaryIO, file))
+            self._add_stream(f"{ARTIFACTS}/{name}", file)
 
     def _add_bytes(self, name: str, content: bytes) -> None:
         self._add_stream(name, io.BytesIO(content))

@@ -85,10 +85,26 @@ def embedded_socket(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"flawsmith-{os.getuid()}-{mark}" / "redis.sock"
 
 
+def tls_options(settings: Settings) -> dict[str, str]:
+    """How the server of a ``rediss://`` URL is checked, and what it gets to check; empty for other URLs.
+
+    The certificate must be of a known authority and of the server's name.
+    """
+    if not redis_url(settings).startswith("rediss://"):
+        return {}
+    files = {
+        "ssl_ca_certs": settings.redis_ca_file,
+        "ssl_certfile": settings.redis_cert_file,
+        "ssl_keyfile": settings.redis_key_file,
+    }
+    return {"ssl_cert_reqs": "required", **{name: str(path) for name, path in files.items() if path}}
+
+
 def connect(settings: Settings, retries: int = WORKER_RETRIES, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
     """A client. With the default number of retries it waits until Redis has restarted."""
     return redis.Redis.from_url(
         redis_url(settings),
+        **tls_options(settings),
         socket_connect_timeout=min(CONNECT_SECONDS, answer_seconds),
         socket_timeout=answer_seconds,
         health_check_interval=HEALTH_CHECK_SECONDS,
@@ -102,6 +118,7 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
     """A client for the API's event loop."""
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         redis_url(settings),
+        **tls_options(settings),
         max_connections=API_CONNECTIONS,
         timeout=ANSWER_SECONDS,
         socket_connect_timeout=CONNECT_SECONDS,

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import cast
 
 from kombu.exceptions import OperationalError
@@ -18,6 +17,7 @@ from flawsmith.core.live import keys
 from flawsmith.core.live.job_repository import JobRepository, UnknownJob
 from flawsmith.core.live.task_queues import Queues
 from flawsmith.core.store.datasets import Datasets, UnknownDataset
+from flawsmith.core.store.interface import Place
 from flawsmith.core.store.registry import Registry
 from flawsmith.core.store.version_drift import drift_job_file, newest_environment_at, save_drift_job
 from flawsmith.core.store.version_report import report_file
@@ -68,7 +68,7 @@ class DriftWatch:
             return True
         return time.time() - looked_at >= self.hours * HOUR and self._newest(version) != self._looked_at(folder)
 
-    def _looked_at(self, folder: Path) -> dict[str, int] | None:
+    def _looked_at(self, folder: Place) -> dict[str, int] | None:
         """The counters at the last check."""
         try:
             found: dict[str, int] = self.registry.store.read_json(drift_job_file(folder))["newest"]

@@ -10,7 +10,7 @@ from redis import Redis
 
 from flawsmith.core.domain.earlier_releases import SIGNALS, renamed
 from flawsmith.core.live import keys
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.interface import Store
 from flawsmith.core.store.job_folder import JobFolder
 
 HISTORY_SECONDS = 24 * 3600  # in Redis, after the last recorded step
@@ -22,7 +22,7 @@ Point = dict[str, float]
 class JobHistory:
     """The histories of all jobs."""
 
-    def __init__(self, redis: Redis, store: ArtifactStore) -> None:
+    def __init__(self, redis: Redis, store: Store) -> None:
         self.redis, self.store = redis, store
 
     def record(self, job_id: str, points: list[Point], *, replace: bool = False) -> None:

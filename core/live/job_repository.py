@@ -23,7 +23,7 @@ from flawsmith.core.live.job_records import JobRecords
 from flawsmith.core.live.job_records import UnknownJob as UnknownJob  # whoever uses jobs meets it
 from flawsmith.core.live.job_restore import JobRestore
 from flawsmith.core.live.leases import Lease
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.interface import Store
 from flawsmith.core.store.job_folder import JobFolder
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
@@ -40,7 +40,7 @@ Event = Callable[[Job], tuple[str, dict[str, Any]]]
 class JobRepository:
     """All jobs of all kinds. Safe to use from several processes at once."""
 
-    def __init__(self, redis: Redis, store: ArtifactStore, kinds: Iterable[JobKind]) -> None:
+    def __init__(self, redis: Redis, store: Store, kinds: Iterable[JobKind]) -> None:
         self.redis, self.store = redis, store
         self.records = JobRecords(kinds)
         self.kinds = self.records.kinds
@@ -100,6 +100,14 @@ class JobRepository:
         for each in [state] if state else list(JobState):
             pipe.zrevrangebylex(keys.jobs_in(kind.index, each), end, "-", start=0, num=limit)
         return sorted({job_id.decode() for page in pipe.execute() for job_id in page}, reverse=True)[:limit]
+
+    def ids(self, kind: JobKind, states: Iterable[JobState]) -> list[str]:
+        """Ids of all jobs of a kind in these states, the oldest first."""
+        self._restore.ensure()
+        pipe = self.redis.pipeline(transaction=False)
+        for state in states:
+            pipe.zrange(keys.jobs_in(kind.index, state), 0, -1)
+        return sorted(job_id.decode() for page in pipe.execute() for job_id in page)
 
     def counts(self) -> dict[str, int]:
         """How many jobs, of all kinds, are in each state."""

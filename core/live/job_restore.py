@@ -1,7 +1,6 @@
 """Fills Redis with the job records of the artifact store, after Redis was wiped or restarted."""
 
 import logging
-import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,7 +11,7 @@ from redis.exceptions import WatchError
 from flawsmith.core.domain.job_states import merged
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.live import keys
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.interface import Store, StoreAway, children
 from flawsmith.core.store.job_folder import JobFolder
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ class JobRestore:
     def __init__(
         self,
         redis: Redis,
-        store: ArtifactStore,
+        store: Store,
         parse: Callable[[str, bytes | str], Job],
         put: Callable[[Pipeline, Job | None, Job], None],
     ) -> None:
@@ -48,14 +47,17 @@ class JobRestore:
             self._restore()
 
     def _restore(self) -> None:
+        """Raises StoreAway; Redis is not taken for filled then."""
         server_run_id, folder = self._server_run_id(), self.store.path("jobs")
-        for entry in os.scandir(folder) if folder.exists() else []:
-            record = JobFolder(self.store, entry.name).record
-            if record.exists():
-                try:
-                    self._restore_one(self._parse(entry.name, record.read_bytes()))
-                except (OSError, ValueError, LookupError) as error:  # the others must not be missing with it
-                    log.error("cannot read the record of %s: %s", entry.name, error)
+        for entry in children(folder):
+            try:
+                self._restore_one(self._parse(entry.name, JobFolder(self.store, entry.name).record.read_bytes()))
+            except StoreAway:
+                raise
+            except (FileNotFoundError, NotADirectoryError):  # files that were sent with a job that was not made
+                continue
+            except (OSError, ValueError, LookupError) as error:  # the others must not be missing with it
+                log.error("cannot read the record of %s: %s", entry.name, error)
         self.redis.set(keys.JOBS_RESTORED, server_run_id)
         self.pending = False
 

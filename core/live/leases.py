@@ -1,7 +1,6 @@
 """A job's lease: one worker's right to run it, in Redis, and to publish for it, in the artifact store."""
 
 import secrets
-from pathlib import Path
 from threading import Event, Thread
 
 from redis import Redis
@@ -9,8 +8,7 @@ from redis.exceptions import RedisError
 
 from flawsmith.core.live import keys
 from flawsmith.core.live.scripts import script
-from flawsmith.core.store.artifacts import ArtifactStore
-from flawsmith.core.store.claims import Claim
+from flawsmith.core.store.interface import Claim, Place, Store
 
 LEASE_SECONDS = 6.0  # a lease that was not renewed for so long is lost
 RENEWALS = 4  # in that time: three may fail
@@ -45,7 +43,7 @@ class Lease:
             self._thread.start()
         return acquired
 
-    def claim(self, store: ArtifactStore, folder: Path) -> Claim:
+    def claim(self, store: Store, folder: Place) -> Claim:
         """Takes the right to publish from the holder before.
 
         Raises:

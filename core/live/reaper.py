@@ -21,6 +21,7 @@ from flawsmith.core.live.sampling_queue import recover
 from flawsmith.core.live.scripts import script
 from flawsmith.core.live.task_queues import Queues
 from flawsmith.core.logs import OutageLog
+from flawsmith.core.store.interface import StoreAway
 
 log = logging.getLogger(__name__)
 
@@ -102,11 +103,11 @@ def start_reaper(looks: list[Callable[[], None]], stop: threading.Event) -> None
 
     def run() -> None:
         while not stop.wait(LOOK_SECONDS):
-            failed: RedisError | None = None
+            failed: RedisError | StoreAway | None = None
             for look in looks:
                 try:
                     look()
-                except RedisError as error:
+                except (RedisError, StoreAway) as error:
                     failed = error
                 except Exception:
                     log.exception("looking for lost work failed")

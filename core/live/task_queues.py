@@ -12,10 +12,17 @@ from redis import Redis
 from flawsmith.core.domain.jobs import Job, JobKind
 from flawsmith.core.live import keys
 from flawsmith.core.live.broker_transport import RUN_SEGMENT, SAMPLE_TASK
-from flawsmith.core.live.connections import ANSWER_SECONDS, CONNECT_SECONDS, HEALTH_CHECK_SECONDS, redis_url
+from flawsmith.core.live.connections import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    HEALTH_CHECK_SECONDS,
+    redis_url,
+    tls_options,
+)
 from flawsmith.core.live.scripts import script
 from flawsmith.core.live.segment_tokens import SegmentTokens
 from flawsmith.core.settings import Settings
+from flawsmith.core.tracing import HEADER, current_traceparent
 
 TRAIN, SAMPLE = "train", "sample"
 QUEUES = (TRAIN, SAMPLE)
@@ -34,6 +41,7 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
     url = redis_url(settings)
     return {
         "broker_url": url.replace("unix://", "redis+socket://"),
+        "broker_use_ssl": tls_options(settings) or None,
         "broker_transport_options": {
             "global_keyprefix": f"{keys.PREFIX}:broker:",
             "priority_steps": list(range(HIGHEST_PRIORITY + 1)),
@@ -71,10 +79,13 @@ class Queues:
         kind = self._kinds[job.kind]
         return self._tokens[kind.queue].issue(job, kind.index)
 
-    def send_segment(self, job: Job, request_id: str, token: str | None = None) -> None:
-        """Enqueues the message of this token, or of a new one, behind all messages of the job's priority."""
+    def send_segment(self, job: Job, request_id: str, token: str | None = None) -> str:
+        """Enqueues the message of this token, or of a new one, behind all messages of the job's priority.
+
+        Returns the segment's id, which is in the worker's log lines.
+        """
         arguments = {"job_id": job.id, "token": token or self.issue_segment(job), "request_id": request_id}
-        self._send(RUN_SEGMENT, self._kinds[job.kind].queue, arguments, job.priority)
+        return self._send(RUN_SEGMENT, self._kinds[job.kind].queue, arguments, job.priority)
 
     def redeem_segment(self, job: Job, token: str) -> bool:
         """Whether the message with this token may run the job's segment; no other message may."""
@@ -106,15 +117,17 @@ class Queues:
                 self.redis.hdel(keys.workers(queue), name)
         return live
 
-    def _send(self, name: str, queue: str, arguments: dict[str, Any], priority: int = HIGHEST_PRIORITY) -> None:
-        self._celery.send_task(
+    def _send(self, name: str, queue: str, arguments: dict[str, Any], priority: int = HIGHEST_PRIORITY) -> str:
+        sent = self._celery.send_task(
             name,
             kwargs=arguments,
             queue=queue,
+            headers={HEADER: traceparent} if (traceparent := current_traceparent()) else None,
             priority=HIGHEST_PRIORITY - priority,  # kombu's Redis transport delivers 0 first
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0.1},
         )
+        return str(sent.id)
 
 
 def worker_name(queue: str) -> str:

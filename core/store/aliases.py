@@ -1,11 +1,11 @@
 """Aliases of models in the artifact store, and the outbox of their changes that nobody was told of yet."""
 
 from contextlib import suppress
-from pathlib import Path
 
 from flawsmith.core.domain.jobs import new_identity
 from flawsmith.core.domain.records import Moment, Record, now
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.artifacts import AlreadyPublished
+from flawsmith.core.store.interface import Place, Store, children
 
 
 class AliasChange(Record):
@@ -26,7 +26,7 @@ class Aliases:
     that is killed in between leaves no change of which nobody hears: what the alias means tells whether it was made.
     """
 
-    def __init__(self, store: ArtifactStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
         self._begun, self._made = (store.path("webhooks", "alias-changes", each) for each in ("begun", "made"))
 
@@ -92,26 +92,26 @@ class Aliases:
                     path.unlink()
 
     def _move_to_made(self, change: AliasChange) -> None:
-        self._made.mkdir(parents=True, exist_ok=True)
-        self._noted(self._begun, change).replace(self._noted(self._made, change))
+        begun = self._noted(self._begun, change)
+        with suppress(AlreadyPublished):  # by a process that was killed before it removed what is moved
+            self.store.move(begun, self._noted(self._made, change))
+        begun.unlink(missing_ok=True)
 
-    def _folder(self, model: str) -> Path:
+    def _folder(self, model: str) -> Place:
         return self.store.path("models", model)
 
-    def _file(self, model: str) -> Path:
+    def _file(self, model: str) -> Place:
         return self._folder(model) / "aliases.json"
 
-    def _noted(self, folder: Path, change: AliasChange) -> Path:
+    def _noted(self, folder: Place, change: AliasChange) -> Place:
         return folder / f"{change.id}.json"
 
 
-def _read(path: Path) -> AliasChange:
+def _read(path: Place) -> AliasChange:
     """Raises FileNotFoundError."""
     return AliasChange.model_validate_json(path.read_bytes())
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Place) -> list[Place]:
     """The oldest first: identities sort by time."""
-    with suppress(FileNotFoundError):
-        return sorted(each for each in folder.iterdir() if each.suffix == ".json" and not each.name.startswith("."))
-    return []
+    return sorted(each for each in children(folder) if each.suffix == ".json" and not each.name.startswith("."))

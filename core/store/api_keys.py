@@ -5,7 +5,7 @@ It is not in Redis, which may be wiped. A change replaces the whole file; reader
 
 from flawsmith.core.domain.api_keys import ApiKey
 from flawsmith.core.domain.records import now
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.interface import Store
 
 MOST_KEYS = 10_000
 
@@ -28,7 +28,7 @@ class TooManyKeys(Exception):
 class ApiKeys:
     """Safe to use from several processes at once."""
 
-    def __init__(self, store: ArtifactStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
         self._folder = store.path("api-keys")
         self._file = store.path("api-keys", "keys.json")

@@ -23,7 +23,7 @@ from flawsmith.core.domain.production_gate import Override
 from flawsmith.core.domain.quality_floor import QualityFloor
 from flawsmith.core.domain.quality_report import QualityReport
 from flawsmith.core.domain.records import ModelVersion
-from flawsmith.core.domain.remarks import Remarks, RemarksChange
+from flawsmith.core.domain.remarks import CheckedRemarks
 from flawsmith.core.domain.version_bundle import (
     CARD,
     HIGHEST_VERSION,
@@ -206,22 +206,13 @@ def _check_json(path: Path, name: str, card: ModelVersion) -> None:
     elif name == "results/quality-floor.json":
         _read(path, name, TypeAdapter(QualityFloor))
     elif name == "results/remarks.json":
-        _check_remarks(_read(path, name, TypeAdapter(Remarks)), name)
+        _read(path, name, TypeAdapter(CheckedRemarks))
     elif name == "results/report/report.json":
         _read(path, name, TypeAdapter(QualityReport))
     elif path.parent.name in _RESULTS:
         _read(path, name, TypeAdapter(_RESULTS[path.parent.name]))
     else:
         _read(path, name, _OBJECT)
-
-
-def _check_remarks(remarks: Remarks, name: str) -> None:
-    try:
-        RemarksChange(note=remarks.note, tags=remarks.tags)
-    except ValidationError as error:
-        raise CannotImport(
-            f"'{name}' has a note or tag that this release refuses: {error.errors()[0]['msg']}"
-        ) from None
 
 
 def _read(path: Path, name: str, of: TypeAdapter[Any]) -> Any:

@@ -6,10 +6,11 @@ import zipfile
 from dataclasses import dataclass
 from importlib.metadata import version as release_of
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.domain.version_bundle import MANIFEST, BundledFile, Manifest, is_bundled
+from flawsmith.core.store.interface import Place
 from flawsmith.core.store.quality_floors import FILE as IMAGE_SCORES
 from flawsmith.core.store.quality_floors import made_later
 from flawsmith.core.store.registry import Registry
@@ -19,7 +20,7 @@ from flawsmith.core.store.version_results import EVALUATIONS, OVERRIDES, results
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a constant time: the same version is the same bundle
 _PIECE = 1 << 20
 
-_Entry = Path | bytes
+_Entry = Place | bytes
 
 
 @dataclass(frozen=True)
@@ -103,5 +104,5 @@ def _described(entry: _Entry) -> BundledFile:
     if isinstance(entry, bytes):
         return BundledFile(bytes=len(entry), sha256=hashlib.sha256(entry).hexdigest())
     with entry.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
         return BundledFile(bytes=file.tell(), sha256=digest)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flawsmith.core.store.durable_files import sync_folder, write_durably
+from flawsmith.core.store.durable_files import as_path, sync_file, sync_folder, write_durably
+from flawsmith.core.store.interface import Place
 
 
 class ClaimLost(Exception):
     """Another process made a later claim on the same work; this one can publish nothing more."""
 
 
-class Claim:
+class FolderClaim:
     """The sole right to publish the results of one piece of work, until another process makes a later claim on it.
 
     A claim is a numbered folder. Results are staged inside it and published by one rename out of it. A later claim
@@ -23,6 +24,10 @@ class Claim:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
 
     @property
     def held(self) -> bool:
@@ -43,16 +48,26 @@ class Claim:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def write_bytes(self, path: Path, data: bytes) -> None:
+    def write_bytes(self, path: Place, data: bytes) -> None:
         """Replaces the file atomically; it is on disk when this returns. Raises ClaimLost."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        file = as_path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
         with self.staged() as staged:
-            write_durably(staged / path.name, data)
-            (staged / path.name).replace(path)
-        sync_folder(path.parent)
+            write_durably(staged / file.name, data)
+            (staged / file.name).replace(file)
+        sync_folder(file.parent)
+
+    def publish_file(self, staged: Path, path: Place) -> None:
+        """Moves a file of the store's disk to its place; it is on disk when this returns. Raises ClaimLost."""
+        sync_file(staged)
+        file = as_path(path)
+        with self.staged() as folder:
+            staged.rename(folder / file.name)
+            (folder / file.name).replace(file)
+        sync_folder(file.parent)
 
 
-def make_claim(place: Path, delete: Callable[[Path], None]) -> Claim:
+def make_claim(place: Path, delete: Callable[[Place], None]) -> FolderClaim:
     """Makes the newest claim in a folder of claims; every earlier one is lost.
 
     Args:
@@ -63,7 +78,7 @@ def make_claim(place: Path, delete: Callable[[Path], None]) -> Claim:
     while True:
         number = 1 + max((int(entry.name.partition("-")[0]) for entry in place.iterdir()), default=0)
         # The random part makes every name unique: no later folder can stand where a lost claim stood.
-        claim = Claim(place / f"{number:06d}-{secrets.token_hex(4)}")
+        claim = FolderClaim(place / f"{number:06d}-{secrets.token_hex(4)}")
         claim.folder.mkdir()
         if max(place.iterdir()) == claim.folder:
             break

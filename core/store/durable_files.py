@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from flawsmith.core.store.interface import Place
+
 
 def write_durably(path: Path, data: bytes) -> None:
     """Writes the file; its bytes are on disk when this returns, its name only after `sync_folder`."""
@@ -25,3 +27,10 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def as_path(place: Place) -> Path:
+    """The path that a place of a folder store is."""
+    if not isinstance(place, Path):
+        raise TypeError(f"{place} is a place of another store")
+    return place

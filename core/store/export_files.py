@@ -3,22 +3,22 @@
 import json
 from bisect import bisect_right
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Self
 
 from flawsmith.core.domain.addresses import Address
+from flawsmith.core.store.interface import Place
 from flawsmith.core.store.job_folder import JobFolder
 
 ARCHIVE = "archive.zip"
 ADDRESSES = "addresses.json"
 
 
-def archive_file(folder: JobFolder) -> Path:
+def archive_file(folder: JobFolder) -> Place:
     """Where the archive is once the job has succeeded."""
     return folder.path / ARCHIVE
 
 
-def addresses_file(folder: JobFolder) -> Path:
+def addresses_file(folder: JobFolder) -> Place:
     """Where the archive's `HeldAddresses` are."""
     return folder.path / ADDRESSES
 
@@ -65,7 +65,7 @@ class HeldAddresses:
         return json.dumps(self._ranges).encode()
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Place) -> Self:
         """Raises FileNotFoundError."""
         found = cls()
         found._ranges = json.loads(path.read_bytes())

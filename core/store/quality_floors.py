@@ -1,10 +1,8 @@
 """The quality floors of versions, and the scores that they are set by."""
 
 import io
-import os
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -12,8 +10,7 @@ from numpy.typing import NDArray
 
 from flawsmith.core.domain.quality_floor import QualityFloor
 from flawsmith.core.domain.records import ModelVersion
-from flawsmith.core.store.artifacts import ArtifactStore
-from flawsmith.core.store.durable_files import sync_folder
+from flawsmith.core.store.interface import Place, Stamp, Store
 from flawsmith.core.store.version_results import results_folder
 
 FILE = "image-scores.npz"
@@ -48,9 +45,9 @@ class ImageScores:
         return content.getvalue()
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Place) -> Self:
         """Raises FileNotFoundError."""
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             classes = arrays["classes"].tolist()
             network = sum(name.startswith("network_") for name in arrays.files)
             return cls(
@@ -62,7 +59,7 @@ class ImageScores:
             )
 
 
-def scores_file(folder: Path) -> Path | None:
+def scores_file(folder: Place) -> Place | None:
     """The file of a version's `ImageScores`; None if it has none.
 
     It is published with the version. A version of an earlier release has it among its results, once a report made it.
@@ -74,7 +71,7 @@ def scores_file(folder: Path) -> Path | None:
     return next((each for each in places if each.exists()), None)
 
 
-def made_later(folder: Path) -> Path:
+def made_later(folder: Place) -> Place:
     """Where a report puts the scores of a version that was published without."""
     return results_folder(folder) / FILE
 
@@ -82,33 +79,31 @@ def made_later(folder: Path) -> Path:
 class QualityFloors:
     """The floors of all versions: ``models/NAME/results/VERSION/quality-floor.json``."""
 
-    def __init__(self, store: ArtifactStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
-        self._read: dict[str, tuple[tuple[int, int], QualityFloor]] = {}  # by path, with the file's stamp
+        self._read: dict[str, tuple[Stamp, QualityFloor]] = {}  # by path, with the file's stamp
         self._lock = threading.Lock()
 
     def set(self, version: ModelVersion, floor: QualityFloor | None) -> None:
         """Sets the version's floor; None removes it."""
-        path = Path(self._path(version))
+        path = self.store.path(self._path(version))
         with self.store.locked(path.parent):
             if floor is not None:
                 self.store.write_json(path, floor.model_dump(mode="json"))
             elif path.exists():
                 path.unlink()
-                sync_folder(path.parent)
 
     def of(self, version: ModelVersion) -> QualityFloor | None:
         """The version's floor; None without. Reads the file only if it changed."""
         path = self._path(version)
         with self._lock:
-            try:
-                status = os.stat(path)  # noqa: PTH116 (as in `Registry._stamp`)
-            except FileNotFoundError:
+            stamp = self.store.stamp(path)
+            if stamp is None:
                 return None
-            stamp = (status.st_ino, status.st_mtime_ns)
             if path not in self._read or self._read[path][0] != stamp:
-                self._read[path] = (stamp, QualityFloor.model_validate(self.store.read_json(Path(path))))
+                floor = QualityFloor.model_validate(self.store.read_json(self.store.path(path)))
+                self._read[path] = (stamp, floor)
             return self._read[path][1]
 
     def _path(self, version: ModelVersion) -> str:
-        return f"{self.store.root}/models/{version.model}/results/{version.version}/quality-floor.json"
+        return f"models/{version.model}/results/{version.version}/quality-floor.json"

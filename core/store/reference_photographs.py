@@ -4,7 +4,6 @@ A version's folder has a small picture of each photograph that the version was t
 version and never change, but they are removed with the data set that they come from.
 """
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from flawsmith.core.store.durable_files import sync_folder
+from flawsmith.core.store.interface import Place
 
 FILE = "references.npz"
 SIDE = 64  # pixels of a reference picture; the report compares at the same size
@@ -197,9 +197,9 @@ class ReferencePhotographs:
         np.savez(path, **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Place) -> Self:
         """Raises FileNotFoundError."""
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             classes = arrays["classes"].tolist()
             own = {name: arrays[f"own_{index}"] for index, name in enumerate(classes)}
             return cls(classes, arrays["files"].tolist(), arrays["pictures"], own)
@@ -225,15 +225,15 @@ class ReferenceCache:
     """The references of versions, read from their folders and kept in memory while their files stay."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Path, tuple[tuple[int, int], ReferencePhotographs]] = OrderedDict()
+        self._kept: OrderedDict[Place, tuple[tuple[int, int], ReferencePhotographs]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def load(self, folder: Path) -> ReferencePhotographs | None:
+    def load(self, folder: Place) -> ReferencePhotographs | None:
         """Those of the version with this folder; None if it has none, or no longer. May be called from threads."""
         path = folder / FILE
         with self._lock:
             try:
-                status = os.stat(path)  # noqa: PTH116 (as in `Registry._stamp`)
+                status = path.stat()
                 stamp = (status.st_ino, status.st_mtime_ns)
                 if path not in self._kept or self._kept[path][0] != stamp:
                     self._kept[path] = (stamp, ReferencePhotographs.load(path))
@@ -246,13 +246,14 @@ class ReferenceCache:
             return self._kept[path][1]
 
 
-def delete_references(folder: Path) -> bool:
+def delete_references(folder: Place) -> bool:
     """Removes the references of the version with this folder; returns whether there were any."""
     try:
         (folder / FILE).unlink()
     except FileNotFoundError:
         return False
-    sync_folder(folder)
+    if isinstance(folder, Path):
+        sync_folder(folder)
     return True
 
 

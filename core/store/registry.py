@@ -1,6 +1,5 @@
 """Published model versions and their aliases, in the artifact store."""
 
-import os
 import re
 import time
 from collections import OrderedDict
@@ -15,7 +14,8 @@ from flawsmith.core.domain.records import NAME_PATTERN, Labelling, Model, ModelV
 from flawsmith.core.domain.remarks import Remarks
 from flawsmith.core.domain.version_bundle import NumberTaken
 from flawsmith.core.store.aliases import Aliases
-from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
+from flawsmith.core.store.artifacts import AlreadyPublished
+from flawsmith.core.store.interface import Place, Stamp, Store, children
 from flawsmith.core.store.quality_floors import QualityFloors
 from flawsmith.core.store.version_remarks import VersionRemarks
 from flawsmith.core.store.version_results import results_folder
@@ -26,7 +26,7 @@ VERSIONS_LISTED = 20  # in the message of an error
 # File systems keep times coarsely: a folder that changed within this time may change again without a new time stamp.
 SETTLED_NANOSECONDS = 50_000_000
 PRODUCTION = "production"  # if this alias is set, a model's bare name stands for it
-_Stamp = tuple[int, int, int, int]
+_Stamp = tuple[Stamp | None, Stamp | None]  # of the versions and of the aliases
 _REFERENCE = re.compile(NAME_PATTERN[:-1] + r"(?:@([A-Za-z0-9_.-]{1,64}))?$")
 
 
@@ -56,7 +56,7 @@ class VersionInUse(Exception):
 class Registry:
     """All models. A version appears as a whole and never changes. Numbers of deleted versions are not used again."""
 
-    def __init__(self, store: ArtifactStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
         self._aliases = Aliases(store)
         self._models: dict[str, tuple[_Stamp, Model]] = {}
@@ -78,17 +78,18 @@ class Registry:
         """
         labelling: Labelling | None = card.get("labelling")
         job = labelling.job if labelling else card["training_job"]
-        for version in self.versions(model):
-            if version.published_by == job:
-                return version
+        number = 0
         while True:
-            number = self._highest(model) + 1
+            for version in self.versions(model):
+                if version.published_by == job:
+                    return version
+            number = max(number, self._highest(model)) + 1
             fields: dict[str, Any] = {"digital_source_type": GENERATED, **card}
             published = ModelVersion(model=model, version=number, created_at=now(), **fields)
             (staged / "card.json").write_text(published.model_dump_json(indent=1))
             try:
                 self.store.publish(staged, self.folder(published))
-            except AlreadyPublished:  # another job published under this number in the meantime
+            except AlreadyPublished:  # another job published under this number in the meantime, or is about to
                 continue
             return published
 
@@ -171,15 +172,14 @@ class Registry:
     def models(self) -> list[Model]:
         """Newest first."""
         folder = self.store.path("models")
-        names = os.listdir(folder) if folder.exists() else []  # noqa: PTH208 (as in `_stamp`)
-        found = [model for name in names if (model := self._model(name))]
+        found = [model for each in children(folder) if (model := self._model(each.name))]
         return sorted(found, key=lambda model: (model.created_at, model.name), reverse=True)
 
-    def weights(self, model: str, number: int) -> Path:
+    def weights(self, model: str, number: int) -> Place:
         """The safetensors file with the generator of an existing version."""
         return self._version_folder(model, number) / "generator.safetensors"
 
-    def folder(self, version: ModelVersion) -> Path:
+    def folder(self, version: ModelVersion) -> Place:
         """The folder with the version's files: card, generator, and discriminator (to train on from it)."""
         return self._version_folder(version.model, version.version)
 
@@ -279,23 +279,13 @@ class Registry:
         aliases = self.aliases(name)
         serves = aliases.get(PRODUCTION) or next((each for each in numbers if not self._card(name, each).failing), None)
         model = Model(name=name, versions=numbers, aliases=aliases, serves=serves, created_at=created_at)
-        if begun - max(stamp[0], stamp[3]) > SETTLED_NANOSECONDS:
+        if begun - max((each.changed_ns for each in stamp if each), default=0) > SETTLED_NANOSECONDS:
             self._models[name] = (stamp, model)
         return model
 
     def _stamp(self, name: str) -> "_Stamp":
-        """A value that changes with the model's versions and aliases: times and identities of their files."""
-        # Every request computes this. A string and os.stat take a fifth of the time that Path takes.
-        folder = f"{self.store.root}/models/{name}"
-        try:
-            versions = os.stat(f"{folder}/versions")  # noqa: PTH116
-        except OSError:
-            return (0, 0, 0, 0)
-        try:
-            aliases = os.stat(f"{folder}/aliases.json")  # noqa: PTH116
-        except OSError:
-            return (versions.st_mtime_ns, versions.st_nlink, 0, 0)
-        return (versions.st_mtime_ns, versions.st_nlink, aliases.st_ino, aliases.st_mtime_ns)
+        """A value that changes with the model's versions and aliases."""
+        return self.store.stamp("models", name, "versions"), self.store.stamp("models", name, "aliases.json")
 
     def _card(self, model: str, number: int) -> ModelVersion:
         """A version's card. Cards never change; the last `CARDS_KEPT` are kept in memory."""
@@ -310,16 +300,16 @@ class Registry:
 
     def _numbers(self, model: str) -> list[int]:
         folder = self._folder(model) / "versions"
-        names = [entry.name for entry in folder.iterdir()] if folder.exists() else []
+        names = [entry.name for entry in children(folder)]
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
     def _highest(self, model: str) -> int:
         folder = self._folder(model) / "versions"
-        names = [entry.name for entry in folder.iterdir()] if folder.exists() else []
+        names = [entry.name for entry in children(folder)]
         return max((int(name.removesuffix(".deleted")) for name in names if name[0] != "."), default=0)
 
-    def _folder(self, model: str) -> Path:
+    def _folder(self, model: str) -> Place:
         return self.store.path("models", model)
 
-    def _version_folder(self, model: str, number: int) -> Path:
+    def _version_folder(self, model: str, number: int) -> Place:
         return self._folder(model) / "versions" / str(number)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+
+from flawsmith.core.store.interface import Place
 
 
-def files_below(place: Path, name: str = "") -> Iterator[tuple[str, Path]]:
+def files_below(place: Place, name: str = "") -> Iterator[tuple[str, Place]]:
     """Each file, with its path from there; without locks and files that are being written. Sorted by names.
 
     What is deleted meanwhile may be missing.
@@ -19,7 +20,7 @@ def files_below(place: Path, name: str = "") -> Iterator[tuple[str, Path]]:
                 yield path, each
 
 
-def size_of(place: Path) -> int:
+def size_of(place: Place) -> int:
     """The bytes of all files below a place. A file that two datasets share counts for both."""
     total = 0
     for _, each in files_below(place):

@@ -1,13 +1,14 @@
 """Makes a version of a bundle: under the same name and number, so that its addresses give the same bytes here."""
 
 import hashlib
-from pathlib import Path
+from typing import Any, cast
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.domain.version_bundle import NumberTaken
 from flawsmith.core.store.bundle_checks import WITHDRAWN
 from flawsmith.core.store.bundle_reading import UnpackedBundle
+from flawsmith.core.store.interface import Place
 from flawsmith.core.store.reference_photographs import FILE as REFERENCES
 from flawsmith.core.store.registry import Registry, UnknownModel
 
@@ -53,13 +54,15 @@ def withdrawn_since(registry: Registry, bundle: UnpackedBundle) -> list[tuple[Ad
     return [(address, reason) for address, reason in found if address not in here]
 
 
-def _stored(folder: Path) -> dict[str, str]:
+def _stored(folder: Place) -> dict[str, str]:
     """Digests of a version's files here, by name."""
     found = {}
     for each in folder.iterdir():
         if each.name not in _KEPT:
             with each.open("rb") as file:
-                found[each.name] = hashlib.file_digest(file, "sha256").hexdigest()
+                found[each.name] = hashlib.file_digest(
+                    cast(Any, file), "sha256"
+                ).hexdigest()  # BinaryIO has no readinto
     return found
 
 

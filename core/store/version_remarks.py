@@ -1,14 +1,12 @@
 """The note and the tags of versions. They lie with a version's results, and go with it."""
 
-import os
-import shutil
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.domain.remarks import Remarks
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.interface import Stamp, Store
+from flawsmith.core.store.version_results import remove_results
 
 NONE = Remarks()
 
@@ -16,23 +14,21 @@ NONE = Remarks()
 class VersionRemarks:
     """The remarks of all versions: ``models/NAME/results/VERSION/remarks.json``."""
 
-    def __init__(self, store: ArtifactStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
-        self._read: dict[str, tuple[tuple[int, int], Remarks]] = {}  # by path, with the file's stamp
+        self._read: dict[str, tuple[Stamp, Remarks]] = {}  # by path, with the file's stamp
         self._lock = threading.Lock()
 
     def of(self, model: str, number: int) -> Remarks:
         """A version's remarks. Reads the file only if it changed."""
-        path = f"{self.store.root}/models/{model}/results/{number}/remarks.json"
+        path = f"models/{model}/results/{number}/remarks.json"
         with self._lock:
-            try:
-                status = os.stat(path)  # noqa: PTH116 (as in `Registry._stamp`)
-            except FileNotFoundError:
+            stamp = self.store.stamp(path)
+            if stamp is None:
                 self._read.pop(path, None)
                 return NONE
-            stamp = (status.st_ino, status.st_mtime_ns)
             if path not in self._read or self._read[path][0] != stamp:
-                self._read[path] = (stamp, Remarks.model_validate(self.store.read_json(Path(path))))
+                self._read[path] = (stamp, Remarks.model_validate(self.store.read_json(self.store.path(path))))
             return self._read[path][1]
 
     def change(self, version: ModelVersion, change: Callable[[Remarks], Remarks]) -> Remarks:
@@ -49,7 +45,7 @@ class VersionRemarks:
             if after != before:
                 self.store.write_json(folder / "remarks.json", after.model_dump(mode="json"))
         if not self.store.path("models", version.model, "versions", str(version.version)).is_dir():
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_results(folder, folder / "remarks.json")
             raise FileNotFoundError(f"there is no version {version.ref} any more")
         return after
 

@@ -1,13 +1,12 @@
 """The quality report of a version: its JSON, its page, and which job makes it. It lies with the version's results."""
 
-from pathlib import Path
-
+from flawsmith.core.store.interface import Place
 from flawsmith.core.store.version_results import Write, results_folder, save_result
 
 REPORT = "report"
 
 
-def report_file(folder: Path) -> Path:
+def report_file(folder: Place) -> Place:
     """The report as JSON; it is there once there is a report.
 
     Args:
@@ -16,17 +15,17 @@ def report_file(folder: Path) -> Path:
     return results_folder(folder) / REPORT / "report.json"
 
 
-def page_file(folder: Path) -> Path:
+def page_file(folder: Place) -> Place:
     """The report as a page, written before the JSON."""
     return results_folder(folder) / REPORT / "report.html"
 
 
-def job_file(folder: Path) -> Path:
+def job_file(folder: Place) -> Place:
     """Names the newest job that makes, or made, the report."""
     return results_folder(folder) / REPORT / "job.json"
 
 
-def save_report(folder: Path, report: dict[str, object], page: str, write: Write) -> None:
+def save_report(folder: Place, report: dict[str, object], page: str, write: Write) -> None:
     """Keeps a version's report in place of an earlier one.
 
     Raises:
@@ -38,6 +37,6 @@ def save_report(folder: Path, report: dict[str, object], page: str, write: Write
     save_result(folder, REPORT, "report", report, write)
 
 
-def save_report_job(folder: Path, job_id: str, write: Write) -> None:
+def save_report_job(folder: Place, job_id: str, write: Write) -> None:
     """Remembers the newest report job of a version. Raises FileNotFoundError where it was deleted."""
     save_result(folder, REPORT, "job", {"job": job_id}, write)

@@ -5,13 +5,13 @@ A message is a file, below ``pending`` until it is delivered or given up, then b
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from flawsmith.core.domain.jobs import new_identity
 from flawsmith.core.domain.records import now
 from flawsmith.core.domain.webhook_targets import EventType
 from flawsmith.core.domain.webhooks import Delivery, DeliveryState, Webhook
-from flawsmith.core.store.artifacts import ArtifactStore, OutsideStore
+from flawsmith.core.store.artifacts import OutsideStore
+from flawsmith.core.store.interface import Place, Store, children
 
 MOST_ENDED = 10_000  # messages that are kept
 MOST_WEBHOOKS = 100
@@ -28,7 +28,7 @@ class TooManyWebhooks(Exception):
 class Webhooks:
     """Safe to use from several processes at once."""
 
-    def __init__(self, store: ArtifactStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
         self._standing = store.path("webhooks", "standing")
         self._pending, self._ended = (store.path("webhooks", "messages", each) for each in ("pending", "ended"))
@@ -105,15 +105,14 @@ class Webhooks:
         for old in sorted(_files(self._ended), reverse=True)[MOST_ENDED:]:
             old.unlink(missing_ok=True)
 
-    def _write(self, folder: Path, record: Webhook | Delivery) -> None:
+    def _write(self, folder: Place, record: Webhook | Delivery) -> None:
         self.store.write_bytes(self._file(folder, record.id), record.model_dump_json(indent=1).encode())
 
-    def _file(self, folder: Path, name: str) -> Path:
+    def _file(self, folder: Place, name: str) -> Place:
         """Raises OutsideStore."""
-        return self.store.path(*folder.relative_to(self.store.root).parts, f"{name}.json")
+        self.store.path(name)  # raises
+        return folder / f"{name}.json"
 
 
-def _files(folder: Path) -> list[Path]:
-    with suppress(FileNotFoundError):
-        return [each for each in folder.iterdir() if each.suffix == ".json" and not each.name.startswith(".")]
-    return []
+def _files(folder: Place) -> list[Place]:
+    return [each for each in children(folder) if each.suffix == ".json" and not each.name.startswith(".")]

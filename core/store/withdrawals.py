@@ -4,14 +4,12 @@ A seed of a type is withdrawn with every attribute: a range of the angle that is
 image.
 """
 
-import os
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.records import ModelVersion, now
-from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.interface import Stamp, Store
 from flawsmith.core.store.version_results import results_folder
 
 Withdrawn = Mapping[Address, str]
@@ -23,9 +21,9 @@ _NONE: Withdrawn = {}
 class Withdrawals:
     """The withdrawn addresses of all versions: ``models/NAME/results/VERSION/withdrawn.json``, a growing list."""
 
-    def __init__(self, store: ArtifactStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
-        self._read: dict[str, tuple[tuple[int, int, int], Withdrawn]] = {}  # by path, with the file's stamp
+        self._read: dict[str, tuple[Stamp, Withdrawn]] = {}  # by path, with the file's stamp
         self._lock = threading.Lock()
 
     def withdraw(self, version: ModelVersion, address: Address, reason: str) -> None:
@@ -41,16 +39,16 @@ class Withdrawals:
 
     def of(self, version: ModelVersion) -> Withdrawn:
         """The version's withdrawn addresses. Reads the file only if it changed."""
-        # Every look of the API at a version comes here, and most versions have none: no Path, as in `Registry._stamp`.
-        path = f"{self.store.root}/models/{version.model}/results/{version.version}/withdrawn.json"
+        path = f"models/{version.model}/results/{version.version}/withdrawn.json"
         with self._lock:
-            try:
-                status = os.stat(path)  # noqa: PTH116
-                stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
-                if path not in self._read or self._read[path][0] != stamp:
-                    self._read[path] = (stamp, _addresses(self.store.read_json(Path(path))))
-            except FileNotFoundError:
+            stamp = self.store.stamp(path)
+            if stamp is None:
                 return _NONE
+            if path not in self._read or self._read[path][0] != stamp:
+                try:
+                    self._read[path] = (stamp, _addresses(self.store.read_json(self.store.path(path))))
+                except FileNotFoundError:
+                    return _NONE
             return self._read[path][1]
 
 

@@ -26,6 +26,8 @@ CALLS = {
     ("POST", "/models/import"): "admin",
     ("GET", "/reports/report-1"): "train",
     ("GET", "/datasets"): "train",
+    ("GET", "/%64atasets"): "train",
+    ("GET", "/datasets/"): "train",
     ("POST", "/datasets"): "train",
     ("POST", "/training-jobs"): "train",
     ("POST", "/training-jobs/x/cancel"): "train",

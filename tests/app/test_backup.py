@@ -13,6 +13,7 @@ import redis
 from starlette.testclient import TestClient
 from tests.conftest import SMALL_JOB, photograph, zipped
 from tests.published_versions import publish
+from tests.s3_server import BUCKET, ENVIRONMENT
 
 from flawsmith.app.main import create_app
 from flawsmith.core.domain.addresses import Address
@@ -27,16 +28,16 @@ OTHER_DATABASE = 1
 
 
 @pytest.fixture
-def empty(redis_settings: Settings, tmp_path: Path) -> Iterator[Callable[[], TestClient]]:
+def empty(redis_settings: Settings, tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
     """Makes empty sites, one after another."""
     socket = redis_settings.data_dir / "redis" / "redis.sock"
     made: list[TestClient] = []
 
-    def make() -> TestClient:
+    def make(artifact_store: str = "") -> TestClient:
         with redis.Redis(unix_socket_path=str(socket), db=OTHER_DATABASE) as client:
             client.flushdb()
         url = f"unix://{socket}?db={OTHER_DATABASE}"
-        settings = Settings(data_dir=tmp_path / f"other-{len(made)}", redis_url=url)
+        settings = Settings(data_dir=tmp_path / f"other-{len(made)}", redis_url=url, artifact_store=artifact_store)
         made.append(TestClient(create_app(settings), base_url="http://localhost"))
         made[-1].__enter__()
         return made[-1]
@@ -62,8 +63,18 @@ def submit(api: TestClient, key: str) -> Any:
     return api.post("/training-jobs", json=body, headers={"Idempotency-Key": key})
 
 
+@pytest.fixture(params=["folder", "bucket"])
+def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the artifact store of a restored site is: `FLAWSMITH_ARTIFACT_STORE`."""
+    if request.param == "folder":
+        return ""
+    for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": request.getfixturevalue("s3_address")}.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/restored"
+
+
 def test_a_restored_site_answers_as_the_one_before(
-    api: TestClient, services: Services, dataset: str, empty: Callable[[], TestClient]
+    api: TestClient, services: Services, dataset: str, empty: Callable[..., TestClient], target: str
 ) -> None:
     version = publish(services.registry, "job-1", classes=["pits"])
     services.registry.set_alias("scratches", "production", 1)
@@ -81,7 +92,7 @@ def test_a_restored_site_answers_as_the_one_before(
     running["progress"]["step"] = 4
     services.redis.set(f"flawsmith:job:{job}", json.dumps(running))
 
-    there = empty()
+    there = empty(target)
     restore_backup(services_of(there), io.BytesIO(backup_of(services)))
     paths = ("/datasets", "/models", "/models/scratches/versions/1", "/training-jobs", f"/training-jobs/{job}")
     for path in (*paths, f"/training-jobs/{job}/history", f"/datasets/{dataset}"):
@@ -94,6 +105,13 @@ def test_a_restored_site_answers_as_the_one_before(
     cancelled = there.post(f"/training-jobs/{job}/cancel")
     events = there.get(f"/training-jobs/{job}/events").text
     assert cancelled.status_code == 202 and '"step": 3' in events.replace('"step":3', '"step": 3')
+    back = empty() if target else there
+    if target:
+        restore_backup(services_of(back), io.BytesIO(backup_of(services_of(there))))
+        assert (
+            back.get(f"/datasets/{dataset}/preview.png").content == api.get(f"/datasets/{dataset}/preview.png").content
+        )
+        assert back.put("/models/scratches/aliases/staging", json={"version": 1}).status_code == 200
     assert there.delete(f"/datasets/{dataset}").status_code == 204
 
 

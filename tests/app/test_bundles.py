@@ -115,11 +115,14 @@ def test_what_is_not_given_out_stays_so_at_the_other_site(
     parent = services.registry.resolve("steel@1")
     services.registry.withdraw(parent, Address("pits", 7), "shows a logo")
     services.registry.set_quality_floor(version, QualityFloor(score=0.25, set_at=now()))
+    api.patch(path_of(version), json={"note": "New lamp", "tags": ["line-3"]})
     save_result(services.registry.folder(parent), EVALUATIONS, "evaluation-1", HURTS, services.store.write_bytes)
     assert send(line, bundle(api, version)).status_code == 201
     gone = line.get(f"{path_of(version)}/images/7.png?defect_type=pits")
     assert gone.status_code == 410 and "shows a logo" in gone.json()["detail"]
     assert line.get(f"{path_of(version)}/quality-floor").json()["score"] == 0.25
+    assert line.get(path_of(version)).json()["note"] == "New lamp"
+    assert [each["name"] for each in line.get("/models?tag=line-3").json()["items"]] == [version.model]
     refused = line.put("/models/steel/aliases/production", json={"version": 2})
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:flawsmith:not-for-production")
 
@@ -209,6 +212,7 @@ REPAIRED: dict[str, tuple[Callable[[dict[str, bytes]], Any], str]] = {
     "references that are none": (lambda files: files.update({"version/references.npz": b"PK"}), "references.npz"),
     "nested JSON": (lambda files: files.update({"version/judgement.json": b"[" * 100_000}), "judgement.json"),
     "withdrawn nonsense": (lambda files: files.update({"results/withdrawn.json": b'[{"seed": -1}]'}), "withdrawn.json"),
+    "tags that are none": (lambda files: files.update({"results/remarks.json": b'{"tags": ["a,b"]}'}), "remarks.json"),
     "a note that is none": (
         lambda files: files.update({"results/remarks.json": json.dumps({"note": "a\0b"}).encode()}),
         "remarks.json",

@@ -1,5 +1,7 @@
 """No count falls when the API is restarted, however it ended."""
 
+import fcntl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,13 +38,17 @@ class Api:
         }
 
 
+Start = Callable[[], Api]
+
+
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Starts the next run."""
     numbers = iter(range(9))
     return lambda: Api(tmp_path / "metrics.json", tmp_path / f"run-{next(numbers)}", monkeypatch)
 
 
-def test_counts_go_on_where_the_last_scrape_left_them(start) -> None:  # type: ignore[no-untyped-def]
+def test_counts_go_on_where_the_last_scrape_left_them(start: Start) -> None:
     for run in range(1, 4):
         api = start()
         api.requests.labels("a").inc(2)
@@ -57,7 +63,7 @@ def test_counts_go_on_where_the_last_scrape_left_them(start) -> None:  # type: i
         assert api.scrape() == found
 
 
-def test_what_this_run_has_not_counted_yet_is_shown_all_the_same(start) -> None:  # type: ignore[no-untyped-def]
+def test_what_this_run_has_not_counted_yet_is_shown_all_the_same(start: Start) -> None:
     api = start()
     api.requests.labels("a").inc()
     api.scrape()
@@ -69,7 +75,7 @@ def test_what_this_run_has_not_counted_yet_is_shown_all_the_same(start) -> None:
     }
 
 
-def test_a_process_that_joins_later_carries_on_the_same_counts(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_process_that_joins_later_carries_on_the_same_counts(start: Start, tmp_path: Path) -> None:
     start().scrape()
     api = start()
     api.requests.labels("a").inc(5)
@@ -80,8 +86,21 @@ def test_a_process_that_joins_later_carries_on_the_same_counts(start, tmp_path: 
     assert [sample.value for sample in asked.samples] == [5]
 
 
+def test_a_process_that_hangs_in_its_scrape_holds_up_no_other(
+    start: Start,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(carried_counts, "LONGEST_WAIT", 0.05)
+    api = start()
+    api.requests.labels("a").inc()
+    with (tmp_path / "metrics.lock").open("w") as hanging:
+        fcntl.flock(hanging, fcntl.LOCK_EX)
+        assert api.scrape()["flawsmith_asked_total,a"] == 1
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"release": "0.0.1", "counts": [["flawsmith_asked", 1]]}'])
-def test_counts_that_cannot_be_read_begin_at_zero(start, tmp_path: Path, content: str) -> None:  # type: ignore[no-untyped-def]
+def test_counts_that_cannot_be_read_begin_at_zero(start: Start, tmp_path: Path, content: str) -> None:
     (tmp_path / "metrics.json").write_text(content)
     api = start()
     api.requests.labels("a").inc()
@@ -89,7 +108,7 @@ def test_counts_that_cannot_be_read_begin_at_zero(start, tmp_path: Path, content
     assert start().scrape()["flawsmith_asked_total,a"] == 1
 
 
-def test_models_that_were_counted_before_keep_their_labels(start, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+def test_models_that_were_counted_before_keep_their_labels(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     api = start()
     for model in ("a", "b"):
         api.requests.labels(model).inc()

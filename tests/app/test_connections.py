@@ -124,7 +124,11 @@ def test_headers_without_end_are_431(port: int, start: bytes) -> None:
 def test_too_many_headers_are_431_also_when_they_are_complete(port: int) -> None:
     with connect(port) as client:
         client.sendall(HEAD + b"".join(b"X-%d: y\r\n" % number for number in range(8_000)) + b"\r\n")
-        assert problem(rest(client))["detail"] == "request line and headers may have at most 65536 bytes"
+        answer = rest(client)
+        assert problem(answer)["detail"] == "request line and headers may have at most 65536 bytes"
+        assert (
+            b"\r\nx-content-type-options: nosniff\r\n" in answer and b"\r\ncontent-security-policy: default" in answer
+        )
 
 
 @pytest.mark.parametrize("end", [b"0\r\nTrailer: ", b"0\r\n", b"1;extension=", b"1;"])

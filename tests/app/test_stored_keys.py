@@ -10,9 +10,11 @@ from starlette.testclient import TestClient
 from tests.conftest import until
 
 from flawsmith.app import keyring as keyring_module
+from flawsmith.app.main import listening_host
 from flawsmith.core.domain.api_keys import CallerLimits, new_key
 from flawsmith.core.domain.records import now
 from flawsmith.core.setting_values import Scope
+from flawsmith.core.settings import Settings, get_settings
 from flawsmith.core.store.api_keys import ApiKeys, DamagedKeys
 from flawsmith.core.store.artifacts import ArtifactStore
 
@@ -68,6 +70,20 @@ def test_the_first_key_closes_a_running_service_that_had_none(make_api: MakeApi,
     assert make_api().get("/models").status_code == 401  # also after a restart
 
 
+def test_only_a_service_that_needs_keys_listens_beyond_this_machine(
+    stored: ApiKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAWSMITH_REQUIRE_KEYS", "false")  # restored at the end
+    settings = Settings(data_dir=tmp_path, host="0.0.0.0")
+    assert listening_host(settings) == "127.0.0.1"
+    assert listening_host(settings.model_copy(update={"require_keys": True})) == "0.0.0.0"
+    made(stored)
+    assert listening_host(settings) == "0.0.0.0"
+    assert get_settings().require_keys  # of processes that start while the store is away
+    monkeypatch.undo()
+    get_settings.cache_clear()
+
+
 def test_an_expired_key_is_refused_and_says_so(make_api: MakeApi, stored: ApiKeys) -> None:
     key, record = new_key("a student", "train", None, now() - timedelta(seconds=1))
     stored.add(record)
@@ -92,7 +108,8 @@ def test_a_store_that_vanishes_neither_opens_the_service_nor_forgets_its_keys(
     api = make_api()
     (tmp_path / "artifacts" / "api-keys").rename(tmp_path / "away")
     other, _ = made(ApiKeys(ArtifactStore(tmp_path / "elsewhere")))
-    api.app.state.keyring.look()  # type: ignore[attr-defined]
+    with pytest.raises(FileNotFoundError, match="is its disk mounted"):
+        api.app.state.keyring.look()  # type: ignore[attr-defined]
     assert api.get("/models").status_code == 401
     assert api.get("/models", headers=other).status_code == 401
     assert api.get("/models", headers=headers).status_code == 200

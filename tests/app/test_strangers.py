@@ -70,6 +70,22 @@ def test_images_by_address_are_charged_as_all_others_are(api: Api) -> None:
         assert client.post("/generate", json={"model": "steel"}).status_code == 429
 
 
+def test_a_quota_of_a_day_says_what_is_left_of_it_in_headers(api: Api) -> None:
+    with api(caller_images_per_day=20) as client:
+        first = client.post("/generate", json={"model": "steel", "count": 15})
+        assert first.status_code == 200
+        assert first.headers["ratelimit-policy"] == '"images-per-day";q=20;w=86400'
+        assert first.headers["ratelimit"].startswith('"images-per-day";r=5;t=')
+        refused = client.post("/generate", json={"model": "steel", "count": 6})
+        assert (refused.status_code, refused.json()["type"]) == (429, "urn:flawsmith:busy")
+        assert "20 images a day, and 5 are left" in refused.json()["detail"]
+        assert 0 < int(refused.headers["retry-after"]) <= 86_400
+        assert refused.headers["ratelimit"].startswith('"images-per-day";r=5;t=')
+        assert [client.get(IMAGE).status_code for _ in range(5)] == [200] * 5
+        assert client.get(IMAGE).status_code == 429
+        assert client.get("/models").status_code == 200
+
+
 def test_a_refused_request_does_not_lock_its_caller_out(api: Api) -> None:
     with api(caller_images_per_second=10.0) as client:
         for _ in range(20):

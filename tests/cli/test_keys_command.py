@@ -59,6 +59,17 @@ def test_other_users_cannot_read_the_hashes(data_dir: Path) -> None:
     assert stat.S_IMODE((data_dir / "artifacts" / "api-keys" / "keys.json").stat().st_mode) == 0o600
 
 
+def test_another_user_than_the_services_makes_no_key_that_it_could_not_read(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data_dir / "artifacts").mkdir()
+    monkeypatch.setattr("os.geteuid", lambda: 12_345)
+    done = keys("create", "--scope", "generate", "--name", "a")
+    assert done.exit_code == 2
+    assert "run this command as that user" in done.stderr
+    assert not list((data_dir / "artifacts").iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -21,6 +21,7 @@ from flawsmith.client.errors import (
     Busy,
     Conflict,
     FlawsmithError,
+    Invalid,
     NoKey,
     NotForProduction,
     NotFound,
@@ -127,6 +128,31 @@ def test_more_images_than_one_request_may_hold(run: Run, url: str, version: Vers
     images = run(url, "generate", version, 300, client=CROWD, seed=0, on_progress=lambda *at: told.append(at))
     assert [images[at].png for at in (0, 255, 256, 299)] == pieces
     assert told == [(256, 300), (300, 300)]
+
+
+@both
+def test_notes_and_tags_are_changed_and_found(run: Run, url: str, version: Version) -> None:
+    mine = run.__name__.replace("_", "-")
+    train = {**SMALL_JOB, "note": "first", "tags": [mine, "a"]}
+    job = run(url, "train", "steel", f"noted-{mine}", client=ADMIN, **train)
+    assert (job.note, job.tags) == ("first", [mine, "a"])
+    changed = run(url, "note_job", job, "New lamp", client=ADMIN, add_tags=["b"], remove_tags=["a"])
+    assert (changed.note, changed.tags) == ("New lamp", [mine, "b"])
+    assert [each.id for each in run(url, "jobs", client=ADMIN, tags=[mine, "b"], search="LAMP")] == [job.id]
+    assert run(url, "jobs", client=ADMIN, tags=[mine, "a"]) == []
+    ended = run(url, "wait", job, client=ADMIN)
+    table = run(url, "history_table", job, client=ADMIN).decode().splitlines()
+    assert len(table) == 1 + len(run(url, "history", job, client=ADMIN)["steps"])
+    published = run(url, "version", ended.produced, client=GENERATE)
+    assert (published.note, published.tags) == ("New lamp", [mine, "b"])
+    noted = run(url, "note_version", published, "", client=ADMIN, tags=["best", mine])
+    assert (noted.note, noted.tags) == (None, ["best", mine])
+    assert [each.name for each in run(url, "models", client=GENERATE, tags=[mine])] == [f"noted-{mine}"]
+    assert [each.version for each in run(url, "versions", f"noted-{mine}", client=GENERATE, tags=["best"])] == [1]
+    with pytest.raises(Invalid, match="no comma"):
+        run(url, "note_job", job, client=ADMIN, add_tags=["a,b"])
+    with pytest.raises(OutOfScope):
+        run(url, "note_version", published, "mine now", client=GENERATE)
 
 
 @both

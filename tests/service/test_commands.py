@@ -73,6 +73,26 @@ def test_from_a_folder_to_an_archive(shell: Shell) -> None:
     assert (shell.folder / again["file"]).read_bytes() == (shell.folder / "all.zip").read_bytes()
 
 
+def test_notes_and_tags_by_commands(shell: Shell, trained: dict[str, Any]) -> None:
+    job = trained["id"]
+    assert shell.run("note", job).stdout == "no note\ntags: none\n"
+    assert shell.run("note", job, "New lamp", "--tag", "line-3", "--tag", "best").stdout == (
+        "New lamp\ntags: line-3, best\n"
+    )
+    assert shell.json("note", job, "--untag", "best")["tags"] == ["line-3"]
+    assert [each["id"] for each in shell.json("jobs", "--tag", "line-3", "--search", "lamp")] == [job]
+    assert shell.run("jobs", "--tag", "line-3").stdout.splitlines()[0].endswith("\tline-3")
+    assert shell.run("note", "two-types@1", "--tag", "fair").stdout.endswith("tags: fair\n")
+    assert shell.run("models", "--tag", "fair").stdout.startswith("two-types\t")
+    assert "two-types@1\t" in shell.run("models", "two-types", "--search", "FAIR").stdout
+    assert "no comma" in shell.refused("note", job, "--tag", "a,b")
+    history = shell.run("history", job).stdout.splitlines()
+    assert history[0].startswith("step,")
+    assert len(history) == 7
+    shell.run("note", job, "", "--untag", "line-3")
+    shell.run("note", "two-types@1", "--untag", "fair")
+
+
 def test_errors_are_one_line_and_a_status(shell: Shell, trained: dict[str, Any]) -> None:
     assert "job" in shell.refused("watch", "nojob")
     assert "job" in shell.refused("jobs", "nojob")

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from flawsmith.core.store.artifacts import ArtifactStore
-from flawsmith.core.store.claims import Claim
+from flawsmith.core.store.interface import Claim
 from flawsmith.worker.checkpoints import FORMAT, Checkpoint, NewerFormat, newest_checkpoint, save_checkpoint
 
 RUN = {"config_sha256": "c", "dataset_digest": "d"}

@@ -38,4 +38,5 @@ def test_a_worker_that_is_not_ready_is_alive_and_has_metrics(client: httpx2.Clie
     assert client.get("/healthz").json() == {"status": "alive"}
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.headers["x-content-type-options"] == "nosniff"
     assert "process_cpu_seconds_total" in answer.text

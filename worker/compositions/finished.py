@@ -5,7 +5,6 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image
 
 from flawsmith.core.domain.digital_source_type import source_type_of
 from flawsmith.core.domain.export_layouts import LabelKind
+from flawsmith.core.store.interface import Place
 from flawsmith.worker.compositions.defects import held_addresses
 from flawsmith.worker.compositions.hosts import background_key
 from flawsmith.worker.exports.archive import manifest_head, manifest_rows
@@ -40,11 +40,11 @@ class FinishedCompositions(RecordSource):
         NoArchive: there is none.
     """
 
-    def __init__(self, archive: Path, job_id: str, count: int, state: Mapping[str, Any]) -> None:
+    def __init__(self, archive: Place, job_id: str, count: int, state: Mapping[str, Any]) -> None:
         self._count, self._made = count, state.get("made", 0)
         self.labels, self.left_out = LabelKind.MASKS, Counter[str]()
         try:
-            self._archive = zipfile.ZipFile(archive)  # open to the end: its directory may be long
+            self._archive = zipfile.ZipFile(archive.open("rb"))  # open to the end: its directory may be long
         except FileNotFoundError:
             raise NoArchive(f"composition job {job_id} was deleted, and its images with it") from None
         head = manifest_head(self._archive)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from flawsmith.core.domain.job_kinds.composition import CompositionJob
 from flawsmith.core.services import Services
 from flawsmith.core.store.background_image import background_file
 from flawsmith.core.store.composition_material import clean_photographs, decoded_region
+from flawsmith.core.store.interface import Place
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.models.compositions import part_region, polygon_region
 from flawsmith.models.compositions.parts import Mask, Pixels
@@ -52,7 +52,7 @@ class Hosts:
         if job.background is None:
             self.title = "an-image"
             sent = background_file(JobFolder(services.store, job.id))
-            self._known: Sequence[tuple[Path, dict[str, str]]] = [(sent, {"image": job.config["image"]["sha256"]})]
+            self._known: Sequence[tuple[Place, dict[str, str]]] = [(sent, {"image": job.config["image"]["sha256"]})]
             return
         dataset = services.datasets.get(job.background)
         self.title = dataset.name
@@ -84,7 +84,7 @@ def background_key(described: Mapping[str, str]) -> str:
     return "/".join(described.values())
 
 
-def read_pixels(path: Path) -> Pixels:
+def read_pixels(path: Place) -> Pixels:
     """The picture, (H, W) gray or (H, W, 3) colour."""
-    with Image.open(path) as image:
+    with path.open("rb") as file, Image.open(file) as image:
         return np.asarray(image if image.mode == "L" else image.convert("RGB"))

@@ -15,8 +15,6 @@ from flawsmith.core.domain.export_layouts import ExportLayout
 from flawsmith.core.domain.export_splits import split_of
 from flawsmith.core.domain.jobs import Job, JobKind
 from flawsmith.core.domain.records import Record
-from flawsmith.core.store.claims import Claim
-from flawsmith.core.store.durable_files import sync_file, sync_folder
 from flawsmith.core.store.export_files import addresses_file, archive_file
 from flawsmith.worker.celery import threads
 from flawsmith.worker.checkpoints import DiskFull, is_disk_full
@@ -98,14 +96,15 @@ class ArchiveWork(Work):
                 yield
         except OSError as error:
             if is_disk_full(error):
-                raise DiskFull(sum(each.stat().st_size for each in self.parts.folder.checkpoints.rglob("*"))) from error
+                parts = self.parts.folder.checkpoints.glob("*/*")
+                raise DiskFull(sum(each.stat().st_size for each in parts)) from error
             raise
 
     def finish(self, segment: Segment) -> Result:
         """Publishes the archive. Raises ClaimLost."""
         folder, contents = self.parts.folder, self._contents
         segment.claim.write_bytes(addresses_file(folder), contents.held.to_bytes())
-        _publish(self._archive, archive_file(folder), segment.claim)
+        segment.claim.publish_file(self._archive, archive_file(folder))
         self._staging.close()
         path = f"{self.kind.path}/{self.job.id}/archive"
         result, reason = self.result(contents), f"wrote {contents.types.total()} images of {self.source.title}"
@@ -118,15 +117,6 @@ class ArchiveWork(Work):
     @abstractmethod
     def result(self, contents: Contents) -> Record:
         """What the job's record says of the archive."""
-
-
-def _publish(staged_archive: Path, place: Path, claim: Claim) -> None:
-    """Moves the archive to its place, through the claim: only its holder can."""
-    sync_file(staged_archive)
-    with claim.staged() as staged:
-        staged_archive.rename(staged / place.name)
-        (staged / place.name).replace(place)
-    sync_folder(place.parent)
 
 
 def identity_of(*described: Any) -> str:

@@ -10,11 +10,9 @@ import logging
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from flawsmith.core.store.artifacts import ArtifactStore
-from flawsmith.core.store.claims import Claim
+from flawsmith.core.store.interface import Claim, Place, Store
 from flawsmith.core.store.job_folder import JobFolder
 from flawsmith.worker.checkpoints import DiskFull, NewerFormat, is_disk_full
 from flawsmith.worker.exports.layouts.layout import Row
@@ -54,7 +52,7 @@ class Parts:
         identity: of what is exported; parts of something else are passed over.
     """
 
-    def __init__(self, store: ArtifactStore, folder: JobFolder, identity: str) -> None:
+    def __init__(self, store: Store, folder: JobFolder, identity: str) -> None:
         self.store, self.folder, self.identity = store, folder, identity
 
     def newest(self) -> tuple[int, dict[str, Any]]:
@@ -107,16 +105,16 @@ class Parts:
         """The files of all parts, in order: (path, content). Raises DamagedPart."""
         for place in self._places():
             try:
-                with zipfile.ZipFile(place / FILES) as archive:
+                with (place / FILES).open("rb") as file, zipfile.ZipFile(file) as archive:
                     for name in archive.namelist():
                         yield name, archive.read(name)
             except (FileNotFoundError, zipfile.BadZipFile) as error:
                 raise self._damaged(place, error) from error
 
-    def _places(self) -> list[Path]:
+    def _places(self) -> list[Place]:
         return sorted(self.folder.checkpoints.glob("[0-9]*"))
 
-    def _card(self, place: Path) -> dict[str, Any] | None:
+    def _card(self, place: Place) -> dict[str, Any] | None:
         """The card of a whole part; None for another one. Raises NewerFormat."""
         try:
             card: dict[str, Any] = json.loads((place / CARD).read_bytes())
@@ -130,6 +128,6 @@ class Parts:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    def _damaged(self, place: Path, error: Exception) -> DamagedPart:
+    def _damaged(self, place: Place, error: Exception) -> DamagedPart:
         self.store.delete(place)
         return DamagedPart(f"part {place.name} is damaged ({error}) and is made again")

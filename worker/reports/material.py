@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
@@ -14,6 +13,7 @@ from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.published_generator import PublishedGenerator
 from flawsmith.worker.reports.analysis import Judged
 from flawsmith.worker.start import start_generator
+from flawsmith.worker.stored_tensors import load_tensors
 from flawsmith.worker.verdict import load_judgement, sampler
 from flawsmith.worker.version_photographs import VersionPhotographs, load_version_photographs
 from flawsmith.worker.version_sampler import load_sampler
@@ -62,7 +62,7 @@ class Material:
         if not self.version.has_networks:
             return None
         weights = self._services.registry.weights(self.version.model, self.version.version)
-        return start_generator(load_file(weights), self.version.model_dump(), self._services, self._device)
+        return start_generator(load_tensors(weights), self.version.model_dump(), self._services, self._device)
 
     @property
     def has_scores(self) -> bool:

@@ -21,6 +21,7 @@ from flawsmith.core.live.webhooks.events import WebhookEvents
 from flawsmith.core.live.webhooks.public_connections import PublicConnections
 from flawsmith.core.logs import OutageLog
 from flawsmith.core.settings import Settings
+from flawsmith.core.store.interface import StoreAway
 from flawsmith.core.store.webhooks import UnknownWebhook, Webhooks
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Deliveries:
         while not stop.wait(LOOK_SECONDS):
             try:
                 self.look()
-            except RedisError as error:
+            except (RedisError, StoreAway) as error:
                 outage.met(error)
             except Exception:
                 log.exception("delivering webhooks failed")

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from flawsmith.core.store.datasets.boxes import Size
 from flawsmith.core.store.datasets.masks import Rectangle, Region
 from flawsmith.core.store.datasets.outlines import decoded, encoded
+from flawsmith.core.store.interface import Place
 
 FILE = "annotations.json"
 FORMAT = 1  # count it up where an earlier release could not read the result
@@ -106,7 +107,7 @@ def write_annotations(folder: Path, photographs: Sequence[Annotations], clean: S
     (folder / FILE).write_text(json.dumps(content))
 
 
-def read_annotations(folder: Path, part: str) -> list[Annotations] | None:
+def read_annotations(folder: Place, part: str) -> list[Annotations] | None:
     """The entries of ``photographs`` or ``clean``; None in the dataset of a release that wrote none.
 
     Raises:

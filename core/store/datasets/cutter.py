@@ -204,6 +204,6 @@ def clean_views(
 def _views_of(photograph: StoredPhotograph, views: Sequence[View]) -> list[Image.Image]:
     if not views:
         return []
-    with Image.open(photograph.path) as image:
+    with photograph.path.open("rb") as file, Image.open(file) as image:
         image.load()
         return [image.crop(view.corners) for view in views]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawsmith.core.store.images import Abandoned, pixel_digest
+from flawsmith.core.store.interface import Place
 
 SIDE = 32  # pixels at which photographs are compared
 FILE = "fingerprints-{}.npz"  # in the folder of a dataset, of its photographs and of its clean ones
@@ -34,24 +35,24 @@ class Fingerprints:
     thumbnails: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, paths: Sequence[Path], abandoned: Callable[[], bool]) -> "Fingerprints":
+    def of(cls, paths: Sequence[Place], abandoned: Callable[[], bool]) -> "Fingerprints":
         """Of stored pictures. Raises Abandoned, and FileNotFoundError where one was deleted."""
         digests, thumbnails = [], np.zeros((len(paths), SIDE, SIDE), np.uint8)
         for position, path in enumerate(paths):
             if abandoned():
                 raise Abandoned
-            with Image.open(path) as image:
+            with path.open("rb") as file, Image.open(file) as image:
                 image.load()
             digests.append(pixel_digest(image))
             thumbnails[position] = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
         return cls(digests, thumbnails)
 
     @classmethod
-    def load(cls, path: Path) -> "Fingerprints | None":
+    def load(cls, path: Place) -> "Fingerprints | None":
         """None where the dataset has none: only those that continue another one do."""
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return cls([str(each) for each in arrays["digests"]], arrays["thumbnails"])
 
     def save(self, path: Path) -> None:

@@ -1,7 +1,6 @@
 """The contact sheet of a dataset."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -11,6 +10,7 @@ from flawsmith.core.domain.crops import Around, as_crop
 from flawsmith.core.store.datasets.annotations import Annotations
 from flawsmith.core.store.datasets.native_crops import NativeCrops, View
 from flawsmith.core.store.images import contact_sheet
+from flawsmith.core.store.interface import Place
 
 COLUMNS, MAX_ROWS = 12, 24
 THUMBNAIL_SIDE = 192  # pixels
@@ -26,7 +26,7 @@ class Shown(Protocol):
     @property
     def defect_type(self) -> str: ...
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Place: ...
     @property
     def annotations(self) -> Annotations: ...
     def squares(self, around: Around) -> list[Image.Image]: ...
@@ -71,7 +71,7 @@ def _outlined_rows(photographs: Sequence[Shown], resolution: int) -> dict[str, l
 
 def _outlined(photograph: Shown, view: View) -> Image.Image:
     """A square, enlarged, with the edge of the mask, or the box, of every defect in it."""
-    with Image.open(photograph.path) as image:
+    with photograph.path.open("rb") as file, Image.open(file) as image:
         square = image.crop(view.corners).convert("RGB")
     factor = max(1, THUMBNAIL_SIDE // view.side)
     large = square.resize((view.side * factor, view.side * factor), Image.Resampling.LANCZOS)

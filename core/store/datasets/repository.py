@@ -1,12 +1,10 @@
 """The datasets of an artifact store: publish, find, list, delete, and load for training."""
 
 import builtins
-import filecmp
 import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,15 @@ from flawsmith.core.domain.image_modes import mode_of
 from flawsmith.core.domain.records import Dataset, valid_name
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Bounds, Member, printable, read_archive
-from flawsmith.core.store.artifacts import AlreadyPublished, ArtifactStore
+from flawsmith.core.store.artifacts import AlreadyPublished
 from flawsmith.core.store.datasets.cutter import Cutter, Squares, clean_squares, clean_views
-from flawsmith.core.store.datasets.dataset_folder import DatasetFolder, StoredPhotograph
+from flawsmith.core.store.datasets.dataset_folder import DatasetFolder, StagedDatasetFolder, StoredPhotograph
 from flawsmith.core.store.datasets.ingestion import MAX_FILE_BYTES, single_file
 from flawsmith.core.store.datasets.staged_dataset import UploadedFiles, stage, stage_behind
 from flawsmith.core.store.datasets.summary import identified
 from flawsmith.core.store.datasets.upload_options import DEFAULTS, UploadOptions
 from flawsmith.core.store.images import Abandoned
+from flawsmith.core.store.interface import Place, Store
 
 MAX_NAME = 64  # characters
 
@@ -52,7 +51,7 @@ class Datasets:
     stored once, and deleting one dataset leaves the others whole.
     """
 
-    def __init__(self, store: ArtifactStore, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         self.store, self.settings = store, settings
 
     def add_archive(self, name: str, archive: Path, options: UploadOptions = DEFAULTS) -> tuple[Dataset, bool]:
@@ -74,8 +73,8 @@ class Datasets:
     ) -> tuple[Dataset, bool]:
         """Publishes single photographs, all of the type ``name``; else as `add_archive`."""
         paths = list(files)
-        sent_bytes = sum(path.stat().st_size for _, path in paths)
-        return self._add(name, (single_file(file_name, path) for file_name, path in paths), sent_bytes, options)
+        members = (single_file(file_name, path) for file_name, path in paths)
+        return self._add(name, members, sum(path.stat().st_size for _, path in paths), options)
 
     def continue_with_archive(
         self, parent_id: str, name: str | None, archive: Path, options: UploadOptions = DEFAULTS
@@ -94,8 +93,7 @@ class Datasets:
             NotAnArchive and the others of `add_archive`. One new photograph is enough.
         """
         bounds = Bounds(self.settings.max_archive_entries, self.settings.max_unpacked_bytes, MAX_FILE_BYTES)
-        members, sent_bytes = read_archive(archive, bounds), archive.stat().st_size
-        return self._add(name, members, sent_bytes, options, self.get(parent_id))
+        return self._add(name, read_archive(archive, bounds), archive.stat().st_size, options, self.get(parent_id))
 
     def continue_with_images(
         self,
@@ -107,8 +105,7 @@ class Datasets:
         """The same with single photographs, of the parent's only type, or of one that is named as the parent is."""
         paths = list(files)
         members = (single_file(file_name, path) for file_name, path in paths)
-        sent_bytes = sum(path.stat().st_size for _, path in paths)
-        return self._add(name, members, sent_bytes, options, self.get(parent_id))
+        return self._add(name, members, sum(path.stat().st_size for _, path in paths), options, self.get(parent_id))
 
     def get(self, id_or_name: str) -> Dataset:
         """Raises UnknownDataset."""
@@ -271,10 +268,11 @@ class Datasets:
                     return self._renewed(earlier, dataset), False
                 if earlier and options.replace is None:
                     raise NameTaken(earlier)
+                like = self._like(dataset, parent)
+                options.check_room(0 if earlier else 1, self.store.added_bytes(staged, like))
                 if earlier and options.replace:
                     options.replace(earlier)
-                self._share_files(staged, dataset.digest)
-                self._publish(staged, dataset)
+                self._publish(staged, dataset, like)
                 if earlier:
                     self.store.delete(self._folder(earlier.id))
         return dataset, True
@@ -291,7 +289,7 @@ class Datasets:
         """The dataset under the name of an equal one, else under the first free name after its parent's."""
         equal = next((each.name for each in self.list() if each.digest == dataset.digest), None)
         renamed = identified(dataset, equal or self._free_name(self.get(str(dataset.parent))))
-        DatasetFolder(staged).write_record(renamed)
+        StagedDatasetFolder(staged).write_record(renamed)
         return renamed
 
     def _free_name(self, parent: Dataset) -> str:
@@ -311,27 +309,19 @@ class Datasets:
         self.store.write_json(self._folder(earlier.id) / "record.json", renewed.model_dump(mode="json"))
         return renewed
 
-    def _publish(self, staged: Path, dataset: Dataset) -> None:
+    def _publish(self, staged: Path, dataset: Dataset, like: Place | None) -> None:
         """The folder, then the name. A folder without its name was left by a process that was killed in between."""
         try:
-            self.store.publish(staged, self._folder(dataset.id))
+            self.store.publish(staged, self._folder(dataset.id), like)
         except AlreadyPublished:
             self.store.delete(self._folder(dataset.id))
-            self.store.publish(staged, self._folder(dataset.id))
+            self.store.publish(staged, self._folder(dataset.id), None)
         self.store.write_json(self.store.path("dataset-names", f"{dataset.name}.json"), {"id": dataset.id})
 
-    def _share_files(self, staged: Path, digest: str) -> None:
-        """Replaces staged files by hard links to equal files of a dataset with the same content, where there is one."""
-        twin = next((self._folder(each.id) for each in self.list() if each.digest == digest), None)
-        if twin is None:
-            return
-        for path in DatasetFolder(staged).pictures():
-            stored = twin / path.relative_to(staged)
-            with suppress(OSError):  # a file system without hard links keeps a copy
-                if filecmp.cmp(path, stored, shallow=False):
-                    linked = path.with_suffix(".link")
-                    linked.hardlink_to(stored)
-                    linked.replace(path)
+    def _like(self, dataset: Dataset, parent: Dataset | None) -> Place | None:
+        """A dataset whose files this one may share: one with the same content, else the one that it continues."""
+        twin = next((each for each in self.list() if each.digest == dataset.digest), parent)
+        return self._folder(twin.id) if twin else None
 
     def _named(self, name: str) -> Dataset | None:
         """The dataset that the name stands for. Earlier releases let a name stand for another one's dataset."""
@@ -345,5 +335,5 @@ class Datasets:
         path = self.store.path("dataset-names", f"{name}.json")
         return str(self.store.read_json(path)["id"]) if path.exists() else None
 
-    def _folder(self, dataset_id: str) -> Path:
+    def _folder(self, dataset_id: str) -> Place:
         return self.store.path("datasets", dataset_id)

@@ -8,7 +8,7 @@ from flawsmith.core.domain.records import Dataset
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.archives import Member
 from flawsmith.core.store.datasets.additions import extend, save_fingerprints
-from flawsmith.core.store.datasets.dataset_folder import NEW, DatasetFolder
+from flawsmith.core.store.datasets.dataset_folder import NEW, DatasetFolder, StagedDatasetFolder
 from flawsmith.core.store.datasets.ingestion import Ingestion, Upload
 from flawsmith.core.store.datasets.summary import summarise, summarise_addition
 from flawsmith.core.store.datasets.upload_options import UploadOptions
@@ -27,7 +27,7 @@ def stage(name: str, files: UploadedFiles, staged: Path, settings: Settings) -> 
     """Makes a dataset of the files in an empty folder; returns its record. Raises what `Ingestion.run` raises."""
     upload = _ingested(name, files, staged, settings)
     dataset = summarise(name, upload)
-    DatasetFolder(staged).complete(dataset, upload)
+    StagedDatasetFolder(staged).complete(dataset, upload)
     return dataset
 
 
@@ -46,7 +46,7 @@ def stage_behind(
     upload = _ingested(unnamed, files, staged, settings, parent.classes)
     addition = extend(parent, folder, upload, staged / NEW, files.options.abandoned)
     dataset = summarise_addition(name, addition)
-    DatasetFolder(staged).complete(dataset, addition.upload, folder)
+    StagedDatasetFolder(staged).complete(dataset, addition.upload, folder)
     save_fingerprints(addition, staged)
     return dataset
 

@@ -17,12 +17,15 @@ class UploadOptions:
         replace: None keeps a dataset of the same name with other content. Else it is called before that dataset is
             deleted, and may raise to keep it.
         abandoned: whether nobody waits for the dataset any more.
+        check_room: called before a dataset is published, with how many there will be more (0 or 1) and the bytes that
+            it adds; it may raise to keep it out.
     """
 
     split: str | None = None
     layout: LayoutOptions = AS_THE_FILES_SAY
     replace: Callable[[Dataset], None] | None = None
     abandoned: Callable[[], bool] = lambda: False
+    check_room: Callable[[int, int], None] = lambda new, more_bytes: None
 
 
 DEFAULTS = UploadOptions()

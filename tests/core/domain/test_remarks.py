@@ -22,6 +22,7 @@ def test_what_is_left_out_stays() -> None:
     assert (added.note, added.tags) == ("as it was", ["a", "c"])
     assert change(note=None).of(before).note is None
     assert change(note=" \n ").of(before).note is None
+    assert change(note="").of(before).note is None
     assert change(tags=None).of(before).tags == []
     assert change().of(before) is before
     assert change(tags=["a", "b", "a"]).of(before) is before, "nothing is changed, so it was not noted anew"

@@ -1,0 +1,1 @@
+"""The artifact store in a bucket of an S3 server: see `BucketStore`."""

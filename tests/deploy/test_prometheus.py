@@ -1,0 +1,128 @@
+"""A real Prometheus scrapes a running service under load, with the rules and the dashboards in deploy/."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from flawsmith.core.domain.drift import DriftCheck, ServedMeasure
+from flawsmith.core.domain.records import now
+from flawsmith.core.live.sampling_queue import Consumer
+from flawsmith.core.store.artifacts import ArtifactStore
+from flawsmith.core.store.registry import Registry
+from flawsmith.core.store.version_drift import save_drift
+from tests.conftest import SMALL_JOB, Service, until
+from tests.deploy.load import load
+from tests.deploy.prometheus_server import (
+    DASHBOARDS,
+    PrometheusServer,
+    at_once,
+    names_in,
+    prometheus,
+    rules,
+    wait_for_scrapes,
+)
+from tests.published_versions import FAILING, publish
+
+WITHOUT_GPU = "flawsmith_device_"  # these need one
+NEVER_HAPPENED = {"flawsmith_sampling_failures_total"}  # has a series once a micro-batch has failed
+
+
+@pytest.fixture(scope="module")
+def judged(service: Service) -> str:
+    """A model in production that is failing and has drifted."""
+    registry = Registry(ArtifactStore(service.data_dir / "artifacts"))
+    version = publish(registry, "job-watched", "watched-failing", verdict=FAILING)
+    registry.set_alias("watched-failing", "production", version.version)
+    served = ServedMeasure(name="ridges", type="scratches", value=2.0, reported=1.0, interval=(0.8, 1.2), drifted=True)
+    check = DriftCheck(
+        version=version.ref, created_at=now(), n=40, measures=[served], images_changed=True, reasons=["ridges"]
+    )
+    save_drift(registry.folder(version), check, registry.store.write_bytes)
+    return version.ref
+
+
+@pytest.fixture(scope="module")
+def running_job(service: Service, trained: dict[str, Any]) -> Iterator[str]:
+    """A job that runs until the tests are over; another one has written checkpoints and was evaluated."""
+    assert service.train("two-types", "watched")["state"] == "succeeded"
+    body = {"dataset": "two-types", "model": "watched", **SMALL_JOB, "steps": 100_000}
+    job = str(service.client.post("/training-jobs", json=body).json()["id"])
+    until(lambda: service.client.get(f"/training-jobs/{job}").json()["losses"], 30, "the job reports its losses")
+    yield job
+    service.client.post(f"/training-jobs/{job}/cancel")
+
+
+@pytest.fixture(scope="module")
+def watched(
+    service: Service, judged: str, running_job: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PrometheusServer]:
+    """Prometheus, whose alerts fire at once, while the service is under load."""
+    api, folder = service.client.base_url.netloc.decode(), tmp_path_factory.mktemp("watched") / "prometheus"
+    with prometheus(folder, api, immediately=True) as server, load(service, "two-types@1"):
+        yield server
+
+
+def panels() -> list[dict[str, Any]]:
+    boards = [json.loads(file.read_text()) for file in DASHBOARDS.glob("*.json")]
+    return [panel for board in boards for panel in board["panels"] if panel["type"] != "row"]
+
+
+def test_every_series_that_rules_and_dashboards_name_exists(
+    service: Service, watched: PrometheusServer, running_job: str
+) -> None:
+    targets = service.client.get("/metrics/targets").json()
+    worker = {each["labels"]["queue"]: each["labels"]["worker"] for each in targets}
+    failing = Consumer(service.redis, worker["sample"])
+    failing.give_back("watched@9", None, 60.0)
+    expressions = [target["expr"] for panel in panels() for target in panel["targets"]]
+    named = {name for each in [*expressions, *(rule["expr"] for rule in rules())] for name in names_in(each)}
+    wanted = {name for name in named if not name.startswith(WITHOUT_GPU)} - NEVER_HAPPENED
+    assert len(wanted) > 60
+    until(lambda: wanted <= watched.names(), 30, f"series of {sorted(wanted - watched.names())}")
+    failing.recovered("watched@9")
+    variables = {"job_id": running_job, "worker": worker["train"]}
+    for panel in panels():
+        for target in panel["targets"]:
+            expression = at_once(target["expr"], variables)
+            found = watched.query(expression)
+            if not names_in(expression) & NEVER_HAPPENED and WITHOUT_GPU not in expression and " > 0" not in expression:
+                assert found, (panel["title"], expression)
+
+
+def test_labels_are_those_of_the_service_alone(watched: PrometheusServer) -> None:
+    routes = {sample["metric"]["route"] for sample in watched.query("count by (route) (flawsmith_http_requests_total)")}
+    assert "unknown" in routes
+    assert not any("made-up" in route for route in routes)
+
+
+def test_alerts_fire_for_real_and_end(service: Service, watched: PrometheusServer) -> None:
+    pid = until(lambda: service.pid("worker", "sample"), 10, "the worker runs")
+    assert not watched.firing() & {"FlawsmithNoWorker", "FlawsmithHeartbeatLost", "FlawsmithErrorsFast"}
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wanted = {"FlawsmithNoWorker", "FlawsmithHeartbeatLost", "FlawsmithErrorsFast", "FlawsmithVerdictFailing"}
+        until(lambda: wanted <= watched.firing(), 60, "the alerts fire")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    ended = {"FlawsmithNoWorker", "FlawsmithHeartbeatLost"}
+    until(lambda: not ended & watched.firing(), 60, "the alerts end")
+
+
+def test_no_count_falls_when_api_and_workers_are_killed(service: Service, watched: PrometheusServer) -> None:
+    def asked() -> float:
+        return watched.value("sum(flawsmith_http_requests_total)")
+
+    before, parts = asked(), (("worker", "train"), ("api",))
+    pids = {part: until(lambda part=part: service.pid(*part), 10, f"{part} runs") for part in parts}
+    for pid in pids.values():
+        os.kill(pid, signal.SIGKILL)
+    for part, pid in pids.items():
+        until(lambda part=part, pid=pid: service.pid(*part) not in (None, pid), 30, f"{part} is started again")
+    until(service.ready, 60, "the service is ready again")
+    wait_for_scrapes(watched, 2)
+    assert asked() > before
+    assert watched.fallen_counters("10m") == []

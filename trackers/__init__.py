@@ -1,0 +1,1 @@
+"""Sends training jobs to MLflow and to TensorBoard, in a process of its own that no job waits for."""
