@@ -24,8 +24,6 @@ from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.job_folder import JobFolder
 
-OTHER_DATABASE = 1
-
 
 @pytest.fixture
 def empty(redis_settings: Settings, tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
@@ -34,9 +32,10 @@ def empty(redis_settings: Settings, tmp_path: Path) -> Iterator[Callable[..., Te
     made: list[TestClient] = []
 
     def make(artifact_store: str = "") -> TestClient:
-        with redis.Redis(unix_socket_path=str(socket), db=OTHER_DATABASE) as client:
+        database = len(made) + 1  # one for each site
+        with redis.Redis(unix_socket_path=str(socket), db=database) as client:
             client.flushdb()
-        url = f"unix://{socket}?db={OTHER_DATABASE}"
+        url = f"unix://{socket}?db={database}"
         settings = Settings(data_dir=tmp_path / f"other-{len(made)}", redis_url=url, artifact_store=artifact_store)
         made.append(TestClient(create_app(settings), base_url="http://localhost"))
         made[-1].__enter__()
