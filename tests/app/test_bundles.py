@@ -341,3 +341,13 @@ def test_keys_need_their_scopes(make_api: Callable[..., TestClient]) -> None:
     assert [each.status_code for each in got.values()] == [403, 200, 200]
     sent = [send(api, got["t"].content, Authorization=f"Bearer {key}").status_code for key in "gta"]
     assert sent == [403, 403, 200]
+
+
+def test_an_import_keeps_to_the_limit_on_models(api: TestClient, services: Services, line: TestClient) -> None:
+    content, there = bundle(api, dcgan(services.registry, "steel")), services_of(line)
+    KINDS["fewshot"](there.registry, "other")
+    there.settings = there.settings.model_copy(update={"max_models": 1})
+    answer = send(line, content)
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:flawsmith:limit-reached")
+    there.settings = there.settings.model_copy(update={"max_models": 2})
+    assert send(line, content).status_code == 201
