@@ -8,6 +8,7 @@ is deleted meanwhile is left out as a whole. Aliases come last, with the version
 import hashlib
 import io
 import json
+import logging
 import tarfile
 import tempfile
 from contextlib import suppress
@@ -15,6 +16,7 @@ from importlib.metadata import version as release_of
 from typing import Any, BinaryIO, cast
 
 from pydantic import Field
+from redis.exceptions import RedisError
 
 from flawsmith.core.domain.records import Moment, Record, now
 from flawsmith.core.domain.version_bundle import BundledFile
@@ -23,6 +25,8 @@ from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.services import Services
 from flawsmith.core.store.interface import Place
 from flawsmith.core.store.stored_files import files_below
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 KIND = "flawsmith-backup"
@@ -93,8 +97,13 @@ class _Backup:
         """Before the artifacts: of two states of a job, that of the artifact store is then the later one."""
         with tempfile.TemporaryFile() as file:
             for server in self.services.redis_servers.values():
-                for line in redis_state.saved(server):
-                    file.write(json.dumps(line).encode() + b"\n")
+                try:
+                    for line in redis_state.saved(server):
+                        file.write(json.dumps(line).encode() + b"\n")
+                except RedisError as error:
+                    if server is self.services.redis:
+                        raise
+                    log.warning("the backup has no seed counters, which go on from the clock: %s", error)
             self._add_stream(REDIS, cast(BinaryIO, file))
 
     def _add_job(self, job: str) -> None:

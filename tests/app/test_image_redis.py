@@ -1,5 +1,6 @@
 """The API with a second Redis for what may be lost, without workers."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from starlette.testclient import TestClient
 from tests.second_redis import SecondRedis
 
 from flawsmith.core.domain.records import ModelVersion
-from flawsmith.core.housekeeping import redis_state
+from flawsmith.core.housekeeping.backup import write_backup
 from flawsmith.core.housekeeping.counters import drop_counters
+from flawsmith.core.housekeeping.restore import restore_backup
 from flawsmith.core.live import keys
 from flawsmith.core.live.task_queues import QUEUES, SAMPLE, TRAIN, announce
 from flawsmith.core.services import Services
+from flawsmith.core.settings import Settings
 
 SEEDS = f"{keys.NEXT_SEED}steel@1\nscratches"
 
@@ -121,13 +124,35 @@ def test_another_address_of_the_same_server_is_no_second_one(
     assert empty_redis.exists(SEEDS)
 
 
-def test_counters_of_the_second_server_are_in_a_backup_and_dropped_with_their_version(
+def test_a_backup_has_the_counters_of_the_second_server_and_restores_them_there(
+    services: Services, version: ModelVersion, second: SecondRedis, redis_server: Path, tmp_path: Path
+) -> None:
+    second.client.hset(SEEDS, mapping={"next": 7, "run": "r"})
+    stream = io.BytesIO()
+    write_backup(services, stream)
+    main = f"unix://{redis_server}/redis/redis.sock?db=9"
+    settings = Settings(data_dir=tmp_path / "other", redis_url=main, image_redis_url=f"{second.url}?db=9")
+    other = Services(settings)
+    other.redis.flushdb()
+    stream.seek(0)
+    restore_backup(other, stream)
+    assert other.image_redis.hgetall(SEEDS) == {b"next": b"7", b"run": b"r"}
+    assert not other.redis.exists(SEEDS)
+
+
+def test_a_backup_can_be_made_while_the_second_server_is_away(
+    services: Services, version: ModelVersion, second: SecondRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    second.kill()
+    stream = io.BytesIO()
+    assert any(each.endswith("versions/1/card.json") for each in write_backup(services, stream).files)
+    assert "no seed counters" in caplog.text
+
+
+def test_counters_of_the_second_server_are_dropped_with_their_version(
     services: Services, version: ModelVersion, second: SecondRedis
 ) -> None:
     second.client.hset(SEEDS, mapping={"next": 7, "run": "r"})
     second.client.hset(f"{keys.NEXT_SEED}gone@1\npits", mapping={"next": 7, "run": "r"})
-    lines = list(redis_state.saved(second.client))
-    assert len(lines) == 2
-    assert all(redis_state.is_of_images(each) for each in lines)
     drop_counters(services)
     assert second.client.keys(f"{keys.NEXT_SEED}*") == [SEEDS.encode()]

@@ -116,7 +116,7 @@ class Site:
 def site(empty_redis: redis.Redis, redis_server: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     settings, woken = Settings(data_dir=redis_server, device="cpu", threads=1), list[str]()
     queues = SimpleNamespace(wake_sampler=woken.append)
-    services = SimpleNamespace(settings=settings, redis=empty_redis, registry=None, queues=queues)
+    services = SimpleNamespace(settings=settings, image_redis=empty_redis, registry=None, queues=queues)
     monkeypatch.setattr(sampling, "services", lambda: services)
     monkeypatch.setattr(sampling, "threads", lambda: 1)
     monkeypatch.setattr(sampling, "EXTRA_IN_FLIGHT", 0)  # one pass after the other
