@@ -8,6 +8,7 @@ from pathlib import Path
 
 import redis
 
+from flawsmith.core.live.connections import embedded_socket
 from tests.conftest import until
 
 
@@ -20,7 +21,7 @@ class SecondRedis:
 
     @property
     def socket(self) -> Path:
-        return self.data_dir / "redis" / "redis.sock"
+        return embedded_socket(self.data_dir)
 
     @property
     def url(self) -> str:

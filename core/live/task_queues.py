@@ -82,9 +82,9 @@ class Queues:
         self._servers = {TRAIN: redis, SAMPLE: image_redis or redis}
         self._kinds = {kind.name: kind for kind in kinds}
         self._tokens = {queue: SegmentTokens(redis, queue) for queue in QUEUES}
-        self._celery = {queue: Celery("flawsmith-client", set_as_current=False) for queue in QUEUES}
-        for queue, celery in self._celery.items():
-            celery.conf.update(broker_settings(settings, queue))
+        self._celery = dict.fromkeys(QUEUES, _celery_client(settings, TRAIN))
+        if image_redis is not None and image_redis is not redis:
+            self._celery[SAMPLE] = _celery_client(settings, SAMPLE)
 
     def issue_segment(self, job: Job) -> str:
         """The token of the job's next segment. The message of every earlier token does nothing from now on."""
@@ -144,6 +144,13 @@ class Queues:
             retry_policy={"max_retries": 2, "interval_start": 0.1},
         )
         return str(sent.id)
+
+
+def _celery_client(settings: Settings, queue: str) -> Celery:
+    """Sends messages to the server of a queue."""
+    client = Celery("flawsmith-client", set_as_current=False)
+    client.conf.update(broker_settings(settings, queue))
+    return client
 
 
 def worker_name(queue: str) -> str:

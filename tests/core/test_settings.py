@@ -95,6 +95,15 @@ def test_a_wrong_setting_never_prints_a_secret(wrong: dict[str, str], command: s
     assert "sesame" not in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize("name", ["redis_url", "image_redis_url"])
+def test_a_url_that_redis_does_not_have_is_rejected_without_showing_it(name: str) -> None:
+    for url in ("http://:sesame@redis", "sesame", "redis:sesame"):
+        with pytest.raises(ValueError, match=r"redis://HOST:6379/0") as refused:
+            Settings.model_validate({name: url})
+        assert "sesame" not in str(refused.value)
+    assert Settings.model_validate({name: ""}).image_redis_url in ("", None)
+
+
 def test_the_documentation_lists_every_setting() -> None:
     pages = "\n".join(page.read_text() for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
     missing = [name for name in Settings.model_fields if f"`FLAWSMITH_{name.upper()}`" not in pages]
