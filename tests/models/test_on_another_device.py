@@ -83,8 +83,8 @@ def state_of(run: AnyTrainer) -> dict[str, Tensor]:
 
 
 def life_of(build: Build, device: torch.device, steady: Careful) -> tuple[AnyTrainer, dict[str, float]]:
-    """A run that is resumed, goes on for some steps, is rolled back and goes on; and its last losses."""
-    first, run = build(device), build(device)
+    """A run that is resumed where a CPU left it, goes on, is rolled back and goes on; and its last losses."""
+    first, run = build(CPU), build(device)
     first.step(0.3)
     run.load_state_dict(state_of(first))
     for progress in (0.4, 0.5, 0.6):
@@ -106,7 +106,7 @@ def test_a_run_is_that_of_the_cpu_and_its_steps_wait_for_nothing(build: Build) -
         assert {each.device for each in run.generator.parameters()} == {PRETENDED}
         assert_same(state_of(run), state_of(wanted))
         assert losses == pytest.approx(wanted_losses, rel=1e-4)
-        assert torch.equal(run.preview(), wanted.preview())
+        assert (run.preview().int() - wanted.preview().int()).abs().max() <= 1
         assert run.analysis() == wanted.analysis()
 
 
