@@ -10,7 +10,7 @@ from flawsmith.core.domain.records import now
 from flawsmith.core.logs import OutageLog
 from flawsmith.core.setting_values import Scope
 from flawsmith.core.settings import Settings
-from flawsmith.core.store.api_keys import ApiKeys, DamagedKeys, Stamp
+from flawsmith.core.store.api_keys import ApiKeys, Stamp
 from flawsmith.core.store.opened import QUICK_STORE_SECONDS, open_store
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Keyring:
                 try:
                     self.look()
                     outage.over()
-                except (OSError, DamagedKeys) as error:  # the keys that are known stay valid
+                except Exception as error:  # of any store: the keys that are known stay valid, and the next look comes
                     outage.met(error)
                 if self.required and not needed:
                     log.warning("the first API key was made: calls need a key from now on")

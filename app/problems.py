@@ -27,7 +27,8 @@
 | unsupported-media-type   | 415    | the body must be JSON, or multipart, and is not                       |
 | content-coding           | 415    | the body is compressed (`Content-Encoding`)                           |
 | range-not-satisfiable    | 416    | the file has none of the bytes that the header Range asks for         |
-| invalid                  | 422    | invalid values; `errors` has a JSON pointer for each                  |
+| invalid                  | 422    | invalid values; `errors` has a JSON pointer for each; `most_images`   |
+|                          |        | of a `count` over the limit of a call                                 |
 | cannot-tell              | 422    | an upload can be read in several ways; `candidates` has them          |
 | no-usable-images         | 422    | fewer than two usable photographs; `rejected` has the reasons         |
 | key-reused               | 422    | an Idempotency-Key came again with another body                       |

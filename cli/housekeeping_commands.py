@@ -41,6 +41,7 @@ def gc(
         raise typer.BadParameter(str(error), param_hint="--rules") from None
     if not wanted:
         print("FLAWSMITH_RETENTION is not set, so nothing is deleted; try --dry-run --rules jobs:90d", file=sys.stderr)
+        raise typer.Exit(0)
     with beside_the_site() as services:
         found = Inventory(services).due(wanted) if dry_run else collect(services, wanted).removed
     if as_json:

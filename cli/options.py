@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -56,6 +57,14 @@ def shares(text: str) -> dict[str, float] | None:
         return {name.strip(): float(share) for name, _, share in pairs} or None
     except ValueError:
         raise typer.BadParameter(f"'{text}' is not NAME=SHARE,NAME=SHARE, such as train=0.8,val=0.2") from None
+
+
+def file_named(text: str) -> Path | None:
+    """The file of this name; None: there is none."""
+    try:
+        return Path(text) if Path(text).is_file() else None
+    except (OSError, ValueError):  # no file can be called so
+        return None
 
 
 def span(text: str) -> tuple[int, int] | None:

@@ -49,7 +49,8 @@ def redis_running(settings: Settings) -> Iterator[None]:
         yield
         return
     with _exclusive(settings.data_dir):
-        process = subprocess.Popen([sys.executable, "-m", "flawsmith.cli.main", "redis"])
+        # Its log must not get into what a command prints.
+        process = subprocess.Popen([sys.executable, "-m", "flawsmith.cli.main", "redis"], stdout=sys.__stderr__)
         try:
             while not _answers(settings):
                 if process.poll() is not None:

@@ -9,7 +9,7 @@ import typer
 
 from flawsmith.cli.client_commands import Reference
 from flawsmith.cli.job_commands import fetch
-from flawsmith.cli.options import Json, Key, Url, calling, corners, shares, span
+from flawsmith.cli.options import Json, Key, Url, calling, corners, file_named, shares, span
 from flawsmith.cli.output import print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
@@ -144,13 +144,13 @@ def compose(
         "source": source.value if source else None,
         "per_image": span(per_image),
         "types": defect_type,
-        "region": (Path(region) if Path(region).is_file() else corners(region)) if region else None,
+        "region": (file_named(region) or corners(region)) if region else None,
         "blend": blend.value,
         "split": shares(split),
         "seed": seed,
     }
     with calling(url, key) as client:
-        job = client.compose(Path(background) if Path(background).is_file() else background, count, **options)
+        job = client.compose(file_named(background) or background, count, **options)
         print(f"composition {job.id}; `flawsmith download {job.id}` continues here", file=sys.stderr)
         if not wait:
             return print_json(dict(job.raw)) if as_json else print(job.id)

@@ -191,6 +191,12 @@ class JobCalls(Calls):
         return (yield from self._get(f"{job_path(job)}/history", format="csv")).content
 
     @operation
+    def sample_steps(self, job: str | Job) -> Flow[list[int]]:
+        """The steps of a training job that have a sample grid, in order."""
+        answer = yield from self._get(f"{job_path(job)}/samples")
+        return record(lambda content: [int(each) for each in content["steps"]], answer)
+
+    @operation
     def sample_grid(self, job: str | Job, step: int | None = None) -> Flow[bytes]:
         """The sample grid of a step of a training job, or the newest: a PNG. Raises NotFound."""
         name = "latest" if step is None else str(step)

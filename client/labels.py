@@ -85,9 +85,9 @@ def _sent(image: Labelled, mask: Any) -> dict[str, Any]:
     if isinstance(image, Image):
         address = {"seed": image.seed, "defect_type": image.defect_type}
     elif isinstance(image, tuple):
-        address = {"seed": image[1], "defect_type": image[0]}
+        address = {"seed": int(image[1]), "defect_type": image[0]}
     else:
-        address = {"seed": image}
+        address = {"seed": int(image)}
     return {**address, "mask": base64.b64encode(_png(mask)).decode()}
 
 

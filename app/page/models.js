@@ -39,7 +39,7 @@ function ImportForm() {
   });
   return html`<details><summary>Import a version of another service</summary>
     <form class="panel" onSubmit=${(event) => { event.preventDefault(); action.run(); }}>
-      <${Field} label="Bundle" hint="The file that ‘Download the whole version’ saved there. Name, number and images stay the same." problem=${action.problem?.of?.("/bundle")}>
+      <${Field} label="Bundle" hint="The file that ‘Download the whole version’ saved there. Name, number and images stay the same.">
         ${(field) => html`<input ...${field} type="file" required accept=".zip" onChange=${(event) => { setFile(event.target.files[0] ?? null); action.clear(); }} />`}
       </${Field}>
       <${Problem} problem=${action.problem} />

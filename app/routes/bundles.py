@@ -14,6 +14,7 @@ from flawsmith.app.dependencies import ServicesDep
 from flawsmith.app.idempotency import Idempotency
 from flawsmith.app.problems import Problem, documented, invalid
 from flawsmith.app.routes.models import ModelName, Number, PublishedVersion, published
+from flawsmith.app.storage_limits import check_model_room, one_at_a_time
 from flawsmith.core.domain.version_bundle import CannotImport, NumberTaken
 from flawsmith.core.services import Services
 from flawsmith.core.store.bundle_reading import UnpackedBundle, unpack_bundle
@@ -90,7 +91,9 @@ def _import(services: Services, path: Path, folder: Path, caller: str) -> tuple[
         sha256 = bundle.card.weights_sha256
         services.audit.record("version_imported", version=bundle.card.ref, weights_sha256=sha256, caller=caller)
         try:
-            registry.adopt(bundle.card, bundle.version, bundle.results)
+            with one_at_a_time(services):
+                check_model_room(services, bundle.card.model)
+                registry.adopt(bundle.card, bundle.version, bundle.results)
         except NumberTaken:
             if not is_here(registry, bundle):  # a call at the same time imported it
                 raise

@@ -19,6 +19,7 @@ from pydantic import Field
 from flawsmith.core.domain.records import Moment, Record, now
 from flawsmith.core.domain.version_bundle import BundledFile
 from flawsmith.core.housekeeping import redis_state
+from flawsmith.core.live.job_repository import UnknownJob
 from flawsmith.core.services import Services
 from flawsmith.core.store.interface import Place
 from flawsmith.core.store.stored_files import files_below
@@ -58,6 +59,7 @@ class _Backup:
     def __init__(self, services: Services, archive: tarfile.TarFile) -> None:
         self.services, self.store, self._archive = services, services.store, archive
         self._files: dict[str, BundledFile] = {}
+        self._unfinished: dict[str, tuple[str, ...]] = {}  # jobs, as they were read, and the datasets that they read
 
     def write(self) -> Contents:
         head = Head(release=release_of("flawsmith"), created_at=now())
@@ -73,6 +75,8 @@ class _Backup:
                 self._add_version(model, number)
         for dataset in self._names(_DATASETS):
             self._add_published(_DATASETS, dataset)
+        for job, read in self._unfinished.items():
+            self._check_datasets(job, read)
         for model in models:
             self._add_aliases(model)
         contents = Contents(files=self._files)
@@ -95,6 +99,9 @@ class _Backup:
     def _add_job(self, job: str) -> None:
         """Its record first: what that says of the job's other files was written before it."""
         self._add_file(f"{_JOBS}/{job}/record.json", self.store.path(_JOBS, job, "record.json"))
+        with suppress(UnknownJob):
+            if not (known := self.services.jobs.get(job)).state.ended:
+                self._unfinished[job] = known.datasets
         for name in (each for each in self._names(_JOBS, job) if each not in ("record.json", "claims")):
             if name in ("checkpoints", "damaged"):
                 for step in self._names(_JOBS, job, name):
@@ -103,6 +110,21 @@ class _Backup:
                 self._add_all(_JOBS, job, name)
         if not self.store.path(_JOBS, job, "record.json").exists():
             self._forget(f"{_JOBS}/{job}")
+
+    def _check_datasets(self, job: str, datasets: tuple[str, ...]) -> None:
+        """Where a dataset was deleted that an unfinished job read, the job has ended meanwhile: it is read again."""
+        place = self.store.path(_JOBS, job, "record.json")
+        if all(self._has(f"{_DATASETS}/{each}/record.json") for each in datasets):
+            return
+        try:
+            produced = str(self.store.read_json(place).get("produced") or "")
+        except FileNotFoundError:
+            self._forget(f"{_JOBS}/{job}")
+            return
+        model, _, number = produced.partition("@")
+        if number and not self._has(f"{_MODELS}/{model}/versions/{number}/card.json"):
+            self._add_version(model, number)
+        self._add_file(f"{_JOBS}/{job}/record.json", place)
 
     def _add_version(self, model: str, number: str) -> None:
         """Its results first: what decides what is given out must not be missing."""

@@ -1,6 +1,7 @@
 """Writes a version's bundle: its files, and of its results those that decide what is given out and by which name."""
 
 import hashlib
+import io
 import json
 import zipfile
 from dataclasses import dataclass
@@ -105,4 +106,4 @@ def _described(entry: _Entry) -> BundledFile:
         return BundledFile(bytes=len(entry), sha256=hashlib.sha256(entry).hexdigest())
     with entry.open("rb") as file:
         digest = hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
-        return BundledFile(bytes=file.tell(), sha256=digest)
+        return BundledFile(bytes=file.seek(0, io.SEEK_END), sha256=digest)

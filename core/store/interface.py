@@ -20,6 +20,10 @@ from typing import Any, BinaryIO, Literal, NamedTuple, Protocol, runtime_checkab
 class StoreAway(OSError):
     """The artifact store does not answer, or refuses. Nothing was published; the same call may succeed later."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.strerror = message
+
 
 class Place(Protocol):
     """Where a file or folder of a store is: the part of `pathlib.Path` that the house uses.

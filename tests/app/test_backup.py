@@ -4,7 +4,6 @@ import io
 import itertools
 import json
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.job_folder import JobFolder
 
-OTHER_DATABASE = 1
-
 
 @pytest.fixture
 def empty(redis_settings: Settings, tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
@@ -35,9 +32,10 @@ def empty(redis_settings: Settings, tmp_path: Path) -> Iterator[Callable[..., Te
     made: list[TestClient] = []
 
     def make(artifact_store: str = "") -> TestClient:
-        with redis.Redis(unix_socket_path=str(socket), db=OTHER_DATABASE) as client:
+        database = len(made) + 1  # one for each site
+        with redis.Redis(unix_socket_path=str(socket), db=database) as client:
             client.flushdb()
-        url = f"unix://{socket}?db={OTHER_DATABASE}"
+        url = f"unix://{socket}?db={database}"
         settings = Settings(data_dir=tmp_path / f"other-{len(made)}", redis_url=url, artifact_store=artifact_store)
         made.append(TestClient(create_app(settings), base_url="http://localhost"))
         made[-1].__enter__()
@@ -116,61 +114,61 @@ def test_a_restored_site_answers_as_the_one_before(
     assert there.delete(f"/datasets/{dataset}").status_code == 204
 
 
+class Meanwhile(io.RawIOBase):
+    """What a backup is written to; with every piece that arrives, the site changes."""
+
+    def __init__(self, change: Callable[[], None]) -> None:
+        super().__init__()
+        self.content, self._change = io.BytesIO(), change
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self._change()
+        return self.content.write(piece)
+
+
 def test_a_backup_of_a_site_that_changes_all_the_time_refers_to_nothing_missing(
-    api: TestClient, services: Services, dataset: str, empty: Callable[[], TestClient]
+    api: TestClient, services: Services, job: str, empty: Callable[[], TestClient]
 ) -> None:
-    stop, uploads = threading.Event(), 0
+    registry, counts, others = services.registry, itertools.count(), list[tuple[str, str]]()
 
-    def change_models() -> None:
-        for count in itertools.count():
-            newest = publish(services.registry, f"job-{count}").version
-            services.registry.set_alias("scratches", "production", newest)
-            for number in services.registry.model("scratches").versions[3:]:
-                services.registry.delete_version("scratches", str(number))
-            if stop.is_set():
-                return
+    def change() -> None:
+        """The alias moves to a new version, and an old one is deleted; so are a job and its dataset."""
+        number = next(counts)
+        newest = publish(registry, f"job-{number}-" + "x" * 25_000)  # several pieces
+        registry.set_alias("scratches", "production", newest.version)
+        for each in registry.model("scratches").versions[8:]:
+            registry.delete_version("scratches", str(each))
+        if number % 4:
+            return
+        files = {f"pits/{each}.png": photograph(10 * number + each, side=90) for each in range(2)}
+        dataset = api.post("/datasets", data={"name": f"set-{number}"}, files={"archive": zipped(files)}).json()["id"]
+        body = {"dataset": dataset, "model": "m", **SMALL_JOB}
+        others.append((api.post("/training-jobs", json=body).json()["id"], dataset))
+        if len(others) > 2:
+            old, unused = others.pop(0)
+            assert api.post(f"/training-jobs/{old}/cancel").status_code == 202
+            assert api.delete(f"/training-jobs/{old}").status_code == 204
+            assert api.delete(f"/datasets/{unused}").status_code == 204
 
-    def change_jobs() -> None:
-        nonlocal uploads
-        while not stop.is_set():
-            files = {f"pits/{number}.png": photograph(100 * uploads + number) for number in range(2)}
-            name = f"set-{uploads}"
-            assert api.post("/datasets", data={"name": name}, files={"archive": zipped(files)}).status_code == 201
-            body = {"dataset": name, "model": "m", **SMALL_JOB}
-            job = api.post("/training-jobs", json=body).json()["id"]
-            if uploads % 2:
-                api.post(f"/training-jobs/{job}/cancel")
-                services.jobs.delete(job)
-                assert api.delete(f"/datasets/{name}").status_code == 204
-            uploads += 1
-
-    threads = [threading.Thread(target=each) for each in (change_models, change_jobs)]
-    for each in threads:
-        each.start()
-    backups = []
-    try:
-        while uploads < 4 and all(each.is_alive() for each in threads):
-            backups.append(backup_of(services))
-    finally:
-        stop.set()
-        for each in threads:
-            each.join()
-    assert uploads >= 4
-    backups = backups[:: max(1, len(backups) // 2)]
-    for backup in backups:
-        there = empty()
-        restore_backup(services_of(there), io.BytesIO(backup))
-        for model in there.get("/models").json()["items"]:
-            assert {*model["aliases"].values()} <= {*model["versions"]}
-            for number in model["versions"]:
-                place = f"/models/{model['name']}/versions/{number}"
-                assert there.get(f"{place}/weights.safetensors").content.startswith(b"job-")
-        datasets = {each["id"] for each in there.get("/datasets").json()["items"]}
-        for each in datasets:
-            assert there.get(f"/datasets/{each}/preview.png").status_code == 200
-            assert len(services_of(there).datasets.load(each, 32).pixels) > 1
-        jobs = there.get("/training-jobs").json()["items"]
-        assert {each["dataset"] for each in jobs if each["state"] == "queued"} <= datasets
+    for _ in range(9):
+        change()
+    backup, begun = Meanwhile(change), next(counts)
+    write_backup(services, backup)  # type: ignore[arg-type]
+    assert next(counts) - begun > 10
+    there = empty()
+    restore_backup(services_of(there), io.BytesIO(backup.content.getvalue()))
+    [model] = there.get("/models").json()["items"]
+    assert {*model["aliases"].values()} <= {*model["versions"]}
+    for number in model["versions"]:
+        assert there.get(f"/models/scratches/versions/{number}/weights.safetensors").content.startswith(b"job-")
+    datasets = {each["id"] for each in there.get("/datasets").json()["items"]}
+    for each in datasets:
+        assert len(services_of(there).datasets.load(each, 32).pixels) >= 2
+    queued = {each["id"]: each["dataset"] for each in there.get("/training-jobs?state=queued").json()["items"]}
+    assert job in queued and {*queued.values()} <= datasets
 
 
 def test_only_an_empty_site_is_filled(api: TestClient, services: Services, dataset: str) -> None:

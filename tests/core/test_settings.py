@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from flawsmith.core.setting_values import parse_api_keys
+from flawsmith.core.setting_values import bucket_address, parse_api_keys
 from flawsmith.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -106,3 +107,21 @@ def test_preset_packages_that_cannot_be_imported_are_refused_by_name() -> None:
         Settings(preset_packages="nowhere")
     with pytest.raises(ValueError, match=r"no module 'json\.preset'"):
         Settings(preset_packages="json")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/data", "s3://", "s3:///x", "s3://ab", "S3://bucket", "s3://key:secret@bucket/x", "s3://bucket/../x", "s3://b*t"],
+)
+def test_an_artifact_store_that_is_no_bucket_is_refused_without_showing_it(address: str) -> None:
+    with pytest.raises(ValidationError, match=r"give s3://BUCKET or s3://BUCKET/PREFIX") as caught:
+        Settings(artifact_store=address)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_address_of_a_bucket_is_its_name_and_a_prefix() -> None:
+    assert bucket_address(Settings(artifact_store="s3://my.bucket-1/a/site=1/").artifact_store) == (
+        "my.bucket-1",
+        "a/site=1",
+    )
+    assert bucket_address("s3://bucket") == ("bucket", "")

@@ -27,7 +27,7 @@ def test_a_job_waits_for_a_bucket_that_is_away_and_ends_as_if_nothing_had_been(
     tmp_path: Path, proxy: FaultyProxy, start_cluster: StartCluster, full_length: bool, print_figure: PrintFigure
 ) -> None:
     cluster = start_cluster(tmp_path, workers=1, artifact_store=f"s3://{BUCKET}/site")
-    client, steps = cluster.service.client, cluster.steps if full_length else cluster.steps // 4
+    client, steps = cluster.service.client, cluster.steps if full_length else cluster.steps // 8
     undisturbed = cluster.outcome(cluster.submit("undisturbed", steps=steps))
     job = cluster.submit("bucket-away", steps=steps)
     pid = cluster.wait_for_worker(job)
@@ -40,13 +40,13 @@ def test_a_job_waits_for_a_bucket_that_is_away_and_ends_as_if_nothing_had_been(
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json"), answer.text
     assert "artifact store" in answer.json()["detail"] and "127.0.0.1" not in answer.text
     cluster.end_worker(pid)  # who finds that out cannot even read how far the job was
-    time.sleep(60 if full_length else 10)
+    time.sleep(60 if full_length else 8)
     assert cluster.job(job)["state"] == "running"
     away = time.monotonic() - begun
     turns = itertools.count()
-    proxy.fault = lambda method, path: ("slow down", "lose", None, None, None)[next(turns) % 5]
+    proxy.fault = lambda method, path: {0: "slow down", 5: "lose"}.get(next(turns) % 10)
     until(cluster.service.ready, 30, "the service is ready again")
     assert cluster.outcome(job) == undisturbed
     record = cluster.job(job)
-    print_figure(f"bucket away for {away:.0f} s, then 2 of 5 requests failed: {len(proxy.requests)} requests in all")
+    print_figure(f"bucket away for {away:.0f} s, then every fifth request failed: {len(proxy.requests)} requests")
     assert record["failures"]["errors"] == 0, record["failures"]

@@ -276,7 +276,6 @@ def test_a_version_leaves_and_is_imported(
     with page.expect_download() as bundle:
         page.get_by_role("button", name="Download the whole version").click()
     bundle.value.save_as(tmp_path / bundle.value.suggested_filename)
-    page.screenshot(path="/tmp/fh_version.png")
     page.goto(url_of(page_service, "models"))
     page.get_by_text("Import a version of another service").click()
     (tmp_path / "wrong.zip").write_bytes((tmp_path / "manners-1.bundle.zip").read_bytes()[:-10_000])
@@ -285,5 +284,4 @@ def test_a_version_leaves_and_is_imported(
         page.get_by_role("button", name="Import", exact=True).click()
         if name == "wrong.zip":
             expect(page.get_by_text("cut short").first).to_be_visible()
-            page.screenshot(path="/tmp/fh_models.png")
     expect(page.get_by_role("heading", level=1, name="manners@1")).to_be_visible()

@@ -90,6 +90,10 @@ def test_from_photographs_to_arrays(run: Run, url: str, tmp_path: Path) -> None:
     events: list[Event] = run(url, "watch", job, client=ADMIN)
     assert {"state", "samples", "progress"} <= {each.name for each in events}
     assert events[-1].data["state"] == "succeeded"
+    steps_with_grids = run(url, "sample_steps", job, client=ADMIN)
+    assert steps_with_grids[-1] == 6
+    newest = run(url, "sample_grid", job, client=ADMIN)
+    assert run(url, "sample_grid", job, steps_with_grids[-1], client=ADMIN) == newest
     later = run(url, "watch", job, client=ADMIN, last_event_id=events[-2].id)
     assert later == events[-1:]
 

@@ -123,6 +123,7 @@ def test_errors_are_one_line_and_a_status(shell: Shell, trained: dict[str, Any])
         ["jobs", "--kind", "nothing"],
         ["compose", "steel", "--count", "1", "--per-image", "few"],
         ["compose", "steel", "--count", "1", "--region", "nowhere.png"],
+        ["compose", "steel", "--count", "1", "--region", "1,2 " * 200 + "x"],
         ["webhooks", "add", "https://lab.example/hook", "--event", "job.over"],
     ],
 )

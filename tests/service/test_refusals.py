@@ -51,6 +51,11 @@ def test_an_invalid_value_of_a_generate_body_is_422_with_its_json_pointer(
     assert [each["pointer"] for each in problem["errors"]] == [pointer]
 
 
+def test_too_many_images_are_told_as_a_number_too(service: Service, trained: dict[str, Any]) -> None:
+    answer = service.client.post("/generate", json={"model": "two-types@1", "count": 257})
+    assert refused(answer, 422, "at most 256")["most_images"] == 256
+
+
 @pytest.mark.parametrize(
     ("change", "pointer", "words"),
     [

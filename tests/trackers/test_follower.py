@@ -1,10 +1,14 @@
 """What goes to trackers, and what happens where they, or the process that sends, fail. No job waits for any of it."""
 
+import fcntl
+import logging
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import until
 from tests.trackers.jobs import REPORT, REPORT_VALUES, follow, publish, run, submit
 
 from flawsmith.core.domain.job_kinds.training import KIND
@@ -224,6 +228,24 @@ def test_the_address_of_a_server(text: str, right: bool) -> None:
     with pytest.raises(ValueError, match="https://HOST") as refused:
         Settings(mlflow_tracking_uri=text)
     assert "sesame" not in str(refused.value)
+
+
+def test_of_two_processes_one_sends_and_the_other_stands_by(
+    services: Services, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(following, "LOOK_SECONDS", 0.01)
+    tracker, stop = Recording(), threading.Event()
+    with SentRuns(services.store, tracker.name).lock_file() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run(services, submit(services), range(1, 3))
+        standing_by = threading.Thread(target=follow(services, tracker).run, args=[stop])
+        standing_by.start()
+        until(lambda: "another process sends" in caplog.text, 20, "it stands by")
+        assert tracker.got == []
+    until(lambda: tracker.got, 20, "it sends once the other process has ended")
+    stop.set()
+    standing_by.join()
 
 
 def test_another_password_is_no_other_place() -> None:
