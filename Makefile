@@ -95,7 +95,7 @@ lock: .venv-lock/bin/uv
 	$(call LOCK,dev,$(if $(UPGRADE),--upgrade))
 	$(call LOCK,all,--constraint requirements/dev.txt)
 	$(call LOCK,api,--extra s3 --constraint requirements/dev.txt)
-	$(call LOCK,worker,--extra s3 --constraint requirements/dev.txt)
+	$(call LOCK,worker,--extra s3 --extra gpu --constraint requirements/dev.txt)
 
 # $(1): the extra of pyproject.toml, $(2): more options.
 LOCK = $< pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
