@@ -7,7 +7,7 @@ KEEP ?= 1
 # An index to install torch from, such as PyTorch's index of CPU wheels. Empty: where pip looks for all packages.
 TORCH_INDEX ?=
 
-.PHONY: install demo serve prior check format test faults bench containers lock clean
+.PHONY: install demo serve prior check format test faults bench gpu containers lock clean
 
 # Everything but torch is installed by the hashes of a lock file.
 install: $(INSTALLED)
@@ -73,6 +73,12 @@ faults: $(DEVELOPED)
 # Measures serving against other servers and at its limits, for docs/benchmarks.md: half an hour on two idle cores.
 bench: $(DEVELOPED) .venv-peers/installed
 	$(BIN)/python -m benchmarks.serving
+
+# On a machine with a GPU: the tests marked gpu, speed and memory of training and sampling, and a whole job, as tables;
+# some minutes. make gpu DEVICE=cpu runs the same code, small, without one.
+gpu: DEVICE = cuda
+gpu: $(DEVELOPED)
+	$(BIN)/python -m benchmarks.gpu --device $(DEVICE) $(if $(filter cpu,$(DEVICE)),--small)
 
 .venv-peers/installed: benchmarks/serving/peers/requirements.txt
 	$(PYTHON) -m venv .venv-peers
