@@ -7,7 +7,7 @@ KEEP ?= 1
 # An index to install torch from, such as PyTorch's index of CPU wheels. Empty: where pip looks for all packages.
 TORCH_INDEX ?=
 
-.PHONY: install demo serve prior check format test faults bench containers lock clean
+.PHONY: install demo serve prior check format test faults bench gpu containers lock clean
 
 # Everything but torch is installed by the hashes of a lock file.
 install: $(INSTALLED)
@@ -74,6 +74,12 @@ faults: $(DEVELOPED)
 bench: $(DEVELOPED) .venv-peers/installed
 	$(BIN)/python -m benchmarks.serving
 
+# On a machine with a GPU: the tests marked gpu, speed and memory of training and sampling, and a whole job, as tables;
+# some minutes. make gpu DEVICE=cpu runs the same code, small, without one.
+gpu: DEVICE = cuda
+gpu: $(DEVELOPED)
+	$(BIN)/python -m benchmarks.gpu --device $(DEVICE) $(if $(filter cpu,$(DEVICE)),--small)
+
 .venv-peers/installed: benchmarks/serving/peers/requirements.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check -r $<
@@ -88,8 +94,8 @@ containers:
 lock: .venv-lock/bin/uv
 	$(call LOCK,dev,$(if $(UPGRADE),--upgrade))
 	$(call LOCK,all,--constraint requirements/dev.txt)
-	$(call LOCK,api,--constraint requirements/dev.txt)
-	$(call LOCK,worker,--constraint requirements/dev.txt)
+	$(call LOCK,api,--extra s3 --constraint requirements/dev.txt)
+	$(call LOCK,worker,--extra s3 --extra gpu --constraint requirements/dev.txt)
 
 # $(1): the extra of pyproject.toml, $(2): more options.
 LOCK = $< pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \

@@ -24,7 +24,7 @@ BODY = {
                 "required": [FIELD],
             }
         },
-        **{each: {"schema": {"type": "string", "format": "binary"}} for each in _RAW},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},  # clients read no zip as a body
     },
 }
 """For OpenAPI."""

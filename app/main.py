@@ -62,9 +62,9 @@ from flawsmith.core.domain.composition_request import MOST_CHARACTERS
 from flawsmith.core.domain.jobs import load_object
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.job_kinds import job_kinds
-from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async, redis_url
-from flawsmith.core.live.keys_of_earlier_releases import drop_keys_of_earlier_releases
+from flawsmith.core.live.connections import API_RETRIES, QUICK_SECONDS, connect_async, image_redis_url, redis_url
 from flawsmith.core.live.server_version import warn_of_vulnerable_server
+from flawsmith.core.live.unused_keys import drop_unused_keys
 from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings, get_settings
@@ -149,12 +149,15 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
         1, "blas"
     )  # the products of `PhotographComparison` are small, and the cores belong to the workers
     app.state.services = Services(settings, API_RETRIES, QUICK_SECONDS, QUICK_STORE_SECONDS)
-    for at_start in (warn_of_vulnerable_server, drop_keys_of_earlier_releases):
-        await run_in_threadpool(at_start, app.state.services.redis)
+    for server in app.state.services.redis_servers.values():
+        await run_in_threadpool(warn_of_vulnerable_server, server)
+    await run_in_threadpool(drop_unused_keys, app.state.services.redis, app.state.services.image_redis)
     app.state.references = ModelReferences(app.state.services.registry)
-    app.state.redis = connect_async(settings)
+    app.state.redis = app.state.image_redis = connect_async(settings)
+    if len(app.state.services.redis_servers) > 1:
+        app.state.image_redis = connect_async(settings, image_redis_url(settings))
     app.state.events = Events(app.state.redis)
-    app.state.sampling = SamplingClient(app.state.services, app.state.redis)
+    app.state.sampling = SamplingClient(app.state.services, app.state.redis, app.state.image_redis)
     app.state.readiness = Readiness()
     app.state.scrape = Scrape(app.state.services)
     app.state.bundles = BundleFiles(app.state.services.store)
@@ -174,7 +177,8 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
     app.state.scrape.close()
     await app.state.sampling.close()
     await app.state.events.close()
-    await app.state.redis.aclose()
+    for client in {app.state.redis, app.state.image_redis}:
+        await client.aclose()
 
 
 def instrumented(app: FastAPI) -> ASGIApp:

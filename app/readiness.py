@@ -41,24 +41,26 @@ class Readiness:
 
 
 def missing_parts(services: Services) -> list[str]:
-    """The parts that are down: the artifact store, Redis (away, or full), and queues without a live worker."""
+    """The parts that are down: the artifact store, a Redis (away, or full), and queues without a live worker."""
     missing = [] if services.store.writable() else ["artifact store"]
-    try:
-        probe_write(services.redis)
-        missing += [
-            f"no live worker for queue '{queue}'" for queue in QUEUES if not services.queues.live_workers(queue)
-        ]
-    except OutOfMemoryError:  # it answers reads; the workers' heartbeats are refused as well
-        missing.append("redis: full, it refuses writes; raise its maxmemory")
-    except RedisError:
-        missing.append("redis")
+    for name, server in services.redis_servers.items():
+        try:
+            probe_write(server)
+            queues = [queue for queue in QUEUES if services.queues.server(queue) is server]
+            missing += [
+                f"no live worker for queue '{each}'" for each in queues if not services.queues.live_workers(each)
+            ]
+        except OutOfMemoryError:  # it answers reads; the workers' heartbeats are refused as well
+            missing.append(f"{name}: full, it refuses writes; raise its maxmemory")
+        except RedisError:
+            missing.append(name)
     return missing
 
 
 def _warnings(services: Services) -> list[str]:
     """The sampling workers that fail to make images of a version."""
     try:
-        failing = failing_workers(services.redis, services.queues.live_workers(SAMPLE))
+        failing = failing_workers(services.image_redis, services.queues.live_workers(SAMPLE))
     except RedisError:
         return []
     return [f"worker {worker} fails to sample {version}; its log has the reason" for worker, version in failing]

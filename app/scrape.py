@@ -20,7 +20,9 @@ class Scrape:
     """Answers scrapes, in any of the API's processes. It blocks: call it in a thread."""
 
     def __init__(self, services: Services) -> None:
-        self._service = ServiceMetrics(ServiceStateReader(services.redis, services.jobs.kinds.values()))
+        kinds, second = services.jobs.kinds.values(), services.image_redis
+        images = ServiceStateReader(second, kinds) if second is not services.redis else None
+        self._service = ServiceMetrics(ServiceStateReader(services.redis, kinds), images)
         self._quality = QualityMetrics(services.registry, services.settings.data_dir)
         self._carried = carried_counts(services.settings.metrics_file)
 

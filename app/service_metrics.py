@@ -1,14 +1,17 @@
 """Gauges of the whole service's state in Redis: the same from every API process of every host."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from prometheus_client.core import GaugeMetricFamily
 from redis.exceptions import RedisError
 
 from flawsmith.core.domain.jobs import Job
 from flawsmith.core.live.service_state import QueueState, ServiceState, ServiceStateReader
+from flawsmith.core.live.task_queues import SAMPLE, TRAIN
 from flawsmith.core.metrics import MOST_MODELS, OTHER
 
+MAIN, IMAGES = "main", "images"  # labels of the servers
 MOST_RUNNING = 100  # jobs whose progress is shown: the newest
 MOST_LOSSES = 12  # of a job
 
@@ -16,32 +19,55 @@ Families = list[GaugeMetricFamily]
 
 
 class ServiceMetrics:
-    """The gauges, read at each scrape in one round trip. Without Redis only `flawsmith_redis_up` has a value."""
+    """The gauges, read at each scrape in one round trip to each server. A server that is away has only its
+    `flawsmith_redis_up`. Without a second one for images, the first has all.
+    """
 
-    def __init__(self, reader: ServiceStateReader) -> None:
-        self.reader = reader
+    def __init__(self, reader: ServiceStateReader, image_reader: ServiceStateReader | None = None) -> None:
+        self.readers = {MAIN: reader} | ({IMAGES: image_reader} if image_reader else {})
 
     def families(self) -> Families:
-        up = GaugeMetricFamily("flawsmith_redis_up", "Whether Redis answered this scrape")
-        try:
-            state = self.reader.read()
-        except RedisError:
-            up.add_metric([], 0)
-            return [up]
-        up.add_metric([], 1)
-        return [up, *_of_redis(state), *_of_queues(state.queues), *_of_sampling(state), *_of_running(state.running)]
+        states = {server: _read(reader) for server, reader in self.readers.items()}
+        main, images = states[MAIN], states.get(IMAGES, states[MAIN])
+        queues = {TRAIN: main.queues[TRAIN]} if main else {}
+        found = _of_servers(states)
+        if main:
+            found += _of_jobs(main)
+        if images:
+            queues[SAMPLE] = images.queues[SAMPLE]
+            found += _of_sampling(images)
+        return [*found, *(_of_queues(queues) if queues else [])]
 
 
-def _of_redis(state: ServiceState) -> Families:
+def _read(reader: ServiceStateReader) -> ServiceState | None:
+    with suppress(RedisError):
+        return reader.read()
+    return None
+
+
+def _of_servers(states: Mapping[str, ServiceState | None]) -> Families:
+    """Of each Redis server, whether it answered and its memory."""
+    up = GaugeMetricFamily("flawsmith_redis_up", "Whether Redis answered this scrape", labels=["server"])
+    used = GaugeMetricFamily("flawsmith_redis_memory_used_bytes", "Memory that Redis uses", labels=["server"])
+    most = GaugeMetricFamily(
+        "flawsmith_redis_memory_max_bytes", "Memory that Redis may use; 0: no limit", labels=["server"]
+    )
+    for server, state in states.items():
+        up.add_metric([server], int(state is not None))
+        if state:
+            used.add_metric([server], state.memory_used)
+            most.add_metric([server], state.memory_max)
+    return [up, used, most] if any(states.values()) else [up]
+
+
+def _of_jobs(state: ServiceState) -> Families:
     jobs = GaugeMetricFamily("flawsmith_jobs", "Jobs by kind and state", labels=["kind", "state"])
     for names, count in state.jobs.items():
         jobs.add_metric(names, count)
-    return [
-        jobs,
-        _single("flawsmith_redis_memory_used_bytes", "Memory that Redis uses", state.memory_used),
-        _single("flawsmith_redis_memory_max_bytes", "Memory that Redis may use; 0: no limit", state.memory_max),
-        _single("flawsmith_webhook_messages", "Messages of webhooks that are not delivered", state.webhook_messages),
-    ]
+    messages = _single(
+        "flawsmith_webhook_messages", "Messages of webhooks that are not delivered", state.webhook_messages
+    )
+    return [jobs, messages, *_of_running(state.running)]
 
 
 def _of_queues(queues: dict[str, QueueState]) -> Families:

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -29,6 +30,7 @@ from flawsmith.models.presets.registry import build_trainer
 PHOTOGRAPHS = 300
 PRODUCT = 2048  # rows and columns of the matrices
 WARM_STEPS = 3
+ARTICLE = "the article's loop"
 
 
 @dataclass
@@ -69,8 +71,9 @@ def main() -> None:
         {name: json.loads(value) for name, value in (each.split("=") for each in numbers)}
         for numbers in (given.override, given.fewshot)
     )
-    contenders = _contenders(given.resolution, overrides, fewshot, torch.device(given.device))
-    for each in contenders.values():
+    built = contenders(given.resolution, overrides, fewshot, torch.device(given.device))
+    measured = {name: build() for name, build in built.items()}
+    for each in measured.values():
         for _ in range(WARM_STEPS):
             each.step()
         with FlopCounterMode(display=False) as counted:
@@ -80,14 +83,22 @@ def main() -> None:
     for _ in range(given.rounds):
         for precision, rates in products.items():
             rates.append(_product_rate(getattr(torch, precision), torch.device(given.device), given.seconds / 5))
-        for each in contenders.values():
+        for each in measured.values():
             each.measure(given.seconds)
-    _print(contenders, {precision: median(rates) for precision, rates in products.items()})
+    _print(measured, {precision: median(rates) for precision, rates in products.items()})
 
 
-def _contenders(
+def contenders(
     resolution: int, overrides: dict[str, Any], fewshot: dict[str, Any], device: torch.device
-) -> dict[str, Contender]:
+) -> dict[str, Callable[[], Contender]]:
+    """What builds each of the contenders.
+
+    Args:
+        resolution: side of the images, in pixels.
+        overrides: of the preset `dcgan`, for the article's loop too.
+        fewshot: of that preset.
+        device: where they train.
+    """
     random = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (PHOTOGRAPHS, 1, resolution, resolution), generator=random, dtype=torch.uint8)
     type_index = torch.zeros(PHOTOGRAPHS, dtype=torch.int64)
@@ -97,21 +108,25 @@ def _contenders(
             torch.cuda.synchronize(device)
 
     def trainer(preset: str, **numbers: Any) -> Contender:
-        config = _config(preset, resolution, numbers)
+        config = config_of(preset, resolution, numbers)
         run = build_trainer(preset, config, images, type_index, 1, device)
         return Contender(lambda: run.step(0.5), run.batch_size, numbers.get("precision", "float32"), finish)
 
-    config = _config("dcgan", resolution, overrides)
-    article = ArticleLoop(DcganConfig(**config), images, device)
+    def article() -> Contender:
+        config = config_of("dcgan", resolution, overrides)
+        loop = ArticleLoop(DcganConfig(**config), images, device)
+        return Contender(loop.step, config["batch_size"], "float32", finish)
+
     return {
-        "the article's loop": Contender(article.step, config["batch_size"], "float32", finish),
-        "dcgan, float32": trainer("dcgan", **overrides, precision="float32"),
-        "dcgan, bfloat16": trainer("dcgan", **overrides, precision="bfloat16"),
-        "fewshot": trainer("fewshot", **fewshot),
+        ARTICLE: article,
+        "dcgan, float32": partial(trainer, "dcgan", **overrides, precision="float32"),
+        "dcgan, bfloat16": partial(trainer, "dcgan", **overrides, precision="bfloat16"),
+        "fewshot": partial(trainer, "fewshot", **fewshot),
     }
 
 
-def _config(preset: str, resolution: int, overrides: dict[str, Any]) -> dict[str, Any]:
+def config_of(preset: str, resolution: int, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a run on noise, defaults included."""
     dataset = noise_dataset(PHOTOGRAPHS, resolution)
     request = TrainingRequest(
         dataset="ds-1", model="m", preset=preset, resolution=resolution, overrides=overrides, steps=100_000
@@ -132,11 +147,11 @@ def _product_rate(precision: torch.dtype, device: torch.device, seconds: float) 
     return 2 * PRODUCT**3 * products / elapsed
 
 
-def _print(contenders: dict[str, Contender], products: dict[str, float]) -> None:
-    article = contenders["the article's loop"]
+def _print(measured: dict[str, Contender], products: dict[str, float]) -> None:
+    article = measured[ARTICLE]
     print("| | images/s (lowest … highest) | of the article's loop | operations an image | of the arithmetic limit |")
     print("|---|---|---|---|---|")
-    for name, each in contenders.items():
+    for name, each in measured.items():
         rate = median(each.rates)
         ratio = median(ours / theirs for ours, theirs in zip(each.rates, article.rates, strict=True))
         share = rate * each.flops / products[each.precision]

@@ -1,8 +1,6 @@
-"""The settings that protect a service: from its callers, and on its way to Redis. `core.settings` has the others."""
+"""The settings that protect a service from its callers. `core.settings` has the others."""
 
-from pathlib import Path
-
-from pydantic import Field, model_validator
+from pydantic import Field
 from pydantic_settings import BaseSettings
 
 
@@ -31,25 +29,3 @@ class ProtectionSettings(BaseSettings):
     max_job_bytes: int = Field(
         0, ge=0, description="most bytes on disk of all jobs together, their checkpoints included; 0: no bound"
     )
-    redis_ca_file: Path | None = Field(
-        None,
-        description="PEM file with the authorities that the certificate of a `rediss://` server is checked with; unset:"
-        " those of the system",
-    )
-    redis_cert_file: Path | None = Field(
-        None, description="PEM file with the certificate that a `rediss://` server asks of its clients, if it does"
-    )
-    redis_key_file: Path | None = Field(None, description="PEM file with the private key of FLAWSMITH_REDIS_CERT_FILE")
-
-    @model_validator(mode="after")
-    def _readable_certificates(self) -> "ProtectionSettings":
-        for name in ("redis_ca_file", "redis_cert_file", "redis_key_file"):
-            path: Path | None = getattr(self, name)
-            if path is not None:
-                try:
-                    path.open("rb").close()
-                except OSError as error:
-                    raise ValueError(f"FLAWSMITH_{name.upper()}: cannot read {path} ({error.strerror})") from None
-        if (self.redis_cert_file is None) != (self.redis_key_file is None):
-            raise ValueError("set both FLAWSMITH_REDIS_CERT_FILE and FLAWSMITH_REDIS_KEY_FILE, or none of them")
-        return self

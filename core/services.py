@@ -2,8 +2,10 @@
 
 import threading
 
+from redis import Redis
+
 from flawsmith.core.job_kinds import job_kinds
-from flawsmith.core.live.connections import ANSWER_SECONDS, WORKER_RETRIES, connect
+from flawsmith.core.live.connections import ANSWER_SECONDS, WORKER_RETRIES, connect, image_redis_url, redis_url
 from flawsmith.core.live.drift_watch import DriftWatch
 from flawsmith.core.live.image_pool import PoolReplenisher
 from flawsmith.core.live.job_history import JobHistory
@@ -24,7 +26,11 @@ from flawsmith.core.store.webhooks import Webhooks
 
 
 class Services:
-    """Made once in each process: by the API's lifespan, and at a worker's start."""
+    """Made once in each process: by the API's lifespan, and at a worker's start.
+
+    ``image_redis`` has what may be lost: image pools, sampling queue, inboxes, image cache. It is ``redis`` unless the
+    settings name a second server.
+    """
 
     def __init__(
         self,
@@ -34,7 +40,9 @@ class Services:
         store_seconds: float = STORE_SECONDS,
     ) -> None:
         self.settings = settings
-        self.redis = connect(settings, redis_retries, answer_seconds)
+        self.redis = self.image_redis = connect(settings, redis_retries, answer_seconds)
+        if (url := image_redis_url(settings)) != redis_url(settings):
+            self.image_redis = connect(settings, redis_retries, answer_seconds, url)
         self.store = open_store(settings, store_seconds)
         self.usage = StorageUse(self.store)
         self.datasets = Datasets(self.store, settings)
@@ -45,14 +53,22 @@ class Services:
         self.history = JobHistory(self.redis, self.store)
         self.webhooks = Webhooks(self.store)
         self.webhook_events = WebhookEvents(self.redis, self.jobs, self.webhooks, Aliases(self.store))
-        self.queues = Queues(settings, self.redis, job_kinds())
+        self.queues = Queues(settings, self.redis, job_kinds(), self.image_redis)
+
+    @property
+    def redis_servers(self) -> dict[str, Redis]:
+        """The one server, or both, by what messages call them."""
+        second = {} if self.image_redis is self.redis else {"image redis": self.image_redis}
+        return {"redis": self.redis, **second}
 
     def start_reaper(self, stop: threading.Event) -> None:
         """Has a thread look for lost work until ``stop`` is set."""
-        sampling = SamplingReaper(self.redis, PoolReplenisher(self.redis, self.settings), self.queues)
+        replenisher = PoolReplenisher(self.image_redis, self.settings)
+        sampling = SamplingReaper(self.image_redis, replenisher, self.queues)
         queues = sorted({kind.queue for kind in job_kinds()})
         jobs = [JobReaper(self.redis, self.jobs, self.queues, queue) for queue in queues]
-        drift = DriftWatch(self.redis, self.registry, self.datasets, self.jobs, self.queues, self.settings.drift_hours)
+        stored = self.registry, self.datasets, self.jobs
+        drift = DriftWatch(self.redis, *stored, self.queues, self.settings.drift_hours, self.image_redis)
         start_reaper([sampling.look, *(each.look for each in jobs), drift.look], stop)
 
     def start_webhooks(self, stop: threading.Event) -> None:

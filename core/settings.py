@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from flawsmith.core.domain.production_gate import Demand
 from flawsmith.core.domain.retention import Rule, parse_retention
 from flawsmith.core.protection_settings import ProtectionSettings
+from flawsmith.core.redis_settings import RedisSettings
 from flawsmith.core.setting_values import (
     Scope,
     can_send_traces,
@@ -33,12 +34,13 @@ _COLLECTOR = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 SECRETS = (
     "api_keys",
     "redis_url",
+    "image_redis_url",
     "webhook_secrets",
     "mlflow_tracking_uri",
 )  # never printed; each may be read from a file that NAME_file names
 
 
-class Settings(ProtectionSettings, StoreSettings, TrackerSettings):
+class Settings(RedisSettings, ProtectionSettings, StoreSettings, TrackerSettings):
     """The settings of a service, with their defaults. The documentation lists all of them; a test checks that."""
 
     model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore", hide_input_in_errors=True)
@@ -50,10 +52,6 @@ class Settings(ProtectionSettings, StoreSettings, TrackerSettings):
         30.0, ge=0, description="longest time that the API takes after SIGTERM to end the calls that it has accepted"
     )
     data_dir: Path = Field(Path("data"), description="folder of the artifact store and of the embedded Redis")
-    redis_url: str | None = Field(
-        None, repr=False, description="broker and cache; unset: `flawsmith serve` starts the embedded server"
-    )
-    redis_url_file: Path | None = Field(None, description="file with FLAWSMITH_REDIS_URL, in its place")
     api_keys: str = Field(
         "",
         repr=False,

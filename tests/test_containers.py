@@ -1,5 +1,6 @@
 """What the images and docker-compose.yml must agree on. `make containers` builds and runs them."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -8,9 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from flawsmith.core.settings import Settings
+
 ROOT = Path(__file__).parents[1]
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
-SERVICES = ("redis", "api", "train", "sample")
+SERVICES = ("redis", "api", "train", "sample")  # without a profile
+OPTIONAL = {"redis-images": "redis-images", "prometheus": "monitoring", "grafana": "monitoring"}  # and their profiles
+FROM_ELSEWHERE = ("redis", *OPTIONAL)  # images that are not built here
 
 
 class ComposeLoader(yaml.SafeLoader):
@@ -38,13 +43,92 @@ def test_all_images_have_one_base_with_a_full_version() -> None:
     assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", defaults.pop())
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_every_service_is_confined_and_its_log_rotates(service: str) -> None:
+@pytest.mark.parametrize("service", [*SERVICES, *OPTIONAL])
+def test_every_service_is_confined_and_bounded_and_its_log_rotates(service: str) -> None:
     settings = compose("docker-compose.yml")["services"][service]
+    assert settings["mem_limit"]
+    assert settings["pids_limit"]
     assert settings["read_only"] is True
     assert settings["cap_drop"] == ["ALL"]
     assert settings["security_opt"] == ["no-new-privileges:true"]
     assert settings["logging"]["options"].keys() == {"max-size", "max-file"}
+
+
+def test_only_the_service_itself_runs_without_a_profile() -> None:
+    services = compose("docker-compose.yml")["services"]
+    assert {name for name, each in services.items() if "profiles" not in each} == set(SERVICES)
+    assert {name: each["profiles"] for name, each in services.items() if "profiles" in each} == {
+        name: [profile] for name, profile in OPTIONAL.items()
+    }
+
+
+@pytest.mark.parametrize("worker", ["train", "sample"])
+def test_workers_can_be_scaled(worker: str) -> None:
+    assert not compose("docker-compose.yml")["services"][worker].keys() & {"container_name", "hostname", "ports"}
+
+
+@pytest.mark.parametrize("service", FROM_ELSEWHERE)
+def test_images_from_elsewhere_have_full_versions_and_can_be_pinned(service: str) -> None:
+    image = compose("docker-compose.yml")["services"][service]["image"]
+    assert re.fullmatch(r"\$\{FLAWSMITH_[A-Z]+_IMAGE:-[\w/]+:v?\d+\.\d+\.\d+(-\w+)?\}", image)
+
+
+def test_only_loopback_has_ports_unless_somebody_chose_otherwise() -> None:
+    services = compose("docker-compose.yml")["services"]
+    ports = {name: port for name, each in services.items() for port in each.get("ports", [])}
+    assert ports.keys() == {"api", "prometheus", "grafana"}
+    assert all(re.match(r"127\.0\.0\.1:|\$\{FLAWSMITH_BIND:-127\.0\.0\.1\}:", port) for port in ports.values())
+
+
+def test_variables_of_the_service_are_settings() -> None:
+    for name in ("api", "train", "sample"):
+        variables = compose("docker-compose.yml")["services"][name]["environment"]
+        own = {each.removeprefix("FLAWSMITH_").lower() for each in variables if each.startswith("FLAWSMITH_")}
+        assert own <= Settings.model_fields.keys()
+        assert {each for each in variables if not each.startswith("FLAWSMITH_")} == {
+            f"AWS_{each}" for each in ("ENDPOINT_URL", "REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
+        }
+
+
+def test_the_example_names_only_variables_that_compose_reads() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    named = re.findall(r"^#?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    for name in {*named} - {"COMPOSE_FILE", "COMPOSE_PROFILES"}:
+        assert f"${{{name}" in text or f"  {name}:\n" in text
+    for profile in OPTIONAL.values():
+        assert profile in (ROOT / ".env.example").read_text()
+
+
+def test_prometheus_and_grafana_find_their_files() -> None:
+    services = compose("docker-compose.yml")["services"]
+    for name in ("prometheus", "grafana"):
+        binds = [each.split(":") for each in services[name]["volumes"] if each.startswith("./")]
+        assert [(ROOT / source).is_dir() and mode == "ro" for source, _, mode in binds] == [True]
+    [prometheus] = [each for each in services["prometheus"]["command"] if each.startswith("--config.file=")]
+    assert (ROOT / "deploy" / "prometheus" / prometheus.rpartition("/")[2]).is_file()
+    provisioning = services["grafana"]["environment"]["GF_PATHS_PROVISIONING"]
+    assert (ROOT / "deploy" / "grafana" / provisioning.removeprefix("/etc/flawsmith/")).is_dir()
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "compose.yml").read_text())
+    apis, workers = config["scrape_configs"]
+    assert apis["static_configs"] == [{"targets": ["api:8000"]}]
+    key = apis["authorization"]["credentials_file"]
+    assert workers["http_sd_configs"][0]["authorization"]["credentials_file"] == key
+    assert f">{key} " in services["prometheus"]["entrypoint"][2]
+
+
+@pytest.mark.parametrize(("key", "status", "printed"), [("sesame", 0, "started --a"), ("", 1, "set FLAWSMITH_METRICS")])
+def test_prometheus_starts_with_the_key_or_says_in_a_line_what_to_set(
+    key: str, status: int, printed: str, tmp_path: Path
+) -> None:
+    words = [each.replace("$$", "$") for each in compose("docker-compose.yml")["services"]["prometheus"]["entrypoint"]]
+    words[2] = words[2].replace("/tmp/", f"{tmp_path}/").replace("/bin/prometheus", "echo started")
+    done = subprocess.run(
+        [*words, "--a"], env={**os.environ, "FLAWSMITH_METRICS_KEY": key}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.count("\n")) == (status, 1)
+    assert done.stdout.startswith(printed)
+    if key:
+        assert (tmp_path / "flawsmith-key").read_text() == key
 
 
 def test_the_override_without_a_gpu_resets_the_device_of_each_worker() -> None:

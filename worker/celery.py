@@ -29,6 +29,7 @@ from flawsmith.core.live.task_queues import (
     TRAIN,
     announce,
     broker_settings,
+    queue_url,
     withdraw,
     worker_name,
 )
@@ -118,6 +119,7 @@ def run_worker(queue: str) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(lambda **_: configure_logging(settings, queue), weak=False)  # in place of Celery's own
     configure_tracing(settings, queue)
+    app.conf.update(broker_settings(settings, queue))
     torch.set_num_threads(threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
     REGISTRY.register(BuildInfo())
@@ -141,7 +143,7 @@ def _announce_when_ready(queue: str, metrics: str, heartbeat: Heartbeat) -> None
     def beat() -> None:
         while not left.is_set():
             try:
-                announce(quick_services().redis, queue, name, metrics, devices)
+                announce(quick_services().queues.server(queue), queue, name, metrics, devices)
                 heartbeat.accepted()
                 outage.over()
             except RedisError as error:  # the next heartbeat may succeed
@@ -163,7 +165,7 @@ def _announce_when_ready(queue: str, metrics: str, heartbeat: Heartbeat) -> None
     def leave(**_: Any) -> None:
         left.set()
         with suppress(RedisError):
-            withdraw(connect(get_settings(), retries=0), queue, name)
+            withdraw(connect(get_settings(), retries=0, url=queue_url(get_settings(), queue)), queue, name)
 
     worker_ready.connect(ready, weak=False)
     worker_shutdown.connect(leave, weak=False)

@@ -74,7 +74,7 @@ class Sampler:
     """
 
     def __init__(self) -> None:
-        settings, redis = services().settings, services().redis
+        settings, redis = services().settings, services().image_redis
         self.engine = Engine(services().registry, settings.loaded_generators, device())
         self.consumer = Consumer(redis, worker_name(SAMPLE))
         self.replenisher = PoolReplenisher(redis, settings)
@@ -217,7 +217,7 @@ class Sampler:
         if batch.by_address:
             cacheable = {each: images[each] for each in batch.by_address if _is_image(images[each])}
             with suppress(RedisError):  # then the image is made again for the next request
-                store_in_cache(quick_services().redis, batch.version, cacheable, services().settings.cache_bytes)
+                store_in_cache(quick_services().image_redis, batch.version, cacheable, services().settings.cache_bytes)
         self.consumer.deliver(batch, images, self.speed.images_per_second(batch.version))
         IMAGES.labels(_model(batch.version), "request").inc(len(images))
 

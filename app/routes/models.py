@@ -126,7 +126,7 @@ def delete_model_version(request: Request, name: ModelName, version: Number, ser
     if card.version not in services.registry.aliases(name).values():
         services.audit.record("version_deleted", version=card.ref, caller=caller_of(request))
     services.registry.delete_version(name, version)
-    PoolReplenisher(services.redis, services.settings).drop(f"{name}@{version}")
+    PoolReplenisher(services.image_redis, services.settings).drop(f"{name}@{version}")
     return Response(status_code=204)
 
 

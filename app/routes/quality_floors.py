@@ -111,7 +111,7 @@ def _change(request: Request, services: Services, card: ModelVersion, floor: Qua
     score = floor.score if floor else None
     services.audit.record("quality_floor_set", version=card.ref, score=score, caller=caller_of(request))
     services.registry.set_quality_floor(card, floor)
-    PoolReplenisher(services.redis, services.settings).drop(card.ref)
+    PoolReplenisher(services.image_redis, services.settings).drop(card.ref)
 
 
 def _scores(card: ModelVersion, services: Services) -> ImageScores | None:

@@ -39,13 +39,16 @@ SHORTEST_PATIENCE = 0.001  # seconds
 
 
 class SamplingClient:
-    """Gives requests their images. One instance in each API process."""
+    """Gives requests their images. One instance in each API process.
 
-    def __init__(self, services: Services, redis: Redis) -> None:
+    ``image_redis`` has pools, queue and inboxes; a caller's rate is in ``redis``, which does not forget it.
+    """
+
+    def __init__(self, services: Services, redis: Redis, image_redis: Redis) -> None:
         self._caller_rate = CallerRateLimit(redis, services.settings)
-        self.pool = ImagePool(redis)
-        self._take_coalescer, self._pipeline = TakeCoalescer(self.pool), PipelineBatcher(redis)
-        self._producer = Producer(redis, services.settings)
+        self.pool = ImagePool(image_redis)
+        self._take_coalescer, self._pipeline = TakeCoalescer(self.pool), PipelineBatcher(image_redis)
+        self._producer = Producer(image_redis, services.settings)
         self._workers = SamplingWorkers(services.queues)
         self._inbox = Inbox(services.settings)
         self._resubmitter = Resubmitter(self._inbox, self._producer, self._workers)

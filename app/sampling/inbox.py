@@ -14,7 +14,7 @@ from flawsmith.app.problems import Problem
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import Range, from_json
 from flawsmith.core.live import keys
-from flawsmith.core.live.connections import connect_async
+from flawsmith.core.live.connections import connect_async, image_redis_url
 from flawsmith.core.live.sampling_queue import BELOW_FLOOR_MARK, FAILURE_MARK, NOT_FOUND_MARK, Subscriber
 from flawsmith.core.logs import OutageLog
 from flawsmith.core.settings import Settings
@@ -80,7 +80,7 @@ class Inbox:
 
     async def read(self) -> None:
         """Gives each delivered image to its request, until it is cancelled."""
-        redis, name = connect_async(self.settings), keys.inbox(self.name)
+        redis, name = connect_async(self.settings, image_redis_url(self.settings)), keys.inbox(self.name)
         outage = OutageLog(log, "read the inbox")
         try:
             while True:

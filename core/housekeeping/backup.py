@@ -92,8 +92,9 @@ class _Backup:
     def _add_redis(self) -> None:
         """Before the artifacts: of two states of a job, that of the artifact store is then the later one."""
         with tempfile.TemporaryFile() as file:
-            for line in redis_state.saved(self.services.redis):
-                file.write(json.dumps(line).encode() + b"\n")
+            for server in self.services.redis_servers.values():
+                for line in redis_state.saved(server):
+                    file.write(json.dumps(line).encode() + b"\n")
             self._add_stream(REDIS, cast(BinaryIO, file))
 
     def _add_job(self, job: str) -> None:

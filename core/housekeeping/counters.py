@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from redis import Redis
+
 from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.domain.quality_floor import parse_sampling_name
 from flawsmith.core.live import keys
@@ -21,11 +23,11 @@ def drop_counters(services: Services) -> None:
     """
     known = {f"{model.name}@{number}" for model in services.registry.models() for number in model.versions}
     for prefix in (keys.NEXT_SEED, keys.next_type("")):
-        for key in _scan(services, f"{prefix}*"):
+        for key in _scan(services.image_redis, f"{prefix}*"):
             if _version(key.removeprefix(prefix)) not in known and not _exists(services, key.removeprefix(prefix)):
-                services.redis.delete(key)
+                services.image_redis.delete(key)
     for kind in services.jobs.kinds.values():
-        for key in _scan(services, keys.jobs_of_caller("*", kind.index)):
+        for key in _scan(services.redis, keys.jobs_of_caller("*", kind.index)):
             with services.redis.pipeline() as pipe:
                 pipe.zinterstore(key, [key, keys.jobs_in(kind.index, JobState.QUEUED)])
                 pipe.expire(key, CALLER_SECONDS)
@@ -48,5 +50,5 @@ def _exists(services: Services, name: str) -> bool:
     return True
 
 
-def _scan(services: Services, pattern: str) -> Iterator[str]:
-    yield from (each.decode() for each in services.redis.scan_iter(pattern, count=SCANNED_AT_ONCE))
+def _scan(client: Redis, pattern: str) -> Iterator[str]:
+    yield from (each.decode() for each in client.scan_iter(pattern, count=SCANNED_AT_ONCE))

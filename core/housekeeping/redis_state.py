@@ -82,6 +82,11 @@ def is_record(line: Line) -> bool:
     return job_of(line) is not None and line["type"] == "string"
 
 
+def is_of_images(line: Line) -> bool:
+    """Whether a line belongs where the image pools are: it counts seeds, or turns of defect types."""
+    return b64decode(line["key"]).startswith((keys.NEXT_SEED.encode(), keys.next_type("").encode()))
+
+
 def _match(key: bytes) -> re.Match[str] | None:
     try:
         return _KEPT.fullmatch(key.decode())

@@ -166,4 +166,4 @@ def _load_line(services: Services, line: dict[str, Any]) -> None:
     if redis_state.is_record(line):
         redis_state.load_progress(services.redis, line)
     else:
-        redis_state.load(services.redis, line)
+        redis_state.load(services.image_redis if redis_state.is_of_images(line) else services.redis, line)

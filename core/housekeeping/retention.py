@@ -88,7 +88,7 @@ def _remove_version(services: Services, reference: str) -> None:
         raise _InUse("the bare model name means it now")
     services.audit.record("version_deleted", version=reference, caller=BY)
     registry.delete_version(name, number)
-    PoolReplenisher(services.redis, services.settings).drop(reference)
+    PoolReplenisher(services.image_redis, services.settings).drop(reference)
 
 
 def _remove_dataset(services: Services, dataset_id: str) -> None:

@@ -38,7 +38,7 @@ def find_uses(services: Services, unfinished: list[Job]) -> Uses:
         found.datasets.update(dict.fromkeys(job.datasets, who))
         for each in _QUOTED.findall(job.model_dump_json()):
             (found.versions if "@" in each else found.jobs)[each] = who
-    for ref in PoolReplenisher(services.redis, services.settings).image_counts():
+    for ref in PoolReplenisher(services.image_redis, services.settings).image_counts():
         found.versions.setdefault(ref, "requests for its images")
     versions = all_versions(services)
     for model in services.registry.models():

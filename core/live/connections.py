@@ -1,4 +1,7 @@
-"""Connections to Redis. Every call has a time limit; a worker's calls are retried until Redis has restarted."""
+"""Connections to Redis. Every call has a time limit; a worker's calls are retried until Redis has restarted.
+
+What may be lost (image pools, sampling queue, inboxes, image cache) may have a server of its own, `image_redis_url`.
+"""
 
 import hashlib
 import os
@@ -44,6 +47,11 @@ def redis_url(settings: Settings) -> str:
     return f"unix://{socket}"
 
 
+def image_redis_url(settings: Settings) -> str:
+    """URL of the server for what may be lost: a second one, or that of `redis_url`. Raises as that."""
+    return settings.image_redis_url or redis_url(settings)
+
+
 def keep_private(folder: Path) -> None:
     """Makes a folder that only this user can enter, or checks that an existing one is.
 
@@ -85,12 +93,12 @@ def embedded_socket(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"flawsmith-{os.getuid()}-{mark}" / "redis.sock"
 
 
-def tls_options(settings: Settings) -> dict[str, str]:
+def tls_options(settings: Settings, url: str) -> dict[str, str]:
     """How the server of a ``rediss://`` URL is checked, and what it gets to check; empty for other URLs.
 
     The certificate must be of a known authority and of the server's name.
     """
-    if not redis_url(settings).startswith("rediss://"):
+    if not url.startswith("rediss://"):
         return {}
     files = {
         "ssl_ca_certs": settings.redis_ca_file,
@@ -100,11 +108,14 @@ def tls_options(settings: Settings) -> dict[str, str]:
     return {"ssl_cert_reqs": "required", **{name: str(path) for name, path in files.items() if path}}
 
 
-def connect(settings: Settings, retries: int = WORKER_RETRIES, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
-    """A client. With the default number of retries it waits until Redis has restarted."""
+def connect(
+    settings: Settings, retries: int = WORKER_RETRIES, answer_seconds: float = ANSWER_SECONDS, url: str | None = None
+) -> redis.Redis:
+    """A client of `redis_url`, or another ``url``. With the default retries it waits until Redis has restarted."""
+    url = url or redis_url(settings)
     return redis.Redis.from_url(
-        redis_url(settings),
-        **tls_options(settings),
+        url,
+        **tls_options(settings, url),
         socket_connect_timeout=min(CONNECT_SECONDS, answer_seconds),
         socket_timeout=answer_seconds,
         health_check_interval=HEALTH_CHECK_SECONDS,
@@ -114,11 +125,12 @@ def connect(settings: Settings, retries: int = WORKER_RETRIES, answer_seconds: f
     )
 
 
-def connect_async(settings: Settings) -> redis.asyncio.Redis:
-    """A client for the API's event loop."""
+def connect_async(settings: Settings, url: str | None = None) -> redis.asyncio.Redis:
+    """A client for the API's event loop, of `redis_url` or another ``url``."""
+    url = url or redis_url(settings)
     pool = redis.asyncio.BlockingConnectionPool.from_url(
-        redis_url(settings),
-        **tls_options(settings),
+        url,
+        **tls_options(settings, url),
         max_connections=API_CONNECTIONS,
         timeout=ANSWER_SECONDS,
         socket_connect_timeout=CONNECT_SECONDS,

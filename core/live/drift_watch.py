@@ -36,10 +36,17 @@ class DriftWatch:
     """
 
     def __init__(
-        self, redis: Redis, registry: Registry, datasets: Datasets, jobs: JobRepository, queues: Queues, hours: float
+        self,
+        redis: Redis,
+        registry: Registry,
+        datasets: Datasets,
+        jobs: JobRepository,
+        queues: Queues,
+        hours: float,
+        image_redis: Redis | None = None,
     ) -> None:
         self.redis, self.registry, self.datasets, self.jobs, self.queues = redis, registry, datasets, jobs, queues
-        self.hours = hours
+        self.hours, self.image_redis = hours, image_redis or redis
 
     def look(self) -> None:
         """Raises RedisError, OSError."""
@@ -81,7 +88,7 @@ class DriftWatch:
         floor = self.registry.quality_floor(version)
         sampled = sampling_name(version.ref, floor.score if floor else None)
         names = [f"{keys.NEXT_SEED}{sampled}\n{each}" for each in version.classes]
-        pipe = self.redis.pipeline(transaction=False)
+        pipe = self.image_redis.pipeline(transaction=False)
         for name in names:
             pipe.hget(name, "next")
         seeds = cast(list[bytes | None], pipe.execute())

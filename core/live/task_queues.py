@@ -16,6 +16,7 @@ from flawsmith.core.live.connections import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
     HEALTH_CHECK_SECONDS,
+    image_redis_url,
     redis_url,
     tls_options,
 )
@@ -36,12 +37,17 @@ HIGHEST_PRIORITY = 9
 _PROCESS = secrets.token_hex(2)
 
 
-def broker_settings(settings: Settings) -> dict[str, Any]:
+def queue_url(settings: Settings, queue: str) -> str:
+    """URL of the server that has a queue's messages and knows its workers."""
+    return (image_redis_url if queue == SAMPLE else redis_url)(settings)
+
+
+def broker_settings(settings: Settings, queue: str = TRAIN) -> dict[str, Any]:
     """What both ends of a queue must agree on. docs/architecture.md has the reasons."""
-    url = redis_url(settings)
+    url = queue_url(settings, queue)
     return {
         "broker_url": url.replace("unix://", "redis+socket://"),
-        "broker_use_ssl": tls_options(settings) or None,
+        "broker_use_ssl": tls_options(settings, url) or None,
         "broker_transport_options": {
             "global_keyprefix": f"{keys.PREFIX}:broker:",
             "priority_steps": list(range(HIGHEST_PRIORITY + 1)),
@@ -65,14 +71,20 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
 
 
 class Queues:
-    """Sends messages to the workers. It blocks for about a millisecond: from an event loop, call it in a thread."""
+    """Sends messages to the workers. It blocks for about a millisecond: from an event loop, call it in a thread.
 
-    def __init__(self, settings: Settings, redis: Redis, kinds: Iterable[JobKind]) -> None:
-        self.redis = redis
+    ``image_redis`` is the second server, if there is one. It has the queue of the sampling workers, and knows these.
+    """
+
+    def __init__(
+        self, settings: Settings, redis: Redis, kinds: Iterable[JobKind], image_redis: Redis | None = None
+    ) -> None:
+        self._servers = {TRAIN: redis, SAMPLE: image_redis or redis}
         self._kinds = {kind.name: kind for kind in kinds}
         self._tokens = {queue: SegmentTokens(redis, queue) for queue in QUEUES}
-        self._celery = Celery("flawsmith-client", set_as_current=False)
-        self._celery.conf.update(broker_settings(settings))
+        self._celery = {queue: Celery("flawsmith-client", set_as_current=False) for queue in QUEUES}
+        for queue, celery in self._celery.items():
+            celery.conf.update(broker_settings(settings, queue))
 
     def issue_segment(self, job: Job) -> str:
         """The token of the job's next segment. The message of every earlier token does nothing from now on."""
@@ -95,15 +107,19 @@ class Queues:
         """Has a sampling worker make the images that callers wait for, then refill the image pools."""
         self._send(SAMPLE_TASK, SAMPLE, {"request_id": request_id})
 
+    def server(self, queue: str) -> Redis:
+        """The server that knows a queue's workers."""
+        return self._servers[queue]
+
     def waiting(self, queue: str) -> int:
         """How many messages were sent to a queue and not begun yet."""
         if queue == SAMPLE:
-            return int(self.redis.exists(f"{keys.SAMPLER}woken"))
+            return int(self.server(SAMPLE).exists(f"{keys.SAMPLER}woken"))
         return self._tokens[queue].count()
 
     def live_workers(self, queue: str) -> dict[str, str]:
         """Name of each live worker of a queue -> host:port of its metrics."""
-        pipe = self.redis.pipeline(transaction=False)
+        pipe = self.server(queue).pipeline(transaction=False)
         pipe.time()
         pipe.hgetall(keys.workers(queue))
         (seconds, microseconds), announced = pipe.execute()
@@ -114,17 +130,17 @@ class Queues:
             if int(until) > now:
                 live[name.decode()] = metrics
             elif int(until) < now - FORGOTTEN_SECONDS * 1000:
-                self.redis.hdel(keys.workers(queue), name)
-                self.redis.hdel(keys.worker_devices(queue), name)
+                self.server(queue).hdel(keys.workers(queue), name)
+                self.server(queue).hdel(keys.worker_devices(queue), name)
         return live
 
     def most_devices(self, queue: str) -> int | None:
         """How many devices one of the live workers has for one job, at most; None while none is live."""
-        live, counts = self.live_workers(queue), self.redis.hgetall(keys.worker_devices(queue))
+        live, counts = self.live_workers(queue), self.server(queue).hgetall(keys.worker_devices(queue))
         return max((int(counts.get(name.encode(), 1)) for name in live), default=None)
 
     def _send(self, name: str, queue: str, arguments: dict[str, Any], priority: int = HIGHEST_PRIORITY) -> str:
-        sent = self._celery.send_task(
+        sent = self._celery[queue].send_task(
             name,
             kwargs=arguments,
             queue=queue,

@@ -74,7 +74,7 @@ class InferenceSession:
             angles = torch.tensor([EVERY_ANGLE]).expand(count, 2)
         inputs = [(self.latents, latents), (self.type_index, type_index), (self.angles, angles)]
         if self._graph is None:
-            return self._pass(*(_filled(*each) for each in inputs))[:count]
+            return self._pass(*(_filled(*each) for each in inputs))[:count].cpu()
         with self._one_at_a_time:
             for buffer, values in inputs:
                 buffer[:count].copy_(values, non_blocking=True)

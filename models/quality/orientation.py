@@ -56,7 +56,7 @@ def _angles_and_coherences(images: Tensor) -> tuple[Tensor, Tensor]:
 
 def _gradients(images: Tensor) -> tuple[Tensor, Tensor]:
     """Differences of smoothed gray values, across and down: (N, 1, side - 6, side - 6) each, float64 on a GPU."""
-    exact = torch.float64 if images.is_cuda else torch.float32  # a GPU may round factors of float32 to ten bits
+    exact = torch.float32 if images.is_cpu else torch.float64  # a GPU may round factors of float32 to ten bits
     gray = images.to(exact).mean(1, keepdim=True)
     smooth = torch.tensor(SMOOTHING, dtype=exact, device=images.device) / sum(SMOOTHING)
     gray = F.conv2d(F.conv2d(gray, smooth.view(1, 1, 1, -1)), smooth.view(1, 1, -1, 1))

@@ -60,7 +60,7 @@ def copied_weights(module: nn.Module) -> dict[str, Tensor]:
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Copies a tensor to the device, unless it is there, without waiting for the device's current work."""
-    if device.type != "cuda" or tensor.is_cuda:
+    if device.type == "cpu" or not tensor.is_cpu:
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 

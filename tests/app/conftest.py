@@ -84,3 +84,12 @@ def job(api: TestClient, dataset: str) -> str:
     answer = api.post("/training-jobs", json={"dataset": dataset, "model": "steel", **SMALL_JOB})
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
+
+
+@pytest.fixture
+def line(redis_settings: Settings, tmp_path: Path) -> Iterator[TestClient]:
+    """Another site, without a version: the API and its artifact store."""
+    socket = redis_settings.data_dir / "redis" / "redis.sock"
+    settings = Settings(data_dir=tmp_path / "line", redis_url=f"unix://{socket}")
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
+        yield client

@@ -85,6 +85,6 @@ def test_without_redis_the_rest_is_shown(api: TestClient, services: Services, mo
     monkeypatch.setattr(services.redis, "execute_command", away)
     found = api.get("/metrics")
     assert found.status_code == 200
-    assert "flawsmith_redis_up 0.0" in found.text
+    assert 'flawsmith_redis_up{server="main"} 0.0' in found.text
     assert "flawsmith_disk_free_bytes" in found.text
     assert "flawsmith_jobs{" not in found.text

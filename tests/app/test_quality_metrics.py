@@ -73,7 +73,7 @@ def test_a_report_that_cannot_be_read_costs_its_measures_only(
     assert answer.status_code == 200
     assert 'flawsmith_production_verdict{model="scratches",state="unknown"} 1.0' in answer.text
     assert "flawsmith_production_measure{" not in answer.text
-    assert "flawsmith_redis_up 1.0" in answer.text
+    assert 'flawsmith_redis_up{server="main"} 1.0' in answer.text
 
 
 def test_the_newest_drift_check_of_each_version_is_shown(api: TestClient, services: Services) -> None:

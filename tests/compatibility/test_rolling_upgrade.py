@@ -119,6 +119,7 @@ def submit(client: httpx2.Client, **body: Any) -> str:
     return str(answer.json()["id"])
 
 
+@pytest.mark.history
 def test_every_mix_of_two_releases_serves_and_trains(site: Site) -> None:
     site.start("before", "redis")
     until((site.data_dir / "redis" / "redis.sock").exists, 20, "Redis listens")

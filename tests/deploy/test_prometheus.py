@@ -112,25 +112,17 @@ def test_alerts_fire_for_real_and_end(service: Service, watched: PrometheusServe
     until(lambda: not ended & watched.firing(), 60, "the alerts end")
 
 
-def known_workers(service: Service) -> list[int]:
-    """Processes of the training workers that the service counts as live."""
-    targets = service.client.get("/metrics/targets").json()
-    names = [each["labels"]["worker"] for each in targets if each["labels"]["queue"] == "train"]
-    return [int(name.rpartition("-")[2]) for name in names]
+def test_no_count_falls_when_the_api_is_killed(service: Service, watched: PrometheusServer) -> None:
+    """tests/faults/test_metrics_under_faults.py kills workers as well."""
 
-
-def test_no_count_falls_when_api_and_workers_are_killed(service: Service, watched: PrometheusServer) -> None:
     def asked() -> float:
         return watched.value("sum(flawsmith_http_requests_total)")
 
-    before, parts = asked(), (("worker", "train"), ("api",))
-    pids = {part: until(lambda part=part: service.pid(*part), 10, f"{part} runs") for part in parts}
-    for pid in pids.values():
-        os.kill(pid, signal.SIGKILL)
-    for part, pid in pids.items():
-        until(lambda part=part, pid=pid: service.pid(*part) not in (None, pid), 30, f"{part} is started again")
+    before = asked()
+    pid = until(lambda: service.pid("api"), 10, "the API runs")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: service.pid("api") not in (None, pid), 30, "it is started again")
     until(service.ready, 60, "the service is ready again")
-    until(lambda: known_workers(service) == [service.pid("worker", "train")], 60, "the killed worker is forgotten")
     wait_for_scrapes(watched, 2)
     assert asked() > before
     assert watched.fallen_counters("10m") == []

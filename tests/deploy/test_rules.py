@@ -32,6 +32,16 @@ def test_promtool_finds_no_fault_in_configuration_and_rules() -> None:
     promtool("check", "rules", *sorted(RULES.glob("*.yml")))
 
 
+@pytest.mark.parametrize("place", ["kubernetes", "compose"])
+def test_prometheus_in_containers_has_the_jobs_and_rules_of_the_other_one(place: str) -> None:
+    file = DEPLOY / "prometheus" / f"{place}.yml"
+    promtool("check", "config", "--syntax-only", file)  # the file with its key is in the container
+    inside, outside = (yaml.safe_load(each.read_text()) for each in (file, DEPLOY / "prometheus" / "prometheus.yml"))
+    jobs = [[each["job_name"] for each in config["scrape_configs"]] for config in (inside, outside)]
+    assert jobs[0] == jobs[1]
+    assert inside["rule_files"] == outside["rule_files"]
+
+
 def test_alerts_fire_when_they_should_and_no_other_time() -> None:
     promtool("test", "rules", *TESTS)
 

@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from flawsmith.core.live.keys import PREFIX
-from flawsmith.core.live.keys_of_earlier_releases import drop_keys_of_earlier_releases
 from flawsmith.core.live.scripts import script
+from flawsmith.core.live.unused_keys import drop_unused_keys
 
 NAMES = sorted(each.name.removesuffix(".lua") for each in (files("flawsmith.core.live") / "lua").iterdir())
 
@@ -41,5 +41,5 @@ def test_keys_of_earlier_releases_are_dropped_and_no_others(empty_redis: redis.R
     kept = ["seed:m@1\npits", "turn:m@1", "workers:sample", "job:1", "image:m@1\n1:pits"]
     for name in dropped + kept:
         empty_redis.set(f"{PREFIX}:{name}", 1)
-    drop_keys_of_earlier_releases(empty_redis)
+    drop_unused_keys(empty_redis, empty_redis)
     assert sorted(empty_redis.keys()) == sorted(f"{PREFIX}:{name}".encode() for name in kept)

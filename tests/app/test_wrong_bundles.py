@@ -1,0 +1,156 @@
+"""What is no bundle, or a damaged one, is refused in words, and leaves nothing behind."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from tests.app.bundles import bundle, images, send, services_of
+from tests.bundled_versions import dcgan
+
+from flawsmith.core.services import Services
+
+
+def rezipped(content: bytes, change: Callable[[dict[str, bytes]], Any], **zip_options: Any) -> bytes:
+    """A bundle whose files ``change`` changed; the manifest says of each what it is, unless it was changed itself."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        files = {each: archive.read(each) for each in archive.namelist()}
+    manifest = files["manifest.json"]
+    change(files)
+    if files.get("manifest.json") == manifest:
+        said = json.loads(manifest)
+        said["files"] = {
+            name: {"bytes": len(each), "sha256": hashlib.sha256(each).hexdigest()}
+            for name, each in files.items()
+            if name != "manifest.json"
+        }
+        files["manifest.json"] = json.dumps(said).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", **zip_options) as archive:
+        for name, each in files.items():
+            archive.writestr(name, each)
+    return buffer.getvalue()
+
+
+def edited(name: str, **changes: Any) -> Callable[[dict[str, bytes]], None]:
+    def change(files: dict[str, bytes]) -> None:
+        files[name] = json.dumps({**json.loads(files[name]), **changes}).encode()
+
+    return change
+
+
+def cut(files: dict[str, bytes]) -> None:
+    files["version/generator.safetensors"] = files["version/generator.safetensors"][:-8]
+
+
+def turned(files: dict[str, bytes]) -> None:
+    content = bytearray(files["version/generator.safetensors"])
+    content[-1] ^= 1
+    files["version/generator.safetensors"] = bytes(content)
+
+
+CARD, MANIFEST, WEIGHTS = "version/card.json", "manifest.json", "version/generator.safetensors"
+REPAIRED: dict[str, tuple[Callable[[dict[str, bytes]], Any], str]] = {
+    "weights cut short": (cut, "safetensors"),
+    "other weights": (turned, "weights_sha256"),
+    "no weights": (lambda files: files.pop(WEIGHTS), "lacks"),
+    "no card": (lambda files: files.pop(CARD), "card.json"),
+    "no manifest": (lambda files: files.pop(MANIFEST), "manifest.json"),
+    "a manifest of something else": (lambda files: files.update({MANIFEST: b'{"a": 1}'}), "manifest.json"),
+    "a manifest that is no JSON": (lambda files: files.update({MANIFEST: b"["}), "manifest.json"),
+    "a path out of the folder": (lambda files: files.update({"version/../../../x.json": b"{}"}), "no file of a bundle"),
+    "an absolute path": (lambda files: files.update({"/etc/x.json": b"{}"}), "no file of a bundle"),
+    "a program": (lambda files: files.update({"version/x.pt": b"{}"}), "no file of a bundle"),
+    "a later format": (edited(MANIFEST, format=2), "update this service"),
+    "another version's card": (edited(CARD, version=2), "steel@2"),
+    "a card with a path as name": (edited(CARD, model="../x"), "card.json"),
+    "a card without types": (edited(CARD, classes=[]), "defect type"),
+    "a type with a line feed": (edited(CARD, classes=["a\nb", "c"]), "printable"),
+    "another config": (edited(CARD, config={"resolution": 64, "channels": 1}), "config"),
+    "an unknown preset": (edited(CARD, preset="stylegan9"), "stylegan9"),
+    "a preset without networks": (edited(CARD, preset="paste"), "paste"),
+    "a card that says other things than the weights": (edited(CARD, mode="RGB"), "config"),
+    "references that are none": (lambda files: files.update({"version/references.npz": b"PK"}), "references.npz"),
+    "nested JSON": (lambda files: files.update({"version/judgement.json": b"[" * 100_000}), "judgement.json"),
+    "withdrawn nonsense": (lambda files: files.update({"results/withdrawn.json": b'[{"seed": -1}]'}), "withdrawn.json"),
+    "tags that are none": (lambda files: files.update({"results/remarks.json": b'{"tags": ["a,b"]}'}), "remarks.json"),
+    "a note that is none": (
+        lambda files: files.update({"results/remarks.json": json.dumps({"note": "a\0b"}).encode()}),
+        "remarks.json",
+    ),
+    "a floor that is none": (lambda files: files.update({"results/quality-floor.json": b"{}"}), "quality-floor.json"),
+    "an evaluation that is none": (
+        lambda files: files.update({"results/evaluations/e-1.json": b'{"verdict": 5}'}),
+        "evaluations/e-1.json",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", REPAIRED)
+def test_a_bundle_with_other_contents_is_refused_in_words(
+    api: TestClient, services: Services, line: TestClient, fault: str
+) -> None:
+    change, said = REPAIRED[fault]
+    answer = send(line, rezipped(bundle(api, dcgan(services.registry, "steel")), change))
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:flawsmith:invalid"), answer.text
+    assert said in answer.json()["detail"]
+    assert answer.json()["errors"][0]["pointer"] == "/bundle"
+    assert line.get("/models").json()["items"] == []
+    assert not list(services_of(line).store.staging.iterdir())
+
+
+def test_damage_on_the_way_is_noticed_wherever_it_is(api: TestClient, services: Services, line: TestClient) -> None:
+    content = bundle(api, dcgan(services.registry, "steel"))
+    for place in range(10, len(content), len(content) // 25):
+        broken = bytearray(content)
+        broken[place] ^= 0x41
+        answer = send(line, bytes(broken))
+        assert answer.status_code in (200, 201, 415, 422), answer.text  # a time in a header means nothing
+        assert send(line, content[:place]).status_code in (415, 422), place
+    assert send(line, content).status_code in (200, 201)  # no damaged one took its place
+    version = services.registry.resolve("steel@1")
+    assert images(services_of(line).registry, version) == images(services.registry, version)
+
+
+def doubled(content: bytes) -> bytes:
+    buffer = io.BytesIO(content)
+    with zipfile.ZipFile(buffer, "a") as archive, pytest.warns(UserWarning):
+        archive.writestr(CARD, b"{}")
+    return buffer.getvalue()
+
+
+def test_zips_that_are_no_bundles_are_refused(api: TestClient, services: Services, line: TestClient) -> None:
+    content = bundle(api, dcgan(services.registry, "steel"))
+    zeros = {"version/judgement.json": bytes(50_000_000)}
+    bomb = rezipped(content, lambda files: files.update(zeros), compression=zipfile.ZIP_DEFLATED)
+    assert len(bomb) < 1_000_000
+    many = rezipped(content, lambda files: files.update({f"version/x{n}.json": b"{}" for n in range(20_001)}))
+    refused = {
+        "compressed": (bomb, 422),
+        "doubled": (doubled(content), 422),
+        "many": (many, 413),
+        "a tar": (b"x" * 600, 415),
+        "nothing": (b"", 415),
+        "an empty zip": (b"PK\x05\x06" + bytes(18), 422),
+    }
+    for what, (sent, status) in refused.items():
+        answer = send(line, sent)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), what
+        assert answer.json()["detail"]
+    assert line.get("/models").json()["items"] == []
+
+
+def test_entries_that_share_their_bytes_are_refused(api: TestClient, services: Services, line: TestClient) -> None:
+    content = bytearray(rezipped(bundle(api, dcgan(services.registry, "steel")), lambda files: None))
+    with zipfile.ZipFile(io.BytesIO(bytes(content))) as archive:
+        files = {each.filename: each for each in archive.infolist()}
+    # Every entry of the directory claims to be as large as the whole file.
+    at = content.index(b"PK\x01\x02")
+    for _ in files:
+        content[at + 20 : at + 28] = len(content).to_bytes(4, "little") * 2
+        at = content.find(b"PK\x01\x02", at + 1)
+    assert send(line, bytes(content)).status_code == 422
