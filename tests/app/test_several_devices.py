@@ -34,7 +34,8 @@ def test_a_job_on_several_devices_says_so_and_is_configured_as_on_one(api: TestC
         name: two["config"][name] for name in ("batch_size", "steps_per_epoch", "total_steps", "epochs")
     }
     assert not any("devices" in note for note in one["notes"])
-    assert two["notes"][-1].startswith("trains on up to 2 devices, with 7 or 8 of the 15 photographs of a step on each")
+    assert "record no CUDA graph" in two["notes"][-1]
+    assert two["notes"][-2].startswith("trains on up to 2 devices, with 7 or 8 of the 15 photographs of a step on each")
 
 
 def test_a_dry_run_says_it_and_counts_the_memory_of_all_processes(api: TestClient) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from flawsmith.worker.devices.rank import NEXT_STATE, START, STATE
@@ -65,6 +65,7 @@ class RankGroup:
         self.devices, self.folder, self.answer_seconds = tuple(devices), folder, answer_seconds
         self.pids: dict[int, int] = {}
         self._connections: dict[int, Connection] = {}
+        self._launcher: subprocess.Popen[bytes] | None = None
         parts.save(folder)
         threads_of_each = max(1, threads // len(devices))
         start = {
@@ -98,12 +99,14 @@ class RankGroup:
     def state(self) -> dict[str, Tensor]:
         """The state of their trainers, which is one. Raises RankLost."""
         self._ask({"command": "state"})
-        return load_file(self.folder / NEXT_STATE)
+        return load((self.folder / NEXT_STATE).read_bytes())
 
     def close(self, orderly: bool = True) -> None:
         """Ends all of them: by closing their connections, and by SIGKILL where that is not enough, or not orderly."""
         for each in self._connections.values():
             each.close()
+        if self._launcher is None:
+            return
         with suppress(subprocess.TimeoutExpired):
             self._launcher.wait(END_SECONDS if orderly else 0)
         if self._launcher.poll() is None:  # it has not reaped its children, so their numbers are still theirs
@@ -123,22 +126,22 @@ class RankGroup:
                 arguments = [str(len(self.devices)), str(here / "ranks"), str(os.getpid())]
                 self._launcher = subprocess.Popen(
                     [sys.executable, "-P", "-m", "flawsmith.worker.devices.launch", *arguments],
-                    env=os.environ | _environment(threads, self.folder),
+                    env=_environment(threads, self.folder),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                 )
-                self._accept_all(listener, time.monotonic() + START_SECONDS)
+                self._accept_all(listener, self._launcher, time.monotonic() + START_SECONDS)
         finally:
             shutil.rmtree(here, ignore_errors=True)
         self._ask({"folder": str(self.folder)}, START_SECONDS)
 
-    def _accept_all(self, listener: socket.socket, deadline: float) -> None:
+    def _accept_all(self, listener: socket.socket, launcher: subprocess.Popen[bytes], deadline: float) -> None:
         while len(self._connections) < len(self.devices):
             try:
                 connection = Connection(listener.accept()[0].detach())
             except TimeoutError:
-                if self._launcher.poll() is not None or time.monotonic() > deadline:
+                if launcher.poll() is not None or time.monotonic() > deadline:
                     raise self._lost("could not all be started") from None
                 continue
             if not connection.poll(self.answer_seconds):
@@ -194,6 +197,7 @@ class RankGroup:
 
 
 def _environment(threads: int, folder: Path) -> dict[str, str]:
-    """For launcher and ranks: nothing is imported from the working directory, gloo and NCCL stay on this machine."""
-    found = {"OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1", "TMPDIR": str(folder)}
+    """For launcher and ranks: without the settings, which have keys; gloo stays on this machine."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLAWSMITH_")}
+    found = inherited | {"OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1", "TMPDIR": str(folder)}
     return found | ({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {})
