@@ -42,6 +42,7 @@ class TrainingOptions(TypedDict):
     init_from: NotRequired[str]
     labels: NotRequired[Literal["mask", "none"]]
     start: NotRequired[Literal["prior", "nothing"]]
+    devices: NotRequired[int]
     deterministic: NotRequired[bool]
     webhook: NotRequired[Mapping[str, Any]]
     note: NotRequired[str]

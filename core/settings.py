@@ -104,6 +104,12 @@ class Settings(RedisSettings, ProtectionSettings, StoreSettings, TrackerSettings
         description="hours between two looks at what a version serves, by the measures of its report; 0: never",
     )
     device: str = Field("auto", description="`auto` (CUDA if there is a GPU), `cpu` or `cuda:N`")
+    train_devices: int = Field(
+        0,
+        ge=0,
+        description="devices on which a training worker may train one job with `devices`: its own and the next ones of"
+        " the machine; 0: all GPUs that it sees. On the CPU they are processes, 1 unless this says more",
+    )
     preset_packages: str = Field(
         "",
         description="comma-separated packages, each with one more preset: its module `preset` is loaded by the API and"

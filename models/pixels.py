@@ -23,5 +23,5 @@ def to_bytes(images: Tensor) -> Tensor:
 
 
 def from_bytes(images: Tensor) -> Tensor:
-    """Pixels 0 … 255 to values in [-1, 1]: float32 of the same shape."""
-    return images.float() / 127.5 - 1
+    """Pixels 0 … 255 to values in [-1, 1]: torch's default dtype, float32, of the same shape."""
+    return images.to(torch.get_default_dtype()) / 127.5 - 1

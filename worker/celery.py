@@ -42,6 +42,7 @@ from flawsmith.core.tracing import configure_tracing
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.device_metrics import DeviceMetrics
+from flawsmith.worker.devices.device_locks import DeviceLocks
 from flawsmith.worker.operations_server import Heartbeat, serve_operations
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,16 @@ def device() -> torch.device:
     return torch.device(name)
 
 
+@lru_cache
+def device_locks() -> DeviceLocks:
+    """The devices that this training worker can compute with, its own one first, and who uses them."""
+    own, most = device(), get_settings().train_devices
+    count = torch.cuda.device_count() if own.type == "cuda" else max(1, most)
+    numbers = [own.index or 0, *(each for each in range(count) if each != (own.index or 0))]
+    names = [f"{own.type}:{each}" for each in numbers]
+    return DeviceLocks(get_settings().data_dir / "devices", socket.gethostname(), names[: most or None])
+
+
 def run_worker(queue: str) -> None:
     """Runs one worker on one queue until SIGTERM; blocks."""
     settings = get_settings()
@@ -126,12 +137,13 @@ def run_worker(queue: str) -> None:
 def _announce_when_ready(queue: str, metrics: str, heartbeat: Heartbeat) -> None:
     """Sends heartbeats from the moment the worker accepts tasks until it shuts down."""
     name, left = worker_name(queue), threading.Event()
+    devices = len(device_locks().devices) if queue == TRAIN else 1
     outage = OutageLog(log, "reach Redis")
 
     def beat() -> None:
         while not left.is_set():
             try:
-                announce(quick_services().queues.server(queue), queue, name, metrics)
+                announce(quick_services().queues.server(queue), queue, name, metrics, devices)
                 heartbeat.accepted()
                 outage.over()
             except RedisError as error:  # the next heartbeat may succeed

@@ -12,11 +12,11 @@ from flawsmith.core.domain.health import data_warnings
 from flawsmith.core.domain.job_kinds.training import TrainingJob
 from flawsmith.core.domain.training_config import trainer_config
 from flawsmith.core.services import Services
-from flawsmith.models.presets.registry import build_trainer
 from flawsmith.models.training.state import below
 from flawsmith.worker.best_step import Best
 from flawsmith.worker.checkpoints import Checkpoint, newest_checkpoint
 from flawsmith.worker.determinism import choose_kernels, random_states
+from flawsmith.worker.devices.trainer_parts import TrainerParts
 from flawsmith.worker.evaluation_budget import EvaluationBudget
 from flawsmith.worker.held_out import holdout_rule
 from flawsmith.worker.prior_file import NETWORKS
@@ -38,20 +38,21 @@ def load_or_resume(job: TrainingJob, services: Services, device: torch.device, t
     choose_kernels(job.config.get("deterministic", False))  # building the networks computes as well
     torch.set_num_threads(threads)
     squares = services.datasets.load(job.dataset, job.config["resolution"], crop_of(job.config))
-    trainer = build_trainer(
+    parts = TrainerParts(
         job.preset,
         trainer_config(job.preset, job.config),
+        len(squares.classes),
         torch.from_numpy(squares.pixels).permute(0, 3, 1, 2).contiguous(),
         torch.from_numpy(squares.type_index),
-        len(squares.classes),
-        device,
         torch.from_numpy(squares.holdout_units(job.config)),
         holdout_rule(job.config, squares, job.dataset, services),
         load_masks(job.dataset, job.config, services),
     )
+    trainer = parts.build(device)
     dataset = services.datasets.get(job.dataset)
     measured = services.datasets.measured(dataset, crop_of(job.config), job.config["resolution"])
     run = Run(job, dataset.digest, trainer, device, threads, data_warnings=data_warnings(measured, job.config))
+    run.parts = parts if job.devices > 1 else None
     checkpoint = newest_checkpoint(services.store, job.id, identity(job, run.dataset_digest))
     if checkpoint:
         restore(run, checkpoint)

@@ -18,7 +18,7 @@ from flawsmith.core.live.task_queues import worker_name
 from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.interface import StoreAway
 from flawsmith.core.store.job_folder import JobFolder
-from flawsmith.worker.celery import app, device, quick_services, services, stopping
+from flawsmith.worker.celery import app, device, device_locks, quick_services, services, stopping
 from flawsmith.worker.executor import Executor, Segment, Work
 from flawsmith.worker.failures import reason_for
 from flawsmith.worker.inherited_remarks import inherit_remarks
@@ -79,7 +79,8 @@ def _run(job_id: str, token: str) -> tuple[Job, str | None]:
         if begun is None:
             return job, None
         try:
-            _advance(begun, lease)
+            with device_locks().busy():
+                _advance(begun, lease)
         except (LeaseLost, ClaimLost, UnknownJob, RedisError):
             raise
         except StoreAway as error:

@@ -30,8 +30,9 @@ from flawsmith.models.inference.session import device_kind
 from flawsmith.models.quality.registry import LEADING
 from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS
 from flawsmith.models.training.trainer import PreviewsMasks, Trainer
-from flawsmith.worker.celery import device, quick_services, services, threads
+from flawsmith.worker.celery import device, device_locks, quick_services, services, threads
 from flawsmith.worker.checkpoints import NewerFormat, save_checkpoint
+from flawsmith.worker.devices.spread import Spread
 from flawsmith.worker.executor import Executor, Result, Segment, Work
 from flawsmith.worker.generator_file import save_generator
 from flawsmith.worker.pasting import CannotPaste, PasteWork
@@ -89,6 +90,7 @@ class TrainingWork(Work):
     def __init__(self, job: TrainingJob, run: Run) -> None:
         super().__init__(job, run.saved_step)
         self.run = run
+        self._spread: Spread | None = None  # during a segment of a job on several devices
         self._published: tuple[dict[str, Any], VersionJudgement]  # what `before_finish` found out
         self._reported_at, self._reported_step = time.monotonic(), run.step
 
@@ -103,14 +105,17 @@ class TrainingWork(Work):
     @contextmanager
     def active(self) -> Iterator[None]:
         self.run.enter()
-        self._reported_at, self._reported_step = time.monotonic(), self.step
         try:
-            yield
+            with self._spread_steps():
+                self._reported_at, self._reported_step = time.monotonic(), self.step
+                yield
         finally:
             self.run.leave()
 
     def advance(self, segment: Segment) -> None:
-        """Makes one step, and evaluates it where that is due. Raises Diverged."""
+        """Makes one step, and evaluates it where that is due. Raises Diverged, and RankLost on several devices."""
+        if self._spread:
+            self._spread.keep_to_free_devices()
         if self.run.train(partial(self._evaluate, segment)):
             self.unrecorded.append(self.run.history[-1])
         STEPS.inc()
@@ -128,6 +133,7 @@ class TrainingWork(Work):
             "losses": losses,
             "health": self.run.health,
             "checkpoint_step": self.saved_step or None,
+            **({"device_use": self._spread.use} if self._spread else {}),
         }
 
     def save(self, segment: Segment) -> None:
@@ -172,6 +178,20 @@ class TrainingWork(Work):
         kept = self.saved_step if services().settings.keep_checkpoints else None
         fields = {"produced": version.ref, "verdict": version.verdict, "health": health}
         return Result(reason, {**fields, "stop_reason": run.stop_reason, "checkpoint_step": kept})
+
+    @contextmanager
+    def _spread_steps(self) -> Iterator[None]:
+        """Has several devices make the steps of the block, if the job asks for them."""
+        run = self.run
+        if run.parts is None:
+            yield
+            return
+        staged, packages = services().store.staged(), services().settings.extra_preset_packages
+        with Spread(run, run.parts, device_locks(), staged, packages) as self._spread:
+            try:
+                yield
+            finally:
+                self._spread = None
 
     def _progress(self) -> TrainingProgress:
         run, batch_size = self.run, self.run.trainer.batch_size

@@ -25,6 +25,7 @@ from flawsmith.worker.determinism import (
     restore_random_states,
     seed_process,
 )
+from flawsmith.worker.devices.trainer_parts import TrainerParts
 from flawsmith.worker.evaluation_budget import EvaluationBudget
 from flawsmith.worker.rollback import Rollback, roll_back
 
@@ -60,6 +61,7 @@ class Run:
     data_warnings: list[str] = field(default_factory=list)
     rollbacks: list[Rollback] = field(default_factory=list)
     trained_seconds: float = 0.0
+    parts: TrainerParts | None = None  # that its trainer was built of, for the processes of several devices
     saved_step: int = 0  # of the checkpoint that it was restored from
     measured: Mapping[str, Tensor | float] = field(default_factory=dict)  # by the last step
     evaluation_due: bool = False  # for the last step

@@ -22,8 +22,10 @@ from flawsmith.core.domain.health import data_warnings, judge
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingJob, TrainingProgress
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.records import Dataset
+from flawsmith.core.domain.several_devices import several_devices
 from flawsmith.core.domain.training_config import resolve_request
 from flawsmith.core.domain.training_request import TrainingRequest, request_schema
+from flawsmith.core.live.task_queues import TRAIN
 from flawsmith.core.services import Services
 from flawsmith.core.store.datasets import UnknownDataset
 from flawsmith.core.store.job_folder import JobFolder
@@ -170,7 +172,7 @@ def _tried(job: TrainingJob, services: Services) -> ResolvedTraining:
         config=job.config,
         notes=job.notes,
         health=job.health,
-        estimate=estimate(PRESETS[job.preset], job.config, dataset, recorded),
+        estimate=estimate(PRESETS[job.preset], job.config, dataset, recorded, job.devices),
     )
 
 
@@ -196,13 +198,16 @@ def _resolved(body: TrainingRequest, services: Services) -> TrainingJob:
     except ValidationError as error:
         raise of_pydantic(error, PRESETS[body.preset].overrides, "/overrides") from error
     config = resolved.config
+    most = services.queues.most_devices(TRAIN) if body.devices > 1 else None
+    notes = [*resolved.notes, *several_devices(body, config, most)]
     if not PRESETS[body.preset].has_networks:
         _check_clean(dataset, config, services)
     measured = services.datasets.measured(dataset, crop_of(config), config["resolution"])
     job = KIND.new_job(
         config=config,
         progress=TrainingProgress(total_steps=config["total_steps"]),
-        notes=resolved.notes,
+        notes=notes,
+        devices=body.devices,
         model=body.model,
         dataset=dataset.id,
         preset=body.preset,

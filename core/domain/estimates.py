@@ -53,7 +53,7 @@ class ResolvedTraining(Record):
 
 
 def estimate(
-    preset: Preset, config: Mapping[str, Any], dataset: Dataset, jobs: Sequence[TrainingJob]
+    preset: Preset, config: Mapping[str, Any], dataset: Dataset, jobs: Sequence[TrainingJob], devices: int = 1
 ) -> TrainingEstimate:
     """Estimates a job.
 
@@ -62,6 +62,7 @@ def estimate(
         config: the resolved configuration.
         dataset: what it trains on.
         jobs: recorded ones, the newest first.
+        devices: that share its steps. Where no job on as many was recorded, the speed is that on one device.
     """
     if not preset.has_networks:
         words = f"nothing: preset '{preset.name}' trains no networks; to cut the defects out takes seconds"
@@ -69,14 +70,18 @@ def estimate(
             seconds=None, images_per_second=None, memory_bytes=None, disk_bytes=None, based_on=words
         )
     layers = preset.layers(config)
-    rate, based_on = _rate(preset, config, layers, jobs)
+    as_many = [each for each in jobs if each.devices == devices]
+    rate, based_on = _rate(preset, config, layers, as_many)
+    if devices > 1 and not as_many:
+        rate, based_on = _rate(preset, config, layers, [each for each in jobs if each.devices == 1])
+        based_on += "; on one device, as no job on several was recorded"
     seconds = config["total_steps"] * config["batch_size"] / rate if rate else None
     if config["max_seconds"] is not None:
         seconds = config["max_seconds"] if seconds is None else min(seconds, config["max_seconds"])
     return TrainingEstimate(
         seconds=None if seconds is None else round(seconds, 1),
         images_per_second=None if rate is None else round(rate, 2),
-        memory_bytes=_memory_bytes(config, layers, dataset) if layers else None,
+        memory_bytes=_memory_bytes(config, layers, dataset, devices) if layers else None,
         disk_bytes=_disk_bytes(layers) if layers else None,
         based_on=based_on,
     )
@@ -130,13 +135,17 @@ def _same_step(preset: Preset, theirs: Mapping[str, Any], ours: Mapping[str, Any
     return all(fields.get(name) == ours.get(name) for name in (*names, "labels"))
 
 
-def _memory_bytes(config: Mapping[str, Any], layers: NetworkLayers, dataset: Dataset) -> int:
+def _memory_bytes(config: Mapping[str, Any], layers: NetworkLayers, dataset: Dataset, devices: int) -> int:
+    """Of the worker; with several devices, also of the process of each, which shares the photographs of a step."""
     effect = dataset.crops.get(crop_of(config).around)
     photographs = (effect.images if effect else dataset.image_count) * config["resolution"] ** 2 * config["channels"]
     weights = BYTES_A_VALUE * (5 * layers.generator_weights + 5 * layers.discriminator_weights)
     feature_maps = BYTES_A_VALUE * FEATURE_MAP_COPIES * config["batch_size"] * layers.values
     evaluation = EVALUATION_BYTES_A_PIXEL * config["resolution"] ** 2
-    return int(PROCESS_BYTES + BYTES_A_VALUE * photographs + weights + max(feature_maps, evaluation))
+    each = PROCESS_BYTES + BYTES_A_VALUE * photographs + weights
+    if devices == 1:
+        return int(each + max(feature_maps, evaluation))
+    return int((devices + 1) * each + feature_maps + evaluation)
 
 
 def _disk_bytes(layers: NetworkLayers) -> int:

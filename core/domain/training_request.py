@@ -15,6 +15,7 @@ from flawsmith.core.domain.webhook_targets import JobRequest
 
 HIGHEST_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
 EVALUATIONS = 50  # of a whole job, each with a sample grid
+MOST_DEVICES = 64  # of one machine
 DEFAULT_PRESET = "fewshot"
 
 
@@ -85,6 +86,13 @@ class TrainingRequest(JobRequest):
         None,
         description="what to begin with: 'prior', networks that have learned from drawn surfaces, or 'nothing', random "
         "weights; null: the prior, where one has the networks' shape",
+    )
+    devices: int = Field(
+        1,
+        ge=1,
+        le=MOST_DEVICES,
+        description="GPUs of one machine that share the photographs of each step, at most; fewer while other jobs need "
+        "them. Checkpoints are the same for any number",
     )
     deterministic: bool = Field(
         False, description="the same weights on every run of the same kind of device, at some cost in speed"

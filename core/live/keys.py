@@ -78,6 +78,11 @@ def workers(queue: str) -> str:
     return f"{PREFIX}:workers:{queue}"
 
 
+def worker_devices(queue: str) -> str:
+    """hash, core.live.task_queues: worker -> how many devices it has for one job, where they are several."""
+    return f"{PREFIX}:workers:{queue}:devices"
+
+
 WRITE_PROBE = f"{PREFIX}:write-probe"
 """string, core.live.connections: written to find out whether Redis accepts writes; expires after a second."""
 

@@ -131,7 +131,13 @@ class Queues:
                 live[name.decode()] = metrics
             elif int(until) < now - FORGOTTEN_SECONDS * 1000:
                 self.server(queue).hdel(keys.workers(queue), name)
+                self.server(queue).hdel(keys.worker_devices(queue), name)
         return live
+
+    def most_devices(self, queue: str) -> int | None:
+        """How many devices one of the live workers has for one job, at most; None while none is live."""
+        live, counts = self.live_workers(queue), self.server(queue).hgetall(keys.worker_devices(queue))
+        return max((int(counts.get(name.encode(), 1)) for name in live), default=None)
 
     def _send(self, name: str, queue: str, arguments: dict[str, Any], priority: int = HIGHEST_PRIORITY) -> str:
         sent = self._celery[queue].send_task(
@@ -158,11 +164,14 @@ def worker_name(queue: str) -> str:
     return f"{queue}-{socket.gethostname()}-{_PROCESS}-{os.getpid()}"
 
 
-def announce(redis: Redis, queue: str, name: str, metrics: str) -> None:
-    """A worker's heartbeat: it counts as live for the next `LIVE_SECONDS`."""
+def announce(redis: Redis, queue: str, name: str, metrics: str, devices: int = 1) -> None:
+    """A worker's heartbeat: it counts as live for the next `LIVE_SECONDS`. ``devices``: that it has for one job."""
+    if devices > 1:
+        redis.hset(keys.worker_devices(queue), name, devices)
     redis.eval(script("worker_announce"), 1, keys.workers(queue), name, metrics, int(LIVE_SECONDS * 1000))
 
 
 def withdraw(redis: Redis, queue: str, name: str) -> None:
     """The worker is no longer live."""
     redis.hdel(keys.workers(queue), name)
+    redis.hdel(keys.worker_devices(queue), name)

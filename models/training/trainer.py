@@ -115,6 +115,17 @@ class Preparation(Protocol):
 
 
 @runtime_checkable
+class TrainsInShares(Protocol):
+    """A trainer whose steps several processes can make together."""
+
+    def share(self, rank: int, count: int) -> None:
+        """Has steps compute with one of ``count`` shares of each batch, see `OneOfSeveral`; for good.
+
+        Each of the processes has a trainer of the same configuration, photographs and state, and makes the same calls.
+        """
+
+
+@runtime_checkable
 class TestsPhotographs(Protocol):
     """A trainer that tests the photographs, at its first step unless the tests are postponed."""
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from flawsmith.core.domain.jobs import Job, JobKind, Progress
-from flawsmith.core.domain.records import Health, Name, Verdict
+from flawsmith.core.domain.records import Health, Name, Record, Verdict
 
 
 class StopReason(StrEnum):
@@ -24,8 +24,19 @@ class TrainingProgress(Progress):
     images_per_second: float | None = None
 
 
+class DeviceUse(Record):
+    """How many devices the steps of a job with several are made on; ``reason`` says why they are fewer than asked."""
+
+    asked: int
+    used: int
+    reason: str | None = None
+
+
 class TrainingJob(Job):
     """A training job, as GET /training-jobs/{id} shows it.
+
+    ``devices`` is how many may share its steps, and ``device_use`` how many did when the record was last reported; null
+    for a job on one device. They are no part of ``config``, as they do not change what is trained.
 
     ``verdict`` is that of the version that it ``produced``. ``served_by_name`` says whether the bare model name means
     this version when the record is read; what is stored is null. ``notes`` say what was chosen for it, and why.
@@ -38,6 +49,8 @@ class TrainingJob(Job):
     dataset: Name
     preset: str
     progress: TrainingProgress
+    devices: int = 1
+    device_use: DeviceUse | None = None
     notes: list[str] = Field(default_factory=list)
     losses: dict[str, float] = Field(default_factory=dict)
     health: Health = Field(default_factory=Health)

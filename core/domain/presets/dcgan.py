@@ -44,6 +44,7 @@ class DcganPreset(Preset):
     resolutions = (32, 64, 128, 256)
     default_resolution = 128
     default_epochs = 128
+    several_devices = True
     shaping = ("latent_size", "generator_depth", "discriminator_depth")
     added_fields: ClassVar[Mapping[str, Any]] = {"precision": "float32"}
 

@@ -114,6 +114,7 @@ class FewshotPreset(Preset):
     resolutions = (32, 64, 128, 256)
     default_resolution = 128
     learns_masks = True
+    several_devices = True
     shaping = ("latent_size", "generator_width", "discriminator_width", "direction", "wavelet", "narrow_ends")
     renamed_fields: ClassVar[Mapping[str, str]] = {"average_images": "ema_half_life_images"}
     added_fields: ClassVar[Mapping[str, Any]] = {

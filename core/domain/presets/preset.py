@@ -52,6 +52,7 @@ class Preset:
     default_resolution: int
     default_epochs: int | None = None  # None: `default_length` has a rule of its own
     learns_masks: bool = False  # whether its generators can learn to make the masks of their images
+    several_devices: bool = False  # whether its trainer can share a step among processes, see `models.training.share`
     shaping: tuple[str, ...]  # overrides that decide the shapes of the networks' weights, beside the resolution
     # Of configurations stored by earlier releases: each field's name then and today, and the values in effect before a
     # field was added.

@@ -14,6 +14,7 @@ from flawsmith.models.quality.evaluator import Evaluator
 from flawsmith.models.training.fixed_samples import FixedSamples
 from flawsmith.models.training.objectives import fake_loss, real_loss
 from flawsmith.models.training.optimisers import clear_moments, set_learning_rate
+from flawsmith.models.training.share import OneOfSeveral, Share
 from flawsmith.models.training.state import copied_weights, flat_state, load_flat_state, to_device
 from flawsmith.models.training.trainer import Networks
 
@@ -73,6 +74,10 @@ class DcganTrainer:
         self.order = torch.randperm(len(images), generator=self.random)
         self.samples = FixedSamples(types, config.latent_size, config.seed, device)
         self._evaluator: Evaluator | None = None
+        self._divide(Share())
+
+    def share(self, rank: int, count: int) -> None:
+        self._divide(OneOfSeveral(rank, count))
 
     @property
     def batch_size(self) -> int:
@@ -95,28 +100,33 @@ class DcganTrainer:
             probability of "real", 0 to 1, before its update.
         """
         chosen = self._next_batch()
+        latents = self._latents(len(chosen))
+        rows = self._share.rows(len(chosen))
+        chosen, latents = chosen[rows], to_device(latents[rows], self.device)
         real = from_bytes(to_device(self.images[chosen], self.device)).contiguous(memory_format=torch.channels_last)
         type_index = to_device(self.type_index[chosen], self.device)
-        latents = to_device(self._latents(len(chosen)), self.device)
         with self._precision():
-            fake = self.generator(latents, type_index).float()
+            fake = self._synchronised["generator"](latents, type_index).float()
 
         self.discriminator_optimiser.zero_grad()
         with self._precision():  # one context for both passes, so that weights are converted once
-            real_logits = self.discriminator(real, type_index).float()
-            fake_logits = self.discriminator(fake.detach(), type_index).float()
+            judge = self._synchronised["discriminator"]
+            real_logits = judge(real, type_index).float()
+            fake_logits = judge(fake.detach(), type_index).float()
         discriminator_loss = real_loss(real_logits) + fake_loss(fake_logits)
-        discriminator_loss.backward()
+        self._share.backward(discriminator_loss)
         self.discriminator_optimiser.step()
 
         generator_loss = self._update_generator(fake, type_index)
         self.completed_steps += 1
-        return {
-            "discriminator_loss": discriminator_loss.detach(),
-            "generator_loss": generator_loss,
-            "real_score": real_logits.detach().sigmoid().mean(),
-            "fake_score": fake_logits.detach().sigmoid().mean(),
-        }
+        return self._share.mean(
+            {
+                "discriminator_loss": discriminator_loss.detach(),
+                "generator_loss": generator_loss,
+                "real_score": real_logits.detach().sigmoid().mean(),
+                "fake_score": fake_logits.detach().sigmoid().mean(),
+            }
+        )
 
     def preview(self) -> Tensor:
         return self.samples.preview(self.generator)
@@ -172,10 +182,14 @@ class DcganTrainer:
         with self._precision():
             logits = self.discriminator(fake, type_index).float()
         loss = real_loss(logits)
-        loss.backward()
+        self._share.backward(loss)
         self.generator_optimiser.step()
         self.discriminator.requires_grad_(True)
         return loss.detach()
+
+    def _divide(self, share: Share) -> None:
+        self._share = share
+        self._synchronised = {name: share.synchronised(each) for name, each in self._modules().items()}
 
     def _set_rates(self) -> None:
         config = self.config

@@ -225,6 +225,17 @@ class Generator(PresetGenerator):
         return weighted_noise(strengths.unflatten(1, (noisy.shape[1], -1)), noisy)
 
 
+class WithMasks(nn.Module):
+    """A generator that makes masks with its images when it is called."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latents: Tensor, type_index: Tensor, directions: Tensor | None = None) -> Tensor:
+        return self.generator.with_masks(latents, type_index, directions)
+
+
 def _last_convolution(width: int, channels: int, wavelet: bool, narrow_ends: bool) -> nn.Conv2d:
     """The generator's."""
     if wavelet:

@@ -13,7 +13,7 @@ from flawsmith.models.presets.fewshot.augmentation_policy import AugmentationPol
 from flawsmith.models.presets.fewshot.config import FewshotConfig
 from flawsmith.models.presets.fewshot.directions import direction_vectors
 from flawsmith.models.presets.fewshot.masked_pairs import MaskedPairs
-from flawsmith.models.presets.fewshot.networks import Discriminator, Generator
+from flawsmith.models.presets.fewshot.networks import Discriminator, Generator, WithMasks
 from flawsmith.models.presets.fewshot.photograph_directions import PhotographDirections
 from flawsmith.models.presets.fewshot.prior_weights import OF_PHOTOGRAPHS, with_own_masks
 from flawsmith.models.presets.fewshot.schedule import FewshotSchedule
@@ -28,6 +28,7 @@ from flawsmith.models.training.fixed_samples import FixedSamples
 from flawsmith.models.training.holdout import holdout
 from flawsmith.models.training.optimisers import clear_moments, set_learning_rate
 from flawsmith.models.training.photograph_masks import PhotographMasks
+from flawsmith.models.training.share import OneOfSeveral, Share
 from flawsmith.models.training.state import below, copied_weights, flat_state, load_flat_state, load_without, to_device
 from flawsmith.models.training.symmetries import SYMMETRIES
 from flawsmith.models.training.trainer import Networks
@@ -87,6 +88,12 @@ class FewshotTrainer:
         self.samples = FixedSamples(types, self.generator.latent_size, config.seed, device)
         self.completed_steps = 0
         self._evaluator: Evaluator | None = None
+        self._divide(Share())
+
+    def share(self, rank: int, count: int) -> None:
+        """As `TrainsInShares.share`. No CUDA graph is recorded: it would hold what passes between the processes."""
+        self.captured = None
+        self._divide(OneOfSeveral(rank, count))
 
     @property
     def batch_size(self) -> int:
@@ -235,7 +242,8 @@ class FewshotTrainer:
             inputs["directions"] = self.directions.labels(chosen, self.random)
         if self.masks:
             inputs["masks_shown"] = self.masks.shown(chosen, self.random)
-        return {name: to_device(each, self.device) for name, each in inputs.items()}
+        rows = self._share.rows(len(chosen))
+        return {name: to_device(each[rows], self.device) for name, each in inputs.items()}
 
     def _draw_latents(self, count: int) -> Tensor:
         return torch.randn(count, self.generator.latent_size, generator=self.random)
@@ -244,8 +252,7 @@ class FewshotTrainer:
         """A step's work on the device."""
         types, directions = inputs["types"], inputs.get("directions")
         real = from_bytes(self.images[inputs["chosen"]])
-        make = self.generator.with_masks if self.masks else self.generator
-        fake = make(inputs["latents"], types, directions)
+        fake = self._make(inputs["latents"], types, directions)
         if self.masks:
             real = self.masks.behind(real, inputs["chosen"])
         pairs = Pairs(real, fake, types, directions)
@@ -253,9 +260,16 @@ class FewshotTrainer:
             View(AugmentationParameters(**below(inputs, network)), inputs.get("masks_shown"))
             for network in ("discriminator", "generator")
         )
-        network = self.discriminator
-        measured = update_discriminator(network, self.discriminator_optimiser, pairs, of_discriminator, self._gamma)
-        return measured | update_generator(network, self.generator_optimiser, pairs, of_generator)
+        network, share = self.discriminator, self._share
+        measured = update_discriminator(
+            network, self.discriminator_optimiser, pairs, of_discriminator, self._gamma, share
+        )
+        return share.mean(measured | update_generator(network, self.generator_optimiser, pairs, of_generator, share))
+
+    def _divide(self, share: Share) -> None:
+        self._share = share
+        # Of the generator alone: the discriminator's gradients do not come from automatic differentiation.
+        self._make = share.synchronised(WithMasks(self.generator) if self.masks else self.generator)
 
 
 def _build_networks(

@@ -11,6 +11,7 @@ from flawsmith.models.presets.fewshot.discriminator_pass import DiscriminatorPas
 from flawsmith.models.presets.fewshot.networks import Discriminator
 from flawsmith.models.training.augmentation import AugmentationParameters, augment
 from flawsmith.models.training.objectives import relativistic_discriminator_loss, relativistic_generator_loss
+from flawsmith.models.training.share import Share
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,12 @@ class View:
 
 
 def update_discriminator(
-    network: Discriminator, optimiser: Optimizer, pairs: Pairs, view: View, gamma: Tensor
+    network: Discriminator, optimiser: Optimizer, pairs: Pairs, view: View, gamma: Tensor, share: Share
 ) -> dict[str, Tensor]:
-    """One step on the relativistic loss and both gradient penalties, of weight ``gamma``, () float32."""
+    """One step on the relativistic loss and both gradient penalties, of weight ``gamma``, () float32.
+
+    The pairs are the ``share`` of this process.
+    """
     images = torch.cat([pairs.real, pairs.fake.detach()]).requires_grad_()
     seen = view(images)
     told = view.directions(pairs.directions)
@@ -77,6 +81,7 @@ def update_discriminator(
     # mask that is not shown is no input, and is not penalised.
     (gradients,) = torch.autograd.grad(seen, images, forward.image_gradients())
     forward.set_gradients(weights, view.linear(gamma / len(pairs.real) * gradients))
+    share.average_gradients(network)
     optimiser.step()
     real_penalty, fake_penalty = (gamma / 2 * gradients.square().sum((1, 2, 3))).view(2, -1).mean(1)
     real_logits, fake_logits = logits.detach().chunk(2)
@@ -89,7 +94,9 @@ def update_discriminator(
     }
 
 
-def update_generator(network: Discriminator, optimiser: Optimizer, pairs: Pairs, view: View) -> dict[str, Tensor]:
+def update_generator(
+    network: Discriminator, optimiser: Optimizer, pairs: Pairs, view: View, share: Share
+) -> dict[str, Tensor]:
     """One step on the relativistic loss.
 
     Args:
@@ -97,6 +104,7 @@ def update_generator(network: Discriminator, optimiser: Optimizer, pairs: Pairs,
         optimiser: of the generator that made the pairs' images.
         pairs: with the gradients of their images.
         view: of the discriminator.
+        share: of this process, which the pairs are.
     """
     told = view.directions(pairs.directions)
     with torch.no_grad():
@@ -106,7 +114,7 @@ def update_generator(network: Discriminator, optimiser: Optimizer, pairs: Pairs,
     fake_logits = network(view(pairs.fake), pairs.types, told)
     optimiser.zero_grad()
     loss = relativistic_generator_loss(real_logits, fake_logits)
-    loss.backward()
+    share.backward(loss)
     optimiser.step()
     network.requires_grad_(True)
     return {"generator_loss": loss.detach()}

@@ -14,6 +14,7 @@ from flawsmith.models.presets.fewshot.updates import Pairs, View, update_discrim
 from flawsmith.models.training.augmentation import Strength, Symmetries, augment, sample_augmentation
 from flawsmith.models.training.objectives import relativistic_discriminator_loss
 from flawsmith.models.training.photograph_masks import PhotographMasks
+from flawsmith.models.training.share import Share
 
 CONFIGS = [CONFIG, DIRECTED, NARROW, replace(NARROW, channels=3)]
 CPU = torch.device("cpu")
@@ -123,7 +124,7 @@ def test_gradients_with_hidden_masks_agree_with_automatic_differentiation(bands:
 
     still = torch.optim.SGD(network.parameters(), lr=0.0)
     pairs, gamma = Pairs(real, fake, types, None), torch.tensor(GAMMA, dtype=torch.float64)
-    measured = update_discriminator(network, still, pairs, View(parameters, shown), gamma)
+    measured = update_discriminator(network, still, pairs, View(parameters, shown), gamma, Share())
     for name, each in network.named_parameters():
         torch.testing.assert_close(each.grad, expected[name], msg=name)
     torch.testing.assert_close(measured["real_penalty"], GAMMA / 2 * norms[:PAIRS].mean().detach())
