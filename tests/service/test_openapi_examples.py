@@ -22,13 +22,16 @@ def steel(service: Service) -> Service:
 
 def test_every_example_of_a_body_is_accepted(steel: Service) -> None:
     document = steel.client.get("/openapi.json").json()
+    values = VALUES | {"job_id": steel.client.get("/training-jobs").json()["items"][0]["id"]}
     tried = 0
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             for example in _examples(document, operation):
                 if path == "/webhooks":  # whose receiver must be there
                     continue
-                answer = steel.client.request(method, path.format(**VALUES), json=example)
+                if "{job_id}" in path and not path.startswith("/training-jobs"):  # the same for every kind of job
+                    continue
+                answer = steel.client.request(method, path.format(**values), json=example)
                 problem = answer.text if answer.status_code >= 400 else ""
                 if path == HAS_NO_SCORES:
                     assert answer.status_code == 200 or "no-image-scores" in problem, problem

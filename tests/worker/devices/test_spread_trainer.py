@@ -60,8 +60,9 @@ def train(trainer: Trainer, until: int) -> list[float]:
 
 
 @pytest.fixture
-def double() -> Iterator[str]:
-    """The name of the preset of `tests.double_preset`, which this process knows."""
+def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of the preset of `tests.double_preset`, which this process knows, and its children find."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     BUILDERS.load([DOUBLE])
     yield "double"
     torch.set_default_dtype(torch.float32)
