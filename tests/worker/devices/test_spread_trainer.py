@@ -63,6 +63,7 @@ def train(trainer: Trainer, until: int) -> list[float]:
 def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of the preset of `tests.double_preset`, which this process knows, and its children find."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    monkeypatch.setattr(BUILDERS, "_builders", dict(BUILDERS._builders))  # other tests know the house's presets alone
     BUILDERS.load([DOUBLE])
     yield "double"
     torch.set_default_dtype(torch.float32)
