@@ -25,7 +25,7 @@ REMEMBERED_SECONDS = 15.0
 LONGEST_WAIT = 0.01  # seconds that a scrape waits for a look
 MOST_VERSIONS = 10  # of a model: the newest
 MOST_MEASURES = 60  # of a model: each type counts
-MOST_SERIES = 1000  # of measures, of all models together
+MOST_SERIES = 1000  # of measures, over all models
 UNKNOWN = "unknown"  # the verdict of versions of earlier releases
 
 Families = list[GaugeMetricFamily]

@@ -38,11 +38,11 @@ def main() -> None:
 
 
 def _winners(bucket: Bucket, pool: ThreadPoolExecutor, key: str, replaced: str | None, writers: int) -> int:
-    """How many of the writers were told that they replaced the version, or made the object."""
-    together = threading.Barrier(writers)
+    """How many writers got the answer that they replaced the version, or made the object."""
+    at_once = threading.Barrier(writers)
 
     def write(number: int) -> bool:
-        together.wait()
+        at_once.wait()
         with suppress(Conflict):
             bucket.put(key, f"{number}".encode(), replaced)
             return True

@@ -11,7 +11,6 @@ import argparse
 import resource
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
@@ -21,12 +20,12 @@ from tempfile import TemporaryDirectory
 import httpx2
 
 from benchmarks import hostile_images
+from benchmarks.honest_client import answer_seconds
 from benchmarks.local_service import LocalService, local_service
 from benchmarks.serving.article_generator import article_config, publish, save_weights
 from benchmarks.serving.flawsmith_service import MODEL, wait_until_pool_is_full
 from benchmarks.serving.machine import machine
 
-PAUSE_SECONDS = 0.02  # between two requests of the honest client
 UPLOAD_SECONDS = 120.0
 HALF_BODY = (
     b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
@@ -55,29 +54,18 @@ def main() -> None:
     with TemporaryDirectory() as name, local_service(Path(name) / "service") as service:
         config = article_config()
         publish(service.data_dir, MODEL, save_weights(Path(name), config), config)
-        _ask(service, 200)
+        answer_seconds(service, 200)
         wait_until_pool_is_full(service)
-        _print(service, "nobody", _ask(service, given.requests))
+        _print(service, "nobody", answer_seconds(service, given.requests))
         for what, sent in SENT.items():
             with _held_open(service, given.connections, sent):
-                _print(service, f"{given.connections} {what}", _ask(service, given.requests))
+                _print(service, f"{given.connections} {what}", answer_seconds(service, given.requests))
         with _uploads(service, given.uploads) as going_on:
-            times = _ask(service, given.requests)
+            times = answer_seconds(service, given.requests)
             while going_on():
-                times += _ask(service, 50)
+                times += answer_seconds(service, 50)
             _print(service, f"{given.uploads} hostile uploads", times)
-        _print(service, "nobody again", _ask(service, given.requests))
-
-
-def _ask(service: LocalService, requests: int) -> list[float]:
-    """The seconds that each request took. Raises httpx2.HTTPStatusError if one is not answered with an image."""
-    times = []
-    for _ in range(requests):
-        begun = time.perf_counter()
-        service.client.post("/generate", json={"model": MODEL}).raise_for_status()
-        times.append(time.perf_counter() - begun)
-        time.sleep(PAUSE_SECONDS)
-    return times
+        _print(service, "nobody again", answer_seconds(service, given.requests))
 
 
 @contextmanager

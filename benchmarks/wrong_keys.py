@@ -21,13 +21,13 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from benchmarks.honest_client import answer_seconds
 from benchmarks.local_service import LocalService, local_service
 from benchmarks.serving.article_generator import article_config, publish, save_weights
 from benchmarks.serving.flawsmith_service import MODEL, wait_until_pool_is_full
 from benchmarks.serving.machine import machine
 
 KEY = secrets.token_urlsafe(32)
-PAUSE_SECONDS = 0.02  # between two requests of the honest client
 CONNECTIONS = 8
 TICK_SECONDS = 0.04  # between two bursts of wrong keys
 
@@ -48,28 +48,17 @@ def main() -> None:
         service.client.headers["Authorization"] = f"Bearer {KEY}"
         config = article_config()
         publish(service.data_dir, MODEL, save_weights(Path(name), config), config)
-        ask(service, 200)
+        answer_seconds(service, 200)
         wait_until_pool_is_full(service)
         quiet, beside = [], []
         for _ in range(given.rounds):
-            quiet.append(show("nobody", ask(service, given.requests), 0))
+            quiet.append(show("nobody", answer_seconds(service, given.requests), 0))
             with strangers(service, given.rate) as refused_a_second:
-                times = ask(service, given.requests)
+                times = answer_seconds(service, given.requests)
             beside.append(show(f"{given.rate} wrong keys a second", times, refused_a_second()))
         print(
             f"\np99 beside wrong keys: {median(beside) / median(quiet):.2f} times the quiet one (medians of the rounds)"
         )
-
-
-def ask(service: LocalService, requests: int) -> list[float]:
-    """The seconds that each request took. Raises httpx2.HTTPStatusError if one is not answered with an image."""
-    times = []
-    for _ in range(requests):
-        begun = time.perf_counter()
-        service.client.post("/generate", json={"model": MODEL}).raise_for_status()
-        times.append(time.perf_counter() - begun)
-        time.sleep(PAUSE_SECONDS)
-    return times
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Measures the limits of the machine without HTTP: the generator alone, the encoder alone, and both together.
+"""Measures the limits of the machine without HTTP: the generator alone, the encoder alone, and one after the other.
 
     python -m benchmarks.serving.limits [--seconds 5]
 
@@ -97,7 +97,7 @@ def _rate(work: Callable[[], int], seconds: float) -> float:
 
 
 def _rate_per_core(work: Callable[[], int], seconds: float, cores: int) -> float:
-    """Images per second of several threads together, each of which computes on one core."""
+    """Images per second, summed over several threads, each of which computes on one core."""
     from flawsmith.worker.intra_op_threads import set_intra_op_threads
 
     with ThreadPoolExecutor(cores, initializer=set_intra_op_threads, initargs=(1,)) as threads:

@@ -45,7 +45,7 @@ MAX_SECONDS_WITHOUT_IMAGE = 120.0  # of a client, before the soak gives up
 
 @dataclass
 class ReceivedImages:
-    """The images that all clients together received: address -> SHA-256 of the PNG. Several threads add to it."""
+    """The images that all clients received: address -> SHA-256 of the PNG. Several threads add to it."""
 
     digests: dict[Address, str] = field(default_factory=dict)
     twice: list[Address] = field(default_factory=list)

@@ -161,7 +161,7 @@ def _failing(noted: list[bytes], live: set[bytes]) -> dict[str, int]:
 
 
 def _pools(found: list[Any]) -> list[PoolState]:
-    """The pools of each version together, whatever its quality floor, in all its defect types."""
+    """The pools of each version, summed, whatever its quality floor, in all its defect types."""
     totals: dict[str, tuple[int, int]] = {}
     for name, images, target in zip(found[::3], found[1::3], found[2::3], strict=True):
         version = parse_sampling_name(name.decode().partition("\n")[0]).version

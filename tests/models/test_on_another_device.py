@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.models.presets.dcgan.runs import CONFIG as DCGAN
 from tests.models.presets.fewshot.runs import CONFIG, DIRECTED, NARROW, WAVELET, scratches
 from tests.pretended_device import PRETENDED, PretendedDevice
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 from flawsmith.models.evaluation.classifier import Classifier
 from flawsmith.models.inference.session import InferenceSession, qualified_precision
 from flawsmith.models.labels.features import FeatureMaps
-from flawsmith.models.presets.dcgan.trainer import DcganConfig, DcganTrainer
+from flawsmith.models.presets.dcgan.trainer import DcganTrainer
 from flawsmith.models.presets.fewshot.config import FewshotConfig
 from flawsmith.models.presets.fewshot.networks import Generator
 from flawsmith.models.presets.fewshot.prior_trainer import PriorTrainer
@@ -24,20 +25,6 @@ from flawsmith.models.training.photograph_masks import PhotographMasks
 CPU = torch.device("cpu")
 COUNT, TYPES = 20, 2
 EVALUATED = 140  # of which some are held out
-DCGAN = DcganConfig(
-    resolution=32,
-    channels=1,
-    seed=3,
-    latent_size=8,
-    generator_depth=4,
-    discriminator_depth=4,
-    generator_learning_rate=1e-4,
-    discriminator_learning_rate=4e-4,
-    beta1=0.5,
-    beta2=0.999,
-    batch_size=4,
-    precision="float32",
-)
 MASKED = replace(NARROW, channels=3)
 DECIDED = dict.fromkeys(("horizontal_flip", "vertical_flip", "transposition"), True)  # so that nothing is tested
 

@@ -1,13 +1,15 @@
 """Training runs for the tests, without a service."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
+from tests.models.presets.dcgan.runs import CONFIG as DCGAN
 
 from flawsmith.core.domain.job_kinds.training import TrainingJob, TrainingProgress
 from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.domain.records import now
-from flawsmith.models.presets.dcgan.trainer import DcganConfig, DcganTrainer
+from flawsmith.models.presets.dcgan.trainer import DcganTrainer
 from flawsmith.models.training.trainer import Trainer
 from flawsmith.worker.training_run import Run
 
@@ -56,19 +58,6 @@ class ScriptedTrainer:
 
 
 def small_trainer() -> DcganTrainer:
-    config = DcganConfig(
-        resolution=32,
-        channels=1,
-        seed=0,
-        latent_size=4,
-        generator_depth=2,
-        discriminator_depth=2,
-        generator_learning_rate=1e-4,
-        discriminator_learning_rate=4e-4,
-        beta1=0.5,
-        beta2=0.999,
-        batch_size=4,
-        precision="float32",
-    )
+    config = replace(DCGAN, seed=0, latent_size=4, generator_depth=2, discriminator_depth=2)
     images = torch.randint(0, 256, (8, 1, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     return DcganTrainer(config, images, torch.zeros(8, dtype=torch.int64), 1, CPU)

@@ -5,25 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 from benchmarks.article_loop import ArticleLoop
+from tests.models.presets.dcgan.runs import CONFIG
 from torch import Tensor
 
 from flawsmith.models.pixels import from_bytes, render
 from flawsmith.models.presets.dcgan.trainer import DcganConfig, DcganTrainer
-
-CONFIG = DcganConfig(
-    resolution=32,
-    channels=1,
-    seed=3,
-    latent_size=8,
-    generator_depth=4,
-    discriminator_depth=4,
-    generator_learning_rate=1e-4,
-    discriminator_learning_rate=4e-4,
-    beta1=0.5,
-    beta2=0.999,
-    batch_size=4,
-    precision="float32",
-)
 
 
 def trainer(count: int = 10, config: DcganConfig = CONFIG) -> DcganTrainer:
