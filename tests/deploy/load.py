@@ -20,10 +20,10 @@ def load(service: Service, model: str) -> Iterator[None]:
     stop, seeds = threading.Event(), count(FIRST_SEED)
 
     def ask() -> None:
-        with httpx2.Client(base_url=service.client.base_url, timeout=10) as client:
+        with httpx2.Client(base_url=service.client.base_url, timeout=30) as client:
             while not stop.wait(PAUSE):
                 seed = next(seeds)
-                for body in ({}, {"seed": seed, "deadline_seconds": 1}):
+                for body in ({}, {"seed": seed, "deadline_seconds": 10}):
                     with suppress(httpx2.HTTPError):  # the API is being restarted
                         client.post("/generate", json={"model": model, **body})
                 with suppress(httpx2.HTTPError):
