@@ -127,7 +127,7 @@ def test_prometheus_and_grafana_find_their_files() -> None:
     apis, workers = config["scrape_configs"]
     assert apis["static_configs"] == [{"targets": ["api:8000"]}]
     key = apis["authorization"]["credentials_file"]
-    assert workers["http_sd_configs"][0]["authorization"]["credentials_file"] == key
+    assert workers["http_sd_configs"][0]["authorization"] == {"type": "Bearer", "credentials_file": key}
     assert f">{key} " in services["prometheus"]["entrypoint"][2]
 
 
