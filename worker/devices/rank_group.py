@@ -48,6 +48,7 @@ class RankGroup:
         folder: an empty one for files, which the caller removes.
         preset_packages: see `Settings.extra_preset_packages`.
         answer_seconds: after which a rank hangs.
+        memory_share: of a GPU, see `limit_memory`.
 
     Raises:
         RankLost: one of them could not start.
@@ -61,6 +62,7 @@ class RankGroup:
         folder: Path,
         preset_packages: Sequence[str] = (),
         answer_seconds: float = ANSWER_SECONDS,
+        memory_share: float = 1.0,
     ) -> None:
         self.devices, self.folder, self.answer_seconds = tuple(devices), folder, answer_seconds
         self.pids: dict[int, int] = {}
@@ -73,6 +75,7 @@ class RankGroup:
             "threads": threads_of_each,
             "preset_packages": list(preset_packages),
             "answer_seconds": answer_seconds,
+            "memory_share": memory_share,
         }
         (folder / START).write_text(json.dumps(start))
         try:
