@@ -146,8 +146,8 @@ def run_worker(queue: str) -> None:
     configure_tracing(settings, queue)
     app.conf.update(broker_settings(settings, queue))
     torch.set_num_threads(threads())
-    limit_memory(device(), settings.device_memory_share)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
+    limit_memory(device(), settings.device_memory_share)
     REGISTRY.register(BuildInfo())
     REGISTRY.register(DeviceMetrics(device()))
     heartbeat = Heartbeat()

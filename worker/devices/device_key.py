@@ -12,11 +12,12 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # one for all containers of a
 def device_key(name: str) -> str:
     """Of a device such as ``cuda:1``, or the CPU, whose cores all share: a part of a file's name."""
     device = torch.device(name)
-    if device.type == "cuda":
-        # Containers number their GPUs from 0, each its own.
-        return f"cuda-{torch.cuda.get_device_properties(device).uuid}"
     machine = BOOT_ID.read_text().strip() if BOOT_ID.exists() else "this-machine"
-    return f"{device.type}-{machine}"
+    if device.type == "cpu":
+        return f"cpu-{machine}"
+    # By its UUID: containers number their GPUs from 0, each its own. Not every build of PyTorch knows it.
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None) if device.type == "cuda" else None
+    return f"{device.type}-{uuid or f'{device.index or 0}-{machine}'}"
 
 
 def limit_memory(device: torch.device, share: float) -> None:

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO
+from typing import IO, Any, Literal
 
 import pytest
 import torch
+from pydantic import ValidationError
 from tests.conftest import until
 
+from flawsmith.core.settings import Settings
+from flawsmith.worker import celery
 from flawsmith.worker.devices import sampling_first
 from flawsmith.worker.devices.device_key import device_key
 from flawsmith.worker.devices.sampling_first import DeviceFlags, SamplingPasses, TrainingTurns
@@ -257,5 +260,25 @@ def test_a_gpu_is_known_by_its_uuid_and_the_cores_of_a_machine_are_one_device(mo
     device_key.cache_clear()
     assert device_key("cuda") == device_key("cuda:0") == "cuda-uuid-0"
     assert device_key("cuda:1") == "cuda-uuid-1"
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace())  # as some builds
+    device_key.cache_clear()
+    assert device_key("cuda") == device_key("cuda:0") != device_key("cuda:1")
     assert device_key("cpu:0") == device_key("cpu:1") == device_key("cpu")
     device_key.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "device", "first"),
+    [("auto", "cpu", False), ("auto", "cuda:0", True), ("on", "cpu", True), ("off", "cuda:0", False)],
+)
+def test_it_is_for_gpus_unless_a_setting_says_otherwise(
+    chosen: Literal["auto", "on", "off"], device: str, first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(celery, "get_settings", lambda: Settings(sampling_first=chosen, device=device))
+    assert celery._sampling_first() is first
+
+
+@pytest.mark.parametrize("wrong", [{"device_memory_share": 0}, {"device_memory_share": 1.5}, {"sampling_first": "yes"}])
+def test_a_share_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        Settings(**wrong)
