@@ -95,11 +95,11 @@ def _measure(service: LocalService, requests: int, figures: Figures) -> None:
     published = _submit(service, 1)
     wait_until(lambda: _job(service, published)["state"] == "succeeded", 300, "a version is published")
     _answer_seconds(service, range(2))  # loads the generator
-    figures.alone += _answer_seconds(service, range(10, 10 + requests))
+    figures.alone += _answer_seconds(service, range(requests, 2 * requests))
     job = _submit(service, ENDLESS)
     wait_until(lambda: _job(service, job)["progress"]["step"] > 2, 300, "the job trains")
     before, begun = _job(service, job), time.monotonic()
-    figures.beside += _answer_seconds(service, range(10 + requests, 10 + 2 * requests))
+    figures.beside += _answer_seconds(service, range(2 * requests, 3 * requests))
     after, seconds = _job(service, job), time.monotonic() - begun
     steps = after["progress"]["step"] - before["progress"]["step"]
     figures.rates.append(steps * after["config"]["batch_size"] / seconds)

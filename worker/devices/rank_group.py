@@ -47,8 +47,8 @@ class RankGroup:
         threads: CPU threads of all ranks together.
         folder: an empty one for files, which the caller removes.
         preset_packages: see `Settings.extra_preset_packages`.
-        answer_seconds: after which a rank hangs.
         memory_share: of a GPU, see `limit_memory`.
+        answer_seconds: after which a rank hangs.
 
     Raises:
         RankLost: one of them could not start.
@@ -61,8 +61,8 @@ class RankGroup:
         threads: int,
         folder: Path,
         preset_packages: Sequence[str] = (),
-        answer_seconds: float = ANSWER_SECONDS,
         memory_share: float = 1.0,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.devices, self.folder, self.answer_seconds = tuple(devices), folder, answer_seconds
         self.pids: dict[int, int] = {}

@@ -107,14 +107,8 @@ class Spread:
         assert self._folder is not None
         folder = self._folder / str(time.monotonic_ns())
         folder.mkdir()
-        self._group = RankGroup(
-            self._parts,
-            devices,
-            self._run.threads,
-            folder,
-            self._preset_packages,
-            memory_share=self._memory_share,
-        )
+        threads, packages = self._run.threads, self._preset_packages
+        self._group = RankGroup(self._parts, devices, threads, folder, packages, self._memory_share)
         self._run.trainer = SpreadTrainer(self._run.trainer, self._group)
         log.info("job %s: trains on %s", self._run.job.id, ", ".join(devices))
 
