@@ -16,10 +16,10 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "a-secret-of-tests",
     "AWS_REGION": "us-east-1",
 }
-_PROGRAM = """
+PROGRAM = """
 import sys
 from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server = ThreadedMotoServer(ip_address=sys.argv[1], port=int(sys.argv[2]), verbose=False)
 server.start()
 print("http://%s:%d" % server.get_host_and_port(), flush=True)
 sys.stdin.read()
@@ -36,7 +36,7 @@ def s3_server() -> Iterator[str]:
         yield given
         return
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM],
+        [sys.executable, "-c", PROGRAM, "127.0.0.1", "0"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
