@@ -1,10 +1,9 @@
 """A whole service on hosts of its own: Redis, an S3 server, two APIs, and two workers of each kind."""
 
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -108,6 +107,10 @@ class ClusterOfHosts:
         """The end of each host's log, for a test that failed."""
         return "\n".join(f"--- {name}\n{host.log.read_text()[-3000:]}" for name, host in self.hosts.items())
 
+    def has_all_workers(self, live: Iterable[str]) -> bool:
+        """Whether these workers, by the names that an API knows, are those that run now, one on each host for them."""
+        return {self.host_of(each) for each in live} >= {*TRAINERS, *SAMPLERS}
+
     def host_of(self, worker: str | None) -> str | None:
         """The name of the host on which a worker runs, by its name in a job's record; None if on none."""
         pid = int((worker or "-0").rpartition("-")[2])
@@ -151,12 +154,6 @@ class ClusterOfHosts:
             except OSError:
                 return False
         return True
-
-
-def live_workers(metrics: str) -> int:
-    """How many workers of both kinds an API counts as live, by what its `/metrics` says."""
-    found = re.findall(r'flawsmith_workers\{queue="\w+",state="(?:busy|idle)"\} (\d+)', metrics)
-    return sum(map(int, found))
 
 
 def _clean_environment() -> dict[str, str]:
