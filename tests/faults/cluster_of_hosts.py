@@ -107,14 +107,10 @@ class ClusterOfHosts:
         """The end of each host's log, for a test that failed."""
         return "\n".join(f"--- {name}\n{host.log.read_text()[-3000:]}" for name, host in self.hosts.items())
 
-    def has_all_workers(self, live: Iterable[str]) -> bool:
-        """Whether these workers, by the names that an API knows, are those that run now, one on each host for them."""
-        return {self.host_of(each) for each in live} >= {*TRAINERS, *SAMPLERS}
-
-    def host_of(self, worker: str | None) -> str | None:
-        """The name of the host on which a worker runs, by its name in a job's record; None if on none."""
-        pid = int((worker or "-0").rpartition("-")[2])
-        return next((name for name in (*TRAINERS, *SAMPLERS) if pid in self.hosts[name].network.pids()), None)
+    def hosts_of(self, workers: Iterable[str | None]) -> list[str | None]:
+        """The host on which each of these workers runs now, by their names; None for one that runs no more."""
+        hosts = {str(pid): name for name in (*TRAINERS, *SAMPLERS) for pid in self.hosts[name].network.pids()}
+        return [hosts.get((worker or "").rpartition("-")[2]) for worker in workers]
 
     def _settings(self, more: Mapping[str, str]) -> dict[str, str]:
         settings = {

@@ -13,11 +13,11 @@ import httpx2
 
 from flawsmith.client import Client, Job
 from tests.faults.cluster_of_hosts import KEY
-from tests.faults.two_apis import Callers
+from tests.faults.two_apis import ANSWER_SECONDS, Callers
 
 PAUSE_SECONDS = 0.1  # between two calls of a caller
 MOST_IMAGES = 4  # of a call
-DEADLINE_SECONDS = 5.0
+DEADLINE_SECONDS = 5.0  # well below ANSWER_SECONDS
 LOOK_SECONDS = 0.3  # between two looks at a job
 REPEATED_SECONDS = 600.0  # that the client repeats a call of a job
 
@@ -100,7 +100,9 @@ class JobLoad(Load):
 
     def work(self) -> None:
         transport = self.callers.transport(self.first)
-        with Client("http://cluster", KEY, timeout=20.0, deadline=REPEATED_SECONDS, transport=transport) as client:
+        with Client(
+            "http://cluster", KEY, timeout=ANSWER_SECONDS, deadline=REPEATED_SECONDS, transport=transport
+        ) as client:
             while not self.stopped.is_set():
                 self._see(self.submit(client, f"{self.model}-{len(self.jobs)}"))
                 while self.current and not self.current.ended:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -92,7 +93,7 @@ class Site:
                 if client.get("/readyz").status_code != 200:
                     return False
         targets = self.client.get("/metrics/targets").raise_for_status().json()
-        return self.cluster.has_all_workers(each["labels"]["worker"] for each in targets)
+        return {*self.cluster.hosts_of(each["labels"]["worker"] for each in targets)} >= {*TRAINERS, *SAMPLERS}
 
 
 @pytest.fixture
@@ -107,11 +108,9 @@ def site(tmp_path: Path, full_length: bool) -> Iterator[Site]:
                 try:
                     _begin(site)
                     yield site
-                except BaseException:
-                    print(cluster.logs())
-                    raise
                 finally:
                     cluster.kill()
+                    print(cluster.logs())  # which pytest shows if the test failed
     except NoNamespaces as error:
         pytest.fail(str(error), pytrace=False)
 
@@ -165,32 +164,58 @@ class Disturbed:
 
 def _disturb(site: Site, fault: Fault, jobs: list[JobLoad], print_figure: PrintFigure) -> Disturbed:
     """Has a fault happen; returns once images are served, both jobs go on and the cluster is whole again."""
-    host = site.cluster.hosts[fault.host]
+    host, is_cut = site.cluster.hosts[fault.host], fault.kind == "loses its link"
     until(lambda: _both_run(site, jobs, fault.host), BUSY_SECONDS, "two jobs run")
+    trained = [job for job, at in _trained_on(site, jobs).items() if at == fault.host]
     begun = time.monotonic()
-    (host.lose_link if fault.kind == "loses its link" else host.die)()
-    time.sleep(fault.seconds)
-    (host.regain_link if fault.kind == "loses its link" else host.boot)()
+    (host.lose_link if is_cut else host.die)()
+    for job in trained:
+        until(partial(_goes_on_elsewhere, site, job, fault.host), BUSY_SECONDS, f"another host has {job}")
+    taken_over = f"another host trained after {time.monotonic() - begun:.1f} s; " if trained else ""
+    time.sleep(max(0.0, fault.seconds - (time.monotonic() - begun)))
+    (host.regain_link if is_cut else host.boot)()
     returned = time.monotonic()
     resumed = _wait_for_recovery(site, jobs, returned)
     attempts = site.callers.log.during(begun, time.monotonic(), "/generate")
+    _assert_felt(fault.host, attempts)
     errors = [each.seconds for each in attempts if each.outcome != "200"]
     print_figure(
-        f"{fault.host} {fault.kind} for {fault.seconds:.0f} s: {outcomes(attempts)}; longest time without an image"
+        f"{fault.host} {fault.kind} for {returned - begun:.0f} s: {outcomes(attempts)}; longest time without an image"
         f" {longest_pause(attempts, begun, time.monotonic()):.1f} s, slowest error {max(errors, default=0):.1f} s;"
-        f" longest time without a step of a job {max(each.longest_pause(begun) for each in jobs):.1f} s; then"
-        f" {', '.join(f'{name} after {seconds:.1f} s' for name, seconds in resumed.items())}"
+        f" longest time without a step of a job {max(each.longest_pause(begun) for each in jobs):.1f} s; {taken_over}"
+        f"then {', '.join(f'{name} after {seconds:.1f} s' for name, seconds in resumed.items())}"
     )
     return Disturbed(fault, begun, returned + resumed["all hosts"])
 
 
-def _both_run(site: Site, jobs: list[JobLoad], host: str) -> bool:
-    """Whether two jobs are being trained, and if this is a training host, one of them there."""
-    assert all(each.error is None for each in jobs), [each.error for each in jobs]
+def _assert_felt(host: str, attempts: list[Attempt]) -> None:
+    """The fault reached the callers where it has to: else the test would show nothing."""
+    if host in APIS:
+        assert any(each.unanswered and each.host == host for each in attempts), outcomes(attempts)
+    elif host in (REDIS, STORE):
+        assert any(each.outcome == "503" for each in attempts), outcomes(attempts)
+
+
+def _trained_on(site: Site, jobs: list[JobLoad]) -> dict[str, str | None]:
+    """The host that trains each of the jobs which are being trained."""
     records = [site.job(each.current.id) for each in jobs if each.current]
-    if len(records) < len(jobs) or not all(each["state"] == "running" and each["progress"]["step"] for each in records):
-        return False
-    return host not in TRAINERS or host in [site.cluster.host_of(each["worker"]) for each in records]
+    running = {
+        each["id"]: each["worker"] for each in records if each["state"] == "running" and each["progress"]["step"]
+    }
+    return dict(zip(running, site.cluster.hosts_of(running.values()), strict=True))
+
+
+def _both_run(site: Site, jobs: list[JobLoad], host: str) -> bool:
+    """Whether both jobs are being trained, and if this is a training host, one of them there."""
+    assert all(each.error is None for each in jobs), [each.error for each in jobs]
+    trained_on = _trained_on(site, jobs)
+    return len(trained_on) == len(jobs) and (host not in TRAINERS or host in trained_on.values())
+
+
+def _goes_on_elsewhere(site: Site, job: str, host: str) -> bool:
+    """Whether another host than this one trains the job, or has ended it."""
+    record = site.job(job)
+    return record["state"] in ENDED or site.cluster.hosts_of([record["worker"]]) not in ([host], [None])
 
 
 def _wait_for_recovery(site: Site, jobs: list[JobLoad], returned: float) -> dict[str, float]:

@@ -15,6 +15,7 @@ import httpx2
 from tests.faults.cluster_of_hosts import API_PORT, KEY
 from tests.faults.network_namespaces import NetworkHost
 
+ANSWER_SECONDS = 10.0  # after which a caller asks the other API
 PASSED_OVER_SECONDS = 5.0  # after it did not answer, as long as the other one does
 ALLOWED = {
     ("POST", "/generate"): {429, 503, 504},
@@ -149,13 +150,13 @@ class Callers:
         """Those that know no other API."""
         return replace(self, addresses={api: self.addresses[api]})
 
-    def http(self, first: str | None = None, seconds: float = 20.0) -> httpx2.Client:
-        """A client for one thread; ``seconds`` is the longest time without a byte."""
+    def http(self, first: str | None = None) -> httpx2.Client:
+        """A client for one thread."""
         return httpx2.Client(
             base_url="http://cluster",
             headers={"Authorization": f"Bearer {KEY}"},
             transport=self.transport(first),
-            timeout=httpx2.Timeout(seconds, connect=3.0),
+            timeout=httpx2.Timeout(ANSWER_SECONDS, connect=3.0),
         )
 
 
