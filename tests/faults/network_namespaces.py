@@ -42,8 +42,8 @@ class NetworkHost:
     port: str
 
     def command(self, *words: str) -> list[str]:
-        """The command that runs another one on this host."""
-        return ["ip", "netns", "exec", self.namespace, *words]
+        """The command that runs another one on this host, until the thread that starts it ends."""
+        return ["ip", "netns", "exec", self.namespace, "setpriv", "--pdeathsig", "KILL", *words]
 
     def set_link(self, state: Literal["up", "down"]) -> None:
         """Pulls the cable or plugs it in again. No connection is closed: packets are lost, and nobody is told."""
