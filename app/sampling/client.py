@@ -100,11 +100,11 @@ class SamplingClient:
         return await self._unchecked(request, wanted)
 
     async def _unchecked(self, request: Request, wanted: ImageRequest) -> Images:
-        """The images, whatever they show. Raises as `images`."""
-        if not wanted.with_pixels:
-            return Images(wanted.version, await self._addresses(wanted), [], "miss")
+        """The images, whatever they show. Raises as `images`; 503 too where Redis is silent until the deadline."""
         try:
             async with asyncio.timeout(wanted.deadline_seconds + LATE_SECONDS) as limit:
+                if not wanted.with_pixels:
+                    return Images(wanted.version, await self._addresses(wanted), [], "miss")
                 if wanted.addresses is None:
                     pooled = not (wanted.attributes or wanted.labels)
                     return await (self._new_images if pooled else self._asked_images)(request, wanted)

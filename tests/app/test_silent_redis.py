@@ -15,16 +15,19 @@ from flawsmith.core.live.image_pool import ImagePool
 from flawsmith.core.live.sampling_queue import Producer
 from flawsmith.core.live.task_queues import SAMPLE, announce
 
+JSON = {"Accept": "application/json"}
+
 
 async def never(*_: Any, **__: Any) -> None:
     await asyncio.Event().wait()
 
 
+@pytest.mark.parametrize("query", [{}, {"data": "false"}])
 def test_a_request_that_redis_does_not_answer_ends_with_its_deadline(
-    api: TestClient, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+    api: TestClient, version: ModelVersion, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
 ) -> None:
     monkeypatch.setattr(ImagePool, "take", never)
-    answer = api.post("/generate", json={"model": version.ref, "deadline_seconds": 0.1})
+    answer = api.post("/generate", params=query, json={"model": version.ref, "deadline_seconds": 0.1}, headers=JSON)
     assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
     assert "Redis did not answer before the deadline" in answer.json()["detail"]
     assert int(answer.headers["Retry-After"]) > 0
