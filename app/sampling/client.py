@@ -18,6 +18,7 @@ from flawsmith.app.caller import caller_of
 from flawsmith.app.image_request import ImageRequest
 from flawsmith.app.problems import Problem, unavailable
 from flawsmith.app.rate_limit import CallerRateLimit, account_of
+from flawsmith.app.sampling.deadlines import Deadlines, Overdue
 from flawsmith.app.sampling.image_filter import ImageFilter
 from flawsmith.app.sampling.images import Availability, Images
 from flawsmith.app.sampling.inbox import Inbox, PendingRequest
@@ -61,7 +62,9 @@ class SamplingClient:
         self._refusals = RefusalCache()
         self._filter = ImageFilter(self._unchecked, self._redrawn, PhotographComparison(services.registry))
         self._undoing: set[asyncio.Task[None]] = set()  # asyncio holds tasks weakly
-        self._tasks = [asyncio.create_task(self._inbox.read()), asyncio.create_task(self._maintain())]
+        self._deadlines = Deadlines()
+        work = (self._inbox.read(), self._maintain(), self._deadlines.watch())
+        self._tasks = [asyncio.create_task(each) for each in work]
 
     async def close(self) -> None:
         """Stops reading the inbox."""
@@ -102,16 +105,14 @@ class SamplingClient:
     async def _unchecked(self, request: Request, wanted: ImageRequest) -> Images:
         """The images, whatever they show. Raises as `images`; 503 too where Redis is silent until the deadline."""
         try:
-            async with asyncio.timeout(wanted.deadline_seconds + LATE_SECONDS) as limit:
+            with self._deadlines.within(wanted.deadline_seconds + LATE_SECONDS):
                 if not wanted.with_pixels:
                     return Images(wanted.version, await self._addresses(wanted), [], "miss")
                 if wanted.addresses is None:
                     pooled = not (wanted.attributes or wanted.labels)
                     return await (self._new_images if pooled else self._asked_images)(request, wanted)
                 return await self._images_at(request, wanted, wanted.addresses)
-        except TimeoutError:
-            if not limit.expired():
-                raise
+        except Overdue:
             raise unavailable("Redis did not answer before the deadline; try again shortly") from None
 
     async def _redrawn(self, request: Request, wanted: ImageRequest) -> Images:
