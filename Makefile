@@ -66,7 +66,7 @@ prior: $(INSTALLED)
 	done
 	rm $(PRIORS)/*.state.safetensors
 
-# The fault tests at full length, with measured times: about three quarters of an hour.
+# The fault tests at full length, with measured times: more than an hour. Needs root.
 faults: $(DEVELOPED)
 	$(BIN)/pytest tests/faults --full-faults --timeout 1800
 
