@@ -18,7 +18,7 @@ check_rights() {
 
 install_packages() {
   local missing=() each
-  for each in dockerd:docker.io mmdebstrap:mmdebstrap iptables:iptables ip:iproute2 curl:curl prometheus:prometheus; do
+  for each in dockerd:docker.io mmdebstrap:mmdebstrap iptables:iptables ip:iproute2 pgrep:procps curl:curl prometheus:prometheus; do
     command -v "${each%:*}" >/dev/null || missing+=("${each#*:}")
   done
   ((${#missing[@]})) || return 0
