@@ -37,6 +37,7 @@ from tests.faults.network_namespaces import NoNamespaces, network
 from tests.faults.two_apis import Attempt, AttemptLog, Callers, longest_pause, outcomes
 
 LEFT_OVER_SECONDS = 25.0  # after a fault, in which a caller may still meet a connection from before it
+PHOTOGRAPHS = 12  # few, so that the verdicts of the jobs take little of the machine
 SAME_BYTES = 16  # served images that are asked for again by address
 MODEL = "reference@1"
 
@@ -125,7 +126,7 @@ def site(tmp_path: Path, full_length: bool) -> Iterator[Site]:
 def _begin(site: Site) -> None:
     site.cluster.start()
     until(site.whole, 60, "the cluster is whole")
-    photographs = zipped({f"{i}.png": photograph(3000 + i) for i in range(40)})
+    photographs = zipped({f"{i}.png": photograph(3000 + i) for i in range(PHOTOGRAPHS)})
     site.client.post("/datasets", data={"name": "steel"}, files={"archive": photographs}).raise_for_status()
     with Client("http://cluster", KEY, transport=site.callers.transport()) as client:
         job = client.wait(site.submit(client, MODEL.partition("@")[0]))
