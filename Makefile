@@ -7,7 +7,7 @@ KEEP ?= 1
 # An index to install torch from, such as PyTorch's index of CPU wheels. Empty: where pip looks for all packages.
 TORCH_INDEX ?=
 
-.PHONY: install demo serve prior check format test faults bench gpu containers lock clean
+.PHONY: install demo serve prior check format test faults fuzz bench gpu containers lock clean
 
 # Everything but torch is installed by the hashes of a lock file.
 install: $(INSTALLED)
@@ -69,6 +69,10 @@ prior: $(INSTALLED)
 # The fault tests at full length, with measured times: more than an hour. Needs root.
 faults: $(DEVELOPED)
 	$(BIN)/pytest tests/faults --full-faults --timeout 1800
+
+# Every route and every parser with what strangers send, at full length, with the memory that it takes: 20 minutes.
+fuzz: $(DEVELOPED)
+	$(BIN)/pytest tests/fuzz --full-faults --timeout 1800
 
 # Measures serving against other servers and at its limits, for docs/benchmarks.md: half an hour on two idle cores.
 bench: $(DEVELOPED) .venv-peers/installed

@@ -35,8 +35,16 @@ def is_current(request: Request, etag: str, changed: datetime | None = None) -> 
     """
     if given := request.headers.getlist("if-none-match"):
         return parse_etags(", ".join(given)).contains_weak(etag.strip('"'))
-    since = parse_date(request.headers.get("if-modified-since"))
+    since = _date(request.headers.get("if-modified-since"))
     return changed is not None and since is not None and changed.replace(microsecond=0) <= since
+
+
+def _date(text: str | None) -> datetime | None:
+    """The date of a header; None for what is none."""
+    try:
+        return parse_date(text)
+    except OverflowError:  # a time zone of many digits, which werkzeug lets pass
+        return None
 
 
 def not_modified(etag: str, headers: Mapping[str, str] | None = None) -> Response:

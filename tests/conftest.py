@@ -30,6 +30,8 @@ SMALL_JOB = {
 }
 
 
+PrintFigure = Callable[[str], None]
+
 PATIENCE = 3  # a second of an idle machine may be as many of one that other tests use too
 
 
@@ -73,7 +75,9 @@ def free_port() -> int:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--full-faults", action="store_true", help="run tests/faults at full length, as `make faults` does"
+        "--full-faults",
+        action="store_true",
+        help="run tests/faults and tests/fuzz at full length, as `make faults` and `make fuzz` do",
     )
 
 
@@ -206,6 +210,23 @@ def stop_service(service: Service) -> None:
     service.client.close()
     service.process.send_signal(signal.SIGTERM)
     service.process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def full_length(request: pytest.FixtureRequest) -> bool:
+    """Whether every fault lasts its full time (`--full-faults`)."""
+    return bool(request.config.getoption("--full-faults"))
+
+
+@pytest.fixture
+def print_figure(capsys: pytest.CaptureFixture[str]) -> PrintFigure:
+    """Prints a figure although pytest captures the output."""
+
+    def uncaptured(text: str) -> None:
+        with capsys.disabled():
+            print(f"\n    {text}")
+
+    return uncaptured
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -33,16 +33,18 @@ from flawsmith.core.domain.version_bundle import (
     Manifest,
 )
 from flawsmith.core.store.archives import printable
+from flawsmith.core.store.archives.members import expansion_limit
 from flawsmith.core.store.quality_floors import FILE as IMAGE_SCORES
 from flawsmith.core.store.quality_floors import ImageScores
 from flawsmith.core.store.reference_photographs import FILE as REFERENCES
 from flawsmith.core.store.reference_photographs import ReferencePhotographs
 
-MOST_ARRAY_BYTES = 4 * 1024**3  # of all arrays in one .npz file
 LONGEST_TYPE = 64  # characters
 _LONGEST_HEADER = 16 * 1024 * 1024
 _GENERATOR, _DEFECTS = "generator.safetensors", "defects.safetensors"
 _METADATA = "flawsmith"
+_MOST_SIDE = 2**40  # of a tensor
+_MOST_SIDES = 16
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
@@ -56,8 +58,19 @@ class _WithdrawnAddress(BaseModel):
     reason: str
 
 
+class _Tensor(BaseModel):
+    """An entry in the header of a safetensors file. Its bounds keep what is computed of it small."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dtype: Literal["F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"]
+    shape: list[Annotated[int, Field(ge=0, le=_MOST_SIDE)]] = Field(max_length=_MOST_SIDES)
+    data_offsets: list[Annotated[int, Field(ge=0)]] = Field(min_length=2, max_length=2)
+
+
 WITHDRAWN: TypeAdapter[list[_WithdrawnAddress]] = TypeAdapter(list[_WithdrawnAddress])
 _OBJECT = TypeAdapter(dict[str, Any])
+_METADATA_ENTRY = TypeAdapter(dict[str, str])
 _RESULTS: Mapping[str, type[BaseModel]] = {"evaluations": EvaluationResult, "overrides": Override}
 
 
@@ -126,22 +139,18 @@ def _header(path: Path, name: str) -> dict[str, Any]:
             if length > min(size, _LONGEST_HEADER):
                 raise ValueError("its header is longer than the file")
             header = _OBJECT.validate_json(file.read(length))
-            tensors = [each for key, each in header.items() if key != "__metadata__"]
-            spans = sorted(tuple(each["data_offsets"]) for each in tensors)
-            ends = [(0, 0), *spans, (size - 8 - length, size)]
-            if any(before[1] != after[0] for before, after in pairwise(ends)):
-                raise ValueError("its tensors do not fill it")
-            if any(
-                _BYTES[each["dtype"]] * prod(each["shape"]) != end - start for each, (start, end) in _placed(tensors)
-            ):
-                raise ValueError("a tensor has another size than its shape says")
-        except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-            raise CannotImport(f"'{name}' is no safetensors file: {printable(str(error))[:200]}") from None
+            _METADATA_ENTRY.validate_python(header.get("__metadata__", {}))
+            tensors = [_Tensor.model_validate(each) for key, each in header.items() if key != "__metadata__"]
+        except ValidationError as error:
+            raise CannotImport(f"'{name}' is no safetensors file: {_first(error)}") from None
+        except ValueError as error:
+            raise CannotImport(f"'{name}' is no safetensors file: {error}") from None
+    spans = sorted(each.data_offsets for each in tensors)
+    if any(before[1] != after[0] for before, after in pairwise([[0, 0], *spans, [size - 8 - length, size]])):
+        raise CannotImport(f"'{name}' is no safetensors file: its tensors do not fill it")
+    if any(_BYTES[each.dtype] * prod(each.shape) != each.data_offsets[1] - each.data_offsets[0] for each in tensors):
+        raise CannotImport(f"'{name}' is no safetensors file: a tensor has another size than its shape says")
     return header
-
-
-def _placed(tensors: list[dict[str, Any]]) -> list[tuple[dict[str, Any], tuple[int, int]]]:
-    return [(each, (int(each["data_offsets"][0]), int(each["data_offsets"][1]))) for each in tensors]
 
 
 def _check_images(path: Path, name: str, header: dict[str, Any], card: ModelVersion) -> None:
@@ -183,12 +192,12 @@ def _check_arrays(path: Path, name: str, card: ModelVersion) -> None:
     """Loads arrays as the service does later. Raises CannotImport."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if sum(each.file_size for each in archive.infolist()) > MOST_ARRAY_BYTES:
-                raise CannotImport(f"'{name}' unpacks to more than {MOST_ARRAY_BYTES} bytes")
+            if sum(each.file_size for each in archive.infolist()) > (most := expansion_limit(path.stat().st_size)):
+                raise CannotImport(f"'{name}' unpacks to more than {most} bytes, far more than such a file does")
         if path.name == REFERENCES:
-            found = ReferencePhotographs.load(path).classes
+            found = ReferencePhotographs.load(path).checked().classes
         elif path.name == IMAGE_SCORES:
-            found = ImageScores.load(path).classes
+            found = ImageScores.load(path).checked().classes
         else:
             raise CannotImport(f"'{name}' is no file of a version of this release")
     except (ValueError, KeyError, TypeError, IndexError, OSError, EOFError, MemoryError) as error:
@@ -222,8 +231,10 @@ def _read(path: Path, name: str, of: TypeAdapter[Any]) -> Any:
     except FileNotFoundError:
         raise CannotImport(f"the bundle lacks '{name}'") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = "/".join(map(str, first["loc"]))[:100]
-        raise CannotImport(
-            f"'{name}' is not what this release reads: {printable(place)}: {first['msg'][:200]}"
-        ) from None
+        raise CannotImport(f"'{name}' is not what this release reads: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first of the errors, in words."""
+    found = error.errors(include_url=False, include_input=False)[0]
+    return f"{printable('/'.join(map(str, found['loc']))[:100])}: {printable(found['msg'])[:200]}"

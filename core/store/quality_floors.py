@@ -58,6 +58,19 @@ class ImageScores:
                 [arrays[f"samples_{index}"] for index in range(len(classes))],
             )
 
+    def checked(self) -> Self:
+        """Itself. Raises ValueError if its arrays cannot be scores: for a file from outside."""
+        if self.scales.shape != (len(self.classes), 2) or self.scales.dtype != np.float64:
+            raise ValueError("it must have two numbers for each type")
+        if any(each.dtype != np.float32 for each in self.network):
+            raise ValueError("its network is none")
+        for scale, *scores in zip(self.scales, self.photographs, self.samples, strict=True):
+            for each in scores:
+                sound = each.ndim == 1 and each.dtype == np.float64 and np.isfinite(each).all()
+                if not sound or not (len(each) or np.isnan(scale).any()):
+                    raise ValueError("its scores are none")
+        return self
+
 
 def scores_file(folder: Place) -> Place | None:
     """The file of a version's `ImageScores`; None if it has none.

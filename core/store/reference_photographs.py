@@ -204,6 +204,20 @@ class ReferencePhotographs:
             own = {name: arrays[f"own_{index}"] for index, name in enumerate(classes)}
             return cls(classes, arrays["files"].tolist(), arrays["pictures"], own)
 
+    def checked(self) -> Self:
+        """Itself. Raises ValueError if its arrays cannot be those of photographs: for a file from outside."""
+        pictures = self._pictures
+        if pictures.dtype != np.int16 or pictures.ndim != 4 or pictures.shape[3] not in (1, 3):
+            raise ValueError("its pictures are none")
+        if pictures.shape[1] != pictures.shape[2] or not 0 < pictures.shape[1] <= SIDE:
+            raise ValueError(f"its pictures are not squares of at most {SIDE} pixels")
+        if len(self.files) != len(self._pictures) or not all(isinstance(each, str) for each in self.files):
+            raise ValueError("it must have a name for each picture")
+        for each in self.own_distances.values():
+            if each.ndim != 1 or each.dtype != np.float32 or not np.isfinite(each).all():
+                raise ValueError("its distances are none")
+        return self
+
 
 def small_picture(pixels: Pixels) -> NDArray[np.int16]:
     """An image of (side, side[, C]) pixels, averaged over areas, with mean 0 and norm `NORM`: (SIDE, SIDE, C) int16.

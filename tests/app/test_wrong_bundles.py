@@ -7,10 +7,13 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from starlette.testclient import TestClient
 from tests.app.bundles import bundle, images, send, services_of
 from tests.bundled_versions import dcgan
+from tests.labelled_versions import CLASSES
 
 from flawsmith.core.services import Services
 
@@ -53,6 +56,44 @@ def turned(files: dict[str, bytes]) -> None:
     files["version/generator.safetensors"] = bytes(content)
 
 
+def tensor(**changes: Any) -> Callable[[dict[str, bytes]], None]:
+    """Changes what the header of the weights says of their first tensor."""
+
+    def change(files: dict[str, bytes]) -> None:
+        content = files[WEIGHTS]
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length])
+        header[next(name for name in header if name != "__metadata__")].update(changes)
+        text = json.dumps(header).encode()
+        files[WEIGHTS] = len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+    return change
+
+
+def packed(name: str, compressed: bool = False, **changes: NDArray[Any]) -> Callable[[dict[str, bytes]], None]:
+    """Puts an npz file of scores with two types into the bundle."""
+    arrays: dict[str, NDArray[Any]] = {"classes": np.array(CLASSES), "scales": np.ones((2, 2))}
+    arrays |= {f"{kind}_{number}": np.ones(3) for kind in ("photographs", "samples") for number in range(2)}
+    buffer = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(buffer, **arrays | changes)
+    return lambda files: files.update({name: buffer.getvalue()})
+
+
+def pictures(**changes: NDArray[Any]) -> Callable[[dict[str, bytes]], None]:
+    """Changes arrays of the reference photographs."""
+
+    def change(files: dict[str, bytes]) -> None:
+        with np.load(io.BytesIO(files[REFERENCES])) as arrays:
+            kept = {name: arrays[name] for name in arrays.files}
+        buffer = io.BytesIO()
+        np.savez(buffer, **kept | changes)
+        files[REFERENCES] = buffer.getvalue()
+
+    return change
+
+
+SCORES = "results/image-scores.npz"
+REFERENCES = "version/references.npz"
 CARD, MANIFEST, WEIGHTS = "version/card.json", "manifest.json", "version/generator.safetensors"
 REPAIRED: dict[str, tuple[Callable[[dict[str, bytes]], Any], str]] = {
     "weights cut short": (cut, "safetensors"),
@@ -74,6 +115,19 @@ REPAIRED: dict[str, tuple[Callable[[dict[str, bytes]], Any], str]] = {
     "an unknown preset": (edited(CARD, preset="stylegan9"), "stylegan9"),
     "a preset without networks": (edited(CARD, preset="paste"), "paste"),
     "a card that says other things than the weights": (edited(CARD, mode="RGB"), "config"),
+    "a shape that would take hours to multiply": (tensor(shape=[int("9" * 4000)] * 300), "safetensors"),
+    "a shape that is no list": (tensor(shape=""), "safetensors"),
+    "offsets that are no numbers": (tensor(data_offsets=[False, 1.5]), "safetensors"),
+    "scores of other types": (packed(SCORES, classes=np.array(["x", "y"])), "other defect types"),
+    "scores that are none": (packed(SCORES, samples_1=np.empty(0)), "image-scores.npz"),
+    "scales of another shape": (packed(SCORES, scales=np.ones(4)), "image-scores.npz"),
+    "scores that unpack to a hundred megabytes": (
+        packed(SCORES, True, network_0=np.zeros(25_000_000, "f4")),
+        "unpacks",
+    ),
+    "references without pictures": (pictures(pictures=np.zeros((6, 0), np.int16)), "references.npz"),
+    "references with more names": (pictures(files=np.array(["a"] * 9)), "references.npz"),
+    "references of a wrong type": (pictures(pictures=np.zeros((6, 32, 32, 1))), "references.npz"),
     "references that are none": (lambda files: files.update({"version/references.npz": b"PK"}), "references.npz"),
     "nested JSON": (lambda files: files.update({"version/judgement.json": b"[" * 100_000}), "judgement.json"),
     "withdrawn nonsense": (lambda files: files.update({"results/withdrawn.json": b'[{"seed": -1}]'}), "withdrawn.json"),
@@ -142,6 +196,17 @@ def test_zips_that_are_no_bundles_are_refused(api: TestClient, services: Service
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), what
         assert answer.json()["detail"]
     assert line.get("/models").json()["items"] == []
+
+
+def test_a_directory_that_leads_before_the_file_is_no_failing_disk(
+    api: TestClient, services: Services, line: TestClient
+) -> None:
+    content = bytearray(bundle(api, dcgan(services.registry, "steel")))
+    end, directory = content.index(b"PK\x05\x06"), content.index(b"PK\x01\x02")
+    content[end + 16 : end + 20] = (directory + 1).to_bytes(4, "little")  # every entry begins a byte earlier
+    answer = send(line, bytes(content))
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:flawsmith:invalid")
+    assert "damaged" in answer.json()["detail"]
 
 
 def test_entries_that_share_their_bytes_are_refused(api: TestClient, services: Services, line: TestClient) -> None:

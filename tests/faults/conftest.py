@@ -1,7 +1,7 @@
 """Fixtures for fault injection: clusters, and the outcome of a job that nothing disturbs."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -11,36 +11,18 @@ import torch
 
 from flawsmith.core.domain.presets.dcgan import DcganOverrides
 from flawsmith.models.presets.registry import build_trainer
+from tests.conftest import PrintFigure as PrintFigure
 from tests.conftest import photograph, start_service, until, zipped
 from tests.faults.cluster import JOB, Cluster
 
 SECONDS, FULL_SECONDS = 12.0, 60.0  # that an undisturbed job trains, at least
 WARM_STEPS = 3  # of the measurement: the first steps are slow
 
-PrintFigure = Callable[[str], None]
-
 
 class StartCluster(Protocol):
     """Starts a cluster that is stopped at the end of the test."""
 
     def __call__(self, data_dir: Path, workers: int = 2, **settings: str) -> Cluster: ...
-
-
-@pytest.fixture(scope="session")
-def full_length(request: pytest.FixtureRequest) -> bool:
-    """Whether every fault lasts its full time (`--full-faults`)."""
-    return bool(request.config.getoption("--full-faults"))
-
-
-@pytest.fixture
-def print_figure(capsys: pytest.CaptureFixture[str]) -> PrintFigure:
-    """Prints a figure although pytest captures the output."""
-
-    def uncaptured(text: str) -> None:
-        with capsys.disabled():
-            print(f"\n    {text}")
-
-    return uncaptured
 
 
 @pytest.fixture(scope="session")

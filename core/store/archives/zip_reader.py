@@ -65,6 +65,12 @@ class BoundedDirectory(io.BufferedReader):
         """Ends the checks: from now on the files are read, in small chunks."""
         self._opening = False
 
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Raises BadZipFile for a place before the file, where the sizes in a damaged directory may lead."""
+        if whence == io.SEEK_SET and offset < 0:
+            raise zipfile.BadZipFile("a part of it would begin before the file")
+        return super().seek(offset, whence)
+
     def read(self, size: int | None = -1, /) -> bytes:
         """Raises ArchiveTooLarge for a directory that is too large or has too many entries."""
         most = max(TAIL_BYTES, self._bounds.entries * MAX_DIRECTORY_ENTRY_BYTES)

@@ -32,7 +32,8 @@ _PLACES = {
 }  # fmt: skip
 """Words that may stand beside one of `_CLEAN_WORDS`."""
 
-_MASK_SUFFIX = re.compile(r"(?i)^(.+?)[_\-. ]+(?:masks?|labels?|gt|ground[_-]?truth|seg|segmentation|anno)\d{0,3}$")
+_SEPARATORS = "_-. "
+_MASK_SUFFIX = re.compile(r"(?i)[_\-. ](?:masks?|labels?|gt|ground[_-]?truth|seg|segmentation|anno)\d{0,3}$")
 _MASK_PREFIX = re.compile(r"(?i)^(?:mask|label|gt)[_\-]+(.+)$")
 
 
@@ -71,16 +72,25 @@ def place_of(path: str) -> Place:
         words |= said
         split = split or next((SPLITS[word] for word in said if word in SPLITS), None)
     stem = PurePosixPath(parts[-1]).stem
-    marked = _MASK_SUFFIX.match(stem) or _MASK_PREFIX.match(stem)
+    marked = _without_mask_word(stem)
     return Place(
         split=split,
         folders=tuple(folders),
-        stem=marked[1] if marked else stem,
+        stem=marked or stem,
         in_named_folder=in_named_folder,
         in_mask_folder=bool(words & _MASK_WORDS),
         in_ground_truth=bool(words & GROUND_TRUTH),
         has_mask_name=marked is not None,
     )
+
+
+def _without_mask_word(stem: str) -> str | None:
+    """The name of the photograph in that of its mask; None where nothing says that it is one."""
+    # A search that starts at the suffix takes time that grows with the length, not with its square.
+    if (suffix := _MASK_SUFFIX.search(stem)) and suffix.start():
+        return stem[: suffix.start()].rstrip(_SEPARATORS) or stem[0]
+    prefix = _MASK_PREFIX.match(stem)
+    return prefix[1] if prefix else None
 
 
 def is_clean(name: str) -> bool:

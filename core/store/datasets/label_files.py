@@ -138,10 +138,16 @@ def _read(path: str, data: bytes, content: Any, types: list[str], known: Photogr
     raise NotUnderstood(NOT_UNDERSTOOD)
 
 
-def _voc(data: bytes, path: str, known: PhotographNames) -> Found:
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+class _PlainTree(ElementTree.TreeBuilder):
+    """Builds no tree of XML that may declare entities, in whatever encoding it does."""
+
+    def doctype(self, name: str, public_id: str | None, system: str | None) -> None:
+        """Raises NotUnderstood."""
         raise NotUnderstood("XML with a document type is not read")
-    root = ElementTree.fromstring(data)
+
+
+def _voc(data: bytes, path: str, known: PhotographNames) -> Found:
+    root = ElementTree.fromstring(data, ElementTree.XMLParser(target=_PlainTree()))
     if root.tag != "annotation":
         raise NotUnderstood(NOT_UNDERSTOOD)
     photograph = known.beside(path) or known.named(root.findtext("filename") or "", path)

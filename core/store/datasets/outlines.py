@@ -75,6 +75,8 @@ def _filled(polygons: tuple[tuple[float, ...], ...], size: Size) -> Region:
     ys = [value for each in polygons for value in each[1::2]]
     if any(len(each) < 6 or len(each) % 2 for each in polygons):
         raise UnusableOutline("outlines with fewer than three points")
+    if not all(map(math.isfinite, (*xs, *ys))):  # shares of a side, so large that their pixels overflow
+        raise UnusableOutline("outlines that are too long to be drawn")
     left, right = max(0, math.floor(min(xs))), min(size[0], math.ceil(max(xs)) + 1)
     top, bottom = max(0, math.floor(min(ys))), min(size[1], math.ceil(max(ys)) + 1)
     if right <= left or bottom <= top:

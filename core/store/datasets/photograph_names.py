@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from flawsmith.core.store.datasets.folder_words import place_of
 
+_DEEPEST = 16  # folders of an entry of a list that are looked at, the innermost ones
 MAX_CANDIDATES = 100  # photographs of one name, among which the one of a label file is searched
 
 
@@ -17,6 +18,7 @@ class PhotographNames:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         self._by_key: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        self._folders = {path: tuple(map(str.lower, PurePosixPath(path).parts[:-1])) for path in self.paths}
         for path in self.paths:
             self._by_key[place_of(path).key].append(path)
             self._by_name[PurePosixPath(path).name.lower()].append(path)
@@ -38,11 +40,12 @@ class PhotographNames:
         parts = [
             part.lower() for part in PurePosixPath(folder.replace("\\", "/")).parts if part not in (".", "..", "/")
         ]
+        parts = parts[-_DEEPEST:]
         shortest = min(len(parts), 2)  # one word such as "images" says too little of a longer path
         for at in range(len(parts) - shortest + 1):
-            found = [path for path in self.paths if parts and _is_below(path, parts[at:])]
+            found = {each for each in set(self._folders.values()) if parts and _is_below(each, parts[at:])}
             if found:
-                return found
+                return [path for path, folder in self._folders.items() if folder in found]
         return []
 
 
@@ -51,9 +54,9 @@ def split_in_name(path: str) -> str | None:
     return place_of(f"{PurePosixPath(path).stem.rsplit('_', 1)[-1]}/x").split
 
 
-def _is_below(path: str, folder: list[str]) -> bool:
-    parts = [part.lower() for part in PurePosixPath(path).parts[:-1]]
-    return any(parts[at : at + len(folder)] == folder for at in range(len(parts) - len(folder) + 1))
+def _is_below(parts: tuple[str, ...], folder: list[str]) -> bool:
+    wanted = tuple(folder)
+    return any(parts[at : at + len(wanted)] == wanted for at in range(len(parts) - len(wanted) + 1))
 
 
 def _nearest(paths: list[str], label_file: str) -> str | None:

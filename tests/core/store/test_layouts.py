@@ -15,6 +15,7 @@ from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import Datasets, UnknownSplit, UploadOptions
 from flawsmith.core.store.datasets.annotations import LaterFormat
+from flawsmith.core.store.datasets.folder_words import place_of
 from flawsmith.core.store.images import Abandoned
 
 
@@ -314,3 +315,50 @@ def test_datasets_of_releases_without_annotations_have_those_of_their_masks_and_
     assert [each.boxes for each in found] == [[pytest.approx(trees.DEFECT)]] * 3
     assert [each.mask() is not None for each in found] == [masked] * 3
     assert {each.clean for each in found} == {False}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_xml_that_declares_entities_is_not_read_in_any_encoding(datasets: Datasets, encoding: str) -> None:
+    text = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE a [<!ENTITY a "pit">]><annotation>&a;</annotation>'
+    dataset = add(datasets, trees.voc() | {"VOC2007/Annotations/x.xml": text.encode(encoding)})
+    assert {each.file: each.reason for each in dataset.rejected}["VOC2007/Annotations/x.xml"] == (
+        "XML with a document type is not read"
+    )
+
+
+def test_a_polygon_in_shares_whose_pixels_overflow_is_passed_over(datasets: Datasets) -> None:
+    files = {"images/0.png": photograph(1), "images/1.png": photograph(2), "classes.txt": b"scratch"}
+    dataset = add(datasets, files | {"labels/0.txt": b"0 .1 .1 1e308 .1 .5 .5", "labels/1.txt": b"0 .5 .5 .2 .2"})
+    assert layout(dataset).boxes == 2  # its rectangle is used
+    assert "outlines that are too long" in dataset.rejected[0].reason
+
+
+def test_a_data_yaml_names_few_places_of_photographs(datasets: Datasets) -> None:
+    """Each is looked for among all photographs: thousands of them would keep a process busy for hours."""
+    places = [*(f"nowhere/{number}" for number in range(3000)), "images/train"]
+    deep = "a/" * 4000 + "images/train"
+    content = f"names: [pit, scratch]\ntrain: {deep}\ntest: [{', '.join(places)}]\n".encode()
+    dataset = add(datasets, trees.yolo() | {"data.yaml": content})
+    assert layout(dataset).splits == {"train": 4, "val": 4}
+    assert dataset.classes == {"scratch": 3}
+
+
+@pytest.mark.parametrize(
+    ("mask", "photograph_of_it"),
+    [
+        ("a_mask", "a"),
+        ("a__mask", "a"),
+        ("a.b-ground_truth2", "a.b"),
+        ("a_mask_mask", "a_mask"),
+        ("__mask", "_"),
+        ("mask_a", "a"),
+        ("gt-a_1", "a_1"),
+        ("_mask", None),
+        ("mask", None),
+        ("a_masked", None),
+        ("a" + "_" * 1000 + "x", None),
+    ],
+)
+def test_the_name_of_a_mask_says_of_which_photograph_it_is(mask: str, photograph_of_it: str | None) -> None:
+    place = place_of(f"folder/{mask}.png")
+    assert (place.has_mask_name, place.stem) == (photograph_of_it is not None, photograph_of_it or mask)
