@@ -5,13 +5,15 @@ import hashlib
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import httpx2
 
 from flawsmith.client import Client, Job
+from tests.faults.cluster import BUSY_SECONDS
 from tests.faults.cluster_of_hosts import KEY
 from tests.faults.two_apis import ANSWER_SECONDS, Callers
 
@@ -41,6 +43,21 @@ class Load(threading.Thread):
 
     def work(self) -> None:
         raise NotImplementedError
+
+
+@contextmanager
+def running(loads: Sequence[Load]) -> Iterator[None]:
+    """Runs loads during the block; then each may end what it has begun, and none may have failed."""
+    for each in loads:
+        each.start()
+    try:
+        yield
+    finally:
+        for each in loads:
+            each.stopped.set()
+    for each in loads:
+        each.join(BUSY_SECONDS)
+        assert not each.is_alive() and each.error is None, each.error
 
 
 class Served:

@@ -6,7 +6,7 @@ than the limits after which others take over: a lease and a heartbeat, 6 s each.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -32,11 +32,12 @@ from tests.faults.cluster_of_hosts import (
     ClusterOfHosts,
 )
 from tests.faults.conftest import PrintFigure, steps_in
-from tests.faults.load_on_two_apis import ImageLoad, JobLoad, Load, Served
+from tests.faults.load_on_two_apis import ImageLoad, JobLoad, Load, Served, running
 from tests.faults.network_namespaces import NoNamespaces, network
 from tests.faults.two_apis import Attempt, AttemptLog, Callers, longest_pause, outcomes
 
 LEFT_OVER_SECONDS = 25.0  # after a fault, in which a caller may still meet a connection from before it
+PHOTOGRAPHS = 12  # few, so that the verdicts of the jobs take little of the machine
 SAME_BYTES = 16  # served images that are asked for again by address
 MODEL = "reference@1"
 
@@ -65,11 +66,15 @@ FULL = (
 
 @dataclass
 class Site:
-    """A cluster with its callers and their log; ``outcome`` is that of a job which nothing disturbed."""
+    """A cluster with its callers and their log.
+
+    ``client`` uses both APIs, each of ``probes`` one; ``outcome`` is that of a job which nothing disturbed.
+    """
 
     cluster: ClusterOfHosts
     callers: Callers
     client: httpx2.Client
+    probes: list[httpx2.Client]
     steps: int
     outcome: tuple[str, str] = ("", "")
 
@@ -88,12 +93,12 @@ class Site:
 
     def whole(self) -> bool:
         """Whether both APIs are ready and every worker is live."""
-        for api in APIS:
-            with self.callers.only(api).http() as client:
-                if client.get("/readyz").status_code != 200:
-                    return False
+        if any(each.get("/readyz").status_code != 200 for each in self.probes):
+            return False
         targets = self.client.get("/metrics/targets").raise_for_status().json()
-        return {*self.cluster.hosts_of(each["labels"]["worker"] for each in targets)} >= {*TRAINERS, *SAMPLERS}
+        workers = [each["labels"]["worker"] for each in targets]
+        wanted = {*TRAINERS, *SAMPLERS}
+        return len(workers) >= len(wanted) and {*self.cluster.hosts_of(workers)} >= wanted
 
 
 @pytest.fixture
@@ -103,8 +108,11 @@ def site(tmp_path: Path, full_length: bool) -> Iterator[Site]:
         with network([*SERVICE, CLIENT]) as hosts:
             cluster = ClusterOfHosts(hosts, tmp_path, segment_seconds="3")
             callers = Callers(hosts[CLIENT], {api: hosts[api].address for api in APIS}, AttemptLog())
-            with callers.http() as client:
-                site = Site(cluster, callers, client, steps_in(30 if full_length else 3))
+            with ExitStack() as opened:
+                client, *probes = (
+                    opened.enter_context(each.http()) for each in (callers, *(callers.only(api) for api in APIS))
+                )
+                site = Site(cluster, callers, client, probes, steps_in(30 if full_length else 3))
                 try:
                     _begin(site)
                     yield site
@@ -118,7 +126,7 @@ def site(tmp_path: Path, full_length: bool) -> Iterator[Site]:
 def _begin(site: Site) -> None:
     site.cluster.start()
     until(site.whole, 60, "the cluster is whole")
-    photographs = zipped({f"{i}.png": photograph(3000 + i) for i in range(40)})
+    photographs = zipped({f"{i}.png": photograph(3000 + i) for i in range(PHOTOGRAPHS)})
     site.client.post("/datasets", data={"name": "steel"}, files={"archive": photographs}).raise_for_status()
     with Client("http://cluster", KEY, transport=site.callers.transport()) as client:
         job = client.wait(site.submit(client, MODEL.partition("@")[0]))
@@ -132,14 +140,11 @@ def test_a_cluster_outlives_every_host(site: Site, full_length: bool, print_figu
     callers = [ImageLoad(site.callers, api, MODEL, served) for api in APIS]
     jobs = [JobLoad(site.callers, api, f"beside-{api}", site.submit) for api in APIS]
     loads: list[Load] = [*callers, *jobs]
-    for each in loads:
-        each.start()
-    disturbed = [_disturb(site, fault, jobs, print_figure) for fault in (FULL if full_length else SHORT)]
-    for each in loads:
-        each.stopped.set()
-    for each in loads:
-        each.join(BUSY_SECONDS)
-        assert not each.is_alive() and each.error is None, each.error
+    disturbed = list[Disturbed]()
+    with running(loads):
+        for fault in FULL if full_length else SHORT:
+            assert all(each.error is None for each in loads), [each.error for each in loads]
+            disturbed.append(_disturb(site, fault, jobs, print_figure))
     attempts = site.callers.log.during(begun, time.monotonic(), "/generate")
     submitted = {job for each in jobs for job in each.jobs}
     print_figure(
@@ -207,7 +212,6 @@ def _trained_on(site: Site, jobs: list[JobLoad]) -> dict[str, str | None]:
 
 def _both_run(site: Site, jobs: list[JobLoad], host: str) -> bool:
     """Whether both jobs are being trained, and if this is a training host, one of them there."""
-    assert all(each.error is None for each in jobs), [each.error for each in jobs]
     trained_on = _trained_on(site, jobs)
     return len(trained_on) == len(jobs) and (host not in TRAINERS or host in trained_on.values())
 
