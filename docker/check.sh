@@ -11,7 +11,8 @@ running=
 [ "${1:-}" != --running ] || running=yes
 for name in ${!FLAWSMITH_@} ${!COMPOSE_@} ${!AWS_@} PYTHON_IMAGE; do unset "$name"; done
 [ -n "$running" ] || unset ${!DOCKER_@}
-PYTHON=$(realpath --no-symlinks "${PYTHON:-.venv/bin/python}") # with the S3 server of the tests
+python=$(realpath --no-symlinks "${VENV:-.venv}/bin/python") # of `make check`
+[ -x "$python" ] || { echo "no $python: make containers makes it" && exit 1; }
 export COMPOSE_PROJECT_NAME=flawsmith-check
 work=$(mktemp -d) clone=$work/clone passed=0 fetching=
 key=check-$RANDOM$RANDOM$RANDOM metrics_key=metrics-$RANDOM$RANDOM$RANDOM

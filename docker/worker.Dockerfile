@@ -48,7 +48,7 @@ ENV PATH=/opt/flawsmith/bin:$PATH \
 VOLUME /data
 EXPOSE 9100
 # Healthy means that Redis accepts this worker's heartbeats.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s \
   CMD ["python", "-S", "/opt/flawsmith/answers.py", "9100", "/readyz", "4"]
 # The argument is the kind of work: train or sample.
 ENTRYPOINT ["flawsmith", "worker"]

