@@ -11,8 +11,7 @@ running=
 [ "${1:-}" != --running ] || running=yes
 for name in ${!FLAWSMITH_@} ${!COMPOSE_@} ${!AWS_@} PYTHON_IMAGE; do unset "$name"; done
 [ -n "$running" ] || unset ${!DOCKER_@}
-python=$(realpath --no-symlinks "${VENV:-.venv}/bin/python") # of `make check`
-[ -x "$python" ] || { echo "no $python: make containers makes it" && exit 1; }
+python=${VENV:-$PWD/.venv}/bin/python # make containers makes it
 export COMPOSE_PROJECT_NAME=flawsmith-check
 work=$(mktemp -d) clone=$work/clone passed=0 fetching=
 key=check-$RANDOM$RANDOM$RANDOM metrics_key=metrics-$RANDOM$RANDOM$RANDOM
@@ -50,6 +49,8 @@ if [ -n "$running" ]; then
   docker info >/dev/null || fail "no Docker engine runs here"
   say "the Docker engine that runs here, $(docker info -f '{{.ServerVersion}}'), and the real base images"
 else
+  check_rights
+  [ -x "$python" ] || fail "no $python: make containers makes it"
   install_packages
   set -m # a process group of its own, to end it by
   fetch "$work" & # while the engine starts

@@ -9,10 +9,16 @@ cgroup=/flawsmith-check-$$
 # Ends the check where no engine can run. Once `docker info` has answered, everything is a failure.
 unable() { say "containers were not run: $*" && exit 77; }
 
-install_packages() {
+namespaces=(setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child --mount-proc)
+
+check_rights() {
   [ "$(id -u)" = 0 ] || unable "a private Docker engine needs root"
+  "${namespaces[@]}" mount -t tmpfs none /run 2>"$work/rights.log" || unable "a private Docker engine needs rights: $(tail -1 "$work/rights.log")"
+}
+
+install_packages() {
   local missing=() each
-  for each in dockerd:docker.io mmdebstrap:mmdebstrap iptables:iptables ip:iproute2 curl:curl prometheus:prometheus; do
+  for each in dockerd:docker.io mmdebstrap:mmdebstrap iptables:iptables ip:iproute2 pgrep:procps curl:curl prometheus:prometheus; do
     command -v "${each%:*}" >/dev/null || missing+=("${each#*:}")
   done
   ((${#missing[@]})) || return 0
@@ -29,21 +35,21 @@ start_engine() { # FOLDER
   cp "$1"/plugins/usr/libexec/docker/cli-plugins/docker-* "$1/config/cli-plugins/"
   export DOCKER_HOST=unix://$1/docker.sock DOCKER_CONFIG=$1/config
   # An empty /run hides the sockets of another engine and its containerd. Whoever ends this script ends all of them.
-  setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child --mount-proc bash -ec '
+  "${namespaces[@]}" bash -ec '
     mount -t tmpfs none /run
     ip link set lo up
     dockerd --data-root "$1/images" --exec-root "$1/exec" -H "$DOCKER_HOST" --pidfile "$1/dockerd.pid" \
       --storage-driver overlay2 --bridge none --cgroup-parent "$2"' bash "$1" "$cgroup" >"$1/dockerd.log" 2>&1 </dev/null &
   unshared=$!
   disown
-  retry 30 docker info || unable "dockerd does not start: $(grep -v 'level=\(info\|warn\)' "$1/dockerd.log" | tail -1)"
+  retry 60 docker info || unable "dockerd does not start: $(grep -v 'level=\(info\|warn\)' "$1/dockerd.log" | tail -1)"
   first=$(pgrep --parent "$unshared")
   say "a private Docker engine: $(docker info -f '{{.ServerVersion}}, {{.Driver}}'), compose $(docker compose version --short)"
 }
 
-# Runs a command in the engine's network, where the published ports are, and as one of its processes.
+# Runs a command in the engine's namespaces: its network has the published ports, and its end is the command's.
 inside() {
-  if [ -n "$first" ]; then nsenter --target "$first" --net --pid "$@"; else "$@"; fi
+  if [ -n "$first" ]; then nsenter --target "$first" --net --mount --pid "$@"; else "$@"; fi
 }
 
 stop_engine() {

@@ -7,6 +7,8 @@ json() { python3 -c "import json, sys; value = json.load(sys.stdin); print($1)";
 ready() { [ "$(status "$url/readyz")" = 200 ]; }
 container() { echo "$COMPOSE_PROJECT_NAME-$1-${2:-1}"; }
 
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
 # What a clone of this working tree has, and an override: names of its own, so that no image or volume of another site
 # is touched, and builds in the network of the local index.
 copy_clone() {
@@ -21,11 +23,13 @@ services:
   train: {image: flawsmith-check-worker, build: $build}
   sample: {image: flawsmith-check-worker}
 Y
-  port=8000
-  [ -z "$running" ] || port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-  url=http://127.0.0.1:$port
   # In the environment and not in .env, which a fresh clone does not have.
-  export FLAWSMITH_PORT=$port TORCH_INDEX=${TORCH_INDEX:-} COMPOSE_FILE=docker-compose.yml:docker/cpu.yml:$work/check.yml
+  export TORCH_INDEX=${TORCH_INDEX:-} COMPOSE_FILE=docker-compose.yml:docker/cpu.yml:$work/check.yml
+  if [ -n "$running" ]; then
+    FLAWSMITH_PORT=$(free_port) FLAWSMITH_PROMETHEUS_PORT=$(free_port)
+    export FLAWSMITH_PORT FLAWSMITH_PROMETHEUS_PORT
+  fi
+  url=http://127.0.0.1:${FLAWSMITH_PORT:-8000}
 }
 
 # Writes .env as docs/operations.md says, with more LINES.
@@ -40,7 +44,7 @@ up() { # OPTION…
 }
 
 remove_site() {
-  [ ! -e "$clone/.env" ] || COMPOSE_PROFILES=monitoring,redis-images compose down --volumes --timeout 5 >/dev/null 2>&1 || true
+  [ ! -d "$clone" ] || COMPOSE_PROFILES=monitoring,redis-images compose down --volumes --timeout 5 >/dev/null 2>&1 || true
   docker rmi flawsmith-check-api flawsmith-check-worker >/dev/null 2>&1 || true
 }
 
