@@ -105,6 +105,7 @@ check_monitoring() {
   compose up --detach --no-build --wait --no-recreate prometheus >"$work/up.log" 2>&1 || { tail "$work/up.log"; fail "prometheus: not healthy"; }
   retry 60 watches_all || fail "in Prometheus: $(up_in_prometheus)"
   ok "profile monitoring: Prometheus finds the API and all four workers up"
+  COMPOSE_PROFILES=monitoring compose rm --stop --force prometheus >/dev/null 2>&1 # it would keep the networks as they are
 }
 
 check_health() {
