@@ -84,7 +84,7 @@ def bundles(draw: st.DrawFn, whole: list[bytes]) -> bytes | Files:
 
 def packed(files: Files, name: str) -> bytes:
     """The bundle of these files, of a model with this name where its card and its manifest can be read."""
-    with suppress(ValueError, TypeError, KeyError):
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
         card, manifest = json.loads(files[CARD]), json.loads(files[MANIFEST])
         number = manifest["version"].rpartition("@")[2]
         files = files | {CARD: json.dumps(card | {"model": name}).encode()}
