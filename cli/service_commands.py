@@ -41,10 +41,10 @@ def webhook_secret() -> None:
 @app.command()
 def api(
     require_keys: Annotated[bool, typer.Option("--require-keys", help="do not start without API keys")] = False,
+    only_check: Annotated[bool, typer.Option("--check", help="check this and end")] = False,
 ) -> None:
     """Run the HTTP API alone. Without API keys it listens on loopback only, which in a container nobody can reach."""
     from flawsmith.app.keyring import keyring_of
-    from flawsmith.app.main import run_api
     from flawsmith.core.settings import get_settings
 
     if require_keys and not keyring_of(get_settings()).usable:
@@ -54,6 +54,10 @@ def api(
             file=sys.stderr,
         )
         raise typer.Exit(2)
+    if only_check:
+        return
+    from flawsmith.app.main import run_api
+
     os.umask(PRIVATE_UMASK)
     run_api()
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from flawsmith.core.device_settings import DeviceSettings
 from flawsmith.core.domain.production_gate import Demand
 from flawsmith.core.domain.retention import Rule, parse_retention
 from flawsmith.core.protection_settings import ProtectionSettings
@@ -40,7 +41,7 @@ SECRETS = (
 )  # never printed; each may be read from a file that NAME_file names
 
 
-class Settings(RedisSettings, ProtectionSettings, StoreSettings, TrackerSettings):
+class Settings(RedisSettings, ProtectionSettings, StoreSettings, TrackerSettings, DeviceSettings):
     """The settings of a service, with their defaults. The documentation lists all of them; a test checks that."""
 
     model_config = SettingsConfigDict(env_prefix="FLAWSMITH_", extra="ignore", hide_input_in_errors=True)
@@ -102,13 +103,6 @@ class Settings(RedisSettings, ProtectionSettings, StoreSettings, TrackerSettings
         24.0,
         ge=0,
         description="hours between two looks at what a version serves, by the measures of its report; 0: never",
-    )
-    device: str = Field("auto", description="`auto` (CUDA if there is a GPU), `cpu` or `cuda:N`")
-    train_devices: int = Field(
-        0,
-        ge=0,
-        description="devices on which a training worker may train one job with `devices`: its own and the next ones of"
-        " the machine; 0: all GPUs that it sees. On the CPU they are processes, 1 unless this says more",
     )
     preset_packages: str = Field(
         "",

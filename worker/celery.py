@@ -8,6 +8,7 @@ import threading
 import warnings
 from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,7 +43,9 @@ from flawsmith.core.tracing import configure_tracing
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.device_metrics import DeviceMetrics
+from flawsmith.worker.devices.device_key import device_key, limit_memory
 from flawsmith.worker.devices.device_locks import DeviceLocks
+from flawsmith.worker.devices.sampling_first import DeviceFlags, SamplingPasses, TrainingTurns
 from flawsmith.worker.operations_server import Heartbeat, serve_operations
 
 log = logging.getLogger(__name__)
@@ -104,7 +107,29 @@ def device_locks() -> DeviceLocks:
     count = torch.cuda.device_count() if own.type == "cuda" else max(1, most)
     numbers = [own.index or 0, *(each for each in range(count) if each != (own.index or 0))]
     names = [f"{own.type}:{each}" for each in numbers]
-    return DeviceLocks(get_settings().data_dir / "devices", socket.gethostname(), names[: most or None])
+    return DeviceLocks(_device_folder(), socket.gethostname(), names[: most or None])
+
+
+@lru_cache
+def training_turns() -> TrainingTurns:
+    """When this training worker may begin a step beside sampling on its devices."""
+    locks, first = device_locks(), _sampling_first()
+    return TrainingTurns(_device_folder(), lambda: map(device_key, (locks.own, *locks.borrowed)) if first else ())
+
+
+@lru_cache
+def sampling_passes() -> SamplingPasses:
+    """Tells the training workers on this sampling worker's device of its passes."""
+    return SamplingPasses(DeviceFlags(_device_folder(), device_key(str(device()))) if _sampling_first() else None)
+
+
+def _device_folder() -> Path:
+    return get_settings().data_dir / "devices"
+
+
+def _sampling_first() -> bool:
+    chosen = get_settings().sampling_first
+    return device().type != "cpu" if chosen == "auto" else chosen == "on"
 
 
 def run_worker(queue: str) -> None:
@@ -122,6 +147,7 @@ def run_worker(queue: str) -> None:
     app.conf.update(broker_settings(settings, queue))
     torch.set_num_threads(threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
+    limit_memory(device(), settings.device_memory_share)
     REGISTRY.register(BuildInfo())
     REGISTRY.register(DeviceMetrics(device()))
     heartbeat = Heartbeat()

@@ -17,6 +17,7 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.registry import Registry
 from flawsmith.worker.attribute_search import Search, search
+from flawsmith.worker.devices.sampling_first import SamplingPasses
 from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.image_scores import PublishedScore
 from flawsmith.worker.image_text import image_text
@@ -44,10 +45,14 @@ class Engine:
         registry: where the versions are.
         capacity: how many generators stay in memory; the least recently used is dropped first.
         device: where they sample.
+        passes: training on the device makes way for them.
     """
 
-    def __init__(self, registry: Registry, capacity: int, device: torch.device) -> None:
+    def __init__(
+        self, registry: Registry, capacity: int, device: torch.device, passes: SamplingPasses | None = None
+    ) -> None:
         self.registry, self.capacity, self.device = registry, capacity, device
+        self._passes = passes or SamplingPasses()
         self._loaded: OrderedDict[str, tuple[ImageSampler, Encode]] = OrderedDict()
         self._scores: OrderedDict[str, PublishedScore] = OrderedDict()
         self._labels: OrderedDict[str, Labeller] = OrderedDict()
@@ -61,11 +66,15 @@ class Engine:
         Raises:
             UnknownModel: the version does not exist, or no longer.
         """
-        return self.generator(reference).sample_batch(addresses)
+        generator = self.generator(reference)
+        with self._passes.one():
+            return generator.sample_batch(addresses)
 
     def search(self, reference: str, addresses: Sequence[Address]) -> list[Search]:
         """Searches for the images of up to `MICRO_BATCH` addresses with measured attributes. Raises as `sample`."""
-        return search(self.generator(reference).sample_batch, addresses)
+        generator = self.generator(reference)
+        with self._passes.one():
+            return search(generator.sample_batch, addresses)
 
     def generator(self, reference: str) -> ImageSampler:
         """The version's generator, loaded if necessary. Raises UnknownModel."""
@@ -120,8 +129,9 @@ class Engine:
                     self._labels.popitem(last=False)
             self._labels.move_to_end(reference)
             labels = self._labels[reference]
-        pairs = zip(addresses, labels(addresses, candidates), strict=True)
-        return [image_labels(version, address, found) for address, found in pairs]
+        with self._passes.one():
+            found = labels(addresses, candidates)
+        return [image_labels(version, *each) for each in zip(addresses, found, strict=True)]
 
     def _load(self, reference: str) -> tuple[ImageSampler, Encode]:
         version = self.registry.resolve(reference)

@@ -27,7 +27,7 @@ from flawsmith.core.store.registry import UnknownModel
 from flawsmith.core.store.version_results import EVALUATIONS, save_result
 from flawsmith.models.evaluation.experiment import Experiment, derived_seed
 from flawsmith.models.evaluation.labelled_photographs import LabelledPhotographs, split
-from flawsmith.worker.celery import device, services, threads
+from flawsmith.worker.celery import device, services, threads, training_turns
 from flawsmith.worker.checkpoints import Checkpoint, NewerFormat, newest_checkpoint, save_checkpoint
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.evaluation_photographs import load_evaluation_photographs
@@ -176,6 +176,8 @@ class EvaluationWork(_Evaluation):
         """Makes a step of a generator or a classifier, or a pass of a generator. Raises Diverged."""
         subset = self._subset
         assert subset is not None
+        if subset.run:
+            subset.run.awaits_steps = training_turns().shared
         scores = subset.advance()
         if scores is None:
             return

@@ -39,6 +39,11 @@ def _memory_reason(job: Job, device: torch.device) -> str:
         where = "GPU memory"
         left, whole = torch.cuda.mem_get_info(device)
         free = f" ({left // MEGABYTE} of {whole // MEGABYTE} MB were free)"
+        share = torch.cuda.get_per_process_memory_fraction(device.index)
+        if share < 1:
+            most, used = round(share * whole) // MEGABYTE, torch.cuda.memory_reserved(device) // MEGABYTE
+            share_words = f"{used} of the {most} MB that FLAWSMITH_DEVICE_MEMORY_SHARE={share:g} gives this worker"
+            free = f" ({share_words} were in use, and {left // MEGABYTE} of {whole // MEGABYTE} MB of the GPU free)"
     return f"out of {where} with {job.memory_demand}{free}; {job.memory_advice}"
 
 

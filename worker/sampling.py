@@ -28,7 +28,7 @@ from flawsmith.core.live.task_queues import SAMPLE, worker_name
 from flawsmith.core.logs import request_id as current_request_id
 from flawsmith.core.metrics import model_label
 from flawsmith.core.store.registry import UnknownModel
-from flawsmith.worker.celery import app, device, quick_services, services, stopping, threads
+from flawsmith.worker.celery import app, device, quick_services, sampling_passes, services, stopping, threads
 from flawsmith.worker.engine import Engine
 from flawsmith.worker.failing_versions import FailingVersions
 from flawsmith.worker.intra_op_threads import set_intra_op_threads
@@ -75,7 +75,7 @@ class Sampler:
 
     def __init__(self) -> None:
         settings, redis = services().settings, services().image_redis
-        self.engine = Engine(services().registry, settings.loaded_generators, device())
+        self.engine = Engine(services().registry, settings.loaded_generators, device(), sampling_passes())
         self.consumer = Consumer(redis, worker_name(SAMPLE))
         self.replenisher = PoolReplenisher(redis, settings)
         self.speed, self.failing = Speed(), FailingVersions()

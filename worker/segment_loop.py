@@ -8,6 +8,7 @@ from prometheus_client import Histogram
 from redis.exceptions import RedisError
 
 from flawsmith.core.live.job_history import JobHistory
+from flawsmith.worker.devices.sampling_first import TrainingTurns
 from flawsmith.worker.executor import Segment, Work
 
 log = logging.getLogger(__name__)
@@ -25,11 +26,14 @@ CHECKPOINT_SECONDS = Histogram(
 )
 
 
-def advance_until(end: float, stopping: threading.Event, work: Work, segment: Segment, history: JobHistory) -> bool:
+def advance_until(
+    end: float, stopping: threading.Event, turns: TrainingTurns, work: Work, segment: Segment, history: JobHistory
+) -> bool:
     """Makes steps until the job is over, the segment ends or the worker stops, and saves the last one.
 
     Args:
         end: of the segment, by `time.monotonic`.
+        turns: when a step may begin.
 
     Returns:
         False where the job was cancelled meanwhile.
@@ -37,6 +41,7 @@ def advance_until(end: float, stopping: threading.Event, work: Work, segment: Se
     reports, checkpoints = Reports(work, segment, history), Checkpoints(work, segment)
     wanted = True
     while wanted and not work.over and not stopping.is_set() and time.monotonic() < end:
+        turns.wait(stopping)
         work.advance(segment)
         if reports.due:
             wanted = reports.send()
@@ -50,7 +55,9 @@ def advance_until(end: float, stopping: threading.Event, work: Work, segment: Se
     return wanted and reports.send()
 
 
-def ready_to_finish(stopping: threading.Event, work: Work, segment: Segment, history: JobHistory) -> bool:
+def ready_to_finish(
+    stopping: threading.Event, turns: TrainingTurns, work: Work, segment: Segment, history: JobHistory
+) -> bool:
     """Does what is left before a job that is over can finish.
 
     Returns:
@@ -61,6 +68,7 @@ def ready_to_finish(stopping: threading.Event, work: Work, segment: Segment, his
         wanted = not reports.due or reports.send()
         if not wanted or stopping.is_set():
             return False
+        turns.wait(stopping)
     return True
 
 

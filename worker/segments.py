@@ -18,7 +18,7 @@ from flawsmith.core.live.task_queues import worker_name
 from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.interface import StoreAway
 from flawsmith.core.store.job_folder import JobFolder
-from flawsmith.worker.celery import app, device, device_locks, quick_services, services, stopping
+from flawsmith.worker.celery import app, device, device_locks, quick_services, services, stopping, training_turns
 from flawsmith.worker.executor import Executor, Segment, Work
 from flawsmith.worker.failures import reason_for
 from flawsmith.worker.inherited_remarks import inherit_remarks
@@ -31,6 +31,7 @@ SEGMENTS = Counter("flawsmith_segments_total", "Segments of jobs by outcome", ["
 for _outcome in ("passed_on", "succeeded", "error", "failed", "lease_lost", "redis_away", "unknown_job"):
     SEGMENTS.labels(_outcome)  # each is there from the beginning, so that its first count is an increase
 
+WAITED_SHARE = 0.1  # of a segment: what is worth a line in the log
 STORE_PAUSE_SECONDS = 2.0  # until a job tries again whether the artifact store answers
 
 _QUEUES = {kind.name: kind.queue for kind in job_kinds()}
@@ -106,12 +107,13 @@ def _advance(job: Job, lease: Lease) -> None:
     segment = Segment(lease, lease.claim(store, JobFolder(store, job.id).claims), jobs)
     work = _open_work(job)
     log.info("job %s: claim %s, from step %d", job.id, segment.claim.name, work.step)
-    end = time.monotonic() + services().settings.segment_seconds
-    history = quick_services().history
+    history, turns = quick_services().history, training_turns()
+    begun, waited = time.monotonic(), turns.waited
     with work.active():
-        wanted = advance_until(end, stopping, work, segment, history)
+        wanted = advance_until(begun + services().settings.segment_seconds, stopping, turns, work, segment, history)
     _keep_open(work)
-    if not (work.over and wanted and ready_to_finish(stopping, work, segment, history)):
+    _log_waiting(job.id, turns.waited - waited, time.monotonic() - begun)
+    if not (work.over and wanted and ready_to_finish(stopping, turns, work, segment, history)):
         SEGMENTS.labels("passed_on").inc()
         return
     result = work.finish(segment)
@@ -122,6 +124,12 @@ def _advance(job: Job, lease: Lease) -> None:
     SEGMENTS.labels("succeeded").inc()
     if ended.state is JobState.SUCCEEDED:
         _remove_checkpoints(ended)
+
+
+def _log_waiting(job_id: str, waited: float, seconds: float) -> None:
+    """Says that sampling on the same device held up a segment, if it did for a good part of it."""
+    if waited > WAITED_SHARE * seconds:
+        log.info("job %s: %.1f of %.1f s went by while sampling had its device", job_id, waited, seconds)
 
 
 def _remove_checkpoints(job: Job) -> None:

@@ -30,7 +30,7 @@ from flawsmith.models.inference.session import device_kind
 from flawsmith.models.quality.registry import LEADING
 from flawsmith.models.training.fixed_samples import PREVIEW_COLUMNS
 from flawsmith.models.training.trainer import PreviewsMasks, Trainer
-from flawsmith.worker.celery import device, device_locks, quick_services, services, threads
+from flawsmith.worker.celery import device, device_locks, quick_services, services, threads, training_turns
 from flawsmith.worker.checkpoints import NewerFormat, save_checkpoint
 from flawsmith.worker.devices.spread import Spread
 from flawsmith.worker.executor import Executor, Result, Segment, Work
@@ -116,6 +116,7 @@ class TrainingWork(Work):
         """Makes one step, and evaluates it where that is due. Raises Diverged, and RankLost on several devices."""
         if self._spread:
             self._spread.keep_to_free_devices()
+        self.run.awaits_steps = training_turns().shared
         if self.run.train(partial(self._evaluate, segment)):
             self.unrecorded.append(self.run.history[-1])
         STEPS.inc()
@@ -186,8 +187,9 @@ class TrainingWork(Work):
         if run.parts is None:
             yield
             return
-        staged, packages = services().store.staged(), services().settings.extra_preset_packages
-        with Spread(run, run.parts, device_locks(), staged, packages) as self._spread:
+        staged, settings = services().store.staged(), services().settings
+        packages, memory = settings.extra_preset_packages, settings.device_memory_share
+        with Spread(run, run.parts, device_locks(), staged, packages, memory) as self._spread:
             try:
                 yield
             finally:

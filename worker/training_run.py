@@ -65,6 +65,7 @@ class Run:
     saved_step: int = 0  # of the checkpoint that it was restored from
     measured: Mapping[str, Tensor | float] = field(default_factory=dict)  # by the last step
     evaluation_due: bool = False  # for the last step
+    awaits_steps: bool = False  # before the next one begins: else a GPU has up to `STEPS_UNREAD` of them ahead
     _preparation: Preparation | None = None  # of evaluations, begun in this process
     random_states: RandomStates | None = None  # the process's, as of when the run last left it
 
@@ -138,6 +139,8 @@ class Run:
         """Trains one step; returns whether it was recorded. Raises Diverged."""
         with STEP_SECONDS.time():
             self.measured = self.trainer.step(self.progress)
+            if self.awaits_steps and self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
         due, evaluation_due = self.cadence.advance(self.step, self.progress)
         self.evaluation_due = evaluation_due and self._may_evaluate()
         if due or self.evaluation_due:

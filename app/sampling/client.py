@@ -1,11 +1,13 @@
 """The sampling client: from an image request to encoded images, ready ones or ones that a worker makes now."""
 
 import asyncio
+import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from fastapi import Request
 from redis.asyncio import Redis
@@ -16,6 +18,7 @@ from flawsmith.app.caller import caller_of
 from flawsmith.app.image_request import ImageRequest
 from flawsmith.app.problems import Problem, unavailable
 from flawsmith.app.rate_limit import CallerRateLimit, account_of
+from flawsmith.app.sampling.deadlines import Deadlines, Overdue
 from flawsmith.app.sampling.image_filter import ImageFilter
 from flawsmith.app.sampling.images import Availability, Images
 from flawsmith.app.sampling.inbox import Inbox, PendingRequest
@@ -34,8 +37,12 @@ from flawsmith.core.live.take_coalescer import TakeCoalescer
 from flawsmith.core.logs import request_id
 from flawsmith.core.services import Services
 
+log = logging.getLogger(__name__)
+
 DISCONNECT_SECONDS = 0.5  # how soon a client that went away is noticed
 SHORTEST_PATIENCE = 0.001  # seconds
+UNDOING_SECONDS = 1.0  # that a caller who gets no images waits at most for what is undone
+LATE_SECONDS = UNDOING_SECONDS + 0.5  # after the deadline, when a call ends whatever it waits for
 
 
 class SamplingClient:
@@ -54,7 +61,10 @@ class SamplingClient:
         self._resubmitter = Resubmitter(self._inbox, self._producer, self._workers)
         self._refusals = RefusalCache()
         self._filter = ImageFilter(self._unchecked, self._redrawn, PhotographComparison(services.registry))
-        self._tasks = [asyncio.create_task(self._inbox.read()), asyncio.create_task(self._maintain())]
+        self._undoing: set[asyncio.Task[None]] = set()  # asyncio holds tasks weakly
+        self._deadlines = Deadlines()
+        work = (self._inbox.read(), self._maintain(), self._deadlines.watch())
+        self._tasks = [asyncio.create_task(each) for each in work]
 
     async def close(self) -> None:
         """Stops reading the inbox."""
@@ -93,13 +103,17 @@ class SamplingClient:
         return await self._unchecked(request, wanted)
 
     async def _unchecked(self, request: Request, wanted: ImageRequest) -> Images:
-        """The images, whatever they show. Raises as `images`."""
-        if not wanted.with_pixels:
-            return Images(wanted.version, await self._addresses(wanted), [], "miss")
-        if wanted.addresses is None:
-            pooled = not (wanted.attributes or wanted.labels)
-            return await (self._new_images if pooled else self._asked_images)(request, wanted)
-        return await self._images_at(request, wanted, wanted.addresses)
+        """The images, whatever they show. Raises as `images`; 503 too where Redis is silent until the deadline."""
+        try:
+            with self._deadlines.within(wanted.deadline_seconds + LATE_SECONDS):
+                if not wanted.with_pixels:
+                    return Images(wanted.version, await self._addresses(wanted), [], "miss")
+                if wanted.addresses is None:
+                    pooled = not (wanted.attributes or wanted.labels)
+                    return await (self._new_images if pooled else self._asked_images)(request, wanted)
+                return await self._images_at(request, wanted, wanted.addresses)
+        except Overdue:
+            raise unavailable("Redis did not answer before the deadline; try again shortly") from None
 
     async def _redrawn(self, request: Request, wanted: ImageRequest) -> Images:
         """Images in place of refused ones. They are charged as well, also where the call is refused in the end."""
@@ -129,7 +143,7 @@ class SamplingClient:
         try:
             return await self._complete(request, wanted, addresses, ready, deadline, by_address=False)
         except BaseException:
-            await asyncio.shield(self.pool.give_back(wanted.sampled, list(ready.items()), taken.run))
+            await self._undo(self.pool.give_back(wanted.sampled, list(ready.items()), taken.run))
             raise
 
     async def _asked_images(self, request: Request, wanted: ImageRequest) -> Images:
@@ -193,8 +207,20 @@ class SamplingClient:
         finally:
             del self._inbox.pending[number]
             if pending.missing:
-                await asyncio.shield(self._producer.cancel(subscriber, wanted.sampled, list(pending.missing)))
+                await self._undo(self._producer.cancel(subscriber, wanted.sampled, list(pending.missing)))
         return pending
+
+    async def _undo(self, work: Coroutine[Any, Any, None]) -> None:
+        """Takes back what a request without an answer began. It goes on though Redis keeps its caller waiting."""
+        task = asyncio.create_task(work)
+        self._undoing.add(task)
+        task.add_done_callback(self._undone)
+        await asyncio.wait({task}, timeout=UNDOING_SECONDS)
+
+    def _undone(self, task: asyncio.Task[None]) -> None:
+        self._undoing.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.warning("cannot take back what a request without an answer began: %s", error)
 
     def _repeat_refusal(self, request: Request, wanted: ImageRequest, count: int) -> None:
         """Raises Problem 429 when the caller was refused the same a moment ago. ``count``: images to make."""

@@ -7,10 +7,12 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import redis
 import redis.asyncio
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
@@ -138,7 +140,22 @@ def connect_async(settings: Settings, url: str | None = None) -> redis.asyncio.R
         health_check_interval=HEALTH_CHECK_SECONDS,
         retry=AsyncRetry(ExponentialBackoff(cap=1.0, base=0.05), API_RETRIES, _RETRIED[:1]),
     )
+    pool.connection_class = type("Connection", (_NoticesItsLoss, pool.connection_class), {})
     return redis.asyncio.Redis.from_pool(pool)
+
+
+class _NoticesItsLoss(AbstractConnection):
+    """A connection that was lost while it was idle, as over a link that was cut, fails as one and is made again.
+
+    redis-py 8 looks for an end of the stream before it uses a connection again, not for an error. uvloop then raises
+    what neither redis-py nor a caller takes for a lost connection.
+    """
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise redis.exceptions.ConnectionError(f"the connection was lost: {error}") from error
 
 
 def probe_write(client: redis.Redis) -> None:

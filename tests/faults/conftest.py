@@ -56,7 +56,7 @@ def undisturbed(cluster: Cluster) -> tuple[str, str]:
 def _start(data_dir: Path, full_length: bool, workers: int, **settings: str) -> Cluster:
     """A cluster with the dataset ``steel``, once all its training workers are live."""
     service = start_service(data_dir, **{"segment_seconds": "3", "keep_checkpoints": "true", **settings})
-    cluster = Cluster(service, _steps_in(FULL_SECONDS if full_length else SECONDS))
+    cluster = Cluster(service, steps_in(FULL_SECONDS if full_length else SECONDS))
     service.upload("steel", zipped({f"{i}.png": photograph(3000 + i) for i in range(40)}))
     for _ in range(workers - 1):
         cluster.add_worker()
@@ -65,7 +65,7 @@ def _start(data_dir: Path, full_length: bool, workers: int, **settings: str) -> 
 
 
 @lru_cache
-def _steps_in(seconds: float) -> int:
+def steps_in(seconds: float) -> int:
     """How many steps of `JOB` this machine trains in some seconds, so that jobs last until a test disturbs them."""
     side = int(JOB["resolution"])
     numbers = {**DcganOverrides(**JOB["overrides"]).model_dump(), "resolution": side, "channels": 1, "seed": 0}

@@ -1,11 +1,13 @@
 """A training job on several devices, which on the CPU are processes: killed ranks and workers, and none left behind."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from tests.conftest import SMALL_JOB, Service, photograph, start_service, stop_service, until, zipped
 
@@ -15,8 +17,8 @@ RANK, LAUNCHER = "flawsmith.worker.devices.rank", "flawsmith.worker.devices.laun
 
 @pytest.fixture(scope="module")
 def two_devices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose training worker has two devices."""
-    service = start_service(tmp_path_factory.mktemp("two-devices"), train_devices="2")
+    """A service whose training worker has two devices, and makes way for sampling on them."""
+    service = start_service(tmp_path_factory.mktemp("two-devices"), train_devices="2", sampling_first="on")
     service.upload("set", zipped({f"{i}.png": photograph(i) for i in range(8)}))
     yield service
     stop_service(service)
@@ -106,3 +108,27 @@ def test_a_job_on_one_device_starts_no_process(two_devices: Service) -> None:
     assert processes(two_devices, RANK, LAUNCHER) == []
     assert record(two_devices, job)["device_use"] is None
     two_devices.client.post(f"/training-jobs/{job}/cancel")
+
+
+def test_while_a_job_trains_on_the_devices_images_come_first_and_it_goes_on(two_devices: Service) -> None:
+    assert two_devices.train("set", "served")["produced"] == "served@1"
+    job = submit(two_devices, "beside", devices=2, steps=MANY)
+    steps_on(two_devices, job, devices=2)
+
+    def waited() -> float:
+        answer = two_devices.client.post("/generate", json={"model": "served@1", "count": 16})
+        assert answer.status_code == 200, answer.text
+        return yielded_seconds(two_devices)
+
+    assert until(waited, 20, "training has waited for sampling") > 0
+    steps_on(two_devices, job, devices=2, after=record(two_devices, job)["progress"]["step"])
+    ended = record(two_devices, job)
+    assert (ended["state"], ended["failures"]["errors"], ended["failures"]["lost_workers"]) == ("running", 0, 0)
+    two_devices.client.post(f"/training-jobs/{job}/cancel")
+
+
+def yielded_seconds(service: Service) -> float:
+    """What the training worker counts."""
+    [target] = [each for each in service.client.get("/metrics/targets").json() if each["labels"]["queue"] == "train"]
+    text = httpx2.get(f"http://{target['targets'][0]}/metrics").text
+    return float(re.findall(r"^flawsmith_training_yielded_seconds_total (\S+)", text, re.MULTILINE)[0])

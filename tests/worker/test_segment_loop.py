@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from flawsmith.worker.devices.sampling_first import TrainingTurns
 from flawsmith.worker.executor import Result, Segment, Work
 from flawsmith.worker.segment_loop import ready_to_finish
 
@@ -38,5 +40,6 @@ def test_a_worker_that_stops_leaves_the_rest_to_the_next_segment(stops_at: int |
     stopping = threading.Event()
     work = Finishing(stopping, stops_at)
     nothing = cast(Any, None)
-    assert ready_to_finish(stopping, work, nothing, nothing) is ready
+    turns = TrainingTurns(Path(), lambda: ())
+    assert ready_to_finish(stopping, turns, work, nothing, nothing) is ready
     assert work.done == done

@@ -1,9 +1,11 @@
 """What a training run records, when it rolls back, and when it is over."""
 
 import math
+from dataclasses import replace
 from typing import cast
 
 import pytest
+import torch
 from tests.worker.runs import ScriptedTrainer, run_of
 
 from flawsmith.core.domain.job_kinds.training import StopReason
@@ -40,6 +42,18 @@ def test_a_loss_that_is_nan_rolls_it_back_and_is_not_recorded() -> None:
     assert trainer.loaded == [4]
     assert 10 not in [point["step"] for point in run.history]
     assert "generator_loss became NaN or infinite at step 10: went back to step 4" in run.health.reasons[0]
+
+
+@pytest.mark.parametrize(("awaits", "awaited"), [(True, 3), (False, 0)])
+def test_where_sampling_shares_its_gpu_each_step_ends_within_its_time(
+    awaits: bool, awaited: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = list[torch.device]()
+    monkeypatch.setattr(torch.cuda, "synchronize", devices.append)
+    run = replace(scripted(ScriptedTrainer()), device=torch.device("cuda:1"), awaits_steps=awaits)
+    for _ in range(3):
+        run.advance()
+    assert devices == [torch.device("cuda:1")] * awaited
 
 
 def test_a_long_run_reads_its_losses_now_and_then_between_recorded_steps() -> None:

@@ -53,7 +53,7 @@ class DeviceLocks:
             if name in self._borrowed:
                 continue
             file = self._open(name, "lent")
-            if _locked(file) and not self._is_busy(name):
+            if locked(file) and not self._is_busy(name):
                 self._borrowed[name] = file
             else:
                 file.close()
@@ -69,17 +69,17 @@ class DeviceLocks:
 
     def _is_busy(self, name: str) -> bool:
         with self._open(name, "own") as file:
-            return not _locked(file)
+            return not locked(file)
 
     def _open(self, name: str, which: str) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)
-        return (self._folder / f"{self._machine}-{name.replace(':', '-')}.{which}").open("ab")
+        return (self._folder / f"{self._machine}-{name.replace(':', '-')}.{which}").open("a+b")
 
 
-def _locked(file: BinaryIO) -> bool:
-    """Locks a file if nobody else has."""
+def locked(file: BinaryIO, how: int = fcntl.LOCK_EX) -> bool:
+    """Locks a file, unless another one's lock is in the way."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

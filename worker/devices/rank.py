@@ -22,6 +22,7 @@ from torch import distributed
 
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.models.training.trainer import Trainer, TrainsInShares
+from flawsmith.worker.devices.device_key import limit_memory
 from flawsmith.worker.devices.die_with_parent import die_with_parent, ignore_stop_signals
 from flawsmith.worker.devices.trainer_parts import load_parts
 
@@ -114,6 +115,7 @@ def _joined(number: int, count: int, folder: str) -> Rank:
     device = torch.device(start["devices"][number])
     if device.type == "cuda":
         torch.cuda.set_device(device)
+        limit_memory(device, start["memory_share"])
     else:
         device = torch.device(device.type)
     backend = "nccl" if device.type == "cuda" else "gloo"

@@ -47,6 +47,7 @@ class RankGroup:
         threads: CPU threads of all ranks together.
         folder: an empty one for files, which the caller removes.
         preset_packages: see `Settings.extra_preset_packages`.
+        memory_share: of a GPU, see `limit_memory`.
         answer_seconds: after which a rank hangs.
 
     Raises:
@@ -60,6 +61,7 @@ class RankGroup:
         threads: int,
         folder: Path,
         preset_packages: Sequence[str] = (),
+        memory_share: float = 1.0,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.devices, self.folder, self.answer_seconds = tuple(devices), folder, answer_seconds
@@ -73,6 +75,7 @@ class RankGroup:
             "threads": threads_of_each,
             "preset_packages": list(preset_packages),
             "answer_seconds": answer_seconds,
+            "memory_share": memory_share,
         }
         (folder / START).write_text(json.dumps(start))
         try:

@@ -30,6 +30,7 @@ class Spread:
         locks: of this worker.
         staged: makes an empty folder, and removes it.
         preset_packages: see `Settings.extra_preset_packages`.
+        memory_share: see `RankGroup`.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class Spread:
         locks: DeviceLocks,
         staged: AbstractContextManager[Path],
         preset_packages: list[str],
+        memory_share: float = 1.0,
     ) -> None:
         self._run, self._parts, self._locks = run, parts, locks
-        self._staged, self._preset_packages = staged, preset_packages
+        self._staged, self._preset_packages, self._memory_share = staged, preset_packages, memory_share
         self._asked = run.job.devices
         self._stack = ExitStack()
         self._folder: Path | None = None
@@ -105,7 +107,8 @@ class Spread:
         assert self._folder is not None
         folder = self._folder / str(time.monotonic_ns())
         folder.mkdir()
-        self._group = RankGroup(self._parts, devices, self._run.threads, folder, self._preset_packages)
+        threads, packages = self._run.threads, self._preset_packages
+        self._group = RankGroup(self._parts, devices, threads, folder, packages, self._memory_share)
         self._run.trainer = SpreadTrainer(self._run.trainer, self._group)
         log.info("job %s: trains on %s", self._run.job.id, ", ".join(devices))
 

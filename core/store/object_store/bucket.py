@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds between two tries; each is shortened by chance, by half at most
 PART_BYTES = 8 * 2**20  # of an upload or download in parts
 PROBE_SECONDS = 2
+SILENCE_SECONDS = 5  # without a byte of the answer: a connection whose link was cut looks like a slow server
+REQUEST_SECONDS = 30  # in all
 PROBE = ".probe"
 _DELETED_AT_ONCE = 1000
 
@@ -73,8 +75,10 @@ class Bucket:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         plain = bool(endpoint and endpoint.startswith("http://"))
 
-        def connected(seconds: int) -> S3Store:
+        def connected(seconds: int, silence: int | None = None) -> S3Store:
             client: ClientConfig = {"allow_http": plain, "connect_timeout": "2s", "timeout": f"{seconds}s"}
+            if silence is not None:
+                client["read_timeout"] = f"{silence}s"
             return S3Store(
                 name,
                 prefix=prefix or None,
@@ -83,7 +87,9 @@ class Bucket:
                 retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=1)},  # `_tried` does it
             )
 
-        self._store, self._hasty = connected(30), connected(PROBE_SECONDS)
+        # `_patient` sends much or asks for much work: silence counts from the first byte sent, not from the last.
+        self._store, self._patient = connected(REQUEST_SECONDS, SILENCE_SECONDS), connected(REQUEST_SECONDS)
+        self._hasty = connected(PROBE_SECONDS)
 
     def __str__(self) -> str:
         return f"s3://{self.name}/{self.prefix}"
@@ -145,7 +151,7 @@ class Bucket:
 
     def overwrite(self, key: str, data: bytes | Path) -> None:
         """Writes an object whose key only the caller knows: bytes, or a file in parts."""
-        self._tried(lambda: obstore.put(self._store, key, data, chunk_size=PART_BYTES, max_concurrency=4))
+        self._tried(lambda: obstore.put(self._patient, key, data, chunk_size=PART_BYTES, max_concurrency=4))
 
     def has(self, key: str) -> bool:
         """Whether there is such an object."""
@@ -157,7 +163,7 @@ class Bucket:
 
     def listing(self, folder: str) -> Iterator[Listed]:
         """All objects below a folder, at any depth."""
-        pages = self._tried(lambda: [each for page in obstore.list(self._store, prefix=folder) for each in page])
+        pages = self._tried(lambda: [each for page in obstore.list(self._patient, prefix=folder) for each in page])
         return map(_listed, pages)
 
     def has_below(self, folder: str) -> bool:
@@ -174,7 +180,7 @@ class Bucket:
         for start in range(0, len(keys), _DELETED_AT_ONCE):
             some = list(keys[start : start + _DELETED_AT_ONCE])
             with suppress(FileNotFoundError):
-                self._tried(lambda some=some: obstore.delete(self._store, some))  # type: ignore[misc]
+                self._tried(lambda some=some: obstore.delete(self._patient, some))  # type: ignore[misc]
 
     def probe(self, data: bytes) -> None:
         """Writes an object, in a single short try. Raises StoreAway."""

@@ -13,7 +13,7 @@ from tests.s3_server import BUCKET, FaultyProxy
 from flawsmith.core.store.artifacts import AlreadyPublished
 from flawsmith.core.store.claims import ClaimLost
 from flawsmith.core.store.interface import StoreAway
-from flawsmith.core.store.object_store import claims, locks, uploads
+from flawsmith.core.store.object_store import bucket, claims, locks, uploads
 from flawsmith.core.store.object_store.store import BucketStore
 
 Open = Callable[..., BucketStore]
@@ -72,6 +72,25 @@ def test_a_server_that_is_away_is_said_to_be_and_comes_back(open_bucket: Open, p
     proxy.fault = lambda method, path: None
     assert store.writable()
     claim.write_bytes(store.path("file"), b"x")
+    assert store.path("file").read_bytes() == b"x"
+
+
+@pytest.mark.timeout(20)  # less than a request may take in all
+def test_a_server_that_is_silent_counts_as_away(
+    open_bucket: Open, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "SILENCE_SECONDS", 1)
+    store = open_bucket(patience=0)
+    store.write_bytes(store.path("file"), b"x")
+    proxy.fault = lambda method, path: "ignore"
+    for call in (
+        lambda: store.write_bytes(store.path("file"), b"y"),
+        lambda: store.path("other").exists(),
+        lambda: store.stamp("models", "m", "versions"),
+    ):
+        with pytest.raises(StoreAway, match="does not answer"):
+            call()
+    proxy.fault = lambda method, path: None
     assert store.path("file").read_bytes() == b"x"
 
 
