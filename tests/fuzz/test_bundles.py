@@ -116,7 +116,7 @@ def test_bundles(
             use(service, answer.headers["location"])
         return str(answer.status_code)
 
-    fuzz("bundles", bring, bundles(whole), count=40, seconds=SECONDS, memory=lambda: megabytes(pid))
+    fuzz("bundles", bring, bundles(whole), count=20, seconds=SECONDS, memory=lambda: megabytes(pid))
 
 
 def use(service: Service, path: str) -> None:
