@@ -120,7 +120,10 @@ def site(tmp_path: Path, full_length: bool) -> Iterator[Site]:
                     cluster.kill()
                     print(cluster.logs())  # which pytest shows if the test failed
     except NoNamespaces as error:
-        pytest.fail(str(error), pytrace=False)
+        missing = str(error)
+    else:
+        return
+    pytest.fail(missing, pytrace=False)
 
 
 def _begin(site: Site) -> None:

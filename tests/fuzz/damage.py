@@ -4,6 +4,7 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -64,7 +65,7 @@ def changed(draw: st.DrawFn, document: Any, most: int = 3) -> Any:
         holder, key = draw(st.sampled_from(places))
         kind = draw(st.sampled_from(("value", "value", "without", "double")))
         if kind == "value":
-            holder[key] = draw(st.sampled_from(VALUES))
+            holder[key] = deepcopy(draw(st.sampled_from(VALUES)))  # a later change may be within it
         elif kind == "without":
             del holder[key]
         elif isinstance(holder, list):

@@ -1,9 +1,11 @@
 """Bundles, and the cards, weights and arrays in them, as strangers change them, through POST /models/import."""
 
+import hashlib
 import io
+import itertools
 import json
-import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from starlette.testclient import TestClient
 
 from flawsmith.core.services import Services
 from tests.app.bundles import bundle, send
-from tests.app.test_wrong_bundles import rezipped
+from tests.app.test_wrong_bundles import CARD, MANIFEST
 from tests.bundled_versions import KINDS
+from tests.conftest import Service, zipped
 from tests.fuzz.conftest import Fuzzing, check, megabytes
 from tests.fuzz.damage import changed_json, damaged
 
@@ -57,14 +60,18 @@ def arrays(draw: st.DrawFn, content: bytes) -> bytes:
     return draw(damaged(buffer.getvalue(), 1)) if change == "header" else buffer.getvalue()
 
 
+Files = dict[str, bytes]
+
+
 @st.composite
-def bundles(draw: st.DrawFn, whole: list[bytes]) -> bytes:
-    """A bundle with other files than its version has, or one that was damaged on the way."""
+def bundles(draw: st.DrawFn, whole: list[bytes]) -> bytes | Files:
+    """A bundle that was damaged on the way, or the files of one whose manifest is still to be written."""
     content = draw(st.sampled_from(whole))
     if draw(st.integers(0, 3)) == 0:
         return draw(damaged(content))
-    name = draw(st.sampled_from(sorted(files_of(content))))
-    old = files_of(content)[name]
+    files = files_of(content)
+    name = draw(st.sampled_from(sorted(files)))
+    old = files[name]
     if name.endswith(".json"):
         new = draw(changed_json(json.loads(old)))
     elif name.endswith(".safetensors"):
@@ -72,27 +79,54 @@ def bundles(draw: st.DrawFn, whole: list[bytes]) -> bytes:
     else:
         new = draw(arrays(old) if name.endswith(".npz") else damaged(old))
     moved = draw(st.sampled_from((name, name, name, "results/withdrawn.json", "results/remarks.json")))
-    return rezipped(content, lambda files: files.update({moved: new}))
+    return files | {moved: new}
 
 
-def test_bundles(api: TestClient, services: Services, line: TestClient, tmp_path: Path, fuzz: Fuzzing) -> None:
+def packed(files: Files, name: str) -> bytes:
+    """The bundle of these files, of a model with this name where its card and its manifest can be read."""
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        card, manifest = json.loads(files[CARD]), json.loads(files[MANIFEST])
+        number = manifest["version"].rpartition("@")[2]
+        files = files | {CARD: json.dumps(card | {"model": name}).encode()}
+        said = {
+            each: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for each, data in files.items()
+            if each != MANIFEST
+        }
+        written = manifest | {"version": f"{name}@{number}"}
+        if isinstance(manifest["files"], dict):
+            written["files"] = said
+        files = files | {MANIFEST: json.dumps(written).encode()}
+    return zipped(files)
+
+
+def test_bundles(
+    api: TestClient, services: Services, service: Service, trained: dict[str, Any], tmp_path: Path, fuzz: Fuzzing
+) -> None:
     whole = [bundle(api, make(services.registry, f"of-{kind}")) for kind, make in KINDS.items()]
+    whole.append(service.client.get(f"/models/{trained['model']}/versions/1/bundle").content)
+    pid, names = service.pid("api") or 0, (f"brought-{number}" for number in itertools.count())
 
-    def bring(content: bytes) -> str:
-        answer = send(line, content)
-        check(answer, tmp_path)
+    def bring(example: bytes | Files) -> str:
+        content = example if isinstance(example, bytes) else packed(example, next(names))
+        answer = send(service.client, content)
+        check(answer, service.data_dir)
         assert answer.status_code in (200, 201, 409, 413, 415, 422), answer.text
-        if answer.status_code < 300:
-            use(line, answer.headers["location"], tmp_path)
+        if answer.status_code == 201:
+            use(service, answer.headers["location"])
         return str(answer.status_code)
 
-    fuzz("bundles", bring, bundles(whole), count=40, seconds=SECONDS, memory=lambda: megabytes(os.getpid()))
+    fuzz("bundles", bring, bundles(whole), count=20, seconds=SECONDS, memory=lambda: megabytes(pid))
 
 
-def use(line: TestClient, path: str, place: Path) -> None:
-    """Reads all that there is of an imported version, and deletes it."""
+def use(service: Service, path: str) -> None:
+    """Reads all that there is of an imported version, has it make an image, and deletes it."""
     for part in PARTS:
-        check(line.get(path + part), place)
-    said: dict[str, Any] = {"model": path.split("/")[2], "background": "none", "count": 1}
-    check(line.post("/compositions", json=said), place)
-    assert line.delete(path).status_code == 204
+        check(service.client.get(path + part), service.data_dir)
+    _, _, name, _, number = path.split("/")
+    said: dict[str, Any] = {"model": name, "background": "none", "count": 1}
+    check(service.client.post("/compositions", json=said), service.data_dir)
+    made = service.client.post("/generate", json={"model": f"{name}@{number}", "seed": 1})
+    check(made, service.data_dir)
+    assert made.status_code == 200, (made.text, service.client.get(path).json())
+    assert service.client.delete(path).status_code == 204

@@ -60,4 +60,4 @@ def test_masks(api: TestClient, services: Services, tmp_path: Path, fuzz: Fuzzin
             assert api.delete(job).status_code == 204
         return str(answer.status_code)
 
-    fuzz("masks", send, bodies(), count=60, seconds=SECONDS, memory=lambda: megabytes(os.getpid()))
+    fuzz("masks", send, bodies(), count=40, seconds=SECONDS, memory=lambda: megabytes(os.getpid()))

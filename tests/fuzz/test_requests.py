@@ -172,7 +172,7 @@ def test_requests(service: Service, fuzz: Fuzzing) -> None:
         return status[1].decode() if status else "closed"
 
     pids = [service.pid("api") or 0]
-    fuzz("requests", send, requests(calls), count=250, seconds=SECONDS, memory=lambda: megabytes(*pids))
+    fuzz("requests", send, requests(calls), count=150, seconds=SECONDS, memory=lambda: megabytes(*pids))
     cancel_all(service)
     assert service.ready()
 

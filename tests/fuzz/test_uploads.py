@@ -78,14 +78,14 @@ def test_labels_of_all_layouts(client: TestClient, tmp_path: Path, fuzz: Fuzzing
         fields, files = example
         return upload(client, tmp_path, fields, files={"archive": zipped(files)})
 
-    fuzz("labels of datasets", send, uploads(), count=60, seconds=SECONDS, memory=memory)
+    fuzz("labels of datasets", send, uploads(), count=40, seconds=SECONDS, memory=memory)
 
 
 def test_archives(client: TestClient, tmp_path: Path, fuzz: Fuzzing) -> None:
     def send(archive: bytes) -> str:
         return upload(client, tmp_path, {}, files={"archive": archive})
 
-    fuzz("archives", send, archives(), count=60, seconds=SECONDS / 2, memory=memory)
+    fuzz("archives", send, archives(), count=40, seconds=SECONDS / 2, memory=memory)
 
 
 @st.composite
@@ -111,4 +111,4 @@ def test_pictures(client: TestClient, tmp_path: Path, fuzz: Fuzzing) -> None:
     def send(picture: bytes) -> str:
         return upload(client, tmp_path, {}, files=[("images", ("x", picture, "image/png")), *whole])
 
-    fuzz("pictures", send, pictures(), count=60, seconds=SECONDS, memory=memory)
+    fuzz("pictures", send, pictures(), count=25, seconds=SECONDS, memory=memory)

@@ -18,7 +18,6 @@ from flawsmith.core.store.datasets.boxes import Box, Outline, in_pixels
 from flawsmith.core.store.datasets.layout import InvalidType, valid_type
 from flawsmith.core.store.datasets.masks import (
     VOC_VOID,
-    Rectangle,
     Region,
     instances,
     look_of,
@@ -33,9 +32,10 @@ from flawsmith.core.store.images import DecodedFile, UnusableImage, encode_png
 
 SAME_OBJECT = 0.5  # intersection over union of two rectangles, from which on they are of one defect (Pascal VOC)
 MAX_BOXES = 1000  # of one photograph
-MAX_DRAWN = 64  # times the pixels of a photograph that drawing its outlines may take
+MAX_DRAWN = 64  # times the pixels of a photograph that drawing its outlines, or cutting out its boxes, may take
 MAX_RUNS_BYTES = 128 * 1024 * 1024  # of the masks of an upload
 TOO_BUSY = f"its mask is kept as boxes only: the masks of the upload need more than {MAX_RUNS_BYTES:,} bytes"
+TOO_MANY_BOXES = "its boxes are kept without masks: they are too many and too large to be cut out of its masks"
 _OBJECTS = "segmentationobject"  # the folder of masks whose colours are instances, beside one of types
 
 
@@ -74,6 +74,7 @@ class Annotator:
             defect_type = areas.most_common(1)[0][0]
         drawing = _Drawing(role.picture.size)
         labelled = self._labelled(role, drawing)
+        marked = self._cuttable(marked, labelled, role.picture)
         if drawing.marks and not masks:
             masks = [self._drawn(role.picture, drawing.pixels)]
         drawn = drawing.pixels if drawing.marks else None
@@ -84,6 +85,19 @@ class Annotator:
             masks=tuple(masks),
             defect_type=defect_type,
         )
+
+    def _cuttable(
+        self,
+        marked: list[tuple[Region, str]],
+        labelled: Sequence[tuple[Box, Defect | None]],
+        picture: Picture,
+    ) -> list[tuple[Region, str]]:
+        """The regions, out of which the mask of each box is cut; none where the boxes are too large together."""
+        area = sum(box.width * box.height for box, outlined in labelled if outlined is None)
+        if not marked or area <= MAX_DRAWN * picture.size[0] * picture.size[1]:
+            return marked
+        self._passed_over.add_file(picture.path, TOO_MANY_BOXES)
+        return []
 
     def _bounded(self, defect: Defect, picture: Picture) -> Defect:
         """The defect; without its mask where all masks take too much room, as those of noise do."""
@@ -238,21 +252,24 @@ def _belonging(box: Box, regions: Sequence[Region], covered: set[int]) -> Region
 
     Adds to ``covered`` the numbers of the regions that need no box of their own.
     """
-    rectangle = box.x, box.y, box.width, box.height
-    shared = [_shared(rectangle, each.rectangle) for each in regions]
-    areas = [each.rectangle[2] * each.rectangle[3] for each in regions]
-    unions = [box.width * box.height + area - part for area, part in zip(areas, shared, strict=True)]
-    best = max(range(len(regions)), key=lambda each: shared[each] / unions[each], default=None)
-    if best is not None and best not in covered and shared[best] >= SAME_OBJECT * unions[best]:
+    if not regions:
+        return None
+    x, y, widths, heights = np.array([each.rectangle for each in regions], float).T
+    across = np.minimum(box.x + box.width, x + widths) - np.maximum(box.x, x)
+    down = np.minimum(box.y + box.height, y + heights) - np.maximum(box.y, y)
+    shared = np.maximum(across, 0) * np.maximum(down, 0)
+    areas = widths * heights
+    unions = box.width * box.height + areas - shared
+    best = int((shared / unions).argmax())
+    if best not in covered and shared[best] >= SAME_OBJECT * unions[best]:
         covered.add(best)
         return regions[best]
     left, top = math.floor(box.x), math.floor(box.y)
     pixels = np.zeros((math.ceil(box.y + box.height) - top, math.ceil(box.x + box.width) - left), bool)
-    for number, each in enumerate(regions):
-        if shared[number]:
-            _paste(pixels, each, left, top)
-            if shared[number] >= SAME_OBJECT * areas[number]:
-                covered.add(number)
+    for number in np.flatnonzero(shared).tolist():
+        _paste(pixels, regions[number], left, top)
+        if shared[number] >= SAME_OBJECT * areas[number]:
+            covered.add(number)
     ys, xs = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     if not len(ys):
         return None
@@ -275,13 +292,6 @@ def _mostly(drawn: NDArray[np.uint8], region: Region) -> bool:
     """Whether most pixels of a region are drawn."""
     x, y, width, height = region.rectangle
     return bool((drawn[y : y + height, x : x + width][region.mask] > 0).mean() >= SAME_OBJECT)
-
-
-def _shared(one: Rectangle, other: Rectangle) -> float:
-    """The area that two rectangles share."""
-    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    return max(0.0, across) * max(0.0, down)
 
 
 def _type_or(name: str, otherwise: str) -> str:

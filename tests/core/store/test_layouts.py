@@ -14,8 +14,10 @@ from flawsmith.core.domain.records import Dataset, Layout
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.datasets import Datasets, UnknownSplit, UploadOptions
+from flawsmith.core.store.datasets.annotating import TOO_MANY_BOXES
 from flawsmith.core.store.datasets.annotations import LaterFormat
 from flawsmith.core.store.datasets.folder_words import place_of
+from flawsmith.core.store.datasets.photograph_names import PhotographNames
 from flawsmith.core.store.images import Abandoned
 
 
@@ -362,3 +364,21 @@ def test_a_data_yaml_names_few_places_of_photographs(datasets: Datasets) -> None
 def test_the_name_of_a_mask_says_of_which_photograph_it_is(mask: str, photograph_of_it: str | None) -> None:
     place = place_of(f"folder/{mask}.png")
     assert (place.has_mask_name, place.stem) == (photograph_of_it is not None, photograph_of_it or mask)
+
+
+def test_a_label_file_finds_its_photograph_among_many_of_one_name() -> None:
+    known = PhotographNames(f"Set/{number}/x.png" for number in range(500))
+    assert known.named("7/x.png", "coco.json") == "Set/7/x.png"
+    assert known.named("/set\\7\\X.png", "coco.json") == "Set/7/x.png"
+    assert known.named("x.png", "coco.json") is None
+    assert known.named("/home/me/set/7/x.png", "coco.json") is None
+
+
+def test_boxes_that_are_far_too_large_together_are_not_cut_out_of_masks(datasets: Datasets) -> None:
+    files = {f"images/{number}.png": photograph(number) for number in range(2)}
+    files |= {f"masks/{number}.png": trees.mask(trees.DEFECT) for number in range(2)} | {"classes.txt": b"pit"}
+    dataset = add(datasets, files | {"labels/0.txt": b"0 .5 .5 1 1\n" * 65, "labels/1.txt": b"0 .5 .5 1 1\n"})
+    masks = [[defect.runs for defect in each.annotations.defects] for each in datasets.photographs(dataset.id)]
+    assert sorted(len(each) for each in masks) == [1, 65]
+    assert {len(each): any(each) for each in masks} == {1: True, 65: False}
+    assert {each.file: each.reason for each in dataset.rejected} == {"images/0.png": TOO_MANY_BOXES}
