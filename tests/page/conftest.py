@@ -117,6 +117,13 @@ def drop(page: Page, name: str, content: bytes) -> None:
     page.locator("[data-drop]").dispatch_event("drop", {"dataTransfer": transfer})
 
 
+def sign_in(page: Page, key: str) -> None:
+    """Signs in where keys are set; the page then shows what the key may do."""
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
 def upload(page: Page, name: str, content: bytes) -> None:
     """Drops an archive and uploads it; the page then shows the data set."""
     drop(page, f"{name}.zip", content)

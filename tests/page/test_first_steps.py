@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.conftest import SMALL_JOB, Service, start_service, stop_service, until
 from tests.faults.tcp_proxy import Blockage, TcpProxy
-from tests.page.conftest import TYPES, check_accessible, photographs, published, train, upload, url_of
+from tests.page.conftest import TYPES, check_accessible, photographs, published, sign_in, train, upload, url_of
 
 CUT_SECONDS = 10
 
@@ -183,9 +183,9 @@ def test_a_key_is_offered_what_it_may_do(
 ) -> None:
     page = open_page(url_of(guarded))
     refused: list[str] = []
-    page.get_by_label("API key").fill(key)
+    page.get_by_label("API key").wait_for()
     page.on("response", lambda answer: refused.append(answer.url) if answer.status in (401, 403) else None)
-    page.keyboard.press("Enter")
+    sign_in(page, key)
     navigation = page.get_by_role("navigation", name="Main").get_by_role("link")
     expect(navigation).to_have_text(offered)
     for at in range(len(offered)):

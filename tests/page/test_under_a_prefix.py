@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.conftest import Service, start_service, stop_service
 from tests.labelled_versions import publish_lively
-from tests.page.conftest import photographs, published, train, upload
+from tests.page.conftest import photographs, published, sign_in, train, upload
 from tests.service.nginx import Proxied, nginx_before
 
 from flawsmith.core.store.artifacts import ArtifactStore
@@ -64,12 +64,6 @@ def proxies(guarded: Service, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield running
 
 
-def sign_in(page: Page) -> None:
-    page.get_by_label("API key").fill("ADMIN")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-
-
 def test_photographs_become_a_generator_behind_a_proxy(
     open_page: Callable[..., Page], proxies: list[Proxied], guarded: Service
 ) -> None:
@@ -78,7 +72,7 @@ def test_photographs_become_a_generator_behind_a_proxy(
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.reload()
-    sign_in(page)
+    sign_in(page, "ADMIN")
     page.goto(f"{base}#/datasets")
     upload(page, "proxied", photographs())
     sheet = page.get_by_role("img", name=re.compile("Contact sheet"))
@@ -113,7 +107,7 @@ def test_a_proxy_that_strips_the_prefix_has_the_page_too(
     open_page: Callable[..., Page], proxies: list[Proxied]
 ) -> None:
     page = open_page(f"{proxies[1].origin}/flaws/#/gallery?model=steel@1")
-    sign_in(page)
+    sign_in(page, "ADMIN")
     page.get_by_label("How many").fill("1")
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.get_by_text("1 image of steel@1.")).to_be_visible()

@@ -15,9 +15,17 @@ def device_key(name: str) -> str:
     machine = BOOT_ID.read_text().strip() if BOOT_ID.exists() else "this-machine"
     if device.type == "cpu":
         return f"cpu-{machine}"
-    # By its UUID: containers number their GPUs from 0, each its own. Not every build of PyTorch knows it.
-    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None) if device.type == "cuda" else None
-    return f"{device.type}-{uuid or f'{device.index or 0}-{machine}'}"
+    return f"{device.type}-{_uuid(device) or f'{device.index or 0}-{machine}'}"
+
+
+def _uuid(device: torch.device) -> str | None:
+    """Containers number their GPUs from 0, each its own. Not every build of PyTorch knows a GPU's UUID."""
+    if device.type != "cuda":
+        return None
+    try:
+        return str(torch.cuda.get_device_properties(device).uuid)
+    except (AssertionError, AttributeError, RuntimeError):  # one that is not there fails where it is used
+        return None
 
 
 def limit_memory(device: torch.device, share: float) -> None:

@@ -282,3 +282,9 @@ def test_it_is_for_gpus_unless_a_setting_says_otherwise(
 def test_a_share_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         Settings(**wrong)
+
+
+def test_a_device_that_is_not_there_has_a_name() -> None:
+    """Its worker starts all the same, and gives back what it is asked for."""
+    device_key.cache_clear()
+    assert device_key("cuda:99").startswith("cuda-99-")
