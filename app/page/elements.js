@@ -1,17 +1,20 @@
 // Small parts that every view uses.
 import { address, download, send, session } from "./api.js";
 import { useAction } from "./live.js";
-import { html, useEffect, useId, useRef, useState } from "./preact.js";
+import { html, useEffect, useId, useLayoutEffect, useRef, useState } from "./preact.js";
 
 const PICTURE_RETRY_SECONDS = 3;
 
 // Set when a person follows a link to another view, until its heading is there.
 export const arrival = { expected: false };
 
+// Moves the focus with the change that asks for it. Once painted, a person may be typing in another field already.
+export const useFocus = useLayoutEffect;
+
 // A heading that takes the focus when a person came to the view, so that a screen reader says where they are.
 export function Title({ children }) {
   const heading = useRef();
-  useEffect(() => {
+  useFocus(() => {
     if (arrival.expected) heading.current.focus();
     arrival.expected = false;
   }, []);
@@ -120,7 +123,7 @@ export function CarefulButton({ question, onConfirm, children }) {
   const ask = useRef();
   const action = useAction(onConfirm);
   const wasAsking = useRef(false);
-  useEffect(() => {
+  useFocus(() => {
     if (asking !== wasAsking.current) (asking ? confirm : ask).current?.focus();
     wasAsking.current = asking;
   }, [asking]);
@@ -138,9 +141,7 @@ export function CarefulButton({ question, onConfirm, children }) {
 export function Dialog({ title, onClose, children }) {
   const dialog = useRef();
   const id = useId();
-  useEffect(() => {
-    dialog.current.showModal();
-  }, []);
+  useFocus(() => dialog.current.showModal(), []);
   return html`<dialog ref=${dialog} aria-labelledby=${id} onClose=${onClose} onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
     <div class="dialog">
       <div class="row spread"><h2 id=${id}>${title}</h2><button type="button" onClick=${() => dialog.current.close()}>Close</button></div>

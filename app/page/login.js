@@ -1,8 +1,8 @@
 // Asks for the API key. It stays in this tab's session storage and goes into a header of each call.
 import { Refusal } from "./api.js";
-import { Field, Problem, Title } from "./elements.js";
+import { Field, Problem, Title, useFocus } from "./elements.js";
 import { useAction } from "./live.js";
-import { html, useEffect, useRef, useState } from "./preact.js";
+import { html, useRef, useState } from "./preact.js";
 
 const SENDABLE = /^[\x21-\x7e]+$/;
 
@@ -13,7 +13,7 @@ export function Login({ wrong, onEnter }) {
     if (!SENDABLE.test(key.trim())) throw new Refusal(401); // a header cannot hold it, so it is no key
     return onEnter(key.trim());
   });
-  useEffect(() => input.current?.focus(), []);
+  useFocus(() => input.current?.focus(), []);
   const unknown = wrong || action.problem?.status === 401;
   return html`<main class="narrow">
     <${Title}>Flawsmith</${Title}>

@@ -3,13 +3,18 @@ import { address, connection, getJson, session, whenKeyIsRefused } from "./api.j
 import { arrival, Loading, Problem, Title } from "./elements.js";
 import { useResource } from "./live.js";
 import { Login } from "./login.js";
-import { html, render, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
+import { html, render, useEffect, useState } from "./preact.js";
 import { NAVIGATION, route } from "./routes.js";
+
+const pathOf = (fragment) => fragment.split("?")[0];
 
 function useFragment() {
   const [fragment, setFragment] = useState(location.hash);
   useEffect(() => {
-    const changed = () => setFragment(location.hash);
+    const changed = (event) => {
+      if (pathOf(new URL(event.oldURL).hash) !== pathOf(new URL(event.newURL).hash)) arrival.expected = true;
+      setFragment(location.hash);
+    };
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
   }, []);
@@ -23,12 +28,9 @@ function Banner() {
 }
 
 function View({ entry, caller, fragment }) {
-  const first = useRef(true);
-  const path = fragment.split("?")[0];
-  useLayoutEffect(() => { // before the effects of the view, whose heading takes the focus
+  const path = pathOf(fragment);
+  useEffect(() => {
     document.title = `${entry?.title ?? "No such page"} – Flawsmith`;
-    arrival.expected = !first.current;
-    first.current = false;
   }, [path]);
   if (!entry) return html`<${Title}>There is no such page</${Title}><p><a href="#/">Start</a></p>`;
   if (entry.needs && !caller.may(entry.needs)) {

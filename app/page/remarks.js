@@ -1,6 +1,6 @@
 // The note and the tags of a job or a version: shown, edited, and what lists are narrowed by.
 import { address, change } from "./api.js";
-import { Field, Problem } from "./elements.js";
+import { Field, Problem, useFocus } from "./elements.js";
 import { link } from "./links.js";
 import { useAction, useSettled } from "./live.js";
 import { html, useEffect, useRef, useState } from "./preact.js";
@@ -17,7 +17,7 @@ export function Remarks({ parts, of, list, caller, onChanged }) {
   const [editing, setEditing] = useState(false);
   const edit = useRef();
   const wasEditing = useRef(false);
-  useEffect(() => {
+  useFocus(() => {
     if (wasEditing.current && !editing) edit.current?.focus();
     wasEditing.current = editing;
   }, [editing]);
@@ -41,7 +41,7 @@ function Editor({ parts, of, onDone }) {
   const [note, setNote] = useState(before.note ?? "");
   const [tags, setTags] = useState(before.tags.join(", "));
   const first = useRef();
-  useEffect(() => first.current.focus(), []);
+  useFocus(() => first.current.focus(), []);
   const save = useAction(async () => {
     const wanted = split(tags);
     const record = await change("PATCH", address(parts), {
