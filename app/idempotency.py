@@ -52,10 +52,10 @@ class Idempotency:
         self.given = request.headers.get("idempotency-key")
         if self.given is not None and not 0 < len(self.given) <= MAX_KEY_LENGTH:
             raise Problem(400, "malformed-body", f"an Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters")
-        self.key = self.body_digest = ""
-        self._token = secrets.token_hex(8)
+        self.key = self.body_digest = self._token = ""
         self._renewal: asyncio.Task[None] | None = None
         if self.given is not None:
+            self._token = secrets.token_hex(8)
             caller = request.headers.get("authorization", "")
             scope = f"{caller}\n{request.method}\n{request.url.path}\n{self.given}"
             self.key = keys.idempotency(hashlib.sha256(scope.encode()).hexdigest())

@@ -1,8 +1,8 @@
 """Request instrumentation: an id, security headers, one access log line, a count and a latency for every request."""
 
 import logging
+import secrets
 import time
-import uuid
 from functools import cache
 from urllib.parse import quote
 
@@ -55,7 +55,7 @@ class Instrumentation:
             elif name == HEADER_BYTES:
                 traceparent = value
         known = given.decode("latin-1")
-        identity = known if acceptable_request_id(known) else uuid.uuid4().hex
+        identity = known if acceptable_request_id(known) else secrets.token_hex(16)
         token = request_id.set(identity)
         try:
             if is_traced(traceparent):
@@ -92,7 +92,8 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
     latency.observe(seconds)
     level = logging.DEBUG if status == 200 and scope["path"] in PROBES else logging.INFO
     by = f" by {caller_name.get()}" if caller_name.get() else ""
-    log.log(level, "%s %s %d %.1f ms%s", scope["method"], quote(scope["path"]), status, seconds * 1000, by)
+    path = route if scope["path"] == route else quote(scope["path"])  # quoting takes time, and our own need none
+    log.log(level, "%s %s %d %.1f ms%s", scope["method"], path, status, seconds * 1000, by)
 
 
 def _described(scope: Scope, status: int, identity: str) -> tuple[str, dict[str, str | int], bool]:

