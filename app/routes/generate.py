@@ -33,6 +33,7 @@ _ENCODED_HERE = ("image/jpeg", "image/webp")  # encoding takes milliseconds; PNG
 
 @router.post(
     "",
+    operation_id="generate",
     response_class=Response,
     responses=documented(
         404,
