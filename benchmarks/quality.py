@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.adaptation import ADAPTATIONS
 from benchmarks.photographs import Photographs, load_photographs
 from benchmarks.serving.machine import machine
 from benchmarks.starts import NOTHING, STARTS, load_start
@@ -33,6 +34,7 @@ from flawsmith.core.domain.training_request import DEFAULT_PRESET, TrainingReque
 from flawsmith.core.store.images import encode_png, grid
 from flawsmith.models.evaluation.classifier import Classifier
 from flawsmith.models.pixels import render
+from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 from flawsmith.models.presets.generator import PresetGenerator
 from flawsmith.models.presets.registry import build_generator, build_trainer
 from flawsmith.models.quality.judgement import JudgedPhotographs, judge
@@ -50,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--preset", choices=PRESETS.with_networks, default=DEFAULT_PRESET)
     options.add_argument("--override", nargs="*", default=[], metavar="NAME=VALUE", help="the preset's numbers")
     options.add_argument("--start", choices=STARTS, default=NOTHING, help="of the training")
+    options.add_argument("--adapt", choices=ADAPTATIONS, help="train the start further in another way, of `fewshot`")
     options.add_argument("--resolution", type=int, default=64)
     length = options.add_mutually_exclusive_group(required=True)
     length.add_argument("--seconds", type=float, nargs="+", help="of training, after which to measure")
@@ -91,6 +94,9 @@ def main() -> None:
     config = trainer_config(given.preset, resolve(request, photographs.dataset))
     run, spent = _trainer(given.preset, config, photographs, given.device), 0.0
     load_start(run, given.start, given.preset, config)
+    if given.adapt:
+        assert isinstance(run, FewshotTrainer)
+        ADAPTATIONS[given.adapt](run)
     lengths = sorted(given.seconds or given.shown)
     for until in lengths:
         spent = _train(run, spent, until, lengths[-1], of_seconds=given.seconds is not None)
