@@ -1,13 +1,15 @@
 """Measures masks of images that a generator makes of small defects in large photographs, at the photographs' scale.
 
     python -m benchmarks.plate_labels --out FOLDER [--shown 93000] [--photographs 60] [--sheet SHEET.png]
+        [--ways photographs masks together]
 
 Draws plates (`benchmarks.plates`), trains `fewshot` from the prior on the squares that a training job cuts around their
-defects, for as many photographs as two cores show in 10 minutes, and labels its images in two ways: `photographs`, by
-what a labelled version learns from the annotations of the same photographs, and `masks`, from 16 masks of its own
-images, which a segmenter of other plates draws in a person's place. Both are compared with the masks of a third
-segmenter, the reference, which learned from other plates again; and that one with exact masks of plates that nobody
-saw. The generator stays in FOLDER. See docs/labels.md.
+defects, for as many photographs as two cores show in 10 minutes, and labels its images in three ways: `photographs`, by
+what a labelled version learns from the annotations of the same photographs; `masks`, from 16 masks of its own
+images, which a segmenter of other plates draws in a person's place; and `together`, by a second generator that learns
+the photographs' masks as one more channel. All are compared with the masks of a third segmenter, the reference, which
+learned from other plates again; and that one with exact masks of plates that nobody saw. The generators stay in FOLDER.
+See docs/labels.md.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from torch import Tensor
 
 from benchmarks.plates import DEFECTS, SIDE, plate
 from benchmarks.segmentation_sets import Photograph
-from benchmarks.small_generators import PRESET, Crops, crops_of, trained_generator
+from benchmarks.small_generators import Crops, crops_of, new_generator, trained_generator
 from flawsmith.core.store.images import encode_png, grid
 from flawsmith.models.inference.latents import latent
 from flawsmith.models.labels.features import FeatureMaps
@@ -33,11 +35,11 @@ from flawsmith.models.labels.photograph_labels import AnnotatedPhotographs, lear
 from flawsmith.models.labels.segmenter import Segmenter, train_segmenter
 from flawsmith.models.labels.training import LabelledImages, train_label_network
 from flawsmith.models.pixels import from_bytes, to_bytes
-from flawsmith.models.presets.registry import build_generator
 from flawsmith.models.quality.steps import result_of
 
 MASKS = 16  # of generated images, to learn from
-COMPARED = 96  # generated images
+COMPARED, FIRST_COMPARED = 96, 10_000  # generated images, and the seed of the first
+WAYS = ("photographs", "masks", "together")
 OWN, REFERENCE, UNSEEN, PAINTER = 10, 11, 12, 13  # seeds of plates
 OTHERS = {REFERENCE: 150, UNSEEN: 60, PAINTER: 90}  # plates of each
 SMALL = 256  # pixels, the side of the other plates: only squares around their defects are looked at
@@ -51,11 +53,11 @@ def main() -> None:
     options.add_argument("--shown", type=int, default=93_000)
     options.add_argument("--photographs", type=int, default=60)
     options.add_argument("--sheet", type=Path)
+    options.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     given = options.parse_args()
     torch.set_num_threads(1)
     given.out.mkdir(parents=True, exist_ok=True)
     own = _crops(OWN, given.photographs, given.shown, SIDE)
-    maps = _generator(own, given.out / f"generator-{given.photographs}-{given.shown}.safetensors", given.shown)
     known = _crops(REFERENCE, OTHERS[REFERENCE])
     reference = result_of(train_segmenter(known.images, known.masks, 1, STEPS))
     unseen = _crops(UNSEEN, OTHERS[UNSEEN])
@@ -63,23 +65,36 @@ def main() -> None:
     print(
         f"reference on {len(unseen.images)} squares of {OTHERS[UNSEEN]} held-out plates: IoU {ceiling:.3f}", flush=True
     )
-    fresh = _made(maps, own.types, 10_000, COMPARED)
-    truth = found_by(reference, fresh[0])
-    shown = truth.any((1, 2))
-    print(f"{shown.mean():.0%} of {COMPARED} generated images show a defect to the reference", flush=True)
-    for way, found in (("photographs", _by_photographs(own, fresh)), ("masks", _by_masks(maps, own, fresh))):
-        ranges = plausible_ranges(list(own.masks.numpy()))
-        labelled = [mask_of(each, ranges) for each in found]
-        masks = np.stack([mask for mask, _ in labelled])
+    ranges = plausible_ranges(list(own.masks.numpy()))
+    for way in given.ways:
+        images, probabilities = _labelled(way, own, given)
+        labelled = [mask_of(each, ranges) for each in probabilities]
+        masks, plausible = np.stack([mask for mask, _ in labelled]), sum(each for _, each in labelled)
+        truth = found_by(reference, images)
+        shown = truth.any((1, 2))
         agreement = mean_overlap(masks[shown], truth[shown])
-        plausible = sum(each for _, each in labelled)
         print(
-            f"{way}: IoU {agreement:.3f}, {agreement / ceiling:.0%} of the reference's; {plausible} plausible",
+            f"{way}: IoU {agreement:.3f}, {agreement / ceiling:.0%} of the reference's; {plausible} of {COMPARED} "
+            f"plausible; {shown.mean():.0%} show a defect to the reference",
             flush=True,
         )
         if given.sheet:
             place = given.sheet.with_stem(f"{given.sheet.stem}-{way}")
-            place.write_bytes(encode_png(outlined(to_bytes(fresh[0])[:48, 0].numpy(), masks[:48])))
+            place.write_bytes(encode_png(outlined(to_bytes(images)[:48, 0].numpy(), masks[:48])))
+
+
+def _labelled(way: str, own: Crops, given: argparse.Namespace) -> tuple[Tensor, NDArray[np.float32]]:
+    """Images, (COMPARED, 1, side, side) from -1 to 1, and the probability of a defect in each pixel."""
+    maps = _generator(own, given, masks=way == "together")
+    fresh = _made(maps, own.types, FIRST_COMPARED, COMPARED)
+    if way == "photographs":
+        return fresh[0], _by_photographs(own, fresh)
+    if way == "masks":
+        return fresh[0], _by_masks(maps, own, fresh)
+    latents, type_index = _addresses(maps, own.types, FIRST_COMPARED, COMPARED)
+    pairs = zip(latents.split(16), type_index.split(16), strict=True)
+    probabilities: NDArray[np.float32] = torch.cat([maps.masks(*each) for each in pairs]).sigmoid().numpy()
+    return fresh[0], probabilities
 
 
 def found_by(segmenter: Segmenter, images: Tensor) -> NDArray[np.bool_]:
@@ -129,24 +144,32 @@ def _crops(seed: int, count: int, shown: int = 16, side: int = SMALL) -> Crops:
     return crops_of(photographs, names, 0, shown)
 
 
-def _generator(own: Crops, file: Path, shown: int) -> FeatureMaps:
+def _generator(own: Crops, given: argparse.Namespace, *, masks: bool) -> FeatureMaps:
     """Trained, or from the file where it is there already."""
-    generator = build_generator(PRESET, own.config, len(own.types))
+    file = given.out / f"generator-{given.photographs}-{given.shown}{'-masks' * masks}.safetensors"
+    generator = new_generator(own, masks=masks)
     if not file.exists():
         begun = time.process_time()
-        save_file(trained_generator(own, shown).state_dict(), file)
-        print(f"{len(own.images)} squares, {shown} shown: {time.process_time() - begun:.0f} s of a core", flush=True)
+        save_file(trained_generator(own, given.shown, masks=masks).state_dict(), file)
+        print(
+            f"{len(own.images)} squares, {given.shown} shown: {time.process_time() - begun:.0f} s of a core", flush=True
+        )
     generator.load_state_dict(load_file(file))
     return FeatureMaps(generator, torch.device("cpu"))
 
 
 def _made(maps: FeatureMaps, types: list[str], first: int, count: int) -> Made:
-    type_index = torch.arange(count) % len(types)
-    size = maps.network.latent_size
-    latents = torch.stack([latent(first + each, types[each % len(types)], size) for each in range(count)])
+    latents, type_index = _addresses(maps, types, first, count)
     parts = [maps(*each) for each in zip(latents.split(16), type_index.split(16), strict=True)]
     found = [torch.cat(each) for each in zip(*(kept for _, kept in parts), strict=True)]
     return torch.cat([images for images, _ in parts]), found, type_index
+
+
+def _addresses(maps: FeatureMaps, types: list[str], first: int, count: int) -> tuple[Tensor, Tensor]:
+    type_index = torch.arange(count) % len(types)
+    size = maps.network.latent_size
+    latents = torch.stack([latent(first + each, types[each % len(types)], size) for each in range(count)])
+    return latents, type_index
 
 
 if __name__ == "__main__":

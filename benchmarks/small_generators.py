@@ -29,6 +29,7 @@ from flawsmith.models.pixels import from_bytes, render
 from flawsmith.models.presets.generator import PresetGenerator
 from flawsmith.models.presets.registry import build_generator, build_trainer
 from flawsmith.models.quality.steps import result_of
+from flawsmith.models.training.photograph_masks import PhotographMasks
 
 PRESET, SIDE = "fewshot", 64
 SEGMENTER_STEPS = 150  # half of a labelled version's
@@ -99,17 +100,34 @@ def crops_of_archive(archive: Path, around: Around, seed: int, shown: int, *, bo
     )
 
 
-def trained_generator(crops: Crops, shown: int) -> PresetGenerator:
-    """What a job from the prior makes of the squares after so many photographs shown; the last step."""
+def trained_generator(crops: Crops, shown: int, *, masks: bool = False) -> PresetGenerator:
+    """What a job from the prior makes of the squares after so many photographs shown; the last step.
+
+    With ``masks``, it learns those of the squares together with the images.
+    """
     run = build_trainer(
-        PRESET, crops.config, crops.images, crops.type_index, len(crops.types), torch.device("cpu"), crops.photograph
+        PRESET,
+        crops.config,
+        crops.images,
+        crops.type_index,
+        len(crops.types),
+        torch.device("cpu"),
+        crops.photograph,
+        masks=PhotographMasks(crops.masks[:, None].byte() * 255, torch.ones(len(crops.masks)).bool())
+        if masks
+        else None,
     )
     load_start(run, PRIOR, PRESET, crops.config)
     while run.completed_steps * run.batch_size < shown:
         run.step(run.completed_steps * run.batch_size / shown)
-    generator = build_generator(PRESET, crops.config, len(crops.types))
+    generator = new_generator(crops, masks=masks)
     generator.load_state_dict(run.networks()["generator"])
     return generator.eval()
+
+
+def new_generator(crops: Crops, *, masks: bool = False) -> PresetGenerator:
+    """One of `trained_generator`'s shape, with weights yet to be loaded."""
+    return build_generator(PRESET, {**crops.config, "labels": "mask" if masks else "none"}, len(crops.types))
 
 
 def sampled(generator: PresetGenerator, types: Sequence[str], first: int, count: int) -> tuple[Tensor, Tensor]:
