@@ -15,7 +15,7 @@ from tests.faults.cluster import BUSY_SECONDS, ENDED, JOB, Cluster
 from tests.faults.conftest import PrintFigure, StartCluster
 from tests.faults.evidence import assert_one_writer_at_a_time, times_claimed
 
-MAX_SECONDS = 1200.0
+MAX_SECONDS = 1500.0
 # Enough for a worker to go on, but not for a batch: 1,024 photographs of 256 x 256 as float32 need all of it.
 SPARE_BYTES = 1024 * 256 * 256 * 4
 
