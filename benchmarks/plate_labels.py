@@ -1,12 +1,12 @@
 """Measures masks of images that a generator makes of small defects in large photographs, at the photographs' scale.
 
     python -m benchmarks.plate_labels --out FOLDER [--shown 93000] [--photographs 60] [--sheet SHEET.png]
-        [--ways photographs masks together]
+        [--ways photographs masks training]
 
 Draws plates (`benchmarks.plates`), trains `fewshot` from the prior on the squares that a training job cuts around their
 defects, for as many photographs as two cores show in 10 minutes, and labels its images in three ways: `photographs`, by
 what a labelled version learns from the annotations of the same photographs; `masks`, from 16 masks of its own
-images, which a segmenter of other plates draws in a person's place; and `together`, by a second generator that learns
+images, which a segmenter of other plates draws in a person's place; and `training`, by a second generator that learns
 the photographs' masks as one more channel. All are compared with the masks of a third segmenter, the reference, which
 learned from other plates again; and that one with exact masks of plates that nobody saw. The generators stay in FOLDER.
 See docs/labels.md.
@@ -39,7 +39,7 @@ from flawsmith.models.quality.steps import result_of
 
 MASKS = 16  # of generated images, to learn from
 COMPARED, FIRST_COMPARED = 96, 10_000  # generated images, and the seed of the first
-WAYS = ("photographs", "masks", "together")
+WAYS = ("photographs", "masks", "training")
 OWN, REFERENCE, UNSEEN, PAINTER = 10, 11, 12, 13  # seeds of plates
 OTHERS = {REFERENCE: 150, UNSEEN: 60, PAINTER: 90}  # plates of each
 SMALL = 256  # pixels, the side of the other plates: only squares around their defects are looked at
@@ -85,7 +85,7 @@ def main() -> None:
 
 def _labelled(way: str, own: Crops, given: argparse.Namespace) -> tuple[Tensor, NDArray[np.float32]]:
     """Images, (COMPARED, 1, side, side) from -1 to 1, and the probability of a defect in each pixel."""
-    maps = _generator(own, given, masks=way == "together")
+    maps = _generator(own, given, masks=way == "training")
     fresh = _made(maps, own.types, FIRST_COMPARED, COMPARED)
     if way == "photographs":
         return fresh[0], _by_photographs(own, fresh)

@@ -103,7 +103,7 @@ def crops_of_archive(archive: Path, around: Around, seed: int, shown: int, *, bo
 def trained_generator(crops: Crops, shown: int, *, masks: bool = False) -> PresetGenerator:
     """What a job from the prior makes of the squares after so many photographs shown; the last step.
 
-    With ``masks``, it learns those of the squares together with the images.
+    With ``masks``, it learns to make those of the squares as well, as one more channel.
     """
     run = build_trainer(
         PRESET,
