@@ -55,10 +55,13 @@ def _angles_and_coherences(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _gradients(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Differences of smoothed gray values, across and down: (N, 1, side - 6, side - 6) each, float64 on a GPU."""
-    exact = torch.float32 if images.is_cpu else torch.float64  # a GPU may round factors of float32 to ten bits
-    gray = images.to(exact).mean(1, keepdim=True)
-    smooth = torch.tensor(SMOOTHING, dtype=exact, device=images.device) / sum(SMOOTHING)
+    """Differences of smoothed gray values, across and down: (N, 1, side - 6, side - 6) float64, multiples of 1 / 256.
+
+    Channels are summed, since only ratios of what is returned have a meaning. So squares, and their sums over an image,
+    are exact: no order in which a processor adds them changes them, nor what is measured in the same batch.
+    """
+    gray = images.to(torch.float64).sum(1, keepdim=True)
+    smooth = torch.tensor(SMOOTHING, dtype=torch.float64, device=images.device) / sum(SMOOTHING)
     gray = F.conv2d(F.conv2d(gray, smooth.view(1, 1, 1, -1)), smooth.view(1, 1, -1, 1))
     return gray[..., 1:-1, 2:] - gray[..., 1:-1, :-2], gray[..., 2:, 1:-1] - gray[..., :-2, 1:-1]
 
@@ -68,7 +71,7 @@ def _votes(images: Tensor) -> Tensor:
     across, down = _gradients(images)
     anisotropy = torch.cat([across.square() - down.square(), 2 * across * down], 1)
     cells: Tensor = F.adaptive_avg_pool2d(anisotropy, CELLS)
-    votes: Tensor = cells.flatten(2).transpose(1, 2)
+    votes: Tensor = cells.flatten(2).transpose(1, 2).float()
     return votes
 
 

@@ -15,7 +15,7 @@ from tests.faults.cluster import BUSY_SECONDS, ENDED, JOB, Cluster
 from tests.faults.conftest import PrintFigure, StartCluster
 from tests.faults.evidence import assert_one_writer_at_a_time, times_claimed
 
-MAX_SECONDS = 1500.0
+MAX_SECONDS, STEPS = 1500.0, 150
 # Enough for a worker to go on, but not for a batch: 1,024 photographs of 256 x 256 as float32 need all of it.
 SPARE_BYTES = 1024 * 256 * 256 * 4
 
@@ -23,11 +23,14 @@ SPARE_BYTES = 1024 * 256 * 256 * 4
 def test_while_workers_are_killed_all_jobs_succeed_once_and_share_the_workers_fairly(
     tmp_path: Path, start_cluster: StartCluster, full_length: bool, print_figure: PrintFigure
 ) -> None:
-    count, pause = (50, 10.0) if full_length else (8, 7.0)
+    count, kills = (50, 100) if full_length else (8, 8)
     cluster = start_cluster(tmp_path, segment_seconds="1")
-    jobs = [cluster.submit(f"many-{number}", steps=150) for number in range(count)]
-    kills = _kill_until_all_ended(cluster, count, pause)
+    jobs = [cluster.submit(f"many-{number}", steps=STEPS) for number in range(count)]
+    begun = time.monotonic()
+    killed = _kill_until_all_ended(cluster, count, kills)
+    assert killed >= kills / 2
     records = [cluster.wait_for_success(job) for job in jobs]
+    seconds = time.monotonic() - begun
     assert [record["produced"] for record in records] == [f"many-{number}@1" for number in range(count)]
     for number in range(count):
         assert cluster.service.client.get(f"/models/many-{number}").json()["versions"] == [1]
@@ -37,25 +40,29 @@ def test_while_workers_are_killed_all_jobs_succeed_once_and_share_the_workers_fa
     last_start = max(record["started_at"] for record in records)
     segments = [times_claimed(cluster, job) for job in jobs]
     print_figure(
-        f"{count} jobs on 2 workers, {kills} kills: all succeeded once; {min(segments)} to {max(segments)} segments "
-        f"each; the last job started at {last_start}, the first ended at {first_end}"
+        f"{count} jobs on 2 workers, {killed} kills, {seconds:.0f} s: all succeeded once; {min(segments)} to "
+        f"{max(segments)} segments each; the last job started at {last_start}, the first ended at {first_end}"
     )
     assert last_start < first_end, "a job started only after another had ended"
 
 
-def _kill_until_all_ended(cluster: Cluster, count: int, pause: float) -> int:
-    """Kills a random training worker after every pause; returns the number of kills."""
-    choice, kills = random.Random(count), 0
-    due, end = time.monotonic() + pause, time.monotonic() + MAX_SECONDS
-    while sum(job["state"] in ENDED for job in cluster.jobs()) < count:
+def _kill_until_all_ended(cluster: Cluster, count: int, kills: int) -> int:
+    """Kills a random training worker each time that the jobs together have trained a ``kills``-th of their steps.
+
+    Not after a time: on a slow machine workers would be killed before their first step, again and again.
+
+    Returns:
+        The number of kills.
+    """
+    choice, killed, end = random.Random(count), 0, time.monotonic() + MAX_SECONDS
+    while sum(job["state"] in ENDED for job in (jobs := cluster.jobs())) < count:
         assert time.monotonic() < end, f"not all jobs ended within {MAX_SECONDS:g} s"
+        if sum(job["progress"]["step"] for job in jobs) >= (killed + 0.5) * count * STEPS / kills:
+            pids = until(cluster.training_pids, BUSY_SECONDS, "a training worker runs")
+            cluster.end_worker(choice.choice(pids), signal.SIGKILL)
+            killed += 1
         time.sleep(0.2)
-        if time.monotonic() >= due:
-            if pids := cluster.training_pids():
-                cluster.end_worker(choice.choice(pids), signal.SIGKILL)
-                kills += 1
-            due = time.monotonic() + pause
-    return kills
+    return killed
 
 
 def test_fifty_concurrent_submissions_with_one_idempotency_key_make_one_job(cluster: Cluster) -> None:

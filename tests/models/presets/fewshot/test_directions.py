@@ -55,9 +55,11 @@ def test_noise_has_a_weak_direction_and_a_flat_picture_none() -> None:
     assert direction_vectors(torch.full((1, 1, 32, 32), 7, dtype=torch.uint8)).tolist() == [[0, 0]]
 
 
-def test_a_picture_is_measured_the_same_whatever_is_measured_with_it() -> None:
-    pictures = torch.cat([line(each) for each in range(0, 180, 6)])
-    assert torch.equal(direction_vectors(pictures)[7:8], direction_vectors(pictures[7:8]))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_picture_is_measured_the_same_whatever_is_measured_with_it(channels: int) -> None:
+    pictures = torch.cat([torch.cat([line(each + band) for band in range(channels)], 1) for each in range(0, 180, 6)])
+    together = direction_vectors(pictures)
+    assert torch.equal(together, torch.cat([direction_vectors(each) for each in pictures.split(1)]))
 
 
 def test_features_repeat_twice_and_four_times_around_with_the_strength() -> None:
