@@ -121,10 +121,10 @@ class Engine:
         """
         from flawsmith.worker.published_labels import image_labels  # takes memory that few need
 
-        version = self.registry.resolve(reference)
+        version, images = self.registry.resolve(reference), self.generator(reference)
         with self._loading:
             if reference not in self._labels:
-                self._labels[reference] = load_labeller(version, self.registry, self.device)
+                self._labels[reference] = load_labeller(version, self.registry, self.device, images)
                 while len(self._labels) > self.capacity:
                     self._labels.popitem(last=False)
             self._labels.move_to_end(reference)

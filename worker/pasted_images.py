@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.numpy import load, save_file
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import MEASURED
+from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.core.store.interface import Place
 from flawsmith.models.compositions import Patch
 from flawsmith.models.compositions.pasted import Pasted, PasteMaterial, pasted
@@ -22,6 +24,7 @@ from flawsmith.worker.stored_tensors import metadata_of
 
 FILE = "defects.safetensors"  # in a version's folder
 METADATA_KEY = "flawsmith"  # a single one, as in `generator_file`
+KEPT = 4 * MICRO_BATCH  # images in memory, until their labels are asked for; several batches run at once
 
 
 class PastedImages(ImageSampler):
@@ -37,6 +40,7 @@ class PastedImages(ImageSampler):
     def __init__(self, material: PasteMaterial, config: Mapping[str, Any]) -> None:
         self.material, self.classes = material, list(config["classes"])
         self._per_image = (config["per_image"][0], config["per_image"][1])
+        self._kept = lru_cache(KEPT)(self._composition)
 
     def sample_batch(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """Raises ValueError, UnplaceableError."""
@@ -47,7 +51,7 @@ class PastedImages(ImageSampler):
     def compositions(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[Pasted]:
         """The images with the masks of what was placed. Raises UnplaceableError."""
         pairs = zip(addresses, candidates or [0] * len(addresses), strict=True)
-        return [self._composition(address, candidate) for address, candidate in pairs]
+        return [self._kept(address, candidate) for address, candidate in pairs]
 
     def _composition(self, address: Address, candidate: int) -> Pasted:
         key = f"{address.defect_type} {address.seed} {candidate}"

@@ -30,13 +30,18 @@ def load_sampler(version: ModelVersion, registry: Registry, device: torch.device
     return PastedImages(load_material(registry.folder(version)), version.config)
 
 
-def load_labeller(version: ModelVersion, registry: Registry, device: torch.device) -> "Labeller":
-    """What labels the images of a version with labels. Raises as `load_sampler`."""
-    folder = registry.folder(version)
+def load_labeller(version: ModelVersion, registry: Registry, device: torch.device, images: ImageSampler) -> "Labeller":
+    """What labels the images of a version with labels. Raises as `load_sampler`.
+
+    Args:
+        version, registry, device: as of `load_sampler`.
+        images: what that returned; composed images are composed once for both.
+    """
     if version.has_networks:
         from flawsmith.worker.published_labels import PublishedLabels
 
-        return PublishedLabels(version, folder, device)
-    from flawsmith.worker.pasted_images import PastedImages, PastedLabels, load_material
+        return PublishedLabels(version, registry.folder(version), device)
+    from flawsmith.worker.pasted_images import PastedImages, PastedLabels
 
-    return PastedLabels(PastedImages(load_material(folder), version.config))
+    assert isinstance(images, PastedImages)
+    return PastedLabels(images)

@@ -173,6 +173,8 @@ def test_boxes_beyond_the_photograph_and_what_is_malformed_are_named_and_the_res
         outside | {"bbox": [2, 2, 4, 4], "segmentation": {"size": [SIDE, SIDE], "counts": [5, 5000]}},
         outside | {"bbox": [3, 3, 4, 4], "segmentation": [[1, 2, 3, 4]]},
         outside | {"bbox": [4, 4, 4, 4], "segmentation": [[1e9, 0, -1e9, 1e9, 5, 5]]},
+        outside | {"bbox": [SIDE - 3, 2, 9, 4]},
+        outside | {"bbox": [SIDE - 4, 8, 4.6, 4]},  # somebody rounded
     ]
     content["annotations"] += wrong
     content["images"].append({"id": 9, "file_name": "lost.png"})
@@ -180,6 +182,7 @@ def test_boxes_beyond_the_photograph_and_what_is_malformed_are_named_and_the_res
     reasons = [each["reason"] for each in dataset["rejected"] if each["file"] == "annotations/instances_train.json"]
     for words in (
         "1 boxes outside",
+        "1 parts of boxes that reach beyond their photographs",
         "1 annotations without a readable box",
         "another size",
         "malformed run lengths",
@@ -190,7 +193,7 @@ def test_boxes_beyond_the_photograph_and_what_is_malformed_are_named_and_the_res
         assert any(words in each for each in reasons), (words, reasons)
     assert all("train_0.png" in each for each in reasons if "lost.png" not in each)
     assert dataset["image_count"] == 3
-    assert len(annotations(services)["train_0"].defects) == 5  # boxes stay where only the outline is wrong
+    assert len(annotations(services)["train_0"].defects) == 7  # boxes stay where only the outline is wrong
 
 
 def test_labels_of_a_photograph_of_another_size_are_named_and_it_is_not_clean(api: TestClient) -> None:

@@ -86,7 +86,7 @@ def test_the_archive_holds_images_masks_and_boxes(composing: Service) -> None:
             rows, columns = np.nonzero(numbers == number)
             box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             assert defect["box"] == box
-    assert parts(composing, path) == [], "the parts stay beside the archive"
+    until(lambda: parts(composing, path) == [], 10, "the parts beside the archive are removed")
 
 
 def test_the_client_and_the_shell_compose_the_same(composing: Service, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_the_archive_holds_the_images_of_the_service(service: Service, trained: 
         assert b"digitalsourcetype/trainedAlgorithmicMedia" in image
     rest = service.client.get(job["archive"], headers={"Range": "bytes=5000-"})
     assert (rest.status_code, rest.content) == (206, answer.content[5000:])
-    assert parts(service, path) == [], "the parts stay beside the archive"
+    until(lambda: parts(service, path) == [], 10, "the parts beside the archive are removed")
     assert service.client.delete(path).status_code == 204
     assert service.client.get(job["archive"]).status_code == 404
 

@@ -72,7 +72,7 @@ class CheckedImages:
         self.version, self.floor, self.max_similarity, self._registry = version, floor, max_similarity, registry
         self._generator = load_sampler(version, registry, device)
         folder = registry.folder(version)
-        self._labels = load_labeller(version, registry, device) if version.labels else None
+        self._labels = load_labeller(version, registry, device, self._generator) if version.labels else None
         self._score = PublishedScore(folder) if floor is not None else None
         self._references = ReferenceCache().load(folder) if max_similarity is not None else None
         if self._references is None and max_similarity is not None:

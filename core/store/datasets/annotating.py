@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawsmith.core.store.datasets.annotations import Defect, defect_of
-from flawsmith.core.store.datasets.boxes import Box, Outline, in_pixels
+from flawsmith.core.store.datasets.boxes import Box, Outline, in_pixels, is_cut_off
 from flawsmith.core.store.datasets.layout import InvalidType, valid_type
 from flawsmith.core.store.datasets.masks import (
     VOC_VOID,
@@ -123,6 +123,9 @@ class Annotator:
             elif cut is None:
                 self._passed_over.add(box.source, "boxes outside their photographs", picture.path)
             else:
+                if is_cut_off(box, cut, picture.size):
+                    what = "parts of boxes that reach beyond their photographs"
+                    self._passed_over.add(box.source, what, picture.path)
                 found.append((cut, self._outlined(cut, picture, drawing)))
         return found
 

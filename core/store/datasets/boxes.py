@@ -53,6 +53,12 @@ def in_pixels(box: Box, size: Size) -> Box | None:
     return Box(left, top, right - left, bottom - top, box.defect_type, outline=outline, source=box.source)
 
 
+def is_cut_off(box: Box, cut: Box, size: Size) -> bool:
+    """Whether `in_pixels` cut more than a pixel off a box; less is how somebody rounded."""
+    scale_x, scale_y = size if box.relative else (1, 1)
+    return box.width * scale_x - cut.width > 1 or box.height * scale_y - cut.height > 1
+
+
 def around(points: list[tuple[float, float]], defect_type: str, *, relative: bool = False, filled: bool = True) -> Box:
     """The rectangle around points of an outline; ``filled`` says that they enclose a defect. Raises ValueError."""
     xs, ys = zip(*points, strict=True)
