@@ -41,7 +41,7 @@ from flawsmith.core.store.reference_photographs import ReferencePhotographs
 
 LONGEST_TYPE = 64  # characters
 _LONGEST_HEADER = 16 * 1024 * 1024
-_GENERATOR, _DEFECTS = "generator.safetensors", "defects.safetensors"
+_GENERATOR, _DEFECTS, _LABELS = "generator.safetensors", "defects.safetensors", "labels.safetensors"
 _METADATA = "flawsmith"
 _MOST_SIDE = 2**40  # of a tensor
 _MOST_SIDES = 16
@@ -97,6 +97,9 @@ def check_files(card: ModelVersion, folder: Path) -> None:
     images = _GENERATOR if card.has_networks else _DEFECTS
     if not (folder / "version" / images).exists():
         raise CannotImport(f"the bundle lacks version/{images}, which makes the images of {card.ref}")
+    learned = card.labels and card.labelling and card.labelling.source != "training"
+    if learned and not (folder / "version" / _LABELS).exists():
+        raise CannotImport(f"the bundle lacks version/{_LABELS}, which labels the images of {card.ref}")
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.suffix == ".safetensors":

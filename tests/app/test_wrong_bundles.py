@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 from tests.app.bundles import bundle, images, send, services_of
-from tests.bundled_versions import dcgan
+from tests.bundled_versions import dcgan, labelled
 from tests.labelled_versions import CLASSES
 
 from flawsmith.core.services import Services
@@ -155,6 +155,15 @@ def test_a_bundle_with_other_contents_is_refused_in_words(
     assert answer.json()["errors"][0]["pointer"] == "/bundle"
     assert line.get("/models").json()["items"] == []
     assert not list(services_of(line).store.staging.iterdir())
+
+
+def test_a_labelled_version_without_its_label_network_is_refused(
+    api: TestClient, services: Services, line: TestClient
+) -> None:
+    content = bundle(api, labelled(services.registry, "steel"))
+    answer = send(line, rezipped(content, lambda files: files.pop("version/labels.safetensors")))
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:flawsmith:invalid")
+    assert "lacks version/labels.safetensors" in answer.json()["detail"]
 
 
 def test_damage_on_the_way_is_noticed_wherever_it_is(api: TestClient, services: Services, line: TestClient) -> None:
