@@ -93,7 +93,6 @@ def test_every_series_that_rules_and_dashboards_name_exists(
     wanted = {name for name in named if not name.startswith(WITHOUT_GPU)} - NEVER_HAPPENED
     assert len(wanted) > 60
     until(lambda: wanted <= watched.names(), 30, f"series of {sorted(wanted - watched.names())}")
-    failing.recovered("watched@9")
     variables = {"job_id": running_job, "worker": worker["train"]}
     for panel in panels():
         for target in panel["targets"]:
@@ -101,6 +100,7 @@ def test_every_series_that_rules_and_dashboards_name_exists(
             found = watched.query(expression)
             if not names_in(expression) & NEVER_HAPPENED and WITHOUT_GPU not in expression and " > 0" not in expression:
                 assert found, (panel["title"], expression)
+    failing.recovered("watched@9")  # not before: with the next scrape its series ends
 
 
 def test_labels_are_those_of_the_service_alone(watched: PrometheusServer) -> None:
