@@ -58,8 +58,8 @@ def test_noise_has_a_weak_direction_and_a_flat_picture_none() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_picture_is_measured_the_same_whatever_is_measured_with_it(channels: int) -> None:
     pictures = torch.cat([torch.cat([line(each + band) for band in range(channels)], 1) for each in range(0, 180, 6)])
-    together = direction_vectors(pictures)
-    assert torch.equal(together, torch.cat([direction_vectors(each) for each in pictures.split(1)]))
+    in_one_batch = direction_vectors(pictures)
+    assert torch.equal(in_one_batch, torch.cat([direction_vectors(each) for each in pictures.split(1)]))
 
 
 def test_features_repeat_twice_and_four_times_around_with_the_strength() -> None:
