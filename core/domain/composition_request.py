@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from flawsmith.core.domain.addresses import SEEDS
@@ -25,6 +25,18 @@ _Pixel = Annotated[float, Field(ge=-1e6, le=1e6)]
 _Corner = Annotated[list[_Pixel], Field(min_length=2, max_length=2)]
 Polygon = Annotated[list[_Corner], Field(min_length=3, max_length=1000)]
 EncodedMask = Annotated[str, Field(min_length=1, max_length=8 * 2**20)]
+
+
+def _of_one_form(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Gives one reason in place of one for each form, whose pointers name pydantic's types."""
+    try:
+        return validate(value)
+    except ValidationError:
+        detail = "must be 3 to 1000 corners [[x, y], …] in pixels, or a mask: a PNG in base64, 8 MiB at most"
+        raise PydanticCustomError("region", detail) from None
+
+
+Region = Annotated[Polygon | EncodedMask, WrapValidator(_of_one_form)]
 
 
 class CannotCompose(Exception):
@@ -63,7 +75,7 @@ class CompositionRequest(JobRequest):
     types: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = Field(
         None, min_length=1, max_length=1000, description="defect types that are placed; null: all"
     )
-    region: Polygon | EncodedMask | None = Field(
+    region: Region | None = Field(
         None,
         description="where defects may lie: corners [x, y] in pixels of the background, or a mask of its size (a PNG "
         "in base64, white where they may). null: on the part, where it stands before a uniform background, else "
