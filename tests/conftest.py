@@ -22,6 +22,8 @@ from PIL import Image
 from flawsmith.core.live import keys
 from tests.s3_server import s3_server
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: threads of several test processes wait for one another
+
 SMALL_JOB = {
     "preset": "dcgan",
     "resolution": 32,

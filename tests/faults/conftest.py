@@ -71,14 +71,9 @@ def steps_in(seconds: float) -> int:
     numbers = {**DcganOverrides(**JOB["overrides"]).model_dump(), "resolution": side, "channels": 1, "seed": 0}
     photographs, types = torch.zeros(40, 1, side, side, dtype=torch.uint8), torch.zeros(40, dtype=torch.int64)
     run = build_trainer("dcgan", numbers, photographs, types, 1, torch.device("cpu"))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the workers: more of them are slow where other processes use the cores
-    try:
-        for _ in range(WARM_STEPS):
-            run.step(0.5)
-        begun = time.monotonic()
-        while time.monotonic() - begun < 1:
-            run.step(0.5)
-    finally:
-        torch.set_num_threads(threads)
+    for _ in range(WARM_STEPS):
+        run.step(0.5)
+    begun = time.monotonic()
+    while time.monotonic() - begun < 1:
+        run.step(0.5)
     return int(seconds * (run.completed_steps - WARM_STEPS))

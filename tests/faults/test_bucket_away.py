@@ -27,7 +27,7 @@ def test_a_job_waits_for_a_bucket_that_is_away_and_ends_as_if_nothing_had_been(
     tmp_path: Path, proxy: FaultyProxy, start_cluster: StartCluster, full_length: bool, print_figure: PrintFigure
 ) -> None:
     cluster = start_cluster(tmp_path, workers=1, artifact_store=f"s3://{BUCKET}/site")
-    client, steps = cluster.service.client, cluster.steps if full_length else cluster.steps // 8
+    client, steps = cluster.service.client, cluster.steps if full_length else cluster.steps // 16
     undisturbed = cluster.outcome(cluster.submit("undisturbed", steps=steps))
     job = cluster.submit("bucket-away", steps=steps)
     pid = cluster.wait_for_worker(job)
@@ -44,9 +44,9 @@ def test_a_job_waits_for_a_bucket_that_is_away_and_ends_as_if_nothing_had_been(
     assert cluster.job(job)["state"] == "running"
     away = time.monotonic() - begun
     turns = itertools.count()
-    proxy.fault = lambda method, path: {0: "slow down", 5: "lose"}.get(next(turns) % 10)
+    proxy.fault = lambda method, path: {0: "slow down", 10: "lose"}.get(next(turns) % 20)
     until(cluster.service.ready, 30, "the service is ready again")
     assert cluster.outcome(job) == undisturbed
     record = cluster.job(job)
-    print_figure(f"bucket away for {away:.0f} s, then every fifth request failed: {len(proxy.requests)} requests")
+    print_figure(f"bucket away for {away:.0f} s, then every tenth request failed: {len(proxy.requests)} requests")
     assert record["failures"]["errors"] == 0, record["failures"]

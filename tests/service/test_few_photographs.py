@@ -98,7 +98,7 @@ def test_signals_are_metrics(site: Service, trained: dict[str, Any]) -> None:
 
 def test_killed_and_resumed_it_gives_the_same_weights(site: Service, trained: dict[str, Any]) -> None:
     def weights(model: str, kills: int) -> str:
-        body = {"dataset": "set", "model": model, **SMALL, "steps": 1000, "deterministic": True}
+        body = {"dataset": "set", "model": model, **SMALL, "steps": 400, "deterministic": True}
         job, saved, killed = site.client.post("/training-jobs", json=body).json()["id"], 0, 0
         while killed < kills and (saved := until(lambda: saved_step(job, saved) or over(job), 60, "a checkpoint")) > 0:
             os.kill(until(lambda: site.pid("worker", "train"), 10, "the worker runs"), signal.SIGKILL)
