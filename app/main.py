@@ -70,6 +70,7 @@ from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings, get_settings
 from flawsmith.core.store.opened import QUICK_STORE_SECONDS
 from flawsmith.core.tracing import configure_tracing
+from flawsmith.core.unknown_settings import warn_of_unknown_settings
 
 log = logging.getLogger(__name__)
 
@@ -199,6 +200,7 @@ def run_api() -> None:
     """Runs the API's processes until SIGTERM. Without API keys it binds to loopback only, and logs a warning."""
     settings = get_settings()
     configure_logging(settings, "api")
+    warn_of_unknown_settings()
     redis_url(settings)  # raises UnsafeSocketFolder
     host = listening_host(settings)
     processes = settings.api_processes or max(1, usable_cpus() // CORES_PER_PROCESS)

@@ -1,7 +1,6 @@
 """One log format for every process. Each line carries the ids of what it belongs to: request, job, segment, trace."""
 
 import logging
-import os
 import re
 import sys
 import time
@@ -13,9 +12,6 @@ import structlog
 
 from flawsmith.core.settings import Settings
 from flawsmith.core.tracing import current_ids
-from flawsmith.core.unknown_settings import unknown_settings
-
-log = logging.getLogger(__name__)
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
@@ -43,7 +39,7 @@ def configure_logging(settings: Settings, part: str) -> None:
     """Sends this process's log lines to standard error, with UTC times and the name of this part of the service.
 
     They are lines of text, or JSON objects of structlog (FLAWSMITH_LOG_FORMAT). Both leave out where the data folder is
-    on this host, and keys that got into a message by mistake. The first lines warn of variables that are no settings.
+    on this host, and keys that got into a message by mistake.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_add_ids)
@@ -55,8 +51,6 @@ def configure_logging(settings: Settings, part: str) -> None:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for chatty in ("celery.worker.strategy", "celery.app.trace", "httpx2", "opentelemetry", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    for each in unknown_settings(os.environ, type(settings).model_fields):
-        log.warning(each)
 
 
 class _Redaction:

@@ -1,7 +1,13 @@
 """Variables of the environment that look like settings and are none: a misspelt one would be ignored in silence."""
 
+import logging
+import os
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+
+from flawsmith.core.settings import Settings
+
+log = logging.getLogger(__name__)
 
 PREFIX = "FLAWSMITH_"
 OF_CLIENTS = ("FLAWSMITH_URL", "FLAWSMITH_API_KEY")  # of `flawsmith.client` and the commands that use it
@@ -23,3 +29,9 @@ def unknown_settings(variables: Iterable[str], fields: Collection[str]) -> list[
             meant = f"did you mean {PREFIX}{similar[0].upper()}?" if similar else "docs/settings.md lists them"
             found.append(f"the environment has {name}, which is no setting; {meant}")
     return found
+
+
+def warn_of_unknown_settings() -> None:
+    """Logs a warning of each."""
+    for each in unknown_settings(os.environ, Settings.model_fields):
+        log.warning(each)

@@ -13,6 +13,7 @@ from flawsmith.core.logs import configure_logging
 from flawsmith.core.services import Services
 from flawsmith.core.setting_values import without_credentials
 from flawsmith.core.settings import Settings, get_settings
+from flawsmith.core.unknown_settings import warn_of_unknown_settings
 from flawsmith.trackers.follower import Follower
 from flawsmith.trackers.sent_runs import SentRuns
 from flawsmith.trackers.tracker import Tracker
@@ -44,6 +45,7 @@ def run_trackers() -> int:
     """Runs until SIGTERM or SIGINT; returns the exit status."""
     settings = get_settings()
     configure_logging(settings, "track")
+    warn_of_unknown_settings()
     os.nice(NICENESS)
     missing = missing_extras(settings)
     for each in missing:

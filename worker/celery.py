@@ -40,6 +40,7 @@ from flawsmith.core.services import Services
 from flawsmith.core.settings import get_settings
 from flawsmith.core.store.opened import QUICK_STORE_SECONDS
 from flawsmith.core.tracing import configure_tracing
+from flawsmith.core.unknown_settings import warn_of_unknown_settings
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.device_metrics import DeviceMetrics
@@ -142,7 +143,12 @@ def run_worker(queue: str) -> None:
     os.nice(settings.train_niceness if queue == TRAIN else SAMPLING_NICENESS)
     # Celery warns the superuser of pickled messages; this one accepts JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    setup_logging.connect(lambda **_: configure_logging(settings, queue), weak=False)  # in place of Celery's own
+
+    def begin_log(**_: Any) -> None:
+        configure_logging(settings, queue)
+        warn_of_unknown_settings()
+
+    setup_logging.connect(begin_log, weak=False)  # in place of Celery's own
     configure_tracing(settings, queue)
     app.conf.update(broker_settings(settings, queue))
     torch.set_num_threads(threads())

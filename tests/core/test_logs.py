@@ -84,23 +84,3 @@ def test_a_json_line_stays_one_line_whatever_is_in_it(log: Log) -> None:
     if log.is_json:
         [line] = log.text.splitlines()
         assert (json.loads(line)["level"], json.loads(line)["logger"]) == ("info", "flawsmith.somewhere")
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("FLAWSMITH_WORKER_METRICS_PORT", "did you mean FLAWSMITH_METRICS_PORT?"),
-        ("FLAWSMITH_DATADIR", "did you mean FLAWSMITH_DATA_DIR?"),
-        ("flawsmith_segment_second", "did you mean FLAWSMITH_SEGMENT_SECONDS?"),
-        ("FLAWSMITH_COLOUR", "docs/settings.md lists them"),
-    ],
-)
-def test_a_variable_that_is_no_setting_is_warned_of_without_its_value(
-    log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, meant: str
-) -> None:
-    for known in ("FLAWSMITH_URL", "FLAWSMITH_API_KEY", "FLAWSMITH_API_KEYS_FILE", "OTHER_FLAWSMITH_PORT"):
-        monkeypatch.setenv(known, "sesame")
-    monkeypatch.setenv(name, "sesame")
-    configure_logging(Settings.model_construct(data_dir=Path("/data"), log_format="text", log_level="info"), "api")
-    [line] = [each for each in capsys.readouterr().err.splitlines() if "no setting" in each]
-    assert name in line and meant in line and "sesame" not in line
