@@ -4,13 +4,14 @@ Jobs know nothing of it. It reads what workers write for the API, so that a trac
 job nothing. What could not be sent is sent later, also by another process.
 """
 
-import fcntl
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TextIO, cast
+from typing import cast
 
 from redis.exceptions import RedisError
 
@@ -22,6 +23,7 @@ from flawsmith.core.services import Services
 from flawsmith.trackers.run_update import RunUpdate
 from flawsmith.trackers.sent_runs import SentRuns
 from flawsmith.trackers.tracker import RunLost, Tracker
+from flawsmith.trackers.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +50,17 @@ class Rests:
 
 
 class Follower:
-    """One tracker, and which jobs it has. Of several processes, one at a time sends; the others stand by."""
+    """One tracker, and which jobs it has. Of several processes, one at a time sends; the others stand by.
+
+    Args:
+        tracker: to send to.
+        runs: what it has.
+        services: of the site.
+    """
 
     def __init__(self, tracker: Tracker, runs: SentRuns, services: Services) -> None:
         self.tracker, self.runs, self.services = tracker, runs, services
+        self._turn = Turn(runs.folder.name, runs.lock_folder, socket.gethostname(), services.redis)
         self._known: set[str] = set()  # jobs of which something was sent
         self._since = ""
         self._settled: dict[str, float] = {}  # jobs that have ended and are sent -> when they ended
@@ -63,20 +72,20 @@ class Follower:
     def run(self, stop: threading.Event) -> None:
         """Until ``stop`` is set."""
         outage = OutageLog(log, f"look for jobs to send to {self.tracker.name}")
-        lock: TextIO | None = None  # held until this process ends
         while not stop.is_set():
             try:
-                lock = lock or self.runs.lock_file()
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.look()
+                if self._turn.come():
+                    self.look()
+                else:
+                    log.debug("another process sends to %s", self.tracker.name)
                 outage.over()
-            except BlockingIOError:
-                log.debug("another process sends to %s", self.tracker.name)
             except (RedisError, OSError) as error:
                 outage.met(error)
             except Exception:
                 log.exception("cannot follow jobs for %s", self.tracker.name)
             stop.wait(LOOK_SECONDS)
+        with suppress(RedisError):
+            self._turn.leave()
 
     def look(self) -> None:
         """Brings every job that needs it up to date: first all curves, then all files. Raises RedisError, OSError."""
@@ -96,6 +105,8 @@ class Follower:
         for job in jobs:
             if rests.rests(job.id):
                 continue
+            if not self._turn.is_kept():
+                break
             update = RunUpdate(self.tracker, self.runs, self.services, job, self._begun)
             try:
                 bring(update)

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
 
 from pydantic import Field
 
@@ -49,12 +48,11 @@ class SentRuns:
     def __init__(self, store: Store, place: str) -> None:
         self.store, self.folder = store, store.path("trackers", place)
 
-    def lock_file(self) -> TextIO:
-        """What the process that sends holds locked; for a bucket, among those of this machine. Raises OSError."""
+    @property
+    def lock_folder(self) -> Path:
+        """Where a process locks a file: in the store, or on this machine where the store is a bucket."""
         beside = self.store.staging.parent / "trackers" / self.folder.name
-        folder = self.folder if isinstance(self.folder, Path) else beside
-        folder.mkdir(parents=True, exist_ok=True)
-        return (folder / ".lock").open("w")
+        return self.folder if isinstance(self.folder, Path) else beside
 
     def since(self) -> str:
         """The id from which on jobs are sent: none that had ended before there was this tracker."""

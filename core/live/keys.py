@@ -99,6 +99,11 @@ RETENTION_RUN = f"{PREFIX}:retention"
 """string, core.housekeeping: a process has begun to delete what is due; expires when the next one may."""
 
 
+def tracker_lease(tracker: str) -> str:
+    """string, trackers.turn: the machine that sends jobs to the tracker; expires after minutes."""
+    return f"{PREFIX}:tracker:{tracker}"
+
+
 def next_type(version: str) -> str:
     """string, core.live.image_pool: position in the round of the version's defect types; kept."""
     return f"{PREFIX}:turn:{version}"

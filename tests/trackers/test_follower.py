@@ -14,6 +14,7 @@ from tests.trackers.jobs import REPORT, REPORT_VALUES, follow, publish, run, sub
 from flawsmith.core.domain.job_kinds.training import KIND
 from flawsmith.core.domain.jobs import JobState
 from flawsmith.core.domain.remarks import RemarksChange
+from flawsmith.core.live import keys
 from flawsmith.core.services import Services
 from flawsmith.core.setting_values import without_credentials
 from flawsmith.core.settings import Settings
@@ -22,6 +23,7 @@ from flawsmith.trackers import process
 from flawsmith.trackers.facts import Facts, history_point
 from flawsmith.trackers.sent_runs import SentRuns
 from flawsmith.trackers.tracker import Point, RunLost, Tracker
+from flawsmith.trackers.turn import LEASE_SECONDS, Turn
 
 
 class Recording(Tracker):
@@ -236,7 +238,9 @@ def test_of_two_processes_one_sends_and_the_other_stands_by(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(following, "LOOK_SECONDS", 0.01)
     tracker, stop = Recording(), threading.Event()
-    with SentRuns(services.store, tracker.name).lock_file() as lock:
+    folder = SentRuns(services.store, tracker.name).lock_folder
+    folder.mkdir(parents=True)
+    with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         run(services, submit(services), range(1, 3))
         standing_by = threading.Thread(target=follow(services, tracker).run, args=[stop])
@@ -246,6 +250,37 @@ def test_of_two_processes_one_sends_and_the_other_stands_by(
     until(lambda: tracker.got, 20, "it sends once the other process has ended")
     stop.set()
     standing_by.join()
+
+
+def test_of_two_machines_without_a_common_disk_one_sends_until_it_stops_or_is_silent(
+    services: Services, tmp_path: Path
+) -> None:
+    def machine(name: str) -> Turn:
+        return Turn("mlflow-1", tmp_path / name, name, services.redis)
+
+    first, second = machine("first"), machine("second")
+    assert first.come() and not second.come() and first.come() and first.is_kept()
+    assert not machine("first").come(), "another process of the first machine stands by"
+    first.leave()
+    assert second.come() and not first.come() and not first.is_kept()
+    first.leave()
+    assert not first.come(), "it cannot give away what it has not got"
+    assert 0 < services.redis.ttl(keys.tracker_lease("mlflow-1")) <= LEASE_SECONDS
+    services.redis.delete(keys.tracker_lease("mlflow-1"))  # the second machine is silent for so long
+    assert first.come() and not second.come()
+
+
+def test_a_machine_that_stops_lets_another_one_go_on(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "LOOK_SECONDS", 0.01)
+    tracker, stop = Recording(), threading.Event()
+    run(services, submit(services), range(1, 3))
+    sender = threading.Thread(target=follow(services, tracker).run, args=[stop])
+    sender.start()
+    until(lambda: tracker.got, 20, "it sends")
+    assert services.redis.exists(keys.tracker_lease(tracker.name))
+    stop.set()
+    sender.join()
+    assert not services.redis.exists(keys.tracker_lease(tracker.name))
 
 
 def test_another_password_is_no_other_place() -> None:
