@@ -55,6 +55,6 @@ export const nameOf = (image) => `${image.model}-${image.version}-${image.type}-
 
 // The command that gets the same bytes. It names a variable for the key, and never the key.
 export function curlOf(image, withKey) {
-  const key = withKey ? ' -H "Authorization: Bearer $FLAWSMITH_KEY"' : "";
+  const key = withKey ? ' -H "Authorization: Bearer $FLAWSMITH_API_KEY"' : "";
   return `curl ${quoted(addressOf(image))}${key} -o ${quoted(nameOf(image))}`;
 }

@@ -146,7 +146,7 @@ def test_with_a_key_on_a_dark_telephone(guarded: Service, open_page: Callable[..
     expect(page.get_by_text("at distance")).to_be_visible()
     check_accessible(page)
     shown = page.get_by_role("textbox", name="The same image again").input_value()
-    assert "$FLAWSMITH_KEY" in shown
+    assert "$FLAWSMITH_API_KEY" in shown
     page.keyboard.press("Escape")
     page.goto(url_of(guarded, "models/steel/1"))
     report(page, "steel@1")
