@@ -34,7 +34,7 @@ class Turn:
             return False
         if self._redis.set(self._lease, self._machine, nx=True, ex=LEASE_SECONDS):
             return True
-        return self.is_kept()
+        return self._redis.get(self._lease) == self._machine and bool(self._redis.expire(self._lease, LEASE_SECONDS))
 
     def is_kept(self) -> bool:
         """Whether no other machine has taken the turn since; it lasts `LEASE_SECONDS` from now. Raises RedisError."""
