@@ -14,9 +14,11 @@ from safetensors.numpy import load, save_file
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import MEASURED
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
+from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.interface import Place
 from flawsmith.models.compositions import Patch
 from flawsmith.models.compositions.pasted import Pasted, PasteMaterial, pasted
+from flawsmith.models.presets.registry import UnfitWeights
 from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.published_generator import angles_of
 from flawsmith.worker.published_labels import FoundLabels
@@ -88,9 +90,41 @@ def save_material(material: PasteMaterial, folder: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_material(folder: Place) -> PasteMaterial:
-    """What `save_material` wrote into a version's folder. Raises OSError, SafetensorError."""
+def load_images(version: ModelVersion, folder: Place) -> PastedImages:
+    """The images of a version, of what `save_material` wrote into its folder.
+
+    Raises:
+        OSError, SafetensorError: the file cannot be read.
+        UnfitWeights: it, or the configuration, is none that this release writes.
+    """
     content = (folder / FILE).read_bytes()
+    try:
+        images = PastedImages(_material(content), version.config)
+        fits = images.classes == version.classes and _fits(images.material, version)
+        if fits:
+            images.compositions([Address(name, 0) for name in images.classes])
+    except (LookupError, TypeError, ValueError) as error:
+        raise UnfitWeights(f"'{FILE}' holds no defects to paste: {error!r}") from error
+    if not fits:
+        raise UnfitWeights(f"the defects in '{FILE}' are for other images")
+    return images
+
+
+def _fits(material: PasteMaterial, version: ModelVersion) -> bool:
+    """Whether there is something to paste for each of the version's types, with the channels of its images."""
+    side, channels = version.resolution, version.config["channels"]
+    patches = [patch for name in version.classes for patch in material.patches[name]]
+    hosts = [number for name in version.classes for number in material.hosts_of[name]]
+    return (
+        material.hosts.dtype == np.uint8
+        and material.hosts.shape[1:] == (side, side, channels)
+        and all(material.patches[name] and material.hosts_of[name] for name in version.classes)
+        and all(0 <= each < len(material.hosts) for each in hosts)
+        and all((each.pixels.ndim == 3) == (channels > 1) for each in patches)
+    )
+
+
+def _material(content: bytes) -> PasteMaterial:
     about, arrays = json.loads(metadata_of(content)[METADATA_KEY]), load(content)
     hosts, pixels, masks = (arrays[name] for name in ("hosts", "pixels", "masks"))
     found: dict[str, list[Patch]] = {name: [] for name in about["hosts_of"]}

@@ -13,7 +13,7 @@ from flawsmith.core.domain.attributes import ANGLE, MEASURED
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.models.inference.latents import latent
 from flawsmith.models.inference.session import EVERY_ANGLE, InferenceSession, Precision, device_kind
-from flawsmith.models.presets.registry import build_generator
+from flawsmith.models.presets.registry import generator_with_weights
 from flawsmith.worker.image_sampler import ImageSampler
 
 
@@ -24,6 +24,9 @@ class PublishedGenerator(ImageSampler):
         weights: state dict of the generator.
         preset, config, classes, precision, qualified_on: see `ModelVersion`.
         device: where it samples. On another kind of device than ``qualified_on`` it samples in float32.
+
+    Raises:
+        UnfitWeights: the weights are of another network than preset and configuration say.
     """
 
     def __init__(
@@ -40,8 +43,7 @@ class PublishedGenerator(ImageSampler):
         self.classes = classes
         if device.type == "cuda":
             _make_reproducible()
-        generator = build_generator(preset, config, len(classes))
-        generator.load_state_dict(dict(weights))
+        generator = generator_with_weights(preset, config, len(classes), weights)
         if device_kind(device) != qualified_on:
             precision = "float32"
         self.session = InferenceSession(generator, generator.latent_size, MICRO_BATCH, precision, device)

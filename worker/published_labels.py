@@ -20,7 +20,7 @@ from flawsmith.models.labels.classifier import PixelClassifier
 from flawsmith.models.labels.features import FeatureMaps
 from flawsmith.models.labels.masks import Mask, boxes_of, mask_of, parts_of
 from flawsmith.models.labels.segmenter import Segmenter
-from flawsmith.models.presets.registry import build_generator
+from flawsmith.models.presets.registry import UnfitWeights, generator_with_weights
 from flawsmith.worker.image_text import image_text
 from flawsmith.worker.published_generator import angles_of
 from flawsmith.worker.stored_tensors import load_tensors
@@ -75,18 +75,19 @@ class PublishedLabels:
 
     Raises:
         OSError, SafetensorError: a file cannot be read.
+        UnfitWeights: its networks are none of this release, or do not fit one another.
     """
 
     def __init__(self, version: ModelVersion, folder: Place, device: torch.device) -> None:
         assert version.labelling
         self.version, self.device = version, device
         self.ranges = version.labelling.ranges
+        self._maps = feature_maps(version, load_tensors(folder / "generator.safetensors"), device)
         self._network: PixelClassifier | Segmenter | None = None  # None: the generator itself makes the masks
         if version.labelling.source != "training":
-            weights = load_tensors(folder / FILE)
-            kind = PixelClassifier if "of_image.weight" in weights else Segmenter
-            self._network = kind.load(weights).to(device)
-        self._maps = feature_maps(version, load_tensors(folder / "generator.safetensors"), device)
+            self._network = _label_network(load_tensors(folder / FILE), self._maps, len(version.classes)).to(device)
+        elif version.config.get("labels") != "mask":
+            raise UnfitWeights("the generator makes no masks")
 
     def __call__(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[FoundLabels]:
         """See `Labeller`."""
@@ -112,11 +113,21 @@ class PublishedLabels:
             return logits.sigmoid()
 
 
+def _label_network(weights: Mapping[str, Tensor], maps: FeatureMaps, types: int) -> PixelClassifier | Segmenter:
+    """The network with these weights, for images and feature maps such as these. Raises UnfitWeights."""
+    kind = PixelClassifier if "of_image.weight" in weights else Segmenter
+    try:
+        network = kind.load(weights)
+    except (KeyError, IndexError, RuntimeError) as error:
+        raise UnfitWeights("the weights of the label network are those of none") from error
+    if not network.fits(maps.widths, maps.channels, types):
+        raise UnfitWeights("the label network is for the images of another generator")
+    return network
+
+
 def feature_maps(version: ModelVersion, weights: Mapping[str, Tensor], device: torch.device) -> FeatureMaps:
-    """Of a version's generator."""
-    generator = build_generator(version.preset, version.config, len(version.classes))
-    generator.load_state_dict(dict(weights))
-    return FeatureMaps(generator, device)
+    """Of a version's generator. Raises UnfitWeights."""
+    return FeatureMaps(generator_with_weights(version.preset, version.config, len(version.classes), weights), device)
 
 
 def inputs_of(

@@ -9,7 +9,7 @@ from torch import Tensor
 from flawsmith.core.domain.micro_batch import MICRO_BATCH
 from flawsmith.models.inference.latents import latent
 from flawsmith.models.inference.session import Precision, native_precisions, qualified_precision
-from flawsmith.models.presets.registry import build_generator
+from flawsmith.models.presets.registry import generator_with_weights
 
 IMAGES = 256  # on which a faster precision must agree with float32
 
@@ -17,8 +17,7 @@ IMAGES = 256  # on which a faster precision must agree with float32
 def qualify(preset: str, config: dict[str, Any], weights: Mapping[str, Tensor], device: torch.device) -> Precision:
     """The precision for a generator with these weights on this kind of device; see `qualified_precision`."""
     classes: list[str] = config["classes"]
-    generator = build_generator(preset, config, len(classes))
-    generator.load_state_dict(dict(weights))
+    generator = generator_with_weights(preset, config, len(classes), weights)
     types = [seed % len(classes) for seed in range(IMAGES)]
     latents = torch.stack([latent(seed, classes[each], generator.latent_size) for seed, each in enumerate(types)])
     candidates = native_precisions(device)

@@ -23,7 +23,15 @@ from flawsmith.core.domain.quality_floor import Sampled, parse_sampling_name
 from flawsmith.core.live.broker_transport import SAMPLE_TASK
 from flawsmith.core.live.image_cache import store_in_cache
 from flawsmith.core.live.image_pool import PoolReplenisher, RefillRequest
-from flawsmith.core.live.sampling_queue import BELOW_FLOOR_MARK, FAILURE_MARK, NOT_FOUND_MARK, Consumer, MicroBatch
+from flawsmith.core.live.sampling_queue import (
+    BELOW_FLOOR_MARK,
+    FAILURE_MARK,
+    GONE_MARK,
+    NOT_FOUND_MARK,
+    UNUSABLE_MARK,
+    Consumer,
+    MicroBatch,
+)
 from flawsmith.core.live.task_queues import SAMPLE, worker_name
 from flawsmith.core.logs import request_id as current_request_id
 from flawsmith.core.metrics import model_label
@@ -44,6 +52,7 @@ from flawsmith.worker.sampling_metrics import (
     WAITING_SECONDS,
 )
 from flawsmith.worker.task_context import working_for
+from flawsmith.worker.version_sampler import UnusableVersion
 
 log = logging.getLogger(__name__)
 
@@ -228,10 +237,16 @@ class Sampler:
             return
         FAILURES.labels(_model(version)).inc()
         pause = self.failing.record(version)
+        if isinstance(error, UnusableVersion):  # so it is for every worker
+            log.error("sampling of %s failed", version, exc_info=error)
+            if batch:
+                self._deliver_reason(batch, batch.addresses, UNUSABLE_MARK + str(error).encode(), error)
+            return
         wake, left = self.consumer.give_back(version, batch, pause)
         log.error("sampling of %s failed; leaving it to other workers for %.0f s", version, pause, exc_info=error)
         if batch and left:
-            self._deliver_reason(batch, left, "the worker could not make the images; its log has the details", error)
+            reason = b"the worker could not make the images; its log has the details"
+            self._deliver_reason(batch, left, FAILURE_MARK + reason, error)
         if wake:
             services().queues.wake_sampler(current_request_id.get())
 
@@ -243,10 +258,9 @@ class Sampler:
         if batch is None:
             log.warning("cannot refill the image pools of %s: %s", version, error)
             return
-        self._deliver_reason(batch, batch.addresses, str(error), error)
+        self._deliver_reason(batch, batch.addresses, GONE_MARK + str(error).encode(), error)
 
-    def _deliver_reason(self, batch: MicroBatch, addresses: list[Address], reason: str, error: Exception) -> None:
-        payload = FAILURE_MARK + reason.encode()
+    def _deliver_reason(self, batch: MicroBatch, addresses: list[Address], payload: bytes, error: Exception) -> None:
         for request in self.consumer.deliver(batch, dict.fromkeys(addresses, payload), 0.0):
             current_request_id.set(request)
             log.error("sampling of %s failed: %s", batch.version, error)

@@ -18,7 +18,7 @@ from flawsmith.core.store.datasets.cutter import HALF_MARKED
 from flawsmith.models.inference.latents import latent
 from flawsmith.models.labels.features import FeatureMaps
 from flawsmith.models.labels.masks import mask_of
-from flawsmith.models.presets.registry import build_generator
+from flawsmith.models.presets.registry import generator_with_weights
 from flawsmith.models.quality.steps import Steps
 from flawsmith.models.training.photograph_masks import PhotographMasks
 from flawsmith.worker.label_sources import Ranges, ranges_by_type
@@ -110,8 +110,7 @@ def health_with_masks(health: Health, labelling: Labelling | None) -> Health:
 def _plausible_share(job: TrainingJob, weights: Mapping[str, Tensor], ranges: Ranges) -> Steps[float]:
     """The share of the first images whose masks are plausible."""
     classes = job.config["classes"]
-    generator = build_generator(job.preset, job.config, len(classes))
-    generator.load_state_dict(dict(weights))
+    generator = generator_with_weights(job.preset, job.config, len(classes), weights)
     maps, plausible = FeatureMaps(generator, torch.device("cpu")), 0
     for start in range(0, LOOKED_AT, MICRO_BATCH):
         addresses = seeded(classes, None, start, MICRO_BATCH)

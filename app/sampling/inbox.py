@@ -15,7 +15,14 @@ from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import Range, from_json
 from flawsmith.core.live import keys
 from flawsmith.core.live.connections import connect_async, image_redis_url
-from flawsmith.core.live.sampling_queue import BELOW_FLOOR_MARK, FAILURE_MARK, NOT_FOUND_MARK, Subscriber
+from flawsmith.core.live.sampling_queue import (
+    BELOW_FLOOR_MARK,
+    FAILURE_MARK,
+    GONE_MARK,
+    NOT_FOUND_MARK,
+    UNUSABLE_MARK,
+    Subscriber,
+)
 from flawsmith.core.logs import OutageLog
 from flawsmith.core.settings import Settings
 
@@ -56,8 +63,7 @@ class PendingRequest:
             return
         self.last_news = time.monotonic()
         if payload.startswith(FAILURE_MARK):
-            reason = payload.removeprefix(FAILURE_MARK).decode()
-            self.done.set_exception(Problem(500, "sampling-failed", reason))
+            self.done.set_exception(_problem_of(payload))
             return
         if payload.startswith(BELOW_FLOOR_MARK):
             self.below_floor[address] = float(payload.removeprefix(BELOW_FLOOR_MARK))
@@ -100,3 +106,11 @@ class Inbox:
     def _receive(self, number: bytes, address: bytes, payload: bytes) -> None:
         if pending := self.pending.get(number.decode()):
             pending.receive(Address.parse(address.decode()), payload)
+
+
+def _problem_of(payload: bytes) -> Problem:
+    """What the caller is told, of a payload that begins with `FAILURE_MARK`."""
+    for mark, status, kind in ((GONE_MARK, 404, "not-found"), (UNUSABLE_MARK, 409, "conflict")):
+        if payload.startswith(mark):
+            return Problem(status, kind, payload.removeprefix(mark).decode())
+    return Problem(500, "sampling-failed", payload.removeprefix(FAILURE_MARK).decode())

@@ -46,6 +46,8 @@ from flawsmith.core.live.task_queues import SAMPLE
 from flawsmith.core.settings import Settings
 
 FAILURE_MARK = b"!"  # begins a payload that says why there is no image; a PNG begins with 0x89
+GONE_MARK = FAILURE_MARK + b"404 "  # … because the version was deleted
+UNUSABLE_MARK = FAILURE_MARK + b"409 "  # … because no worker can make images of the version
 NOT_FOUND_MARK = b"?"  # begins a payload that says what the candidates of an address have, as JSON
 BELOW_FLOOR_MARK = b"<"  # begins a payload that has the score of an image below the version's quality floor
 ACTIVE_SECONDS = 5.0  # an active worker that asks for no micro-batch for so long no longer counts as active
@@ -184,8 +186,8 @@ class Consumer:
 
         Args:
             batch: what `next_batch` gave.
-            payloads: encoded images, reasons that begin with `FAILURE_MARK`, scores with `BELOW_FLOOR_MARK`, or
-                measured values with `NOT_FOUND_MARK`.
+            payloads: encoded images, reasons that begin with `FAILURE_MARK` or one of its kinds, scores with
+                `BELOW_FLOOR_MARK`, or measured values with `NOT_FOUND_MARK`.
             rate: images a second that this worker makes of the version; 0: unknown.
         """
         arguments: list[Any] = [self.worker, batch.number, batch.version, f"{rate:.3f}", INBOX_SECONDS]

@@ -125,6 +125,11 @@ def _check_preset(card: ModelVersion) -> None:
             f"{CARD} is none of preset '{card.preset}' in this release, which makes images of {sides} px"
         )
     config = card.config
+    fields = preset.fields_of(config)
+    try:
+        preset.overrides(**{name: fields[name] for name in preset.overrides.model_fields if name in fields})
+    except ValidationError as error:
+        raise CannotImport(f"{CARD}: its 'config' is none of preset '{card.preset}': {_first(error)}") from None
     try:
         same = config["resolution"] == card.resolution and mode_of(config["channels"]) == card.mode
     except (KeyError, ValueError, TypeError):
@@ -163,6 +168,7 @@ def _check_images(path: Path, name: str, header: dict[str, Any], card: ModelVers
         raise CannotImport(f"'{name}' is not that of {card.ref}: the card has another weights_sha256")
     if not card.has_networks:
         return
+    _check_size(name, header, card)
     try:
         said = _OBJECT.validate_json(header.get("__metadata__", {}).get(_METADATA, "{}"))
     except (ValueError, AttributeError, TypeError):
@@ -171,6 +177,16 @@ def _check_images(path: Path, name: str, header: dict[str, Any], card: ModelVers
     for key in said.keys() & {"preset", "classes", "resolution", "mode", "config"}:
         if said[key] != shown[key]:
             raise CannotImport(f"'{name}' and {CARD} say different things of '{key}'")
+
+
+def _check_size(name: str, header: Mapping[str, Any], card: ModelVersion) -> None:
+    """A worker makes room for the network that the card describes before it reads the weights. Raises CannotImport."""
+    preset = PRESETS[card.preset]
+    config = {**preset.overrides().model_dump(), **preset.fields_of(card.config)}
+    layers = preset.layers({**config, "classes": card.classes})
+    stored = sum(prod(each["shape"]) for key, each in header.items() if key != "__metadata__")
+    if layers and layers.generator_weights > stored:
+        raise CannotImport(f"'{name}' has {stored} weights, too few for the generator that {CARD} describes")
 
 
 def weights_digest(path: Path, header: Mapping[str, Any]) -> str:

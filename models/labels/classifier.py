@@ -46,6 +46,11 @@ class PixelClassifier(nn.Module):
         network.load_state_dict(dict(weights))
         return network.eval().requires_grad_(False)
 
+    def fits(self, widths: Sequence[int], channels: int, types: int) -> bool:
+        """Whether it is for such feature maps, images and types."""
+        ours = [len(self.get_buffer(f"mean_{number}")) for number in range(len(self.of_maps))]
+        return ours == list(widths) and self.of_image.in_channels == channels and self.of_type.num_embeddings == types
+
     def scale(self, maps: Sequence[Tensor]) -> None:
         """Has each channel of such feature maps, (N, W, S, S), enter with mean 0 and spread 1."""
         for number, each in enumerate(maps):

@@ -4,7 +4,7 @@ After Ronneberger et al. 2015 (arXiv:1505.04597), with group normalisation (Wu a
 does not depend on the other images of a batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Self
 
@@ -34,6 +34,7 @@ class Segmenter(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         self.down = nn.ModuleList(_block(*each) for each in pairwise((channels, *WIDTHS)))
         self.up = nn.ModuleList(_block(coarse + fine, fine) for fine, coarse in pairwise(WIDTHS))
         self.last = nn.Conv2d(WIDTHS[0], 1, 1)
@@ -44,6 +45,10 @@ class Segmenter(nn.Module):
         network = cls(weights["down.0.0.weight"].shape[1])
         network.load_state_dict(dict(weights))
         return network.eval().requires_grad_(False)
+
+    def fits(self, _widths: Sequence[int], channels: int, _types: int) -> bool:
+        """Whether it is for such images; it needs neither feature maps nor types."""
+        return self.channels == channels
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, side, side) from -1 to 1, the side a multiple of 8 -> logits, (B, side, side)."""

@@ -20,6 +20,10 @@ from flawsmith.models.training.photograph_masks import PhotographMasks
 from flawsmith.models.training.trainer import Trainer
 
 
+class UnfitWeights(Exception):
+    """A configuration or weights that make no network of their preset; the message says why."""
+
+
 class BuilderRegistry:
     """Builders by the names of their presets."""
 
@@ -110,6 +114,26 @@ def build_generator(preset: str, config: Mapping[str, Any], types: int) -> Prese
     if build is None:
         raise LookupError(f"the preset '{preset}' has no networks that sample")
     return build(config, types)
+
+
+def generator_with_weights(
+    preset: str, config: Mapping[str, Any], types: int, weights: Mapping[str, Tensor]
+) -> PresetGenerator:
+    """The preset's generator with these weights, a state dictionary.
+
+    Raises:
+        LookupError: the preset is unknown or has no networks.
+        UnfitWeights: the weights, or the fields of ``config``, are not those of the preset.
+    """
+    try:
+        generator = build_generator(preset, config, types)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnfitWeights(f"the configuration is none of preset '{preset}': {error!r}") from error
+    try:
+        generator.load_state_dict(dict(weights))
+    except RuntimeError as error:  # nothing is allocated here
+        raise UnfitWeights(f"the weights are not those of a generator of preset '{preset}'") from error
+    return generator
 
 
 def held_out(

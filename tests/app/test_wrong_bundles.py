@@ -46,6 +46,15 @@ def edited(name: str, **changes: Any) -> Callable[[dict[str, bytes]], None]:
     return change
 
 
+def config(**changes: Any) -> Callable[[dict[str, bytes]], None]:
+    """Changes what the card says of the networks."""
+
+    def change(files: dict[str, bytes]) -> None:
+        edited(CARD, config={**json.loads(files[CARD])["config"], **changes})(files)
+
+    return change
+
+
 def cut(files: dict[str, bytes]) -> None:
     files["version/generator.safetensors"] = files["version/generator.safetensors"][:-8]
 
@@ -112,6 +121,9 @@ REPAIRED: dict[str, tuple[Callable[[dict[str, bytes]], Any], str]] = {
     "a card without types": (edited(CARD, classes=[]), "defect type"),
     "a type with a line feed": (edited(CARD, classes=["a\nb", "c"]), "printable"),
     "another config": (edited(CARD, config={"resolution": 64, "channels": 1}), "config"),
+    "a network beyond all bounds": (config(generator_depth=10**9), "generator_depth"),
+    "a network of no channels": (config(generator_depth=-1), "generator_depth"),
+    "a network for which there are too few weights": (config(generator_depth=256), "too few"),
     "an unknown preset": (edited(CARD, preset="stylegan9"), "stylegan9"),
     "a preset without networks": (edited(CARD, preset="paste"), "paste"),
     "a card that says other things than the weights": (edited(CARD, mode="RGB"), "config"),

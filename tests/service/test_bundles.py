@@ -1,17 +1,26 @@
 """A trained version leaves a service as a bundle, by the commands, and has the same bytes elsewhere."""
 
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from tests.bundled_versions import KINDS
 from tests.commands import flawsmith
 from tests.conftest import Service
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.store.artifacts import ArtifactStore
 from flawsmith.core.store.bundle_reading import unpack_bundle
+from flawsmith.core.store.bundle_writing import bundle_of
 from flawsmith.core.store.registry import Registry
 from flawsmith.worker.engine import Engine
+from flawsmith.worker.generator_file import save_generator
+from flawsmith.worker.pasted_images import METADATA_KEY
 
 
 def test_a_version_leaves_as_a_bundle_and_has_the_same_bytes_elsewhere(
@@ -38,3 +47,60 @@ def test_a_version_leaves_as_a_bundle_and_has_the_same_bytes_elsewhere(
     path.write_bytes(path.read_bytes()[:-100])
     refused = flawsmith("import", path.name, cwd=tmp_path, url=str(service.client.base_url))
     assert refused.returncode == 1 and "cut short" in refused.stderr
+
+
+def other_generator(folder: Path) -> None:
+    """Weights that have the digest in the card, and are of no generator of its preset."""
+    path, card = folder / "generator.safetensors", json.loads((folder / "card.json").read_text())
+    weights = {name: each.flatten() for name, each in load_file(path).items()}
+    (folder / "card.json").write_text(json.dumps({**card, "weights_sha256": save_generator(weights, path, card)}))
+
+
+def other_label_network(folder: Path) -> None:
+    """For the feature maps of another generator."""
+    path = folder / "labels.safetensors"
+    weights = load_file(path)
+    names = ("of_maps.0.weight", "mean_0", "spread_0")
+    doubled = {name: torch.cat([weights[name]] * 2, int(weights[name].ndim > 1)) for name in names}
+    save_file({**weights, **doubled}, path)
+
+
+def no_label_network(folder: Path) -> None:
+    save_file({"a": torch.zeros(3)}, folder / "labels.safetensors")
+
+
+def no_defects(folder: Path) -> None:
+    """A file whose defects are of a type that the version does not have."""
+    path, card = folder / "defects.safetensors", json.loads((folder / "card.json").read_text())
+    about = json.dumps({"hosts_of": {"cracks": [0]}, "patches": [], "synthetic": True})
+    save_file(load_file(path), path, metadata={METADATA_KEY: about})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "card.json").write_text(json.dumps({**card, "weights_sha256": digest}))
+
+
+FORGED: dict[str, tuple[str, Callable[[Path], None], dict[str, Any]]] = {
+    "another generator": ("fewshot", other_generator, {}),
+    "a label network for other images": ("labelled", other_label_network, {"labels": "mask"}),
+    "no label network": ("labelled", no_label_network, {"labels": "mask"}),
+    "nothing to paste": ("paste", no_defects, {}),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_forged_bundle_costs_its_callers_a_refusal(service: Service, tmp_path: Path, forged: str) -> None:
+    kind, forge, asked = FORGED[forged]
+    registry = Registry(ArtifactStore(tmp_path / "elsewhere"))
+    name = f"forged-{list(FORGED).index(forged)}"
+    version = KINDS[kind](registry, name)
+    folder = registry.folder(version)
+    assert isinstance(folder, Path)
+    forge(folder)
+    version = Registry(ArtifactStore(tmp_path / "elsewhere")).version(name, str(version.version))
+    bundle_of(registry, version).write(tmp_path / "forged.zip")
+
+    client, zipped = service.client, {"Content-Type": "application/zip"}
+    assert client.post("/models/import", content=(tmp_path / "forged.zip").read_bytes(), headers=zipped).is_success
+    for _ in range(2):
+        answer = client.post("/generate", json={"model": version.ref, "count": 3, "seed": 1, **asked})
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:flawsmith:conflict"), answer.text
+        assert f"the files of {version.ref} make no images" in answer.json()["detail"]

@@ -20,6 +20,8 @@ from flawsmith.core.live.image_pool import ImagePool, PoolReplenisher
 from flawsmith.core.live.sampling_queue import (
     BELOW_FLOOR_MARK,
     FAILURE_MARK,
+    GONE_MARK,
+    UNUSABLE_MARK,
     Producer,
     Subscriber,
     failing_workers,
@@ -31,6 +33,7 @@ from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.registry import UnknownModel
 from flawsmith.worker import sampling
 from flawsmith.worker.sampling import Sampler
+from flawsmith.worker.version_sampler import UnusableVersion
 
 VERSION = "m@1"
 
@@ -159,8 +162,19 @@ def test_a_deleted_version_loses_its_pools_and_its_callers_hear_it(site: Site, f
     site.fail_with(UnknownModel("there is no version 1 of m"))
     site.enqueue(1, sampling_name(VERSION, floor))
     site.sampler.run_task()
-    assert site.delivered == [FAILURE_MARK + b"there is no version 1 of m"]
+    assert site.delivered == [GONE_MARK + b"there is no version 1 of m"]
     assert site.pooled == 0
+
+
+def test_a_version_that_no_worker_can_load_is_refused_at_once(site: Site) -> None:
+    announce(site.redis, SAMPLE, "sample-2", "")
+    engine = site.fail_with(UnusableVersion("the files of m@1 make no images"))
+    for _ in range(2):
+        site.enqueue(1)
+        site.sampler.run_task()
+    assert site.delivered == [UNUSABLE_MARK + b"the files of m@1 make no images"] * 2
+    assert len(engine.passes) <= 2  # its pools are not filled in vain
+    assert waiting_images(site.redis) == 0
 
 
 def test_below_the_floor_callers_get_scores_and_the_pool_nothing(site: Site) -> None:
