@@ -37,8 +37,12 @@ from flawsmith.models.pixels import render
 from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 from flawsmith.models.presets.generator import PresetGenerator
 from flawsmith.models.presets.registry import build_generator, build_trainer
-from flawsmith.models.quality.judgement import JudgedPhotographs, judge
-from flawsmith.models.quality.report import Quality, measure
+from flawsmith.models.quality.controls import HALF, modes
+from flawsmith.models.quality.judgement import JudgedPhotographs, calibrate, judge_by
+from flawsmith.models.quality.judging import Calibration
+from flawsmith.models.quality.report import Quality, coverage_in, measure
+from flawsmith.models.quality.space_registry import SPACES
+from flawsmith.models.quality.wiping import blurred
 from flawsmith.models.training.trainer import Trainer
 
 COLUMNS, SHOWN = 8, 64  # in the picture, of photographs and of images each
@@ -164,12 +168,29 @@ def _show(
 def _print_verdict(run: Trainer, given: argparse.Namespace, config: dict[str, Any], photographs: Photographs) -> None:
     generator = build_generator(given.preset, config, len(photographs.training))
     generator.load_state_dict(run.networks()["generator"])
-    judgement = judge(_judged(photographs), partial(_seeded_samples, generator))
+    calibration = calibrate(_judged(photographs))
+    judgement = judge_by(calibration, partial(_seeded_samples, generator))
     for reason in [judgement.state, judgement.sentence, *judgement.reasons]:
         print(reason)
     for each in judgement.measures:
         controls = ", ".join(f"{name} {value:.2f}" for name, value in each.controls.items())
         print(f"{each.type}, {each.name}: {each.value:.3f}; photographs {each.photographs:.3f}, {controls}")
+    for index, name in enumerate(photographs.holdout):
+        _print_leading_coverage(calibration, photographs, name, _seeded_samples(generator, index, 0, given.images))
+
+
+def _print_leading_coverage(calibration: Calibration, photographs: Photographs, name: str, images: Tensor) -> None:
+    """Coverage in the spaces that lead the verdict, that of the photographs trained on, and of these made worse."""
+    training = photographs.training[name]
+    holdout = photographs.holdout[name][: len(training)]
+    compared = {"": images, "photographs": training, "blurred 1 px": blurred(training.float(), 1.0).round().byte()}
+    compared[HALF] = training[modes(training)]
+    for space in (each.name for each in SPACES if each.leads):
+        features = calibration.spaces[space][0].features
+        found = {of: coverage_in(features, each, holdout, training) for of, each in compared.items()}
+        ours = found.pop("")
+        others = ", ".join(f"{of} {value:.2f}" for of, value in found.items())
+        print(f"{name}, coverage in {space}: {ours:.2f}; {others}; share {ours / found['photographs']:.2f}")
 
 
 def _judged(photographs: Photographs) -> JudgedPhotographs:

@@ -71,6 +71,11 @@ def measure(images: Tensor, holdout: Tensor, training: Tensor) -> Quality:
     )
 
 
+def coverage_in(space: Features, images: Tensor, holdout: Tensor, training: Tensor) -> float:
+    """Coverage of the holdout by images in one space, as `measure` has it in its own; for the arguments see there."""
+    return _density_and_coverage([_compared(space, images, holdout, training)])[1]
+
+
 def _compared(space: Features, images: Tensor, holdout: Tensor, training: Tensor) -> tuple[Tensor, Tensor]:
     """Features of the holdout and of the images, standardised by the training photographs."""
     known = space(training)
