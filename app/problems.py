@@ -11,7 +11,8 @@
 | method-not-allowed       | 405    | the path exists, but not with this method                             |
 | not-acceptable           | 406    | none of the media types that the caller accepts can be served         |
 | too-slow                 | 408    | headers, a body or an upload that stalled                             |
-| conflict                 | 409    | a dataset in use, a version with an alias, a job in the wrong state   |
+| conflict                 | 409    | a dataset in use, a version with an alias, a job in the wrong state,  |
+|                          |        | a version whose files make no images in this release                  |
 | too-similar              | 409    | images are nearer to a training photograph than `max_similarity`      |
 | no-references            | 409    | the version has no photographs to compare images with                 |
 | below-quality-floor      | 409    | images score less than the version's quality floor                    |

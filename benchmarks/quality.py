@@ -185,7 +185,7 @@ def _print_leading_coverage(calibration: Calibration, photographs: Photographs, 
     holdout = photographs.holdout[name][: len(training)]
     compared = {"": images, "photographs": training, "blurred 1 px": blurred(training.float(), 1.0).round().byte()}
     compared[HALF] = training[modes(training)]
-    for space in (each.name for each in SPACES if each.leads):
+    for space in (each.name for each in SPACES if each.leads and each.name in calibration.spaces):
         features = calibration.spaces[space][0].features
         found = {of: coverage_in(features, each, holdout, training) for of, each in compared.items()}
         ours = found.pop("")

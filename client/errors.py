@@ -155,7 +155,10 @@ class TooSlow(Problem):
 
 
 class Conflict(Problem):
-    """409: a dataset in use, a version with an alias, a name that is taken, a job in the wrong state."""
+    """409: a dataset in use, a version with an alias, a name that is taken, a job in the wrong state.
+
+    Also a version whose files make no images in the service's release.
+    """
 
     kind = "conflict"
 

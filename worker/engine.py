@@ -13,6 +13,7 @@ from prometheus_client import Gauge, Histogram
 
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.image_labels import ImageLabels
+from flawsmith.core.domain.image_modes import CHANNELS
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.images import encode_pixels
 from flawsmith.core.store.registry import Registry
@@ -22,13 +23,15 @@ from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.image_scores import PublishedScore
 from flawsmith.worker.image_text import image_text
 from flawsmith.worker.known_images import check_known_images
-from flawsmith.worker.version_sampler import load_labeller, load_sampler
+from flawsmith.worker.version_sampler import UnusableVersion, load_labeller, load_sampler, unusable_if_unfit
 
 if TYPE_CHECKING:
     from flawsmith.worker.published_labels import Labeller
 
 Encode = Callable[[Address, NDArray[np.uint8]], bytes]
 """Makes the PNG of an address's (H, W, C) pixels."""
+
+MOST_UNUSABLE = 1000  # versions that are remembered
 
 LOADED = Gauge("flawsmith_loaded_generators", "Generators in this worker's memory")
 LOAD_SECONDS = Histogram(
@@ -56,6 +59,7 @@ class Engine:
         self._loaded: OrderedDict[str, tuple[ImageSampler, Encode]] = OrderedDict()
         self._scores: OrderedDict[str, PublishedScore] = OrderedDict()
         self._labels: OrderedDict[str, Labeller] = OrderedDict()
+        self._unusable: OrderedDict[str, str] = OrderedDict()  # why, so that they are not read again for each call
         self._loading = threading.Lock()
 
     def sample(self, reference: str, addresses: Sequence[Address]) -> NDArray[np.uint8]:
@@ -65,6 +69,7 @@ class Engine:
 
         Raises:
             UnknownModel: the version does not exist, or no longer.
+            UnusableVersion: its files make no images here.
         """
         generator = self.generator(reference)
         with self._passes.one():
@@ -86,6 +91,8 @@ class Engine:
 
     def _version(self, reference: str) -> tuple[ImageSampler, Encode]:
         with self._loading:
+            if reference in self._unusable:
+                raise UnusableVersion(self._unusable[reference])
             if reference not in self._loaded:
                 self._loaded[reference] = self._load(reference)
                 while len(self._loaded) > self.capacity:
@@ -101,11 +108,15 @@ class Engine:
 
         Raises:
             UnknownModel: the version does not exist, or no longer.
+            UnusableVersion: what it has is for other images.
             FileNotFoundError: it has nothing to score images with.
         """
         with self._loading:
             if reference not in self._scores:
-                self._scores[reference] = PublishedScore(self.registry.folder(self.registry.resolve(reference)))
+                version = self.registry.resolve(reference)
+                with unusable_if_unfit(version):
+                    folder = self.registry.folder(version)
+                    self._scores[reference] = PublishedScore(folder, CHANNELS[version.mode])
                 while len(self._scores) > self.capacity:
                     self._scores.popitem(last=False)
             self._scores.move_to_end(reference)
@@ -135,8 +146,14 @@ class Engine:
 
     def _load(self, reference: str) -> tuple[ImageSampler, Encode]:
         version = self.registry.resolve(reference)
-        with LOAD_SECONDS.time():
-            generator = load_sampler(version, self.registry, self.device)
+        try:
+            with LOAD_SECONDS.time():
+                generator = load_sampler(version, self.registry, self.device)
+        except UnusableVersion as error:
+            self._unusable[reference] = str(error)
+            while len(self._unusable) > MOST_UNUSABLE:
+                self._unusable.popitem(last=False)
+            raise
         check_known_images(generator, version, self.registry, self.device)
         return generator, partial(encode, version)
 

@@ -9,7 +9,6 @@ from flawsmith.core.domain.jobs import Job
 from flawsmith.core.store.interface import Store
 from flawsmith.worker.checkpoints import DiskFull, checkpoint_bytes, is_disk_full
 from flawsmith.worker.devices.rank_group import RankLost
-from flawsmith.worker.version_sampler import UnusableVersion
 
 MEGABYTE = 10**6
 
@@ -18,8 +17,6 @@ def reason_for(error: Exception, job: Job, store: Store, device: torch.device) -
     """What was wrong, and what would be right."""
     if _out_of_memory(error):
         return _memory_reason(job, device)
-    if isinstance(error, UnusableVersion):
-        return str(error)
     if isinstance(error, RankLost):
         return f"{error}; its log has their last lines under this job's id"
     if is_disk_full(error):

@@ -48,6 +48,7 @@ def load_generator(
     Raises:
         ValueError: the file has no metadata and no ``card`` was given, or the card lacks a field.
         SafetensorError, OSError: the file cannot be read.
+        UnfitFiles: the weights are those of another network than the card says.
     """
     essentials = card if card is not None else _read_metadata(Path(path))
     missing = [name for name in ESSENTIALS if name not in essentials]
@@ -67,6 +68,9 @@ def generator_of(
         weights: of the file.
         essentials: fields of `ModelVersion`, at least `ESSENTIALS`.
         device: where it samples.
+
+    Raises:
+        UnfitFiles: the weights are of another network.
     """
     return PublishedGenerator(
         weights,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.store.interface import Place
 from flawsmith.core.store.quality_floors import FILE, ImageScores, scores_file
+from flawsmith.models.presets.registry import UnfitFiles
 from flawsmith.models.quality.image_score import ImageScore, image_score
 from flawsmith.models.quality.judgement import Sampler
 from flawsmith.models.quality.judging import Calibration
@@ -42,18 +43,28 @@ def scoring(calibration: Calibration, sample: Sampler) -> Steps[ImageScores | No
 
 
 class PublishedScore:
-    """Scores images of one version. Raises FileNotFoundError where the version has nothing to score them with.
+    """Scores images of one version.
 
     Args:
         folder: of the version.
+        channels: of its images.
+
+    Raises:
+        FileNotFoundError: the version has nothing to score them with.
+        UnfitFiles: what it has is for other images.
     """
 
-    def __init__(self, folder: Place) -> None:
+    def __init__(self, folder: Place, channels: int) -> None:
         path = scores_file(folder)
         if path is None:
             raise FileNotFoundError(f"{FILE}: the version has nothing to score images with; make its report again")
         kept = ImageScores.load(path)
-        network = SmallNetwork.load([torch.from_numpy(each) for each in kept.network])
+        try:
+            network = SmallNetwork.load([torch.from_numpy(each) for each in kept.network])
+        except ValueError as error:
+            raise UnfitFiles(f"'{FILE}': {error}") from error
+        if network.channels != channels:
+            raise UnfitFiles(f"'{FILE}' is for other images")
         self.classes = kept.classes
         self._score = ImageScore(network, [(zero, one) for zero, one in kept.scales.tolist()])
 

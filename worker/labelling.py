@@ -25,6 +25,7 @@ from flawsmith.worker.executor import Executor, Result, Segment, UncheckpointedW
 from flawsmith.worker.label_sources import CannotLabel, Learned, from_masks, from_photographs
 from flawsmith.worker.published_labels import FILE, feature_maps
 from flawsmith.worker.stored_tensors import load_tensors
+from flawsmith.worker.version_sampler import unusable_if_unfit
 
 CPU = torch.device("cpu")  # it takes seconds there, and learns the same everywhere
 OWN_FIELDS = frozenset({"model", "version", "created_at"})  # of a version, which its labelled twin does not share
@@ -65,7 +66,8 @@ class LabellingWork(UncheckpointedWork):
         """Raises UnknownDataset, CannotLabel."""
         self._step, config, version = 0, self.job.config, self.version
         weights = services().registry.weights(version.model, version.version)
-        maps = feature_maps(version, load_tensors(weights), CPU)
+        with unusable_if_unfit(version):
+            maps = feature_maps(version, load_tensors(weights), CPU)
         if config["source"] == "masks":
             learned = yield from from_masks(version, maps, config["masks"])
         else:

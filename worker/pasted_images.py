@@ -18,7 +18,7 @@ from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.interface import Place
 from flawsmith.models.compositions import Patch
 from flawsmith.models.compositions.pasted import Pasted, PasteMaterial, pasted
-from flawsmith.models.presets.registry import UnfitWeights
+from flawsmith.models.presets.registry import UnfitFiles
 from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.published_generator import angles_of
 from flawsmith.worker.published_labels import FoundLabels
@@ -95,7 +95,7 @@ def load_images(version: ModelVersion, folder: Place) -> PastedImages:
 
     Raises:
         OSError, SafetensorError: the file cannot be read.
-        UnfitWeights: it, or the configuration, is none that this release writes.
+        UnfitFiles: it, or the configuration, is none that this release writes.
     """
     content = (folder / FILE).read_bytes()
     try:
@@ -104,23 +104,21 @@ def load_images(version: ModelVersion, folder: Place) -> PastedImages:
         if fits:
             images.compositions([Address(name, 0) for name in images.classes])
     except (LookupError, TypeError, ValueError) as error:
-        raise UnfitWeights(f"'{FILE}' holds no defects to paste: {error!r}") from error
+        raise UnfitFiles(f"'{FILE}' holds no defects to paste: {error!r}") from error
     if not fits:
-        raise UnfitWeights(f"the defects in '{FILE}' are for other images")
+        raise UnfitFiles(f"the defects in '{FILE}' are for other images")
     return images
 
 
 def _fits(material: PasteMaterial, version: ModelVersion) -> bool:
     """Whether there is something to paste for each of the version's types, with the channels of its images."""
     side, channels = version.resolution, version.config["channels"]
-    patches = [patch for name in version.classes for patch in material.patches[name]]
     hosts = [number for name in version.classes for number in material.hosts_of[name]]
     return (
         material.hosts.dtype == np.uint8
         and material.hosts.shape[1:] == (side, side, channels)
         and all(material.patches[name] and material.hosts_of[name] for name in version.classes)
         and all(0 <= each < len(material.hosts) for each in hosts)
-        and all((each.pixels.ndim == 3) == (channels > 1) for each in patches)
     )
 
 

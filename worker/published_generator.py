@@ -26,7 +26,7 @@ class PublishedGenerator(ImageSampler):
         device: where it samples. On another kind of device than ``qualified_on`` it samples in float32.
 
     Raises:
-        UnfitWeights: the weights are of another network than preset and configuration say.
+        UnfitFiles: the weights are of another network than preset and configuration say.
     """
 
     def __init__(

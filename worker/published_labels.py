@@ -18,9 +18,9 @@ from flawsmith.models.compositions import box_of
 from flawsmith.models.inference.latents import latent
 from flawsmith.models.labels.classifier import PixelClassifier
 from flawsmith.models.labels.features import FeatureMaps
-from flawsmith.models.labels.masks import Mask, boxes_of, mask_of, parts_of
+from flawsmith.models.labels.masks import FIGURES, Mask, boxes_of, mask_of, parts_of
 from flawsmith.models.labels.segmenter import Segmenter
-from flawsmith.models.presets.registry import UnfitWeights, generator_with_weights
+from flawsmith.models.presets.registry import UnfitFiles, generator_with_weights
 from flawsmith.worker.image_text import image_text
 from flawsmith.worker.published_generator import angles_of
 from flawsmith.worker.stored_tensors import load_tensors
@@ -75,7 +75,7 @@ class PublishedLabels:
 
     Raises:
         OSError, SafetensorError: a file cannot be read.
-        UnfitWeights: its networks are none of this release, or do not fit one another.
+        UnfitFiles: its networks are none of this release, or do not fit one another.
     """
 
     def __init__(self, version: ModelVersion, folder: Place, device: torch.device) -> None:
@@ -86,8 +86,10 @@ class PublishedLabels:
         self._network: PixelClassifier | Segmenter | None = None  # None: the generator itself makes the masks
         if version.labelling.source != "training":
             self._network = _label_network(load_tensors(folder / FILE), self._maps, len(version.classes)).to(device)
-        elif version.config.get("labels") != "mask":
-            raise UnfitWeights("the generator makes no masks")
+        elif not self._maps.network.masks:
+            raise UnfitFiles("the generator makes no masks")
+        if any(self.ranges[name].keys() != set(FIGURES) for name in version.classes):
+            raise UnfitFiles("the card does not say which masks are plausible")
 
     def __call__(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[FoundLabels]:
         """See `Labeller`."""
@@ -114,19 +116,19 @@ class PublishedLabels:
 
 
 def _label_network(weights: Mapping[str, Tensor], maps: FeatureMaps, types: int) -> PixelClassifier | Segmenter:
-    """The network with these weights, for images and feature maps such as these. Raises UnfitWeights."""
-    kind = PixelClassifier if "of_image.weight" in weights else Segmenter
+    """The network with these weights, for images and feature maps such as these. Raises UnfitFiles."""
+    network: PixelClassifier | Segmenter = Segmenter(maps.channels)
+    if "of_image.weight" in weights:
+        network = PixelClassifier(maps.widths, maps.channels, types)
     try:
-        network = kind.load(weights)
-    except (KeyError, IndexError, RuntimeError) as error:
-        raise UnfitWeights("the weights of the label network are those of none") from error
-    if not network.fits(maps.widths, maps.channels, types):
-        raise UnfitWeights("the label network is for the images of another generator")
-    return network
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:  # of names and shapes: no memory is taken here
+        raise UnfitFiles("the weights of the label network are not those of one for these images") from error
+    return network.eval().requires_grad_(False)
 
 
 def feature_maps(version: ModelVersion, weights: Mapping[str, Tensor], device: torch.device) -> FeatureMaps:
-    """Of a version's generator. Raises UnfitWeights."""
+    """Of a version's generator. Raises UnfitFiles."""
     return FeatureMaps(generator_with_weights(version.preset, version.config, len(version.classes), weights), device)
 
 

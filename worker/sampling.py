@@ -237,16 +237,13 @@ class Sampler:
             return
         FAILURES.labels(_model(version)).inc()
         pause = self.failing.record(version)
-        if isinstance(error, UnusableVersion):  # so it is for every worker
-            log.error("sampling of %s failed", version, exc_info=error)
-            if batch:
-                self._deliver_reason(batch, batch.addresses, UNUSABLE_MARK + str(error).encode(), error)
-            return
         wake, left = self.consumer.give_back(version, batch, pause)
         log.error("sampling of %s failed; leaving it to other workers for %.0f s", version, pause, exc_info=error)
         if batch and left:
-            reason = b"the worker could not make the images; its log has the details"
-            self._deliver_reason(batch, left, FAILURE_MARK + reason, error)
+            reason = FAILURE_MARK + b"the worker could not make the images; its log has the details"
+            if isinstance(error, UnusableVersion):
+                reason = UNUSABLE_MARK + str(error).encode()
+            self._deliver_reason(batch, left, reason, error)
         if wake:
             services().queues.wake_sampler(current_request_id.get())
 

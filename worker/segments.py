@@ -24,6 +24,7 @@ from flawsmith.worker.failures import reason_for
 from flawsmith.worker.inherited_remarks import inherit_remarks
 from flawsmith.worker.segment_loop import advance_until, ready_to_finish
 from flawsmith.worker.task_context import working_for
+from flawsmith.worker.version_sampler import UnusableVersion
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,7 @@ def _keep_open(work: Work | None) -> None:
 def _record_failure(job: Job, lease: Lease, error: Exception) -> Job:
     """Records why the attempt failed. If the job may be tried again, the reaper sends its next segment in seconds."""
     _keep_open(None)
-    jobs, lasting = quick_services().jobs, isinstance(error, _EXECUTORS[job.kind].lasting)
+    jobs, lasting = quick_services().jobs, isinstance(error, (UnusableVersion, *_EXECUTORS[job.kind].lasting))
     reason = str(error) if lasting else reason_for(error, job, services().store, device())
     if lasting:
         log.error("job %s: %s", job.id, reason)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from flawsmith.core.domain.attributes import ANGLE
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.store.registry import Registry
-from flawsmith.models.presets.registry import UnfitWeights
+from flawsmith.models.presets.registry import UnfitFiles
 from flawsmith.worker.generator_file import generator_of
 from flawsmith.worker.image_sampler import ImageSampler
 from flawsmith.worker.stored_tensors import load_tensors
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class UnusableVersion(Exception):
-    """A version whose files make no images, on whichever worker: an import was made by hand. The message says why."""
+    """A version whose files make no images here: a later release made them, or no service. The message says why."""
 
 
 def load_sampler(version: ModelVersion, registry: Registry, device: torch.device) -> ImageSampler:
@@ -29,10 +30,13 @@ def load_sampler(version: ModelVersion, registry: Registry, device: torch.device
         OSError, SafetensorError: its file cannot be read.
         UnusableVersion: it is none of this version's preset.
     """
-    with _unusable_if_unfit(version):
+    with unusable_if_unfit(version):
         if version.has_networks:
             weights = load_tensors(registry.weights(version.model, version.version))
-            return generator_of(weights, version.model_dump(), device)
+            generator = generator_of(weights, version.model_dump(), device)
+            if ANGLE in version.attributes and not generator.takes_angles:
+                raise UnfitFiles("the card lists angles, and the generator takes none")
+            return generator
         from flawsmith.worker.pasted_images import load_images
 
         return load_images(version, registry.folder(version))
@@ -48,7 +52,7 @@ def load_labeller(version: ModelVersion, registry: Registry, device: torch.devic
     if version.has_networks:
         from flawsmith.worker.published_labels import PublishedLabels
 
-        with _unusable_if_unfit(version):
+        with unusable_if_unfit(version):
             return PublishedLabels(version, registry.folder(version), device)
     from flawsmith.worker.pasted_images import PastedImages, PastedLabels
 
@@ -57,11 +61,12 @@ def load_labeller(version: ModelVersion, registry: Registry, device: torch.devic
 
 
 @contextmanager
-def _unusable_if_unfit(version: ModelVersion) -> Iterator[None]:
+def unusable_if_unfit(version: ModelVersion) -> Iterator[None]:
+    """Raises UnusableVersion where its files are found to be unfit."""
     try:
         yield
-    except UnfitWeights as error:
+    except UnfitFiles as error:
         raise UnusableVersion(
-            f"the files of {version.ref} make no images in this release: {error}. Delete the version, and import the "
-            "bundle again from the service that trained it"
+            f"the files of {version.ref} make no images in this release: {error}. If a later release made the version, "
+            "update the workers; else no service wrote these files: train it again, or import another bundle"
         ) from error

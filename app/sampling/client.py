@@ -95,7 +95,8 @@ class SamplingClient:
 
         Raises:
             Problem: 429 when they could not be ready in time or there is no room for them, 503 when no worker is live,
-                504 when they were not ready in time, 500 when the worker could not make them; those of `ImageFilter`.
+                504 when they were not ready in time, 500 when the worker could not make them, 409 when the version's
+                files make none, 404 when it was deleted meanwhile; those of `ImageFilter`.
             ClientDisconnect: the client went away; what was not made yet is not made for this request.
         """
         if wanted.withdrawn or wanted.is_measured or wanted.floor is not None or wanted.is_searched or wanted.labels:

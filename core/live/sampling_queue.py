@@ -47,7 +47,7 @@ from flawsmith.core.settings import Settings
 
 FAILURE_MARK = b"!"  # begins a payload that says why there is no image; a PNG begins with 0x89
 GONE_MARK = FAILURE_MARK + b"404 "  # … because the version was deleted
-UNUSABLE_MARK = FAILURE_MARK + b"409 "  # … because no worker can make images of the version
+UNUSABLE_MARK = FAILURE_MARK + b"409 "  # … because the version's files make none
 NOT_FOUND_MARK = b"?"  # begins a payload that says what the candidates of an address have, as JSON
 BELOW_FLOOR_MARK = b"<"  # begins a payload that has the score of an image below the version's quality floor
 ACTIVE_SECONDS = 5.0  # an active worker that asks for no micro-batch for so long no longer counts as active

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from flawsmith.core.domain.addresses import SEEDS
 from flawsmith.core.domain.evaluation_result import EvaluationResult
-from flawsmith.core.domain.image_modes import mode_of
+from flawsmith.core.domain.image_modes import CHANNELS, mode_of
 from flawsmith.core.domain.presets.registry import PRESETS, UnknownPreset
 from flawsmith.core.domain.production_gate import Override
 from flawsmith.core.domain.quality_floor import QualityFloor
@@ -42,6 +42,7 @@ from flawsmith.core.store.reference_photographs import ReferencePhotographs
 LONGEST_TYPE = 64  # characters
 _LONGEST_HEADER = 16 * 1024 * 1024
 _GENERATOR, _DEFECTS, _LABELS = "generator.safetensors", "defects.safetensors", "labels.safetensors"
+_FLOOR = "results/quality-floor.json"
 _METADATA = "flawsmith"
 _MOST_SIDE = 2**40  # of a tensor
 _MOST_SIDES = 16
@@ -88,6 +89,8 @@ def read_card(path: Path, manifest: Manifest) -> ModelVersion:
         raise CannotImport(
             f"{CARD}: a version with labels must say how it came by them, and of each type what is plausible"
         )
+    if card.parent is not None and not _is_earlier(card.parent, card):
+        raise CannotImport(f"{CARD}: the parent of {card.ref} is an earlier version of '{card.model}'")
     _check_preset(card)
     return card
 
@@ -100,6 +103,7 @@ def check_files(card: ModelVersion, folder: Path) -> None:
     learned = card.labels and card.labelling and card.labelling.source != "training"
     if learned and not (folder / "version" / _LABELS).exists():
         raise CannotImport(f"the bundle lacks version/{_LABELS}, which labels the images of {card.ref}")
+    _check_floor(folder)
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.suffix == ".safetensors":
@@ -112,6 +116,19 @@ def check_files(card: ModelVersion, folder: Path) -> None:
             raise CannotImport(f"'{name}' has more than {MOST_TEXT_BYTES} bytes")
         elif path.suffix == ".json":
             _check_json(path, name, card)
+
+
+def _check_floor(folder: Path) -> None:
+    """A floor needs what images are scored with. Raises CannotImport."""
+    scores = (folder / part / IMAGE_SCORES for part in ("version", "results"))
+    if (folder / _FLOOR).exists() and not any(each.exists() for each in scores):
+        raise CannotImport(f"the bundle has {_FLOOR} and lacks {IMAGE_SCORES}, which its images are scored with")
+
+
+def _is_earlier(reference: str, card: ModelVersion) -> bool:
+    name, _, number = reference.rpartition("@")
+    known = len(number) <= len(str(HIGHEST_VERSION)) and number.isascii() and number.isdigit()
+    return name == card.model and known and 1 <= int(number) < card.version
 
 
 def _check_preset(card: ModelVersion) -> None:
@@ -168,7 +185,6 @@ def _check_images(path: Path, name: str, header: dict[str, Any], card: ModelVers
         raise CannotImport(f"'{name}' is not that of {card.ref}: the card has another weights_sha256")
     if not card.has_networks:
         return
-    _check_size(name, header, card)
     try:
         said = _OBJECT.validate_json(header.get("__metadata__", {}).get(_METADATA, "{}"))
     except (ValueError, AttributeError, TypeError):
@@ -177,16 +193,6 @@ def _check_images(path: Path, name: str, header: dict[str, Any], card: ModelVers
     for key in said.keys() & {"preset", "classes", "resolution", "mode", "config"}:
         if said[key] != shown[key]:
             raise CannotImport(f"'{name}' and {CARD} say different things of '{key}'")
-
-
-def _check_size(name: str, header: Mapping[str, Any], card: ModelVersion) -> None:
-    """A worker makes room for the network that the card describes before it reads the weights. Raises CannotImport."""
-    preset = PRESETS[card.preset]
-    config = {**preset.overrides().model_dump(), **preset.fields_of(card.config)}
-    layers = preset.layers({**config, "classes": card.classes})
-    stored = sum(prod(each["shape"]) for key, each in header.items() if key != "__metadata__")
-    if layers and layers.generator_weights > stored:
-        raise CannotImport(f"'{name}' has {stored} weights, too few for the generator that {CARD} describes")
 
 
 def weights_digest(path: Path, header: Mapping[str, Any]) -> str:
@@ -214,7 +220,10 @@ def _check_arrays(path: Path, name: str, card: ModelVersion) -> None:
             if sum(each.file_size for each in archive.infolist()) > (most := expansion_limit(path.stat().st_size)):
                 raise CannotImport(f"'{name}' unpacks to more than {most} bytes, far more than such a file does")
         if path.name == REFERENCES:
-            found = ReferencePhotographs.load(path).checked().classes
+            references = ReferencePhotographs.load(path).checked()
+            if references.channels != CHANNELS[card.mode]:
+                raise ValueError("its pictures are of another mode than the images")
+            found = references.classes
         elif path.name == IMAGE_SCORES:
             found = ImageScores.load(path).checked().classes
         else:
@@ -231,7 +240,7 @@ def _check_json(path: Path, name: str, card: ModelVersion) -> None:
     if name == "results/withdrawn.json":
         if any(each.defect_type not in card.classes for each in _read(path, name, WITHDRAWN)):
             raise CannotImport(f"'{name}' has other defect types than {card.ref}")
-    elif name == "results/quality-floor.json":
+    elif name == _FLOOR:
         _read(path, name, TypeAdapter(QualityFloor))
     elif name == "results/remarks.json":
         _read(path, name, TypeAdapter(CheckedRemarks))

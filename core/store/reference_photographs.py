@@ -204,6 +204,11 @@ class ReferencePhotographs:
             own = {name: arrays[f"own_{index}"] for index, name in enumerate(classes)}
             return cls(classes, arrays["files"].tolist(), arrays["pictures"], own)
 
+    @property
+    def channels(self) -> int:
+        """Of its pictures."""
+        return int(self._pictures.shape[3])
+
     def checked(self) -> Self:
         """Itself. Raises ValueError if its arrays cannot be those of photographs: for a file from outside."""
         pictures = self._pictures

@@ -207,10 +207,12 @@ class Registry:
         found: list[ModelVersion] = []
         while version.parent is not None:
             try:
-                version = self.resolve(version.parent)
+                parent = self.resolve(version.parent)
             except UnknownModel:
                 break
-            found.append(version)
+            if not _is_earlier(parent, version):
+                break
+            found.append(version := parent)
         return found
 
     def withdraw(self, version: ModelVersion, address: Address, reason: str) -> None:
@@ -313,3 +315,8 @@ class Registry:
 
     def _version_folder(self, model: str, number: int) -> Place:
         return self._folder(model) / "versions" / str(number)
+
+
+def _is_earlier(parent: ModelVersion, version: ModelVersion) -> bool:
+    """Whether a version can be the parent of another; a card that was made by hand may say anything."""
+    return parent.model == version.model and parent.version < version.version

@@ -1,7 +1,6 @@
 """The label network: feature maps of every resolution to the probability that a pixel shows a defect."""
 
-from collections.abc import Mapping, Sequence
-from typing import Self
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,20 +35,6 @@ class PixelClassifier(nn.Module):
         for number, each in enumerate(widths):
             self.register_buffer(f"mean_{number}", torch.zeros(each))
             self.register_buffer(f"spread_{number}", torch.ones(each))
-
-    @classmethod
-    def load(cls, weights: Mapping[str, Tensor]) -> Self:
-        """The network with these weights, a state dictionary. Raises KeyError, RuntimeError if they are of another."""
-        maps = sum(name.startswith("of_maps.") for name in weights)
-        widths = [weights[f"of_maps.{number}.weight"].shape[1] for number in range(maps)]
-        network = cls(widths, weights["of_image.weight"].shape[1], len(weights["of_type.weight"]))
-        network.load_state_dict(dict(weights))
-        return network.eval().requires_grad_(False)
-
-    def fits(self, widths: Sequence[int], channels: int, types: int) -> bool:
-        """Whether it is for such feature maps, images and types."""
-        ours = [len(self.get_buffer(f"mean_{number}")) for number in range(len(self.of_maps))]
-        return ours == list(widths) and self.of_image.in_channels == channels and self.of_type.num_embeddings == types
 
     def scale(self, maps: Sequence[Tensor]) -> None:
         """Has each channel of such feature maps, (N, W, S, S), enter with mean 0 and spread 1."""

@@ -4,9 +4,7 @@ After Ronneberger et al. 2015 (arXiv:1505.04597), with group normalisation (Wu a
 does not depend on the other images of a batch.
 """
 
-from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -34,21 +32,9 @@ class Segmenter(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.channels = channels
         self.down = nn.ModuleList(_block(*each) for each in pairwise((channels, *WIDTHS)))
         self.up = nn.ModuleList(_block(coarse + fine, fine) for fine, coarse in pairwise(WIDTHS))
         self.last = nn.Conv2d(WIDTHS[0], 1, 1)
-
-    @classmethod
-    def load(cls, weights: Mapping[str, Tensor]) -> Self:
-        """The network with these weights, a state dictionary. Raises KeyError, RuntimeError if they are of another."""
-        network = cls(weights["down.0.0.weight"].shape[1])
-        network.load_state_dict(dict(weights))
-        return network.eval().requires_grad_(False)
-
-    def fits(self, _widths: Sequence[int], channels: int, _types: int) -> bool:
-        """Whether it is for such images; it needs neither feature maps nor types."""
-        return self.channels == channels
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, side, side) from -1 to 1, the side a multiple of 8 -> logits, (B, side, side)."""

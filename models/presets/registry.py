@@ -20,8 +20,8 @@ from flawsmith.models.training.photograph_masks import PhotographMasks
 from flawsmith.models.training.trainer import Trainer
 
 
-class UnfitWeights(Exception):
-    """A configuration or weights that make no network of their preset; the message says why."""
+class UnfitFiles(Exception):
+    """A version's configuration or weights that make no images or labels here; the message says why."""
 
 
 class BuilderRegistry:
@@ -123,16 +123,19 @@ def generator_with_weights(
 
     Raises:
         LookupError: the preset is unknown or has no networks.
-        UnfitWeights: the weights, or the fields of ``config``, are not those of the preset.
+        UnfitFiles: the weights, or the fields of ``config``, are not those of the preset.
     """
     try:
-        generator = build_generator(preset, config, types)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnfitWeights(f"the configuration is none of preset '{preset}': {error!r}") from error
-    try:
-        generator.load_state_dict(dict(weights))
-    except RuntimeError as error:  # nothing is allocated here
-        raise UnfitWeights(f"the weights are not those of a generator of preset '{preset}'") from error
+        with torch.device("meta"):  # takes no memory, however large the configuration says that the network is
+            expected = {name: each.shape for name, each in build_generator(preset, config, types).state_dict().items()}
+    except (KeyError, ValueError) as error:
+        raise UnfitFiles(f"the configuration is that of no generator of preset '{preset}': {error!r}") from error
+    found = {name: each.shape for name, each in weights.items()}
+    wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+    if wrong:
+        raise UnfitFiles(f"of the weights of a generator of preset '{preset}', {wrong[0]!r} is missing or another")
+    generator = build_generator(preset, config, types)
+    generator.load_state_dict(dict(weights))
     return generator
 
 

@@ -26,8 +26,8 @@ class SmallNetwork:
     """
 
     def __init__(self, channels: int, labels: int, seed: int) -> None:
-        self.random = torch.Generator().manual_seed(seed)
-        sizes = [(WIDTHS[0], channels, 5), (WIDTHS[1], WIDTHS[0], 3), (WIDTHS[2], WIDTHS[1], 3)]
+        self.channels, self.random = channels, torch.Generator().manual_seed(seed)
+        sizes = _convolutions(channels)
         self._weights = [self._drawn(outputs, inputs, size, size) for outputs, inputs, size in sizes]
         self._biases = [torch.zeros(outputs, requires_grad=True) for outputs, _, _ in sizes]
         self._answer = self._drawn(labels, 2 * WIDTHS[-1])
@@ -44,8 +44,15 @@ class SmallNetwork:
 
     @classmethod
     def load(cls, state: Sequence[Tensor]) -> Self:
-        """The network with these weights."""
-        network = cls(state[0].shape[1], len(state[-1]), 0)
+        """The network with these weights. Raises ValueError if they are of another one."""
+        if len(state) < 2 or state[0].ndim != 4 or state[-1].ndim != 1:
+            raise ValueError("the weights are those of no small network")
+        channels, labels = state[0].shape[1], len(state[-1])
+        sizes = _convolutions(channels)
+        shapes = [(outputs, inputs, side, side) for outputs, inputs, side in sizes] + [(each[0],) for each in sizes]
+        if [tuple(each.shape) for each in state] != [*shapes, (labels, 2 * WIDTHS[-1]), (labels,)]:
+            raise ValueError("the weights are those of no small network")
+        network = cls(channels, labels, 0)
         with torch.no_grad():
             for parameter, each in zip(network._parameters, state, strict=True):
                 parameter.copy_(each)
@@ -87,3 +94,8 @@ class SmallNetwork:
         across, down = torch.rand(2, len(images), 1, 1, 1, generator=self.random) < 0.5
         images = torch.where(across, images.flip(3), images)
         return torch.where(down, images.flip(2), images)
+
+
+def _convolutions(channels: int) -> list[tuple[int, int, int]]:
+    """Output and input channels and the kernel's side of each."""
+    return [(WIDTHS[0], channels, 5), (WIDTHS[1], WIDTHS[0], 3), (WIDTHS[2], WIDTHS[1], 3)]

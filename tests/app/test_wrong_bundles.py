@@ -123,7 +123,8 @@ REPAIRED: dict[str, tuple[Callable[[dict[str, bytes]], Any], str]] = {
     "another config": (edited(CARD, config={"resolution": 64, "channels": 1}), "config"),
     "a network beyond all bounds": (config(generator_depth=10**9), "generator_depth"),
     "a network of no channels": (config(generator_depth=-1), "generator_depth"),
-    "a network for which there are too few weights": (config(generator_depth=256), "too few"),
+    "a version that is its own parent": (edited(CARD, parent="steel@1"), "earlier version"),
+    "a parent of another model": (edited(CARD, parent="other"), "earlier version"),
     "an unknown preset": (edited(CARD, preset="stylegan9"), "stylegan9"),
     "a preset without networks": (edited(CARD, preset="paste"), "paste"),
     "a card that says other things than the weights": (edited(CARD, mode="RGB"), "config"),
@@ -136,6 +137,11 @@ REPAIRED: dict[str, tuple[Callable[[dict[str, bytes]], Any], str]] = {
     "scores that unpack to a hundred megabytes": (
         packed(SCORES, True, network_0=np.zeros(25_000_000, "f4")),
         "unpacks",
+    ),
+    "references in colour of gray images": (pictures(pictures=np.zeros((6, 32, 32, 3), np.int16)), "another mode"),
+    "a floor without scores": (
+        lambda files: files.update({"results/quality-floor.json": b"{}"}) or files.pop(SCORES, None),
+        "lacks image-scores.npz",
     ),
     "references without pictures": (pictures(pictures=np.zeros((6, 0), np.int16)), "references.npz"),
     "references with more names": (pictures(files=np.array(["a"] * 9)), "references.npz"),

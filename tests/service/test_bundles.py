@@ -53,7 +53,7 @@ def other_generator(folder: Path) -> None:
     """Weights that have the digest in the card, and are of no generator of its preset."""
     path, card = folder / "generator.safetensors", json.loads((folder / "card.json").read_text())
     weights = {name: each.flatten() for name, each in load_file(path).items()}
-    (folder / "card.json").write_text(json.dumps({**card, "weights_sha256": save_generator(weights, path, card)}))
+    change_card(folder, weights_sha256=save_generator(weights, path, card))
 
 
 def other_label_network(folder: Path) -> None:
@@ -71,11 +71,26 @@ def no_label_network(folder: Path) -> None:
 
 def no_defects(folder: Path) -> None:
     """A file whose defects are of a type that the version does not have."""
-    path, card = folder / "defects.safetensors", json.loads((folder / "card.json").read_text())
+    path = folder / "defects.safetensors"
     about = json.dumps({"hosts_of": {"cracks": [0]}, "patches": [], "synthetic": True})
     save_file(load_file(path), path, metadata={METADATA_KEY: about})
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    (folder / "card.json").write_text(json.dumps({**card, "weights_sha256": digest}))
+    change_card(folder, weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def angles(folder: Path) -> None:
+    """A card that lists an attribute which the generator does not take."""
+    change_card(folder, attributes={"angle": {"range": [0, 180], "unit": "degrees", "wraps": True}})
+
+
+def masks_of_training(folder: Path) -> None:
+    """A card that says of a generator without masks that it was trained with some."""
+    card = json.loads((folder / "card.json").read_text())
+    change_card(folder, labelling={**card["labelling"], "source": "training"})
+
+
+def change_card(folder: Path, **changes: Any) -> None:
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, **changes}))
 
 
 FORGED: dict[str, tuple[str, Callable[[Path], None], dict[str, Any]]] = {
@@ -83,6 +98,8 @@ FORGED: dict[str, tuple[str, Callable[[Path], None], dict[str, Any]]] = {
     "a label network for other images": ("labelled", other_label_network, {"labels": "mask"}),
     "no label network": ("labelled", no_label_network, {"labels": "mask"}),
     "nothing to paste": ("paste", no_defects, {}),
+    "angles of a generator without": ("dcgan", angles, {}),
+    "masks of a generator without": ("labelled", masks_of_training, {"labels": "mask"}),
 }
 
 

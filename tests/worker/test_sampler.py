@@ -166,15 +166,25 @@ def test_a_deleted_version_loses_its_pools_and_its_callers_hear_it(site: Site, f
     assert site.pooled == 0
 
 
-def test_a_version_that_no_worker_can_load_is_refused_at_once(site: Site) -> None:
-    announce(site.redis, SAMPLE, "sample-2", "")
+def test_callers_of_an_unusable_version_hear_it_and_its_pools_rest(site: Site) -> None:
+    site.fill_pool()
+    pooled = site.pooled
     engine = site.fail_with(UnusableVersion("the files of m@1 make no images"))
     for _ in range(2):
         site.enqueue(1)
         site.sampler.run_task()
     assert site.delivered == [UNUSABLE_MARK + b"the files of m@1 make no images"] * 2
-    assert len(engine.passes) <= 2  # its pools are not filled in vain
-    assert waiting_images(site.redis) == 0
+    assert len(engine.passes) == 2
+    assert (waiting_images(site.redis), site.pooled) == (0, pooled)
+
+
+def test_another_worker_may_know_a_version_that_this_one_does_not(site: Site) -> None:
+    announce(site.redis, SAMPLE, "sample-2", "")
+    site.fail_with(UnusableVersion("a later release made it"))
+    site.enqueue(3)
+    site.sampler.run_task()
+    assert site.delivered == []
+    assert waiting_images(site.redis) == 3
 
 
 def test_below_the_floor_callers_get_scores_and_the_pool_nothing(site: Site) -> None:

@@ -16,7 +16,7 @@ from flawsmith.core.store.registry import Registry
 from flawsmith.worker.attribute_search import search
 from flawsmith.worker.image_scores import PublishedScore
 from flawsmith.worker.published_labels import FoundLabels
-from flawsmith.worker.version_sampler import load_labeller, load_sampler
+from flawsmith.worker.version_sampler import load_labeller, load_sampler, unusable_if_unfit
 
 TOO_SIMILAR, BELOW_FLOOR, WITHDRAWN = "too_similar", "below_floor", "withdrawn"
 DOUBTFUL_LABELS = "doubtful_labels"
@@ -73,7 +73,8 @@ class CheckedImages:
         self._generator = load_sampler(version, registry, device)
         folder = registry.folder(version)
         self._labels = load_labeller(version, registry, device, self._generator) if version.labels else None
-        self._score = PublishedScore(folder) if floor is not None else None
+        with unusable_if_unfit(version):
+            self._score = PublishedScore(folder, CHANNELS[version.mode]) if floor is not None else None
         self._references = ReferenceCache().load(folder) if max_similarity is not None else None
         if self._references is None and max_similarity is not None:
             raise NoReferences(

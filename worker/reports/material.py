@@ -16,7 +16,7 @@ from flawsmith.worker.start import start_generator
 from flawsmith.worker.stored_tensors import load_tensors
 from flawsmith.worker.verdict import load_judgement, sampler
 from flawsmith.worker.version_photographs import VersionPhotographs, load_version_photographs
-from flawsmith.worker.version_sampler import load_sampler
+from flawsmith.worker.version_sampler import load_sampler, unusable_if_unfit
 
 FIRST_SEED = 1_000_000  # far from the seeds that the verdict looked at: a report's samples are fresh
 FEWEST_SAMPLES = 100  # of a type
@@ -62,7 +62,8 @@ class Material:
         if not self.version.has_networks:
             return None
         weights = self._services.registry.weights(self.version.model, self.version.version)
-        return start_generator(load_tensors(weights), self.version.model_dump(), self._services, self._device)
+        with unusable_if_unfit(self.version):
+            return start_generator(load_tensors(weights), self.version.model_dump(), self._services, self._device)
 
     @property
     def has_scores(self) -> bool:

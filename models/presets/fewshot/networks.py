@@ -96,6 +96,9 @@ class Generator(PresetGenerator):
             half as many channels follows.
         masks: whether it can make the mask of each image as well, see `with_masks`; not with ``wavelet``.
 
+    Raises:
+        ValueError: both ``masks`` and ``wavelet``.
+
     Attributes:
         latent_size: length of a latent; each number is standard normal. The style comes first, then `noise_sizes`, with
             ``wavelet`` or ``narrow_ends`` the noise of the image's own resolution, with ``direction`` the numbers that
@@ -121,6 +124,8 @@ class Generator(PresetGenerator):
         masks: bool = False,
     ) -> None:
         super().__init__()
+        if masks and wavelet:
+            raise ValueError("a generator with wavelet makes no masks")
         self.resolution, self.style_size, self.types, self.masks = resolution, style_size, types, masks
         self.direction, self.wavelet, self.narrow_ends = direction, wavelet, narrow_ends
         ends = wavelet or narrow_ends
