@@ -42,7 +42,6 @@ from flawsmith.core.store.reference_photographs import ReferencePhotographs
 LONGEST_TYPE = 64  # characters
 _LONGEST_HEADER = 16 * 1024 * 1024
 _GENERATOR, _DEFECTS, _LABELS = "generator.safetensors", "defects.safetensors", "labels.safetensors"
-_FLOOR = "results/quality-floor.json"
 _METADATA = "flawsmith"
 _MOST_SIDE = 2**40  # of a tensor
 _MOST_SIDES = 16
@@ -103,7 +102,6 @@ def check_files(card: ModelVersion, folder: Path) -> None:
     learned = card.labels and card.labelling and card.labelling.source != "training"
     if learned and not (folder / "version" / _LABELS).exists():
         raise CannotImport(f"the bundle lacks version/{_LABELS}, which labels the images of {card.ref}")
-    _check_floor(folder)
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.suffix == ".safetensors":
@@ -116,13 +114,6 @@ def check_files(card: ModelVersion, folder: Path) -> None:
             raise CannotImport(f"'{name}' has more than {MOST_TEXT_BYTES} bytes")
         elif path.suffix == ".json":
             _check_json(path, name, card)
-
-
-def _check_floor(folder: Path) -> None:
-    """A floor needs what images are scored with. Raises CannotImport."""
-    scores = (folder / part / IMAGE_SCORES for part in ("version", "results"))
-    if (folder / _FLOOR).exists() and not any(each.exists() for each in scores):
-        raise CannotImport(f"the bundle has {_FLOOR} and lacks {IMAGE_SCORES}, which its images are scored with")
 
 
 def _is_earlier(reference: str, card: ModelVersion) -> bool:
@@ -240,7 +231,7 @@ def _check_json(path: Path, name: str, card: ModelVersion) -> None:
     if name == "results/withdrawn.json":
         if any(each.defect_type not in card.classes for each in _read(path, name, WITHDRAWN)):
             raise CannotImport(f"'{name}' has other defect types than {card.ref}")
-    elif name == _FLOOR:
+    elif name == "results/quality-floor.json":
         _read(path, name, TypeAdapter(QualityFloor))
     elif name == "results/remarks.json":
         _read(path, name, TypeAdapter(CheckedRemarks))

@@ -139,10 +139,6 @@ REPAIRED: dict[str, tuple[Callable[[dict[str, bytes]], Any], str]] = {
         "unpacks",
     ),
     "references in colour of gray images": (pictures(pictures=np.zeros((6, 32, 32, 3), np.int16)), "another mode"),
-    "a floor without scores": (
-        lambda files: files.update({"results/quality-floor.json": b"{}"}) or files.pop(SCORES, None),
-        "lacks image-scores.npz",
-    ),
     "references without pictures": (pictures(pictures=np.zeros((6, 0), np.int16)), "references.npz"),
     "references with more names": (pictures(files=np.array(["a"] * 9)), "references.npz"),
     "references of a wrong type": (pictures(pictures=np.zeros((6, 32, 32, 1))), "references.npz"),

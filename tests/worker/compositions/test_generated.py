@@ -131,7 +131,7 @@ def test_images_that_must_not_be_given_out_are_in_none(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, version: ModelVersion
 ) -> None:
     class Scores:
-        def __init__(self, folder: Path) -> None:
+        def __init__(self, folder: Path, channels: int) -> None:
             pass
 
         def __call__(self, given: list[Address], pixels: NDArray[np.uint8]) -> list[float]:

@@ -157,7 +157,7 @@ def test_without_photographs_to_compare_with_it_cannot_be_opened(open_source: Op
 class Scores:
     """Scores images by their seeds: 0.1 where it is odd; types of even seeds have no score."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, channels: int) -> None:
         pass
 
     def __call__(self, given: list[Address], pixels: NDArray[np.uint8]) -> list[float]:
