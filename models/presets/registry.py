@@ -133,7 +133,9 @@ def generator_with_weights(
     found = {name: each.shape for name, each in weights.items()}
     wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
     if wrong:
-        raise UnfitFiles(f"of the weights of a generator of preset '{preset}', {wrong[0]!r} is missing or another")
+        raise UnfitFiles(
+            f"of the weights of a generator of preset '{preset}' {wrong[0]!r} is missing or has another shape"
+        )
     generator = build_generator(preset, config, types)
     generator.load_state_dict(dict(weights))
     return generator
