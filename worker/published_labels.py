@@ -88,7 +88,7 @@ class PublishedLabels:
             self._network = _label_network(load_tensors(folder / FILE), self._maps, len(version.classes)).to(device)
         elif not self._maps.network.masks:
             raise UnfitFiles("the generator makes no masks")
-        if any(self.ranges[name].keys() != set(FIGURES) for name in version.classes):
+        if not all(self.ranges.get(name, {}).keys() >= set(FIGURES) for name in version.classes):
             raise UnfitFiles("the card does not say which masks are plausible")
 
     def __call__(self, addresses: Sequence[Address], candidates: Sequence[int] | None = None) -> list[FoundLabels]:

@@ -141,17 +141,26 @@ def test_it_gives_its_batch_to_another_worker_and_leaves_the_pool_alone(site: Si
     assert failing_workers(site.redis, {site.sampler.consumer.worker}) == [(site.sampler.consumer.worker, VERSION)]
 
 
-def test_alone_it_tells_callers_why_at_once_and_stops_refilling(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("error", "mark", "reason"),
+    [
+        (MemoryError("no room"), FAILURE_MARK, b"its log"),
+        (UnusableVersion("the files of m@1 make no images"), UNUSABLE_MARK, b"the files of m@1 make no images"),
+    ],
+)
+def test_alone_it_tells_callers_why_at_once_and_stops_refilling(
+    site: Site, error: Exception, mark: bytes, reason: bytes
+) -> None:
     site.fill_pool()
     pooled = site.pooled
-    engine = site.fail_with(MemoryError("no room"))
+    engine = site.fail_with(error)
     for _ in range(2):
         site.enqueue(5)
         site.sampler.run_task()
     assert len(site.delivered) == 10
-    assert all(each.startswith(FAILURE_MARK) and b"its log" in each for each in site.delivered)
+    assert all(each.startswith(mark) and reason in each for each in site.delivered)
     assert len(engine.passes) == 2
-    assert site.pooled == pooled
+    assert (waiting_images(site.redis), site.pooled) == (0, pooled)
 
 
 @pytest.mark.parametrize("floor", [None, 0.25])
@@ -164,18 +173,6 @@ def test_a_deleted_version_loses_its_pools_and_its_callers_hear_it(site: Site, f
     site.sampler.run_task()
     assert site.delivered == [GONE_MARK + b"there is no version 1 of m"]
     assert site.pooled == 0
-
-
-def test_callers_of_an_unusable_version_hear_it_and_its_pools_rest(site: Site) -> None:
-    site.fill_pool()
-    pooled = site.pooled
-    engine = site.fail_with(UnusableVersion("the files of m@1 make no images"))
-    for _ in range(2):
-        site.enqueue(1)
-        site.sampler.run_task()
-    assert site.delivered == [UNUSABLE_MARK + b"the files of m@1 make no images"] * 2
-    assert len(engine.passes) == 2
-    assert (waiting_images(site.redis), site.pooled) == (0, pooled)
 
 
 def test_another_worker_may_know_a_version_that_this_one_does_not(site: Site) -> None:
