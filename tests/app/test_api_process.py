@@ -127,6 +127,9 @@ def test_a_made_up_address_is_believed_of_trusted_proxies_only(
             for number in range(3)
         ]
     assert [answer.status_code for answer in answers] == statuses
+    for refused in (answer for answer in answers if answer.status_code == 429):
+        assert "1 images a second on average" in refused.json()["detail"]
+        assert 1 <= int(refused.headers["retry-after"]) <= 59
 
 
 def publish(data_dir: Path) -> None:

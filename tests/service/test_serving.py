@@ -250,16 +250,3 @@ def test_a_downloaded_generator_samples_the_same_pixels(
             pixels = generator.sample(seed, kind)
             assert pixels.shape == shape
             assert np.array_equal(pixels, np.asarray(Image.open(io.BytesIO(png))))
-
-
-def test_a_callers_rate_is_held(tmp_path_factory: pytest.TempPathFactory) -> None:
-    service = start_service(tmp_path_factory.mktemp("rate"), caller_images_per_second="5")
-    try:
-        service.upload("set", zipped({f"{i}.png": photograph(i) for i in range(4)}))
-        assert service.train("set", "model")["state"] == "succeeded"
-        answers = [generate(service, format="npy", count=10) for _ in range(2)]
-        assert [answer.status_code for answer in answers] == [200, 429]
-        assert "5 images a second" in answers[1].json()["detail"]
-        assert 1 <= int(answers[1].headers["retry-after"]) <= 2
-    finally:
-        stop_service(service)
