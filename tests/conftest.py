@@ -19,7 +19,7 @@ import pytest
 import redis
 from PIL import Image
 
-from flawsmith.core.live import keys
+from flawsmith.core.live import keys, task_queues
 from tests.s3_server import s3_server
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: threads of several test processes wait for one another
@@ -190,6 +190,7 @@ def start_service(data_dir: Path, **settings: str) -> Service:
         "FLAWSMITH_DATA_DIR": str(data_dir),
         "FLAWSMITH_THREADS": "1",
         "FLAWSMITH_DEVICE": "cpu",  # tests compare bytes, which only the CPU promises
+        "FLAWSMITH_TRAIN_NICENESS": "5",  # more would starve jobs beside other tests
         "FLAWSMITH_REPORTS": "false",  # the jobs of tests would wait for one another's reports
         **{f"FLAWSMITH_{name.upper()}": value for name, value in settings.items()},
     }
@@ -211,7 +212,13 @@ def start_service(data_dir: Path, **settings: str) -> Service:
 def stop_service(service: Service) -> None:
     service.client.close()
     service.process.send_signal(signal.SIGTERM)
-    service.process.wait(30)
+    service.process.wait(120)
+
+
+@pytest.fixture
+def lasting_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that a test announces stays live for ten minutes, on a slow machine too."""
+    monkeypatch.setattr(task_queues, "LIVE_SECONDS", 600.0)
 
 
 @pytest.fixture(scope="session")

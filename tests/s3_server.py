@@ -45,7 +45,7 @@ def s3_server() -> Iterator[str]:
     try:
         assert process.stdout
         address = process.stdout.readline().strip()
-        urlopen(Request(f"{address}/{BUCKET}", method="PUT"), timeout=20).close()
+        urlopen(Request(f"{address}/{BUCKET}", method="PUT"), timeout=120).close()
         yield address
     finally:
         process.kill()

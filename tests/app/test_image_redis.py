@@ -19,6 +19,8 @@ from flawsmith.core.live.task_queues import QUEUES, SAMPLE, TRAIN, announce
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("lasting_heartbeats")
+
 SEEDS = f"{keys.NEXT_SEED}steel@1\nscratches"
 
 

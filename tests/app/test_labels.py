@@ -29,6 +29,8 @@ from flawsmith.core.live.task_queues import SAMPLE, announce
 from flawsmith.core.services import Services
 from flawsmith.core.store.images import encode_pixels
 
+pytestmark = pytest.mark.usefixtures("lasting_heartbeats")
+
 SIDE = 32
 CALL = "/models/steel/versions/1/labels"
 LABELLED = {"parent": "steel@1", "labelling": Labelling(job="labelling-1", source="masks", masks=3, boxes=0)}

@@ -7,10 +7,17 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from starlette.testclient import TestClient
 from tests.conftest import SMALL_JOB
 
+from flawsmith.app import quality_metrics
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.live.task_queues import SAMPLE, announce
 from flawsmith.core.metrics import OPENMETRICS
 from flawsmith.core.services import Services
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first scrape waits for what is read in another thread, also on a busy machine."""
+    monkeypatch.setattr(quality_metrics, "LONGEST_WAIT", 20.0)
 
 
 def values(api: TestClient, name: str) -> dict[tuple[str, ...], float]:

@@ -28,7 +28,7 @@ def test_healthz_answers_while_every_thread_of_the_pool_waits_for_redis() -> Non
         answers = list[int]()
         asking = threading.Thread(target=lambda: answers.append(client.get("/healthz").status_code))
         asking.start()
-        asking.join(5)
+        asking.join(15)
         in_time = list(answers)
         go_on.set()
         for each in [*callers, asking]:

@@ -35,7 +35,7 @@ def test_a_caller_over_its_rate_is_429_and_learns_when_to_come_back(redis_settin
             with pytest.raises(Problem) as refused:
                 await limit.charge(Account("a"), 1)
             assert (refused.value.status, refused.value.kind) == (429, "busy")
-            assert refused.value.headers == {"Retry-After": "4"}
+            assert refused.value.headers in ({"Retry-After": "4"}, {"Retry-After": "3"})  # a second later
             assert "10 images a second on average" in refused.value.detail
 
     run(redis_settings, 10, scenario)
@@ -61,7 +61,7 @@ def test_what_is_charged_later_is_refused_to_nobody_and_delays_the_next_call(red
                 raise Problem(409, "too-similar", "the call is refused, but images were made for it")
         with pytest.raises(Problem) as refused:
             await limit.charge(Account("a"), 1)
-        assert refused.value.headers == {"Retry-After": "9"}
+        assert refused.value.headers in ({"Retry-After": "9"}, {"Retry-After": "8"})  # a second later
 
     run(redis_settings, 10, scenario)
 

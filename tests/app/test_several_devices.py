@@ -10,7 +10,7 @@ from flawsmith.core.services import Services
 
 BODY: dict[str, Any] = {"dataset": "set", "model": "m", "resolution": 32}
 
-pytestmark = pytest.mark.usefixtures("dataset")
+pytestmark = pytest.mark.usefixtures("dataset", "lasting_heartbeats")
 
 
 def submitted(api: TestClient, query: str = "", **changes: Any) -> dict[str, Any]:

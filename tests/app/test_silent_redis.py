@@ -10,6 +10,7 @@ import pytest
 import redis
 from starlette.testclient import TestClient
 
+from flawsmith.app.sampling import client
 from flawsmith.core.domain.records import ModelVersion
 from flawsmith.core.live.image_pool import ImagePool
 from flawsmith.core.live.sampling_queue import Producer
@@ -37,6 +38,7 @@ def test_a_request_past_its_deadline_does_not_wait_for_what_is_taken_back(
     api: TestClient, version: ModelVersion, empty_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announce(empty_redis, SAMPLE, "sample-1", "host:1")
+    monkeypatch.setattr(client, "UNDOING_SECONDS", 0.1)
     monkeypatch.setattr(Producer, "cancel", never)
     answer = api.post("/generate", json={"model": version.ref, "deadline_seconds": 0.1})
     assert (answer.status_code, answer.json()["type"]) == (504, "urn:flawsmith:deadline-passed")

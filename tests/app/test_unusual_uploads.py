@@ -76,7 +76,7 @@ def test_hostile_files_are_refused_and_do_not_hold_up_others(service: TestClient
     dataset = upload(service, "hostile", zipped({**hostile, **usable})).json()
     assert {each["file"] for each in dataset["rejected"]} == set(hostile)
     assert dataset["image_count"] == 2
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 def test_decoding_ends_when_the_client_leaves(service: TestClient) -> None:
@@ -114,7 +114,7 @@ def test_decoding_ends_when_the_client_leaves(service: TestClient) -> None:
 
     assert service.portal
     service.portal.call(leave_early)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 14  # before `BASE_SECONDS` of decoding would end it
     assert decoders() == []
     assert service.get("/datasets/leaving").status_code == 404
 
@@ -130,4 +130,4 @@ def test_an_upload_that_takes_too_much_time_is_413(service: TestClient, monkeypa
     answer = upload(service, "slow", archive.getvalue())
     assert answer.status_code == 413, answer.text
     assert "far more than their size deserves" in answer.json()["detail"]
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60

@@ -82,7 +82,7 @@ def test_a_file_system_that_stalls_holds_up_nobody_else(
         assert stalled.wait(10)
         alive = callers.submit(client.get, "/healthz")
         try:
-            assert alive.result(5).status_code == 200
+            assert alive.result(15).status_code == 200
         finally:
             go_on.set()
         assert waiting.result(10)["status"] == 404

@@ -6,6 +6,7 @@ import pytest
 from tests.client.both import Run, both
 from tests.client.stand_in import Call, Reply, answering, problem
 
+from flawsmith.client import retries
 from flawsmith.client.errors import Busy, DeadlinePassed, FlawsmithError, NoAnswer, Problem, Unavailable
 from flawsmith.client.retries import FIRST_CONTACT_SECONDS, LONGEST_PAUSE, Retries, RetryPolicy
 
@@ -29,8 +30,9 @@ def of_service(status: int, retry_after: float | None = None) -> Problem:
 )
 @pytest.mark.parametrize(("method", "arguments"), [("promote", ("steel@1",)), ("delete_alias", ("steel", "a"))])
 def test_a_change_is_repeated_with_the_same_key_and_body(
-    run: Run, failure: Reply, method: str, arguments: tuple[str, ...]
+    run: Run, failure: Reply, method: str, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(retries, "FIRST_CONTACT_SECONDS", 20.0)  # a call that is cut off has met no service yet
     told: list[tuple[FlawsmithError, float]] = []
 
     def answer(number: int, call: Call) -> Reply:

@@ -34,7 +34,7 @@ NEVER_HAPPENED = {"flawsmith_sampling_failures_total"}  # has a series once a mi
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with the model `dents`. In the shared one a killed worker of another test counts as lost."""
-    running = start_service(tmp_path_factory.mktemp("alone"))
+    running = start_service(tmp_path_factory.mktemp("alone"), train_niceness="0")  # is scraped within a second
     archive = zipped({f"dents/{i}.png": photograph(i) for i in range(5)})
     assert running.upload("dents", archive).status_code == 201
     assert running.train("dents", "dents")["state"] == "succeeded"
@@ -97,9 +97,11 @@ def test_every_series_that_rules_and_dashboards_name_exists(
     for panel in panels():
         for target in panel["targets"]:
             expression = at_once(target["expr"], variables)
-            found = watched.query(expression)
             if not names_in(expression) & NEVER_HAPPENED and WITHOUT_GPU not in expression and " > 0" not in expression:
-                assert found, (panel["title"], expression)
+                # A scrape that came too late ends a series until the next one.
+                until(lambda asked=expression: watched.query(asked), 20, f"{panel['title']}: {expression}")
+            else:
+                watched.query(expression)
     failing.recovered("watched@9")  # not before: with the next scrape its series ends
 
 
@@ -111,14 +113,14 @@ def test_labels_are_those_of_the_service_alone(watched: PrometheusServer) -> Non
 
 def test_alerts_fire_for_real_and_end(alone: Service, watched: PrometheusServer) -> None:
     pid = until(lambda: alone.pid("worker", "sample"), 10, "the worker runs")
-    wanted = {"FlawsmithNoWorker", "FlawsmithHeartbeatLost", "FlawsmithErrorsFast"}
-    assert not wanted & watched.firing()
+    ended = {"FlawsmithNoWorker", "FlawsmithHeartbeatLost"}
+    assert not ended & watched.firing()
     os.kill(pid, signal.SIGSTOP)
     try:
-        until(lambda: wanted | {"FlawsmithVerdictFailing"} <= watched.firing(), 60, "the alerts fire")
+        wanted = ended | {"FlawsmithErrorsFast", "FlawsmithVerdictFailing"}
+        until(lambda: wanted <= watched.firing(), 60, "the alerts fire")
     finally:
         os.kill(pid, signal.SIGCONT)
-    ended = {"FlawsmithNoWorker", "FlawsmithHeartbeatLost"}
     until(lambda: not ended & watched.firing(), 60, "the alerts end")
 
 
@@ -134,5 +136,5 @@ def test_no_count_falls_when_the_api_is_killed(alone: Service, watched: Promethe
     until(lambda: alone.pid("api") not in (None, pid), 30, "it is started again")
     until(alone.ready, 60, "the service is ready again")
     wait_for_scrapes(watched, 2)
-    assert asked() > before
+    until(lambda: asked() > before, 20, "the count goes on")
     assert watched.fallen_counters("10m") == []

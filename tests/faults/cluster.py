@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from tests.conftest import Service, stop_service, until
 
 BUSY_SECONDS = 240.0  # in which a busy machine does what a quiet one does in seconds
@@ -122,8 +124,19 @@ class Cluster:
     def outcome(self, job: str) -> tuple[str, str]:
         """The digest of the published weights, and the history: equal for jobs of the same configuration."""
         model, _, version = self.wait_for_success(job)["produced"].partition("@")
-        card = self.service.client.get(f"/models/{model}/versions/{version}").json()
-        return card["weights_sha256"], self.service.client.get(f"/training-jobs/{job}/history").text
+        card, history = self._read(f"/models/{model}/versions/{version}"), self._read(f"/training-jobs/{job}/history")
+        return card.json()["weights_sha256"], history.text
+
+    def _read(self, path: str) -> httpx2.Response:
+        """The answer of a GET, once it succeeds: the store may be away for a moment."""
+
+        def found() -> httpx2.Response | None:
+            answer = self.service.client.get(path)
+            return answer if answer.is_success else None
+
+        answer = until(found, 30, f"{path} is answered")
+        assert isinstance(answer, httpx2.Response)
+        return answer
 
     def end_worker(self, pid: int, signal_number: int = signal.SIGKILL) -> None:
         """Ends a training worker by a signal and restarts it, as `serve` restarts its own."""

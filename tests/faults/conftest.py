@@ -73,7 +73,7 @@ def steps_in(seconds: float) -> int:
     run = build_trainer("dcgan", numbers, photographs, types, 1, torch.device("cpu"))
     for _ in range(WARM_STEPS):
         run.step(0.5)
-    begun = time.monotonic()
-    while time.monotonic() - begun < 1:
+    begun = time.process_time()  # other processes do not count
+    while time.process_time() - begun < 1:
         run.step(0.5)
     return int(seconds * (run.completed_steps - WARM_STEPS))

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import PrintFigure, Service, photograph, zipped
 from tests.fuzz.conftest import FULL_SECONDS, REPOSITORY, megabytes
 from tests.fuzz.test_requests import cancel_all
@@ -17,6 +19,7 @@ ROUND_SECONDS = 145.0  # at full length; the first phases alone take two minutes
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,tells_no_place"
 
 
+@pytest.mark.timeout(1200)
 def test_routes(service: Service, tmp_path: Path, full_length: bool, print_figure: PrintFigure) -> None:
     pid = service.pid("api") or 0
     begun, rounds, memory = time.monotonic(), 0, [megabytes(pid)]
@@ -53,7 +56,7 @@ def _round(service: Service, folder: Path, seed: int, options: list[str]) -> Non
         "FLAWSMITH_PLACES": os.pathsep.join([str(service.data_dir), str(REPOSITORY), sys.prefix]),
     }
     done = subprocess.run(
-        [*command, f"--checks={CHECKS}", f"--seed={seed}", "--no-color", *options],
+        [*command, f"--checks={CHECKS}", f"--seed={seed}", "--no-color", "--request-timeout=60", *options],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -103,7 +103,7 @@ def check_accessible(page: Page) -> None:
 
 def published(page: Page) -> None:
     """The job of the view has published a version."""
-    expect(page.get_by_role("heading", name=re.compile("It published"))).to_be_visible(timeout=120_000)
+    expect(page.get_by_role("heading", name=re.compile("It published"))).to_be_visible(timeout=360_000)
 
 
 def drop(page: Page, name: str, content: bytes) -> None:

@@ -49,7 +49,7 @@ def move_slider(page: Page) -> None:
 def report(page: Page, reference: str) -> None:
     """Has the report made, and opens it."""
     page.get_by_role("button", name="Make the report").click()
-    page.get_by_role("link", name=f"Open the report of {reference}").click(timeout=180_000)
+    page.get_by_role("link", name=f"Open the report of {reference}").click(timeout=540_000)
     expect(page.get_by_role("heading", name="Measures")).to_be_visible()
 
 

@@ -108,9 +108,9 @@ def test_the_samples_of_all_steps_are_played(page_service: Service, open_page: C
     page = open_page(url_of(page_service, f"jobs/{job}"))
     expect(page.get_by_text(f"{len(steps)} of {len(steps)}", exact=True)).to_be_visible()
     shown: list[str] = []
-    page.on("response", lambda answer: shown.append(answer.url) if answer.url.endswith(".png") else None)
-    page.get_by_role("button", name="Play").click()
-    expect(page.get_by_text(f"1 of {len(steps)}", exact=True)).to_be_visible()
+    page.on("request", lambda asked: shown.append(asked.url) if asked.url.endswith(".png") else None)
+    with page.expect_request(re.compile(rf"samples/{steps[0]}\.png$")):
+        page.get_by_role("button", name="Play").click()
     expect(page.get_by_text(f"{len(steps)} of {len(steps)}", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     assert {int(re.findall(r"samples/(\d+)\.png", url)[0]) for url in shown} >= set(steps[:-1])

@@ -80,7 +80,7 @@ def test_photographs_become_a_generator_behind_a_proxy(
     assert sheet.evaluate("image => image.naturalWidth") > 0
     page.get_by_role("link", name="Train on it").click()
     expect(page.get_by_text("The whole configuration")).to_be_visible()
-    with page.expect_response(re.compile("/events$")) as events:
+    with page.expect_response(re.compile("/events$"), timeout=90_000) as events:
         train(page, steps=20)
     assert events.value.headers["content-type"].startswith("text/event-stream")
     published(page)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tests.client.both import Run, both, sync_run
 from tests.client.stand_in import CuttingProxy
-from tests.conftest import SMALL_JOB, Service, photograph, start_service, stop_service, until
+from tests.conftest import PATIENCE, SMALL_JOB, Service, photograph, start_service, stop_service, until
 
 from flawsmith import Client
 from flawsmith.client import Event, JobFailed, Version
@@ -296,14 +296,14 @@ def test_following_a_job_survives_killed_processes(run: Run, guarded: Service, u
 
     follower = threading.Thread(target=follow)
     follower.start()
-    assert known.wait(60)
+    assert known.wait(60 * PATIENCE)
     for part in (("api",), ("redis",)):
         pid = guarded.pid(*part)
         assert pid
         os.kill(pid, signal.SIGKILL)
         until(lambda: guarded.ready(), 60, "the service is ready again")
     sync_run(url, "cancel", job, client=ADMIN)
-    follower.join(60)
+    follower.join(60 * PATIENCE)
     assert [each.state for each in ended] == ["cancelled"]
 
 

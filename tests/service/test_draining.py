@@ -13,7 +13,7 @@ from tests.conftest import SMALL_JOB, Service, photograph, start_service, stop_s
 
 from flawsmith.core.live.sampling_queue import waiting_images
 
-BOUND = 4  # seconds
+BOUND = 10  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service = start_service(tmp_path_factory.mktemp("draining"), drain_seconds=str(BOUND))
     service.upload("set", zipped({f"{i}.png": photograph(i) for i in range(4)}))
     assert service.train("set", "model")["state"] == "succeeded"
+    assert service.client.post("/generate", json={"model": "model@1", "seed": 1}).status_code == 200  # it is loaded
     yield service
     stop_service(service)
 

@@ -272,7 +272,7 @@ def test_metrics_count_requests_jobs_and_images(service: Service, trained: dict[
     assert 'flawsmith_http_request_seconds_bucket{le="0.01"' in text
     found = {}
     for target in service.client.get("/metrics/targets").json():
-        found[target["labels"]["queue"]] = httpx2.get(f"http://{target['targets'][0]}/metrics").text
+        found[target["labels"]["queue"]] = httpx2.get(f"http://{target['targets'][0]}/metrics", timeout=60).text
     assert re.search(r"flawsmith_images_trained_total [1-9]", found["train"])
     assert re.search(r'flawsmith_images_generated_total\{model="two-types",purpose="request"\} [1-9]', found["sample"])
 

@@ -65,7 +65,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(command: list[Any], folder: Path) -> str:
     """Runs a command of Node.js; returns what it prints."""
     quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "NO_COLOR": "1"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, env={**os.environ, **quiet})
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, env={**os.environ, **quiet})
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout + done.stderr
 

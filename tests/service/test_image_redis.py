@@ -29,7 +29,9 @@ def split_service(second: SecondRedis, tmp_path_factory: pytest.TempPathFactory)
 
 def new_seeds(service: Service, count: int) -> set[int]:
     """The seeds of new images, each of which was made."""
-    answer = service.client.post("/generate", json={"model": "model@1", "count": count, "format": "json"})
+    answer = service.client.post(
+        "/generate", json={"model": "model@1", "count": count, "format": "json", "deadline_seconds": 55}
+    )
     assert answer.status_code == 200, answer.text
     images = answer.json()["images"]
     assert all(each["data"] for each in images)

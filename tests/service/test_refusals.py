@@ -196,10 +196,10 @@ def test_an_unusable_archive_is_refused_and_leaves_nothing_on_disk(
     service: Service, archive: bytes, status: int, words: str
 ) -> None:
     artifacts = service.data_dir / "artifacts"
-    before = sorted(artifacts.glob("datasets/*")) + sorted(artifacts.glob("dataset-names/*"))
+    kinds = ("datasets", "dataset-names", "staging")
+    before = [sorted(artifacts.glob(f"{kind}/*")) for kind in kinds]
     refused(service.upload("bad", archive), status, words)
-    assert sorted(artifacts.glob("datasets/*")) + sorted(artifacts.glob("dataset-names/*")) == before
-    assert list((artifacts / "staging").iterdir()) == []
+    assert [sorted(artifacts.glob(f"{kind}/*")) for kind in kinds] == before
 
 
 def test_a_malformed_upload_is_refused(service: Service) -> None:

@@ -60,7 +60,7 @@ def steps_on(service: Service, job: str, devices: int, after: int = 0) -> int:
 
 
 def test_a_killed_rank_costs_an_attempt_and_nothing_else(two_devices: Service) -> None:
-    job = submit(two_devices, "killed", devices=2, steps=MANY, max_seconds=4)
+    job = submit(two_devices, "killed", devices=2, steps=MANY, max_seconds=8)
     step = steps_on(two_devices, job, devices=2)
     worker, ranks = two_devices.pid("worker", "train"), processes(two_devices, RANK)
     os.kill(ranks[-1], signal.SIGKILL)
@@ -130,5 +130,5 @@ def test_while_a_job_trains_on_the_devices_images_come_first_and_it_goes_on(two_
 def yielded_seconds(service: Service) -> float:
     """What the training worker counts."""
     [target] = [each for each in service.client.get("/metrics/targets").json() if each["labels"]["queue"] == "train"]
-    text = httpx2.get(f"http://{target['targets'][0]}/metrics").text
+    text = httpx2.get(f"http://{target['targets'][0]}/metrics", timeout=60).text
     return float(re.findall(r"^flawsmith_training_yielded_seconds_total (\S+)", text, re.MULTILINE)[0])

@@ -76,7 +76,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service,
     process = start_mlflow(folder)
     address = f"127.0.0.1:{process.args[process.args.index('--port') + 1]}"  # type: ignore[union-attr,arg-type,index,operator]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")  # of calls to a server that is stopped
+        patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")  # of calls to a server that is stopped
         service = start_service(
             folder / "data",
             mlflow_tracking_uri=f"http://reader:{PASSWORD}@{address}",
@@ -168,14 +168,14 @@ def test_a_job_whose_worker_and_whose_sender_are_killed_goes_on_in_its_run_while
     tracked: tuple[Service, Mlflow],
 ) -> None:
     service, mlflow = tracked
-    body = {"dataset": "tracked", "model": "killed", **SMALL_JOB, "steps": 300}
+    body = {"dataset": "tracked", "model": "killed", **SMALL_JOB, "steps": 1000}
     job = service.client.post("/training-jobs", json=body).json()["id"]
     until(lambda: mlflow.runs(job) and mlflow.curve(mlflow.runs(job)[0], "curves/generator_loss"), 60, "curves")
     os.killpg(mlflow.process.pid, signal.SIGSTOP)  # connections are accepted, and nothing answers
     try:
         kill(service, "worker", "train")
         ended = service.ended(job)
-        assert (ended["state"], ended["progress"]["step"]) == ("succeeded", 300)
+        assert (ended["state"], ended["progress"]["step"]) == ("succeeded", 1000)
         assert ended["attempts"] > 1
         kill(service, "track")
     finally:

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import httpx2
-from tests.conftest import SMALL_JOB, Service, photograph, until, zipped
+from tests.conftest import PATIENCE, SMALL_JOB, Service, photograph, until, zipped
 
 SUBSCRIBERS = 300
 
@@ -38,10 +38,10 @@ async def events_of_many(service: Service, job: str) -> tuple[list[str], int]:
             return received
 
         subscriptions = [asyncio.create_task(subscribe(number)) for number in range(SUBSCRIBERS)]
-        await asyncio.wait_for(asyncio.gather(*(each.wait() for each in begun)), 60)
+        await asyncio.wait_for(asyncio.gather(*(each.wait() for each in begun)), 60 * PATIENCE)
         clients = len(service.redis.client_list())
         await client.post(f"/training-jobs/{job}/cancel")
-        return await asyncio.wait_for(asyncio.gather(*subscriptions), 60), clients
+        return await asyncio.wait_for(asyncio.gather(*subscriptions), 60 * PATIENCE), clients
 
 
 def test_hundreds_of_subscribers_receive_the_same_events(service: Service) -> None:
@@ -75,7 +75,7 @@ def test_the_terminal_shows_a_job_until_its_end(service: Service) -> None:
         env=service.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PATIENCE,
         check=True,
     )
     assert "succeeded: in-the-terminal@1" in shown.stdout

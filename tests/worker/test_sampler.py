@@ -35,6 +35,8 @@ from flawsmith.worker import sampling
 from flawsmith.worker.sampling import Sampler
 from flawsmith.worker.version_sampler import UnusableVersion
 
+pytestmark = pytest.mark.usefixtures("lasting_heartbeats")
+
 VERSION = "m@1"
 
 

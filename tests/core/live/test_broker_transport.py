@@ -126,7 +126,7 @@ def test_a_malformed_message_is_logged_once_and_dropped_and_those_behind_it_are_
     assert "Traceback" not in text
     assert worker.process.poll() is None
     assert empty_redis.pubsub_channels() == [], "nobody can shut the worker down by a message"
-    assert empty_redis.exists(QUEUE, "flawsmith:broker:unacked") == 0
+    until(lambda: empty_redis.exists(QUEUE, "flawsmith:broker:unacked") == 0, 10, "the last message is acknowledged")
 
 
 def test_a_worker_that_cannot_acknowledge_its_message_goes_on_once_redis_is_back(tmp_path: Path) -> None:

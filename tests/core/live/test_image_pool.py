@@ -17,6 +17,8 @@ from flawsmith.core.live.sampling_queue import Consumer
 from flawsmith.core.live.task_queues import SAMPLE, announce
 from flawsmith.core.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("lasting_heartbeats")
+
 CLASSES = ["dents", "pits", "scratches"]
 PITS = "m@1\npits"
 STATE = f"{keys.POOLS}state:{PITS}"

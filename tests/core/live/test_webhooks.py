@@ -115,7 +115,7 @@ def dripping() -> Iterator[int]:
 
 
 def test_a_receiver_that_answers_for_ever_is_left() -> None:
-    backend = PublicConnections([ip_network("127.0.0.0/8")], 0.3)
+    backend = PublicConnections([ip_network("127.0.0.0/8")], 2.0)
     patient = {"timeout": {"read": 60.0}}
     with (
         dripping() as port,

@@ -166,7 +166,7 @@ def test_a_hostile_extended_header_is_refused_at_once(tmp_path: Path, header: by
     began = time.monotonic()
     with pytest.raises(BrokenArchive):
         read(tmp_path, header + tarred([("a", b"x")], "w"))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
 
 
 def test_thousands_of_extended_headers_before_a_file_are_read_without_recursion(tmp_path: Path) -> None:

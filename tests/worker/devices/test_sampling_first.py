@@ -27,7 +27,9 @@ FOREVER = 600.0  # seconds
 SAMPLER = """
 import sys
 from pathlib import Path
+from flawsmith.worker.devices import sampling_first
 from flawsmith.worker.devices.sampling_first import DeviceFlags, SamplingPasses
+sampling_first.ATTEMPTS = 5000
 passes = SamplingPasses(DeviceFlags(Path(sys.argv[1]), sys.argv[2]))
 print("ready", flush=True)
 while sys.stdin.readline():
@@ -125,6 +127,7 @@ def training(folder: Path, device: str = DEVICE) -> Iterator[Training]:
 @pytest.fixture(autouse=True)
 def without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling_first, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(sampling_first, "ATTEMPTS", 5000)  # the thread that looks may be off its core
     monkeypatch.setattr(sampling_first, "LONGEST_WAIT", FOREVER)
 
 
