@@ -25,7 +25,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = start_service(tmp_path_factory.mktemp("fewshot"), segment_seconds="1", keep_checkpoints="true")
+    service = start_service(tmp_path_factory.mktemp("fewshot"), segment_seconds="1")
     uneven = {f"dents/{number}.png": photograph(number) for number in range(52)}
     service.upload("set", zipped(uneven | {f"scratches/{number}.png": photograph(100 + number) for number in range(2)}))
     yield service
