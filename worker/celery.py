@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import warnings
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from flawsmith.core.live.task_queues import (
     HEARTBEATS,
     LIVE_SECONDS,
     QUEUES,
+    SAMPLE,
     TRAIN,
     announce,
     broker_settings,
@@ -41,6 +42,7 @@ from flawsmith.core.settings import get_settings
 from flawsmith.core.store.opened import QUICK_STORE_SECONDS
 from flawsmith.core.tracing import configure_tracing
 from flawsmith.core.unknown_settings import warn_of_unknown_settings
+from flawsmith.models.inference.full_precision import full_precision
 from flawsmith.models.presets.registry import BUILDERS
 from flawsmith.worker.device_metrics import DeviceMetrics
 from flawsmith.worker.devices.device_key import device_key, limit_memory
@@ -52,13 +54,14 @@ log = logging.getLogger(__name__)
 
 SAMPLING_NICENESS = 15  # the API, which answers from the image pools, goes first; training goes last
 EVERY_ADDRESS = ("0.0.0.0", "::")
+TASKS = {TRAIN: "flawsmith.worker.segments", SAMPLE: "flawsmith.worker.sampling"}  # by queue, the module with its task
 SHUTDOWN_SECONDS = 9.0  # after SIGTERM: `docker stop` kills after ten
 
 stopping = threading.Event()
 """Set by SIGTERM: a segment saves a checkpoint after its current step and requeues its job."""
 
 broker_transport.install()
-app = Celery("flawsmith", include=["flawsmith.worker.segments", "flawsmith.worker.sampling"])
+app = Celery("flawsmith")
 app.conf.update(
     broker_settings(get_settings()),
     # The broker keeps a message until its task is done, so that it survives a killed process.
@@ -149,7 +152,7 @@ def run_worker(queue: str) -> None:
 
     setup_logging.connect(begin_log, weak=False)  # in place of Celery's own
     configure_tracing(settings, queue)
-    app.conf.update(broker_settings(settings, queue))
+    app.conf.update(broker_settings(settings, queue), include=[TASKS[queue]])
     torch.set_num_threads(threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # jobs that ask to be deterministic need it
     limit_memory(device(), settings.device_memory_share)
@@ -162,7 +165,8 @@ def run_worker(queue: str) -> None:
     metrics = f"{host}:{port}"
     _announce_when_ready(queue, metrics, heartbeat)
     options = [f"--queues={queue}", f"--hostname={worker_name(queue)}", f"--loglevel={settings.log_level}"]
-    app.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle", "--without-heartbeat"])
+    with full_precision() if queue == SAMPLE else nullcontext():
+        app.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle", "--without-heartbeat"])
 
 
 def _announce_when_ready(queue: str, metrics: str, heartbeat: Heartbeat) -> None:

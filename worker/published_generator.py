@@ -41,8 +41,6 @@ class PublishedGenerator(ImageSampler):
         device: torch.device,
     ) -> None:
         self.classes = classes
-        if device.type == "cuda":
-            _make_reproducible()
         generator = generator_with_weights(preset, config, len(classes), weights)
         if device_kind(device) != qualified_on:
             precision = "float32"
@@ -76,9 +74,3 @@ def angles_of(addresses: Sequence[Address], others: frozenset[str]) -> Tensor | 
     if unknown := names - others - {ANGLE}:
         raise ValueError(f"this release knows no attribute {', '.join(sorted(unknown))}")
     return torch.tensor([each.get(ANGLE, EVERY_ANGLE) for each in given]) if ANGLE in names else None
-
-
-def _make_reproducible() -> None:
-    """Lets a GPU compute float32 in full precision, with the same kernels every time."""
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from flawsmith.models.inference.full_precision import full_precision
 from flawsmith.models.pixels import to_bytes
 from flawsmith.models.presets.generator import PresetGenerator
 
@@ -30,7 +31,7 @@ class InferenceSession:
         batch: latents in every pass; smaller batches are padded.
         precision: of weights and feature maps. With bfloat16, the first and the last convolution stay in float32: they
             cost little, and their rounding errors would show most.
-        device: on CUDA, the whole pass is one captured graph.
+        device: on CUDA, the whole pass is one captured graph, in full precision.
 
     Attributes:
         takes_angles: whether the directions of the images' lines can be given.
@@ -50,7 +51,8 @@ class InferenceSession:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._one_at_a_time = threading.Lock()  # the graph works in its own memory
         if device.type == "cuda":
-            self._capture(device)
+            with full_precision():
+                self._capture(device)
 
     def sample(self, latents: Tensor, type_index: Tensor, angles: Tensor | None = None) -> Tensor:
         """Samples images. May be called from several threads at once.
