@@ -112,8 +112,8 @@ class ImageRequest:
 
     @property
     def counted(self) -> str:
-        """Under which name the seeds of new images are counted: images with labels are not given without them again."""
-        return sampling_name(self.version.ref, self.floor, searched=self.is_searched)
+        """Under which name seeds of new images are counted: none comes again with or without attributes and labels."""
+        return sampling_name(self.version.ref, self.floor)
 
     @property
     def is_searched(self) -> bool:

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -12,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.published_versions import publish
 
+from flawsmith.app.image_request import ImageRequest
 from flawsmith.core.domain.addresses import Address
 from flawsmith.core.domain.attributes import Attributes, angle_attribute, brightness_attribute, severity_attribute
 from flawsmith.core.domain.quality_floor import sampling_name
@@ -168,3 +170,13 @@ class TestAddresses:
         assert "severity" in described
         parameters = schema["paths"]["/models/{name}/versions/{version}/images/{seed}.png"]["get"]["parameters"]
         assert {"angle", "brightness", "severity"} <= {each["name"] for each in parameters}
+
+
+def test_new_images_with_attributes_are_counted_with_those_without(services: Services) -> None:
+    """Else both counts could begin at the same seed, in the millisecond in which a restarted Redis begins anew."""
+    version = services.registry.resolve("steel@1")
+    plain = ImageRequest(version, None, 1, None, "application/json", True, 10)
+    for attributes in ((("angle", (30.0, 60.0)),), (("brightness", (100.0, 150.0)),)):
+        for labels in (None, "mask"):
+            assert replace(plain, attributes=attributes, labels=labels).counted == plain.counted
+    assert replace(plain, floor=0.2).counted != plain.counted
