@@ -25,6 +25,7 @@ from flawsmith.core.domain.presets.preset import Preset
 from flawsmith.core.domain.records import Dataset, Health, Record
 
 AGREEING = 5  # newest jobs whose median counts
+COMPUTED_BY = ("precision", "cuda_graph", "deterministic")  # how a step is computed, with the same networks
 BYTES_A_VALUE = 4
 GENERATOR_COPIES, DISCRIMINATOR_COPIES = 5, 4  # in a checkpoint: weights, two moments of Adam, the best step's; EMA
 CHECKPOINTS = 4  # on the disk at a time, while a new one is written
@@ -70,10 +71,11 @@ def estimate(
             seconds=None, images_per_second=None, memory_bytes=None, disk_bytes=None, based_on=words
         )
     layers = preset.layers(config)
-    as_many = [each for each in jobs if each.devices == devices]
+    measured = [each for each in jobs if each.preset == preset.name and each.progress.images_per_second]
+    as_many = [each for each in measured if each.devices == devices]
     rate, based_on = _rate(preset, config, layers, as_many)
     if devices > 1 and not as_many:
-        rate, based_on = _rate(preset, config, layers, [each for each in jobs if each.devices == 1])
+        rate, based_on = _rate(preset, config, layers, [each for each in measured if each.devices == 1])
         based_on += "; on one device, as no job on several was recorded"
     seconds = config["total_steps"] * config["batch_size"] / rate if rate else None
     if config["max_seconds"] is not None:
@@ -88,17 +90,16 @@ def estimate(
 
 
 def _rate(
-    preset: Preset, config: Mapping[str, Any], layers: NetworkLayers | None, jobs: Sequence[TrainingJob]
+    preset: Preset, config: Mapping[str, Any], layers: NetworkLayers | None, measured: Sequence[TrainingJob]
 ) -> tuple[float | None, str]:
     """Photographs a second, and what was measured, in words."""
-    found = [each for each in jobs if each.preset == preset.name and each.progress.images_per_second]
-    alike = [each for each in found if _same_step(preset, each.config, config)][:AGREEING]
+    alike = [each for each in measured if _same_step(preset, each.config, config)][:AGREEING]
     if alike:
         rates = [each.progress.images_per_second or 0.0 for each in alike]
         return median(rates), f"the speed of {_jobs(len(alike))} of this installation with the same networks"
     if layers is None:
         return None, f"nothing: no job of preset '{preset.name}' with these networks was recorded"
-    if converted := [rate for each in found[:AGREEING] if (rate := _converted(preset, each, layers))]:
+    if converted := [rate for each in measured[:AGREEING] if (rate := _converted(preset, each, layers))]:
         words = f"the speed of {_jobs(len(converted))} of this installation with other networks, converted by the"
         return median(converted), f"{words} multiplications of a step"
     return _from_table(preset, config, layers)
@@ -131,8 +132,8 @@ def _converted(preset: Preset, job: TrainingJob, layers: NetworkLayers) -> float
 
 def _same_step(preset: Preset, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
     fields = preset.fields_of(theirs)
-    names = ("resolution", "channels", "batch_size", *preset.shaping)
-    return all(fields.get(name) == ours.get(name) for name in (*names, "labels"))
+    names = ("resolution", "channels", "batch_size", *preset.shaping, "labels", *COMPUTED_BY)
+    return all(fields.get(name) == ours.get(name) for name in names)
 
 
 def _memory_bytes(config: Mapping[str, Any], layers: NetworkLayers, dataset: Dataset, devices: int) -> int:
