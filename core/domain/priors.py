@@ -54,11 +54,12 @@ def why_none_fits(priors: Iterable[PriorCard], preset: Preset, config: Mapping[s
     of_preset = [each for each in priors if each.preset == preset.name]
     if not of_preset:
         return f"there is no prior of preset '{preset.name}'"
-    nearest = min(of_preset, key=lambda each: len(misfits(each, preset, config)))
-    wrong = misfits(nearest, preset, config)
-    if {"resolution", "channels"} & set(wrong):
+    of_shape = [each for each in of_preset if each.shape == shape_of(config)]
+    if not of_shape:
         there_are = ", ".join(sorted(each.shape for each in of_preset))
         return f"there is no prior for {shape_of(config)}; there are: {there_are}"
+    nearest = min(of_shape, key=lambda each: len(misfits(each, preset, config)))
+    wrong = misfits(nearest, preset, config)
     theirs = preset.fields_of(nearest.config)
     differing = ", ".join(f"{name} {theirs[name]}, not {config[name]}" for name in wrong)
     return f"the prior for {nearest.shape} has {differing}"

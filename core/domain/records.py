@@ -146,6 +146,7 @@ class Dataset(Record):
     annotations depends on the resolution, and is that of a job which says none. Datasets of earlier releases
     have neither of them, and no ``layout``. ``parent`` is the id of the dataset that this one continues, ``lineage``
     the first of them all to the parent, and ``added`` what the upload brought.
+    ``square`` is the side of the largest square within one photograph, in pixels; None in earlier releases.
     """
 
     id: str
@@ -154,6 +155,7 @@ class Dataset(Record):
     image_count: int
     classes: dict[str, int]
     size: SizeRange
+    square: int | None = None
     mode: ImageMode
     distinct: dict[str, int] = Field(default_factory=dict)
     defects: dict[str, int] = Field(default_factory=dict)
@@ -166,6 +168,11 @@ class Dataset(Record):
     lineage: list[Ancestor] = Field(default_factory=list)
     added: Added | None = None
     created_at: Moment
+
+    @property
+    def largest_square(self) -> int:
+        """Pixels of the largest square's side; of datasets of earlier releases what it is at most."""
+        return self.square or min(self.size.max)
 
     def photographs_of(self, digest: str) -> int | None:
         """How many of its first photographs are those of the dataset with this digest; None: it is not of its lineage.

@@ -194,7 +194,7 @@ def usual_resolution(dataset: Dataset) -> int:
 
 def _resolution_note(preset: Preset, dataset: Dataset, resolution: int) -> str:
     """Why this resolution was chosen."""
-    side = min(dataset.size.max)
+    side = dataset.largest_square
     if resolution < preset.default_resolution:
         reason = (
             f"the photographs have {side} px at most" if side < 2 * resolution else "'max_seconds' is short for more"
@@ -281,7 +281,7 @@ def _crop(request: TrainingRequest, dataset: Dataset, resolution: int, measurabl
         return request.crop.completed()
     if measurable and dataset.crop is Around.ANNOTATIONS:
         return Crop(around=Around.ANNOTATIONS).completed()
-    if measurable and dataset.crops and min(dataset.size.max) > NATIVE_ABOVE * resolution:
+    if measurable and dataset.crops and dataset.largest_square > NATIVE_ABOVE * resolution:
         return Crop(around=Around.GRID, native=True).completed()
     if dataset.crop in WHOLE:
         return Crop(around=dataset.crop)

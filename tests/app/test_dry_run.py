@@ -1,8 +1,10 @@
 """POST /training-jobs?dry_run=true says what a job would be and take, and enqueues nothing."""
 
+import io
 from typing import Any, cast
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 from tests.conftest import photograph, zipped
 
@@ -28,15 +30,18 @@ def tried(api: TestClient, **changes: Any) -> Any:
     return answer.json()
 
 
-def record(services: Services, config: dict[str, Any], rate: float) -> None:
-    """Records a job that trained so fast."""
+def record(
+    services: Services, config: dict[str, Any], rate: float | None, preset: str = "fewshot", devices: int = 1
+) -> None:
+    """Records a job that trained so fast; None: it has not begun."""
     services.jobs.create(
         KIND.new_job(
             config=config,
             progress=TrainingProgress(total_steps=1, images_per_second=rate),
             model="m",
             dataset="ds-1",
-            preset="fewshot",
+            preset=preset,
+            devices=devices,
         )
     )
 
@@ -72,6 +77,31 @@ def test_the_speed_of_other_networks_is_converted(api: TestClient, services: Ser
     higher = tried(api, resolution=256)["estimate"]
     assert higher["images_per_second"] < 50
     assert higher["memory_bytes"] > tried(api)["estimate"]["memory_bytes"]
+
+
+@pytest.mark.parametrize("changes", [{"deterministic": True}, {"overrides": {"cuda_graph": False}}])
+def test_the_same_networks_computed_in_another_way_are_other_ones(
+    api: TestClient, services: Services, changes: dict[str, Any]
+) -> None:
+    record(services, tried(api)["config"], 3000.0)
+    assert "with the same networks" in tried(api)["estimate"]["based_on"]
+    assert "with the same networks" not in tried(api, **changes)["estimate"]["based_on"]
+    record(services, tried(api, **changes)["config"], 300.0)
+    assert tried(api, **changes)["estimate"]["images_per_second"] == 300
+    assert tried(api)["estimate"]["images_per_second"] == 3000
+
+
+@pytest.mark.parametrize(("rate", "preset"), [(None, "fewshot"), (20.0, "dcgan")])
+def test_on_several_devices_only_jobs_that_tell_the_speed_count(
+    api: TestClient, services: Services, rate: float | None, preset: str
+) -> None:
+    record(services, tried(api)["config"], 100.0)
+    record(services, tried(api, preset=preset)["config"], rate, preset, devices=2)
+    found = tried(api, devices=2)["estimate"]
+    assert found["images_per_second"] == 100
+    assert found["based_on"].endswith("on one device, as no job on several was recorded")
+    record(services, tried(api)["config"], 180.0, devices=2)
+    assert tried(api, devices=2)["estimate"]["images_per_second"] == 180
 
 
 def test_records_of_earlier_releases_are_read(api: TestClient, services: Services) -> None:
@@ -119,3 +149,16 @@ def test_a_job_without_a_resolution_says_which_it_has_and_why(
     assert dry["config"]["resolution"] == resolution
     assert dry["notes"][0] == note
     assert not any(each.startswith("resolution") for each in tried(api, dataset="other")["notes"])
+
+
+def test_photographs_lying_and_standing_have_no_square_of_their_long_sides(api: TestClient) -> None:
+    files = dict[str, bytes]()
+    for number, size in enumerate([(60, 200), (200, 60), (50, 300)]):
+        file = io.BytesIO()
+        Image.open(io.BytesIO(photograph(number, 300))).crop((0, 0, *size)).save(file, "PNG")
+        files[f"pits/{number}.png"] = file.getvalue()
+    answer = api.post("/datasets", data={"name": "mixed"}, files={"archive": zipped(files)})
+    assert (answer.status_code, answer.json()["square"]) == (201, 60)
+    dry = tried(api, dataset="mixed", resolution=None)
+    assert dry["config"]["resolution"] == 32
+    assert dry["notes"][0] == "resolution 32, not 128: the photographs have 60 px at most"

@@ -130,10 +130,10 @@ class FewshotPreset(Preset):
     def resolution_for(self, dataset: Dataset, max_seconds: float | None) -> int:
         """What the largest photographs fill, since enlarged ones would only take longer; at most the default.
 
-        Where time is short, less: a run at 128 pixels shows two thirds of the photographs of one at 64.
+        Where time is short, less: a run at 128 pixels shows fewer photographs than one at 64.
         """
         short = max_seconds is not None and max_seconds < SECONDS_AT_DEFAULT
-        most = min(min(dataset.size.max), self.default_resolution // 2 if short else self.default_resolution)
+        most = min(dataset.largest_square, self.default_resolution // 2 if short else self.default_resolution)
         return max((each for each in self.resolutions if each <= most), default=self.resolutions[0])
 
     def layers(self, config: Mapping[str, Any]) -> NetworkLayers:

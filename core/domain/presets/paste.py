@@ -38,7 +38,7 @@ class PastePreset(Preset):
 
     def resolution_for(self, dataset: Dataset, max_seconds: float | None) -> int:
         """The least at which the median defect takes half of the side; at most the default, and the photographs'."""
-        most = min(min(dataset.size.max), self.default_resolution)
+        most = min(dataset.largest_square, self.default_resolution)
         size = dataset.layout.size_of_defects if dataset.layout else None
         wanted = min(2 * size.median, most) if size else most
         fitting = [each for each in self.resolutions if each <= most]

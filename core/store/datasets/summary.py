@@ -69,6 +69,7 @@ def summarise(name: str, upload: Upload) -> Dataset:
         image_count=len(photographs),
         classes=dict(sorted(Counter(each.defect_type for each in photographs).items())),
         size=SizeRange(min=(min(widths), min(heights)), max=(max(widths), max(heights))),
+        square=max(min(each.size) for each in photographs),
         mode=common_mode(each.mode for each in photographs),
         distinct={
             defect_type: len({each.pixel_digest for each in members if each.pixel_digest})
