@@ -54,6 +54,10 @@ def test_a_job_can_start_from_nothing(api: TestClient) -> None:
     ("changes", "reason"),
     [
         ({"overrides": {**TINY, "generator_width": 3}}, "has generator_width 2, not 3"),
+        (
+            {"resolution": 64, "overrides": {"narrow_ends": True}},
+            "the prior for 64 px gray has narrow_ends False, not True",
+        ),
         ({"preset": "dcgan", "overrides": {}}, "no prior of preset 'dcgan'"),
     ],
 )
