@@ -128,7 +128,7 @@ class ImageCalls(Calls):
             name, number, seed, query = _parsed(str(model))
         else:
             name, number = yield from numbered(self, model)
-            query = {key: f"{low:g}..{high:g}" for key, (low, high) in (attributes or {}).items()}
+            query = {key: _range_text(key, *each) for key, each in (attributes or {}).items()}
             query |= given(defect_type=defect_type)
         place = f"/models/{part(name)}/versions/{number}/images/{seed}"
         answer = yield from self._get(f"{place}.png", **query)
@@ -136,6 +136,16 @@ class ImageCalls(Calls):
             answer.json()  # raises UnexpectedAnswer
         drawn = (yield from self._get(f"{place}/mask.png", **query)).content if mask else None
         return _image_of(answer, f"{name}@{number}", seed, f"{place}.png", query, drawn)
+
+
+def _range_text(name: str, low: float, high: float) -> str:
+    """The range as addresses have it: in hundredths, and of an angle 0 degrees at its begin and 180 at its end."""
+    low, high = (round(float(each), 2) + 0.0 for each in (low, high))  # + 0: no -0
+    if name == "angle" and low == 180:
+        low, high = 0.0, 0.0 if high == 180 else high
+    if name == "angle" and high == 0 < low:
+        high = 180.0
+    return f"{low:g}..{high:g}"
 
 
 def _fewer_than(asked: int, refusal: Invalid) -> int:

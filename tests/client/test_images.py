@@ -17,6 +17,7 @@ from flawsmith import Client, MixedDataset
 from flawsmith.client import Image, Images
 from flawsmith.client.errors import Invalid
 from flawsmith.client.images import folder_names
+from flawsmith.core.domain.attributes import angle_attribute, brightness_attribute, range_text, severity_attribute
 
 CARD = {
     "model": "steel",
@@ -160,6 +161,32 @@ def test_an_address_names_all_of_the_image(run: Run, prefix: str) -> None:
         f"/models/steel/versions/2/images/5{end}?defect_type=a%26b&angle=30..60" for end in (".png", "/mask.png")
     ]
     assert (image.png, image.mask_png, image.defect_type, image.model) == (png(0), png(1), "a&b", "steel@2")
+
+
+@both
+@pytest.mark.parametrize(
+    ("attributes", "query"),
+    [
+        ({"angle": (30, 60.0)}, "angle=30..60"),
+        ({"angle": (180, 10)}, "angle=0..10"),
+        ({"angle": (150, 0)}, "angle=150..180"),
+        ({"angle": (180, 180)}, "angle=0..0"),
+        ({"angle": (0, 180)}, "angle=0..180"),
+        ({"brightness": (100.125, 150.5)}, "brightness=100.12..150.5"),
+        ({"brightness": (0, 0)}, "brightness=0..0"),
+        ({"severity": (-0.001, 0.254)}, "severity=0..0.25"),
+    ],
+)
+def test_a_range_of_attributes_is_written_as_addresses_have_it(
+    run: Run, attributes: dict[str, tuple[float, float]], query: str
+) -> None:
+    with answering(lambda *_: Reply(200, png(0), kind="image/png")) as service:
+        run(service.url, "image", "steel@2", 5, attributes=attributes)
+    assert service.calls[-1].path.endswith(f"/images/5.png?{query}")
+    [(name, given)] = attributes.items()
+    attribute = {"angle": angle_attribute(), "brightness": brightness_attribute({}), "severity": severity_attribute({})}
+    if given[0] >= 0:
+        assert f"{name}={range_text(attribute[name].canonical(given))}" == query, "as the service has it"
 
 
 @both
