@@ -3,7 +3,7 @@ import { address, save } from "./api.js";
 import { Field, Loaded, Problem, Title, Verdict } from "./elements.js";
 import { GalleryImage } from "./gallery_image.js";
 import { gallery, generate, nameOf } from "./gallery_images.js";
-import { GeneratorSettings } from "./generator_settings.js";
+import { GeneratorSettings, labelsOf } from "./generator_settings.js";
 import { useAction, useResource, useSettled } from "./live.js";
 import { html, useEffect, useState } from "./preact.js";
 import { downloadZip } from "./vendor/client-zip.js";
@@ -31,7 +31,7 @@ function Generator({ models, asked, caller }) {
     setSaid(`${count(found.length, "image")} of ${found[0].reference}.`);
   });
   const set = (name, value) => setRequest(({ [name]: before, ...rest }) => (value === undefined || value === "" ? rest : { ...rest, [name]: value }));
-  return html`<form class="panel" onSubmit=${(event) => { event.preventDefault(); action.run(request); }}>
+  return html`<form class="panel" onSubmit=${(event) => { event.preventDefault(); action.run(shownOf(request, card)); }}>
       <div class="row">
         <${Field} label="Model" problem=${action.problem?.of?.("/model")}>${(field) => html`<input ...${field} list="models" required maxlength="140" value=${request.model} onInput=${(event) => set("model", event.target.value)} />
           <datalist id="models">${names.map((each) => html`<option key=${each} value=${each}></option>`)}</datalist>`}</${Field}>
@@ -48,6 +48,18 @@ function Generator({ models, asked, caller }) {
       <p role="status">${said}</p>
     </form>
     <${Images} caller=${caller} more=${(image) => action.run({ model: image.reference, defect_type: image.type, count: 12, ...(image.attributes ? { attributes: image.attributes } : {}) })} />`;
+}
+
+// The request without what the form does not show: a version that was chosen later may lack a type, attribute or label.
+function shownOf({ defect_type, attributes, labels, ...rest }, card) {
+  if (!card) return { defect_type, attributes, labels, ...rest };
+  const known = Object.entries(attributes ?? {}).filter(([name]) => name in (card.attributes ?? {}));
+  return {
+    ...rest,
+    ...(card.classes.includes(defect_type) ? { defect_type } : {}),
+    ...(known.length ? { attributes: Object.fromEntries(known) } : {}),
+    ...(labelsOf(card).includes(labels) ? { labels } : {}),
+  };
 }
 
 // The card of the version that a reference means.

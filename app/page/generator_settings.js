@@ -3,6 +3,8 @@ import { Field } from "./elements.js";
 import { html } from "./preact.js";
 import { label } from "./words.js";
 
+export const labelsOf = (card) => ({ mask: ["mask", "box"], box: ["box"] })[card?.labels] ?? [];
+
 export function GeneratorSettings({ card, request, set, problem }) {
   const attributes = Object.keys(card?.attributes ?? {});
   const setAttribute = (name, range) => {
@@ -10,7 +12,7 @@ export function GeneratorSettings({ card, request, set, problem }) {
     const next = range ? { ...rest, [name]: range } : rest;
     set("attributes", Object.keys(next).length ? next : undefined);
   };
-  const labels = { mask: ["mask", "box"], box: ["box"] }[card?.labels] ?? [];
+  const labels = labelsOf(card);
   return html`<details><summary>More settings</summary>
     <${Field} label="Similarity to a photograph, at most" hint="1: any; 0.5: as near as photographs are to one another. Nearer images are drawn again." problem=${problem?.of?.("/max_similarity")}>
       ${(field) => html`<input ...${field} type="number" min="0" max="1" step="any" placeholder="any" value=${request.max_similarity ?? ""}

@@ -68,6 +68,29 @@ def test_images_are_made_and_looked_at_by_the_keyboard_alone(
     expect(thumbnails.first).to_be_focused()
 
 
+def test_what_another_version_does_not_know_is_not_asked_of_it(
+    page_service: Service, open_page: Callable[..., Page], job: str
+) -> None:
+    small = {"generator_width": 2, "discriminator_width": 4, "latent_size": 4, "batch_size": 4}
+    page_service.upload("turned", zipped({f"pits/{number}.png": photograph(number) for number in range(5)}))
+    turned = page_service.train("turned", "turned", preset="fewshot", overrides=small)
+    assert turned["state"] == "succeeded", turned
+    page = open_page(url_of(page_service, "gallery?model=turned@1"))
+    page.get_by_label("Type", exact=True).select_option("pits")
+    page.get_by_text("More settings").click()
+    page.get_by_label("angle", exact=True).fill("30 to 60")
+    with page.expect_request("**/generate") as asked:
+        page.get_by_role("button", name="Generate", exact=True).click()
+    body = asked.value.post_data_json
+    assert (body["defect_type"], body["attributes"]) == ("pits", {"angle": [30, 60]})
+    page.get_by_label("Model").fill("manners@1")
+    expect(page.get_by_label("angle", exact=True)).to_have_count(0)
+    with page.expect_request("**/generate") as asked:
+        page.get_by_role("button", name="Generate", exact=True).click()
+    assert asked.value.post_data_json == {"model": "manners@1", "count": 24}
+    expect(page.get_by_text("24 images of manners@1.")).to_be_visible()
+
+
 def test_a_person_can_skip_the_navigation(page_service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(url_of(page_service, "service"))
     expect(page.get_by_role("heading", level=1)).to_have_text("Service")  # while the page loads it is another one
