@@ -13,13 +13,15 @@ from torch import Tensor
 from flawsmith.core.domain.job_kinds.evaluation import EvaluationJob
 from flawsmith.core.domain.job_kinds.training import KIND, TrainingJob, TrainingProgress
 from flawsmith.core.domain.jobs import JobState
+from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.records import ModelVersion, VerdictState, now
 from flawsmith.core.domain.training_config import resolve_request
 from flawsmith.core.domain.training_request import TrainingRequest
 from flawsmith.core.services import Services
 from flawsmith.core.settings import Settings
 from flawsmith.core.store.job_folder import JobFolder
-from flawsmith.core.store.priors import UnknownPrior
+from flawsmith.core.store.priors import Priors, UnknownPrior
+from flawsmith.models.presets.fewshot.prior_trainer import PriorTrainer
 from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 from flawsmith.worker.checkpoints import save_checkpoint
 from flawsmith.worker.prior_file import load_prior
@@ -164,11 +166,17 @@ def test_a_prior_that_is_not_there_is_named(services: Services) -> None:
         load_or_resume(gone, services, CPU, threads=1)
 
 
-def test_every_shipped_prior_fits_into_the_networks_that_its_card_names(services: Services) -> None:
-    for card in services.priors.cards:
-        networks = load_prior(services.priors.path(card.weights_sha256))
-        assert set(networks) == {"generator", "discriminator"}
+def test_every_shipped_prior_fits_into_the_networks_that_its_card_names() -> None:
+    shipped = Priors(None)
+    assert {each.shape for each in shipped.cards} == {"64 px gray", "64 px color", "128 px gray", "128 px color"}
+    for card in shipped.cards:
+        networks = load_prior(shipped.path(card.weights_sha256))
         assert all(torch.isfinite(each).all() for weights in networks.values() for each in weights.values())
+        config = PRESETS["fewshot"].fields_of(card.config)
+        shape = 16, config["channels"], config["resolution"], config["resolution"]
+        trainer = PriorTrainer(config, torch.randint(0, 256, shape, dtype=torch.uint8), CPU)
+        trainer.load_prior(networks)  # raises where a shape differs
+        assert trainer.preview().float().std() > 5, f"the prior for {card.shape} draws nothing"
 
 
 def test_the_verdict_of_a_run_that_did_not_leave_its_start_is_failing(services: Services) -> None:

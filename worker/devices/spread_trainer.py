@@ -100,9 +100,6 @@ class SpreadTrainer:
     def load_networks(self, networks: Networks) -> None:
         self._changing().load_networks(networks)
 
-    def load_prior(self, prior: Networks) -> None:
-        self._changing().load_prior(prior)
-
     def state_dict(self) -> dict[str, Tensor]:
         return self.whole().state_dict()
 

@@ -65,11 +65,6 @@ def resolutions(resolution: int) -> list[int]:
     return [SMALLEST * 2**level for level in range(int(math.log2(resolution // SMALLEST)) + 1)]
 
 
-def noise_size(resolution: int) -> int:
-    """Noise values of an image: `pixel_row_column_noise` of each resolution above the first."""
-    return sum(noise_sizes(resolution))
-
-
 def noise_sizes(resolution: int, direction: bool = False) -> list[int]:
     """Noise values of each resolution above the first."""
     noise = pixel_line_noise if direction else pixel_row_column_noise

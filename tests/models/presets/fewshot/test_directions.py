@@ -158,8 +158,9 @@ def test_an_angle_that_no_photograph_has_is_drawn_evenly_and_clearly() -> None:
 
 def test_a_drawn_direction_depends_on_its_latent_alone() -> None:
     entries = entries_of(vectors(*range(0, 180, 3)))
-    assert torch.equal(drawn(entries, (20, 90), 100)[:5], drawn(entries, (20, 90), 100)[:5])
     latents = torch.randn(8, 2)
     tables = entries.expand(8, ENTRIES, 2)
-    whole = draw_directions(tables, latents, None)
-    assert torch.equal(whole[3:4], draw_directions(tables[:1], latents[3:4], None))
+    for angles in (None, torch.tensor([20.0, 90.0]).expand(8, 2), torch.tensor([150.0, 30.0]).expand(8, 2)):
+        whole = draw_directions(tables, latents, angles)
+        alone = draw_directions(tables[:1], latents[3:4], None if angles is None else angles[3:4])
+        assert torch.equal(whole[3:4], alone)

@@ -7,7 +7,7 @@ from torch import Tensor
 from flawsmith.models.inference.session import InferenceSession, Precision
 from flawsmith.models.presets.fewshot.blocks import BandConvolution, NoisyResidual, Upsample
 from flawsmith.models.presets.fewshot.haar import inverse_haar
-from flawsmith.models.presets.fewshot.networks import Discriminator, Generator, noise_size, noise_sizes
+from flawsmith.models.presets.fewshot.networks import Discriminator, Generator, noise_sizes
 
 WAVELET = {"direction": True, "wavelet": True}
 NARROW = {"direction": True, "narrow_ends": True}
@@ -46,7 +46,7 @@ def test_every_resolution_has_layers_from_latent_to_image_and_from_image_to_logi
 
 def test_a_latent_is_style_then_noise_of_rows_columns_and_from_32_pixels_on_of_pixels() -> None:
     assert noise_sizes(64) == [8 + 8, 16 + 16, 32 * 32 + 32 + 32, 64 * 64 + 64 + 64]
-    assert Generator(32, 1, style_size=5, width=2, types=1).latent_size == 5 + noise_size(32)
+    assert Generator(32, 1, style_size=5, width=2, types=1).latent_size == 5 + sum(noise_sizes(32))
 
 
 def test_noise_changes_the_grain_more_than_the_layout() -> None:
@@ -54,7 +54,7 @@ def test_noise_changes_the_grain_more_than_the_layout() -> None:
     network = Generator(32, 1, style_size=8, width=4, types=1)
     latent = latents(network, 8)
     other_noise, other_style = latent.clone(), latent.clone()
-    other_noise[:, network.style_size :] = torch.randn(8, noise_size(32))
+    other_noise[:, network.style_size :] = torch.randn(8, sum(noise_sizes(32)))
     other_style[:, : network.style_size] *= -1
     types = torch.zeros(8, dtype=torch.int64)
     image, by_noise, by_style = (network(each, types) for each in (latent, other_noise, other_style))
