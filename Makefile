@@ -49,8 +49,8 @@ TESTS ?= --numprocesses 2 --dist loadfile
 test: $(DEVELOPED)
 	$(BIN)/pytest $(TESTS)
 
-# Trains the priors that fewshot jobs start from: hours on a CPU, minutes on a GPU (make prior DEVICE=cuda).
-# PRIOR passes more options: make prior PRIOR='--seconds 900 --batch-size 128'
+# Trains the four priors that fewshot jobs start from, two hours each. PRIOR passes other options; on a GPU minutes will do:
+# make prior DEVICE=cuda PRIOR='--seconds 300 --cuda-graph'
 DEVICE ?= cpu
 PROCESSES ?= 2
 PRIORS := models/presets/fewshot/priors
