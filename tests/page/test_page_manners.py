@@ -78,13 +78,13 @@ def test_what_another_version_does_not_know_is_not_asked_of_it(
     page = open_page(url_of(page_service, "gallery?model=turned@1"))
     page.get_by_label("Type", exact=True).select_option("pits")
     page.get_by_text("More settings").click()
-    page.get_by_label("angle", exact=True).fill("30 to 60")
+    page.get_by_label("Angle", exact=True).fill("30 to 60")
     with page.expect_request("**/generate") as asked:
         page.get_by_role("button", name="Generate", exact=True).click()
     body = asked.value.post_data_json
     assert (body["defect_type"], body["attributes"]) == ("pits", {"angle": [30, 60]})
     page.get_by_label("Model").fill("manners@1")
-    expect(page.get_by_label("angle", exact=True)).to_have_count(0)
+    expect(page.get_by_label("Angle", exact=True)).to_have_count(0)
     with page.expect_request("**/generate") as asked:
         page.get_by_role("button", name="Generate", exact=True).click()
     assert asked.value.post_data_json == {"model": "manners@1", "count": 24}
