@@ -155,9 +155,11 @@ class IdempotentRoute(APIRoute):
         call = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            if request.method in ("GET", "HEAD") or changes_nothing(request):
+            if request.method in ("GET", "HEAD"):
                 return await call(request)
             idempotency = Idempotency(request.app.state.redis, request)
+            if changes_nothing(request):
+                return await call(request)
             kept = await idempotency.begin(await request.body())
             if kept is not None:
                 return Response(base64.b64decode(kept["body"]), kept["status"], kept["headers"])

@@ -83,7 +83,7 @@ def submit(
     what the job's folder holds from the beginning, by their names. ``check`` may raise Problem to keep a new job out.
     """
     if body:
-        job = _as_asked(job, body, services)
+        job = as_asked(job, body, services)
     if reserved := reserved_identity.get():
         job = job.changed(id=kind.job_id(reserved))
     made = _find(services, job.id) if reserved else None
@@ -100,7 +100,7 @@ def submit(
     return job
 
 
-def _as_asked(job: Job, body: JobRequest, services: Services) -> Job:
+def as_asked(job: Job, body: JobRequest, services: Services) -> Job:
     """The job with what every submission may say. Raises Problem."""
     if body.webhook:
         check_webhook("/webhook/url", body.webhook.url, services.settings)

@@ -42,6 +42,7 @@
 """
 
 import errno
+import json
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
@@ -61,6 +62,7 @@ from flawsmith.app.allowed_methods import allowed_methods
 from flawsmith.app.endpoint_signature import body_model
 from flawsmith.app.root_path import outside_path
 from flawsmith.core.domain.job_states import JobEnded
+from flawsmith.core.domain.records import NAME_PATTERN
 from flawsmith.core.domain.request_body import MAX_ERRORS
 from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.job_repository import UnknownJob
@@ -105,6 +107,14 @@ def unavailable(detail: str) -> Problem:
     return Problem(503, "unavailable", detail, {"Retry-After": str(RETRY_SECONDS)})
 
 
+class _ProblemResponse(JSONResponse):
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        """A refused name may be half of a surrogate pair, which UTF-8 has no bytes for: it stays an escape."""
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
 def problem_response(request: Request, problem: Problem) -> JSONResponse:
     """The problem+json answer to this request."""
     body = {
@@ -115,7 +125,7 @@ def problem_response(request: Request, problem: Problem) -> JSONResponse:
         "instance": outside_path(request, request.url.path),
         **problem.members,
     }
-    return JSONResponse(body, problem.status, problem.headers, MEDIA_TYPE)
+    return _ProblemResponse(body, problem.status, problem.headers)
 
 
 PROBLEM_SCHEMAS: dict[str, dict[str, Any]] = {
@@ -224,10 +234,19 @@ def of_pydantic(error: ValidationError, model: type[BaseModel], below: str) -> P
     return of_errors([(below + _pointer(("body", *each["loc"])), _describe(each, known)) for each in error.errors()])
 
 
+_OBJECTS = {"dict_type", "model_type", "model_attributes_type", "dataclass_type"}  # pydantic's words are Python's
+
+
 def _describe(error: Mapping[str, Any], known: list[str]) -> str:
     if error["type"] == "extra_forbidden":
         return f"unknown key; the known keys are {', '.join(known)}"
-    return str(error["msg"])
+    if error["type"] in _OBJECTS:
+        return "must be a JSON object"
+    if error["type"] == "bool_parsing":
+        return "must be true or false"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME_PATTERN:
+        return "a name has 1 to 64 letters, digits, '_', '.' and '-', the first a letter or digit"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def of_errors(errors: list[tuple[str, str]]) -> Problem:

@@ -35,7 +35,9 @@ def load_start(trainer: Trainer, config: Mapping[str, Any], services: Services) 
 def start_generator(
     weights: Mapping[str, Tensor], card: Mapping[str, Any], services: Services, device: torch.device
 ) -> PublishedGenerator | None:
-    """The generator of a version as it was at the run's first step; None where that was no prior, or it is gone.
+    """The generator of a version as it was at the first step from a prior; None without one, or where it is gone.
+
+    A version that continues another one has the prior that the first of them began with.
 
     Args:
         weights: of the version's generator. What belongs to its defect types and photographs stays, but types do not

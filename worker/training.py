@@ -208,6 +208,7 @@ class TrainingWork(Work):
             total_steps=run.total_steps,
             epoch=round(run.step / run.trainer.steps_per_epoch, 3),
             images_per_second=round(rate, 2) if rate else None,
+            trained_seconds=round(run.trained_seconds, 3),
             eta_seconds=round(min(images_left / rate, run.seconds_left), 1) if rate else None,
         )
 

@@ -81,7 +81,7 @@ def _check_origin(version: ModelVersion, body: EvaluationRequest, services: Serv
     try:
         if origin := version.config.get("init_from"):
             services.registry.resolve(origin)
-        if prior := version.config.get("prior"):
+        elif prior := version.config.get("prior"):
             services.priors.path(prior)
     except (UnknownModel, UnknownPrior) as error:
         raise CannotEvaluate(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from flawsmith.app.conditional import NOT_MODIFIED, content_response
 from flawsmith.app.dependencies import CallerDep, ServicesDep
-from flawsmith.app.job_routes import JobId, add_job_routes, job_router, submit
+from flawsmith.app.job_routes import JobId, add_job_routes, as_asked, job_router, submit
 from flawsmith.app.media import negotiated
 from flawsmith.app.problems import PNG, Problem, Responses, documented, invalid, of_pydantic
 from flawsmith.app.storage_limits import check_model_room
@@ -68,6 +68,7 @@ def create_training_job(
     """
     job = _resolved(body, services)
     if dry_run:
+        job = as_asked(job, body, services)
         return JSONResponse(_tried(job, services).model_dump(mode="json"))
     room = partial(check_model_room, services, job.model)
     return submit(services, KIND, job, response, caller, body, check=room)
@@ -183,7 +184,7 @@ def _resolved(body: TrainingRequest, services: Services) -> TrainingJob:
     except UnknownDataset as error:
         raise invalid("/dataset", str(error)) from error
     try:
-        origin = services.registry.resolve(body.init_from) if body.init_from else None
+        origin = services.registry.resolve(body.init_from) if body.init_from is not None else None
     except UnknownModel as error:
         raise invalid("/init_from", str(error)) from error
     try:

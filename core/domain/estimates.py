@@ -25,6 +25,7 @@ from flawsmith.core.domain.presets.preset import Preset
 from flawsmith.core.domain.records import Dataset, Health, Record
 
 AGREEING = 5  # newest jobs whose median counts
+LEAST_SHOWN = 1000  # photographs, from which on a job's speed counts: its first steps take longer than the others
 COMPUTED_BY = ("precision", "cuda_graph", "deterministic")  # how a step is computed, with the same networks
 BYTES_A_VALUE = 4
 GENERATOR_COPIES, DISCRIMINATOR_COPIES = 5, 4  # in a checkpoint: weights, two moments of Adam, the best step's; EMA
@@ -71,7 +72,7 @@ def estimate(
             seconds=None, images_per_second=None, memory_bytes=None, disk_bytes=None, based_on=words
         )
     layers = preset.layers(config)
-    measured = [each for each in jobs if each.preset == preset.name and each.progress.images_per_second]
+    measured = [each for each in jobs if each.preset == preset.name and _speed(each)]
     as_many = [each for each in measured if each.devices == devices]
     rate, based_on = _rate(preset, config, layers, as_many)
     if devices > 1 and not as_many:
@@ -95,14 +96,22 @@ def _rate(
     """Photographs a second, and what was measured, in words."""
     alike = [each for each in measured if _same_step(preset, each.config, config)][:AGREEING]
     if alike:
-        rates = [each.progress.images_per_second or 0.0 for each in alike]
-        return median(rates), f"the speed of {_jobs(len(alike))} of this installation with the same networks"
+        return median(map(_speed, alike)), f"the speed of {_jobs(len(alike))} of this installation with the same networks"
     if layers is None:
         return None, f"nothing: no job of preset '{preset.name}' with these networks was recorded"
     if converted := [rate for each in measured[:AGREEING] if (rate := _converted(preset, each, layers))]:
         words = f"the speed of {_jobs(len(converted))} of this installation with other networks, converted by the"
         return median(converted), f"{words} multiplications of a step"
     return _from_table(preset, config, layers)
+
+
+def _speed(job: TrainingJob) -> float:
+    """Photographs a second over the whole run, its evaluations included; 0 where so few do not tell."""
+    progress = job.progress
+    if progress.trained_seconds is None:  # of a release before, or not begun
+        return progress.images_per_second or 0.0
+    shown = progress.step * int(job.config.get("batch_size", 1))
+    return shown / progress.trained_seconds if shown >= LEAST_SHOWN and progress.trained_seconds else 0.0
 
 
 def _from_table(preset: Preset, config: Mapping[str, Any], layers: NetworkLayers) -> tuple[float | None, str]:
@@ -126,8 +135,8 @@ def _converted(preset: Preset, job: TrainingJob, layers: NetworkLayers) -> float
         theirs = preset.layers(preset.fields_of(job.config))
     except (KeyError, TypeError):
         return None
-    rate = job.progress.images_per_second
-    return rate * theirs.multiplications / layers.multiplications if theirs and rate else None
+    rate = _speed(job)
+    return rate * theirs.multiplications / layers.multiplications if theirs else None
 
 
 def _same_step(preset: Preset, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:

@@ -62,6 +62,6 @@ class JobConfig(BaseModel):
     labels: Literal["mask"] | None = Field(None, exclude_if=lambda labels: labels is None)
     # Configurations of earlier releases have none of these.
     start: Start = "nothing"
-    prior: str | None = None  # `weights_sha256` of the prior's card
+    prior: str | None = None  # `weights_sha256` of the prior's card; with ``init_from`` that of the first version
     holdout_by: Literal["type", "photograph"] = "type"  # photograph: one side for its squares of all types
     inherited_holdout: InheritedHoldout | None = None

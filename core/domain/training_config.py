@@ -110,7 +110,8 @@ def resolve_request(
                 f"{origin.ref} was not trained on a dataset that this one continues: photographs that it was judged "
                 "with may be trained on, if they are here"
             )
-        return Resolved(config, [*notes, *words])
+        # Its images must not be the prior's either, and that one did not have to come far.
+        return Resolved({**config, "prior": origin.config.get("prior")}, [*notes, *words])
     start, prior, note = _start(request, preset, config, priors)
     return Resolved({**config, "start": start, "prior": prior}, [*notes, note, *words])
 

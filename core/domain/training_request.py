@@ -44,7 +44,11 @@ class TrainingRequest(JobRequest):
     preset: Annotated[str, AfterValidator(_known_preset)] = Field(
         DEFAULT_PRESET, description="the recipe", json_schema_extra=_list_presets
     )
-    resolution: int | None = Field(None, description="side of the images, in pixels; null: the preset's default")
+    resolution: int | None = Field(
+        None,
+        description="side of the images, in pixels; null: what the photographs fill, at most the preset's default, and "
+        "half of that where 'max_seconds' is short; the answer's notes say which",
+    )
     epochs: int | None = Field(
         None, ge=1, le=1_000_000, description="passes over the dataset; null: the preset's length"
     )
@@ -78,6 +82,7 @@ class TrainingRequest(JobRequest):
     )
     init_from: str | None = Field(
         None,
+        min_length=1,
         max_length=130,
         description="start from the weights of this version, such as scratches@2; "
         "the shape of its networks becomes the default",

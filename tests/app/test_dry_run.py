@@ -31,13 +31,22 @@ def tried(api: TestClient, **changes: Any) -> Any:
 
 
 def record(
-    services: Services, config: dict[str, Any], rate: float | None, preset: str = "fewshot", devices: int = 1
+    services: Services,
+    config: dict[str, Any],
+    rate: float | None,
+    preset: str = "fewshot",
+    devices: int = 1,
+    steps: int | None = None,
 ) -> None:
-    """Records a job that trained so fast; None: it has not begun."""
+    """Records a job that trained so fast; None: it has not begun. Without ``steps`` it is one of an earlier release."""
+    progress = TrainingProgress(total_steps=1, images_per_second=rate)
+    if steps and rate:
+        seconds = steps * config["batch_size"] / rate
+        progress = TrainingProgress(step=steps, total_steps=steps, images_per_second=0.1, trained_seconds=seconds)
     services.jobs.create(
         KIND.new_job(
             config=config,
-            progress=TrainingProgress(total_steps=1, images_per_second=rate),
+            progress=progress,
             model="m",
             dataset="ds-1",
             preset=preset,
@@ -67,6 +76,16 @@ def test_recorded_jobs_with_the_same_networks_tell_the_speed(api: TestClient, se
     assert found["images_per_second"] == 20
     assert found["seconds"] == pytest.approx(100 * config["batch_size"] / 20)
     assert found["based_on"] == "the speed of the 3 newest jobs of this installation with the same networks"
+
+
+def test_the_speed_is_that_of_whole_runs_and_not_of_a_few_first_steps(api: TestClient, services: Services) -> None:
+    config = tried(api)["config"]
+    record(services, config, 40.0, steps=200)
+    for steps in (1, 3, 10):
+        record(services, config, 2.0, steps=steps)
+    found = tried(api, steps=100)["estimate"]
+    assert found["images_per_second"] == pytest.approx(40)
+    assert found["based_on"] == "the speed of the newest job of this installation with the same networks"
 
 
 def test_the_speed_of_other_networks_is_converted(api: TestClient, services: Services) -> None:
@@ -113,6 +132,31 @@ def test_what_cannot_train_is_refused_as_ever(api: TestClient) -> None:
     refused = api.post("/training-jobs?dry_run=true", json={**BODY, "resolution": 48})
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/resolution")
     assert api.post("/training-jobs?dry_run=perhaps", json=BODY).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("changes", "headers", "words"),
+    [
+        ({"webhook": {"url": "http://127.0.0.1/x"}}, {}, "FLAWSMITH_WEBHOOK_SECRETS"),
+        ({}, {"Idempotency-Key": "k" * 256}, "1 to 255 characters"),
+        ({}, {"Idempotency-Key": ""}, "1 to 255 characters"),
+        ({"init_from": ""}, {}, "/init_from"),
+        ({"init_from": "", "start": "prior"}, {}, "/init_from"),
+        ({"overrides": None}, {}, "must be a JSON object"),
+        ({"model": "-"}, {}, "a name has 1 to 64 letters"),
+        ({"epochs": 1, "steps": 1}, {}, "body: epochs and steps are two ways"),
+    ],
+)
+def test_it_refuses_what_the_call_itself_refuses(
+    api: TestClient, changes: dict[str, Any], headers: dict[str, str], words: str
+) -> None:
+    answers = [
+        api.post(f"/training-jobs{query}", json={**BODY, **changes}, headers=headers) for query in ("?dry_run=true", "")
+    ]
+    assert answers[0].status_code == answers[1].status_code >= 400
+    assert answers[0].json() == answers[1].json()
+    assert words in answers[0].text
+    assert api.get("/training-jobs").json()["items"] == []
 
 
 def test_it_does_not_use_up_an_idempotency_key(api: TestClient) -> None:

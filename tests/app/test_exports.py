@@ -45,7 +45,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"attributes": {"brightness": [90, 10]}}, "/attributes/brightness", "[low, high], two numbers from 0 to 255"),
     ({"attributes": {"a/b": [0, 1]}}, "/attributes/a~1b", "unknown attribute"),
     ({"attributes": {"brightness": "dark"}}, "/attributes/brightness", "[low, high]"),
-    ({"attributes": [1]}, "/attributes", "valid dictionary"),
+    ({"attributes": [1]}, "/attributes", "must be a JSON object"),
 ]
 """A change of the body, the JSON pointer of the error, and words of its detail."""
 

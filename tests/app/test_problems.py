@@ -1,6 +1,7 @@
 """Every exception as problem+json: its status, its type, and nothing of the server's insides."""
 
 import errno
+import json
 import re
 from typing import Any
 
@@ -13,6 +14,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
+from tests.conftest import photograph, zipped
+from tests.published_versions import publish
 
 from flawsmith.app import problems
 from flawsmith.app.body_limit import BodyLimit
@@ -22,6 +25,7 @@ from flawsmith.core.domain.jobs import Job, JobState
 from flawsmith.core.domain.records import RejectedFile
 from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.job_repository import UnknownJob
+from flawsmith.core.services import Services
 from flawsmith.core.store.archives import ArchiveTooLarge, BrokenArchive, NotAnArchive
 from flawsmith.core.store.datasets import TooFewImages, UnknownDataset
 from flawsmith.core.store.registry import UnknownModel, VersionInUse
@@ -155,7 +159,7 @@ def test_a_client_that_disconnected_gets_no_problem(client: TestClient) -> None:
         ({"overrides": {"rate": "fast"}}, "/overrides/rate", "number"),
         ({"overrides": {"a/b~c": 1}}, "/overrides/a~1b~0c", "unknown key"),
         (None, "", "required"),
-        ([], "", "dictionary"),
+        ([], "", "must be a JSON object"),
     ],
 )
 def test_an_invalid_body_has_a_json_pointer_and_words_for_each_error(
@@ -193,3 +197,25 @@ def test_a_json_body_over_a_megabyte_is_413_and_an_upload_may_be_larger(client: 
     response = client.post("/things", json=large)
     assert (response.status_code, response.json()["type"]) == (413, "urn:flawsmith:too-large")
     assert client.post("/uploads", json=large).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/generate", {"model": "m", "attributes": {"\ud800": [1, 2]}}),
+        ("/exports", {"model": "m", "count": 3, "attributes": {"\udfff": [1, 2]}}),
+        ("/training-jobs", {"dataset": "set", "model": "m", "overrides": {"a\\\ud800b": 1}}),
+        ("/training-jobs?dry_run=true", {"dataset": "set", "model": "m", "crop": {"\ud800": 1}}),
+        ("/compositions", {"\ud800": 1}),
+        ("/webhooks", {"\ud800": "\udc00"}),
+    ],
+)
+def test_half_of_a_surrogate_pair_as_a_name_is_refused_in_json(
+    api: TestClient, services: Services, path: str, body: dict[str, Any]
+) -> None:
+    publish(services.registry, "job-1", "m")
+    files = {f"pits/{number}.png": photograph(number) for number in range(3)}
+    api.post("/datasets", data={"name": "set"}, files={"archive": zipped(files)})
+    answer = api.post(path, content=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"]

@@ -97,11 +97,15 @@ def test_a_version_whose_prior_is_gone_is_not_trained_again(api: TestClient) -> 
     services: Services = api.app.state.services  # type: ignore[attr-defined]
     config = {"prior": "0123456789abcdef", "start": "prior", "total_steps": 6}
     publish(services.registry, "job-1", "old", classes=["pits"], preset="fewshot", config=config)
+    continued = {**config, "init_from": "old@1"}
+    publish(services.registry, "job-2", "continued", classes=["pits"], preset="fewshot", config=continued)
     body: dict[str, Any] = {"dataset": "set", "per_type": [2], "ratios": [1.0], "repeats": 2}
     refused = api.post("/models/old/versions/1/evaluations", json=body)
     assert refused.status_code == 422
     assert "0123456789ab… " in refused.json()["detail"]
     assert refused.json()["errors"][0]["pointer"] == "/retrain"
+    answer = api.post("/models/continued/versions/1/evaluations", json=body)
+    assert answer.status_code == 202, "it is trained again from old@1, which is there"
 
 
 def test_a_damaged_file_in_the_folder_is_passed_over(

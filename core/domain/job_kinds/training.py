@@ -18,10 +18,15 @@ class StopReason(StrEnum):
 
 
 class TrainingProgress(Progress):
-    """How far a training job is. ``epoch`` is a fraction: 1.5 is half of the second pass over the dataset."""
+    """How far a training job is. ``epoch`` is a fraction: 1.5 is half of the second pass over the dataset.
+
+    ``images_per_second`` is the speed since the last report, ``trained_seconds`` what the run has taken so far, as
+    ``max_seconds`` counts it; null in earlier releases.
+    """
 
     epoch: float = 0.0
     images_per_second: float | None = None
+    trained_seconds: float | None = None
 
 
 class DeviceUse(Record):

@@ -128,7 +128,7 @@ def test_a_job_that_continues_an_earlier_version_has_networks_of_its_shape() -> 
         resolution=32,
         mode="L",
         preset="fewshot",
-        config={**JOB, **FEWSHOT, "classes": ["type-0"]},
+        config={**JOB, **FEWSHOT, "classes": ["type-0"], "prior": "0123"},
         training_job="job",
         dataset_digest="digest",
         weights_sha256="weights",
@@ -137,6 +137,7 @@ def test_a_job_that_continues_an_earlier_version_has_networks_of_its_shape() -> 
     request = TrainingRequest(dataset="steel", model="m", init_from="m@1")
     config = resolve(request, dataset(20), origin)
     assert (config["direction"], config["wavelet"], config["narrow_ends"]) == (False, False, False)
+    assert config["prior"] == "0123", "its images are compared with those of what the first version began with"
     told = request.model_copy(update={"overrides": {"direction": True}})
     with pytest.raises(CannotTrain, match="m@1 has direction False, not True"):
         resolve(told, dataset(20), origin)
