@@ -96,7 +96,9 @@ def _rate(
     """Photographs a second, and what was measured, in words."""
     alike = [each for each in measured if _same_step(preset, each.config, config)][:AGREEING]
     if alike:
-        return median(map(_speed, alike)), f"the speed of {_jobs(len(alike))} of this installation with the same networks"
+        return median(
+            map(_speed, alike)
+        ), f"the speed of {_jobs(len(alike))} of this installation with the same networks"
     if layers is None:
         return None, f"nothing: no job of preset '{preset.name}' with these networks was recorded"
     if converted := [rate for each in measured[:AGREEING] if (rate := _converted(preset, each, layers))]:

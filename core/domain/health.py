@@ -15,7 +15,7 @@ from flawsmith.core.domain.records import Dataset, Health, HealthState
 FEWEST_PHOTOGRAPHS = 30  # of a type; with fewer, near-copies are the rule (Feng et al. 2021, arXiv:2202.11765)
 MOST_UNEVEN = 20  # photographs of the most frequent type for each one of the rarest
 GRACE = 0.4  # share of a run before samples are judged: until then the defect types are still fading in
-EVALUATIONS_JUDGED = 3  # the last ones; their median is judged
+EVALUATIONS_JUDGED = 3  # the last ones; their median is judged, and of fewer the last one
 STEPS_JUDGED = 20  # the last recorded ones; their mean is judged
 
 MOST_LOST = 0.2  # share of the photographs' pixels that a crop may leave out
@@ -156,7 +156,8 @@ def _evaluated(history: Sequence[Point], criteria: Sequence[Criterion]) -> list[
 def _beyond_thresholds(
     history: Sequence[Point], evaluated: Sequence[Point], criteria: Sequence[Criterion]
 ) -> list[Reason]:
-    last_evaluations, last_steps = evaluated[-EVALUATIONS_JUDGED:], history[-STEPS_JUDGED:]
+    judged = EVALUATIONS_JUDGED if len(evaluated) >= EVALUATIONS_JUDGED else 1  # the mean of two is no run's state
+    last_evaluations, last_steps = evaluated[-judged:], history[-STEPS_JUDGED:]
     of_evaluations = {name: median(_values(name, last_evaluations)) for name in evaluated[-1]}
     of_steps = {name: fmean(_values(name, last_steps)) for name in last_steps[0]}
     reasons = []

@@ -91,6 +91,8 @@ def resolve_request(
     notes = [] if origin or request.resolution else [_resolution_note(preset, dataset, resolution)]
     _check_resolution(preset, resolution)
     crop = _crop(request, dataset, resolution, measure is not None)
+    if crop.around is Around.GRID and not request.crop:
+        notes.append(_grid_note(crop, resolution))
     trained = _cropped(measure(dataset, crop, resolution) if measure and crop.measured else dataset, crop)
     labels, words = _labels(request, preset, dataset, origin, masked)
     given = preset.overrides.model_validate({**inherited, **request.overrides})
@@ -102,7 +104,7 @@ def resolve_request(
         raise CannotTrain("/labels", "networks with 'wavelet' learn no masks; leave one of the two out")
     if origin:
         _check_shape(preset, config, origin)
-        notes = [f"starts from the weights of {origin.ref}"]
+        notes.append(f"starts from the weights of {origin.ref}")
         if config["inherited_holdout"]:
             notes.append(f"the photographs that {origin.ref} was judged with stay held out")
         elif dataset.parent:
@@ -205,6 +207,16 @@ def _resolution_note(preset: Preset, dataset: Dataset, resolution: int) -> str:
     if larger := [each for each in preset.resolutions if resolution < each <= side]:
         note += f"; the photographs have up to {side} px, so {larger[0]} shows more of them and takes longer"
     return note
+
+
+def _grid_note(crop: Crop, resolution: int) -> str:
+    """Why photographs are cut into squares, and what would keep them whole."""
+    if not crop.native:
+        return "cuts the photographs into squares, as some are much longer than wide; 'crop' can choose another way"
+    return (
+        f"cuts squares of {resolution} px out of the photographs at their own scale, as they are more than "
+        f'{NATIVE_ABOVE:g} times as large; \'crop\' can choose another way, such as {{"around": "middle"}}'
+    )
 
 
 def _start(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from flawsmith.models.quality.colors import Tint
 from flawsmith.models.quality.random_features import CombinedFeatures
 from flawsmith.models.quality.steps import Steps, in_parts, result_of
 from flawsmith.models.quality.wiping import blurred, filled, median_filtered
@@ -24,9 +25,15 @@ HALF = "half of the modes missing"
 STATIC = "nothing but noise"
 WARPS = {"warped 0.25 px": 0.25, "warped 1 px": 1.0, "warped 2 px": 2.0}
 """Lines waver, and nothing else changes: only spaces that claim to see one of them are measured against them."""
+TINTED, BLOTCHED, GARISH = "tint added", "colored blotches added", "glaring tint added"
+COLORED = {TINTED: 3.0, BLOTCHED: 3.0, GARISH: 8.0}
+"""Of photographs in color: how far they are moved from their tint, in units of `colors.Tint`."""
+APART = (frozenset(WARPS), frozenset(COLORED))
+"""Kinds of controls that a space is measured against only where it claims to see one of the kind."""
 
 CELLS = 4  # a side, of the patches that are shuffled
 WAVES = (8.0, 16.0)  # shortest and longest wavelength of a warp, in pixels
+BLOTCH = 1 / 8  # standard deviation of the mean that makes colored blotches of noise, as a share of the side
 NOISE = 0.5  # standard deviation of added noise, as a share of that of an image's pixels
 
 
@@ -68,6 +75,22 @@ def _made_one_by_one(images: Tensor, seed: int) -> Iterator[tuple[str, Tensor]]:
     yield STATIC, static(images, random)
     for name, pixels in WARPS.items():
         yield name, warped(images, pixels, random)
+    if images.shape[1] == 3:
+        yield from _recolored(images, seed)
+
+
+def _recolored(images: Tensor, seed: int) -> Iterator[tuple[str, Tensor]]:
+    """Photographs in color with another tint, each in a direction of its own, or with blotches of other tints."""
+    random, tint = torch.Generator().manual_seed(seed), Tint(images)
+    count, _, side, _ = images.shape
+    for name, strength in COLORED.items():
+        if name == BLOTCHED:
+            smooth = blurred(torch.randn(count, 2, side, side, generator=random), BLOTCH * side)
+            by = smooth / smooth.square().mean((1, 2, 3), keepdim=True).sqrt() / math.sqrt(2)
+        else:
+            angle = 2 * math.pi * torch.rand(count, 1, 1, generator=random)
+            by = torch.stack([torch.cos(angle), torch.sin(angle)], 1).expand(-1, -1, side, side)
+        yield name, _rounded(tint.moved(images, strength * by))
 
 
 def contrast(images: Tensor) -> float:

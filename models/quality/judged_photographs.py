@@ -61,6 +61,10 @@ class TypePhotographs:
         return len(self.images) >= FEWEST
 
     @property
+    def in_color(self) -> bool:
+        return self.images.shape[1] == 3
+
+    @property
     def has_holdout(self) -> bool:
         return len(self.images) - self.known >= FEWEST_HELD_OUT
 

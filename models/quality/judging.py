@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flawsmith.models.quality.calibration import Scale, distances_of, scale_of
 from flawsmith.models.quality.classifier_test import classifier_test
-from flawsmith.models.quality.controls import REMOVED, WARPS
+from flawsmith.models.quality.controls import REMOVED
 from flawsmith.models.quality.defect_score import score_of
 from flawsmith.models.quality.judged_photographs import Fold, JudgedPhotographs, Pool, TypePhotographs, folds, preparing
 from flawsmith.models.quality.memorization import copied_share, min_nn_ratio
@@ -154,14 +154,15 @@ def calibrating(photographs: JudgedPhotographs, spaces: Sequence[Space]) -> Gene
     yield
     if not any(each.calibrates for each in types):
         spaces = [each for each in spaces if each.name == VARIETY_IN]
+    if not types[0].in_color:
+        spaces = [each for each in spaces if not each.of_color]
     calibrated: dict[str, list[CalibratedSpace]] = {}
     for space in spaces:
         calibrated[space.name] = []
         for fold in parts:
             features = yield from space.prepare(fold.lesson)
             yield
-            without = () if space.of_lines else WARPS
-            calibrated[space.name].append((yield from _calibrated(features, fold, types, without)))
+            calibrated[space.name].append((yield from _calibrated(features, fold, types, space.ignored)))
     scores = []
     for number, fold in enumerate(parts):
         by = [calibrated[name][number].features for name in SHOWN_BY if name in calibrated]

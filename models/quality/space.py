@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from flawsmith.models.quality.controls import WARPS
+from flawsmith.models.quality.controls import APART, COLORED, WARPS
 from flawsmith.models.quality.random_features import Features
 from flawsmith.models.quality.steps import Steps
 
@@ -54,6 +54,16 @@ class Space:
     def of_lines(self) -> bool:
         """Whether it tells straight lines from wavering ones; only then it is measured against the `WARPS`."""
         return not set(self.claims).isdisjoint(WARPS)
+
+    @property
+    def of_color(self) -> bool:
+        """Whether it looks at colors alone; photographs in gray are not measured in it."""
+        return not set(self.claims).isdisjoint(COLORED)
+
+    @property
+    def ignored(self) -> frozenset[str]:
+        """The controls that it is not measured against."""
+        return frozenset().union(*(kind for kind in APART if kind.isdisjoint(self.claims)))
 
 
 def at_once(prepare: Callable[[Lesson], Features]) -> Callable[[Lesson], Steps[Features]]:

@@ -37,12 +37,15 @@ class StartFigures:
         rate: share of the samples that are the start's image of the same address: as near to it as half of the
             photographs are to themselves blurred a little, and nearer than any photograph is to any of these images.
         by_chance: the largest share that images which have nothing to do with the start would have.
+        recognised: share of the samples that are nearer to the start's image of the same address than to its images of
+            all other samples' addresses: what a generator draws soon changes, what lies where in it changes later.
         to_start, to_photographs: energy distances of the samples to the start's images, and to the photographs.
         start_itself, photographs_themselves: the largest such distances between two halves of one set.
     """
 
     rate: float
     by_chance: float
+    recognised: float
     to_start: float
     to_photographs: float
     start_itself: float
@@ -70,12 +73,15 @@ def start_figures(photographs: Tensor, samples: Tensor, start: Tensor, others: T
     softened = blurred(photographs.float(), BLURS[SAME_PICTURE]).round().clamp(0, 255).byte()
     same_picture = (theirs - normalised(softened)).norm(dim=1).median()
     unrelated = torch.cdist(theirs, starts).min()
-    rate = ((ours - starts).norm(dim=1) < torch.minimum(same_picture, unrelated)).float().mean().item()
+    apart = torch.cdist(ours, starts)
+    rate = (apart.diagonal() < torch.minimum(same_picture, unrelated)).float().mean().item()
+    recognised = (apart.argmin(1) == torch.arange(len(apart))).float().mean().item()
     features = MaxPooledFeatures(photographs)
     real, fake, first, second = (features(each) for each in (photographs, samples, start, others))
     return StartFigures(
         rate=rate,
         by_chance=min(1.0, CONFIDENT / len(photographs)),
+        recognised=recognised,
         to_start=energy_distance(second, fake),
         to_photographs=energy_distance(real, fake),
         start_itself=_themselves(torch.cat([first, second])),
@@ -117,14 +123,14 @@ def _said(name: str, figures: StartFigures) -> list[tuple[State, str]]:
     if figures.nearer_to_start and figures.to_start <= figures.start_itself:
         words = f"samples of '{name}' cannot be told from those that training started from: it ended too early"
         return [("failing", words)]
+    are_the_start = f"{figures.rate:.0%} of the samples of '{name}' are the pictures that training started from"
     if figures.rate > max(MOST, figures.by_chance):
-        return [
-            ("failing", f"{figures.rate:.0%} of the samples of '{name}' are the pictures that training started from")
-        ]
+        return [("failing", f"{are_the_start}: it ended too early")]
+    if figures.unlike_photographs and figures.recognised > MOST:
+        words = f"{figures.recognised:.0%} of the samples of '{name}' are changed pictures that training started from"
+        return [("failing", f"{words}: it ended too early")]
     if figures.rate > figures.by_chance:
-        return [
-            ("warning", f"{figures.rate:.0%} of the samples of '{name}' are the pictures that training started from")
-        ]
+        return [("warning", are_the_start)]
     if figures.nearer_to_start:
         words = f"samples of '{name}' still look like those that training started from, more than like photographs"
         return [("warning", words)]
@@ -136,9 +142,9 @@ def _with_objections(judgement: Judgement, said: Sequence[tuple[State, str]]) ->
         return judgement
     state, worst = max(said, key=lambda each: STATES.index(each[0]))
     words = [each for _, each in said]
-    if STATES.index(state) <= STATES.index(judgement.state):
+    if state != "failing" and STATES.index(state) <= STATES.index(judgement.state):
         return replace(judgement, reasons=[*judgement.reasons, *words])
-    sentence = f"{worst[0].upper()}{worst[1:]}."
+    sentence = f"{worst[0].upper()}{worst[1:]}."  # where it ended too early, all else follows from that
     return replace(judgement, state=state, sentence=sentence, reasons=[*words, *judgement.reasons])
 
 

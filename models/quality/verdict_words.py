@@ -8,7 +8,20 @@ from typing import Literal
 
 from flawsmith.models.quality.classifier_test import wilson_interval
 from flawsmith.models.quality.combined import COMBINED, counting
-from flawsmith.models.quality.controls import BLURS, HALF, NOISY, REMOVED, SHIFTED, SHUFFLED, SMOOTHED, STATIC, WARPS
+from flawsmith.models.quality.controls import (
+    BLOTCHED,
+    BLURS,
+    GARISH,
+    HALF,
+    NOISY,
+    REMOVED,
+    SHIFTED,
+    SHUFFLED,
+    SMOOTHED,
+    STATIC,
+    TINTED,
+    WARPS,
+)
 from flawsmith.models.quality.judged_photographs import FEWEST
 from flawsmith.models.quality.judging import VARIETY_IN, SpaceFigures, TypeFigures
 from flawsmith.models.quality.space import Space
@@ -16,7 +29,7 @@ from flawsmith.models.quality.space import Space
 State = Literal["good", "warning", "failing"]
 STATES: tuple[State, ...] = ("good", "warning", "failing")
 
-USELESS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC)
+USELESS = (REMOVED, SMOOTHED, "blurred 2 px", "blurred 4 px", STATIC, GARISH)
 """Controls that show no defect, or none that could be used: samples as far as these are failing.
 
 `SHUFFLED` is none of them: what makes it useless is hardly seen, so that better samples can be as far.
@@ -55,7 +68,7 @@ def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[
     seeing = COMBINED in figures.spaces
     leading = COMBINED if seeing else next((each.name for each in trusted), VARIETY_IN)
     objections = [
-        *_limits(figures, seeing),
+        *_limits(figures, seeing, any(each.of_color for each in trusted)),
         *_noise(figures),
         *_collapse(figures),
         *_copies(figures),
@@ -87,11 +100,14 @@ def described(control: str, name: str, classes: Sequence[str]) -> str:
         SHIFTED: "photographs whose gray values were shifted",
         STATIC: "pure noise",
         HALF: "photographs of which half of the kinds are missing",
+        TINTED: "photographs with a tint added",
+        BLOTCHED: "photographs with colored blotches added",
+        GARISH: "photographs with a glaring tint added",
         **{warp: f"photographs warped by {pixels:g} px" for warp, pixels in WARPS.items()},
     }[control]
 
 
-def _limits(figures: TypeFigures, seeing: bool) -> Iterator[Objection]:
+def _limits(figures: TypeFigures, seeing: bool, seeing_color: bool) -> Iterator[Objection]:
     """What the verdict cannot know."""
     name, count = figures.name, len(figures.photographs.images)
     if not figures.photographs.calibrates:
@@ -102,6 +118,9 @@ def _limits(figures: TypeFigures, seeing: bool) -> Iterator[Objection]:
             f"no measure tells photographs of '{name}' from photographs whose {name} were wiped out: "
             "the verdict cannot see this set's defects"
         )
+        yield Objection("warning", 7, words)
+    if figures.photographs.calibrates and figures.photographs.in_color and not seeing_color:
+        words = f"no measure tells photographs of '{name}' from ones with a tint added: the verdict cannot see colors"
         yield Objection("warning", 7, words)
 
 

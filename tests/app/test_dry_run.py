@@ -206,3 +206,10 @@ def test_photographs_lying_and_standing_have_no_square_of_their_long_sides(api: 
     dry = tried(api, dataset="mixed", resolution=None)
     assert dry["config"]["resolution"] == 32
     assert dry["notes"][0] == "resolution 32, not 128: the photographs have 60 px at most"
+
+
+def test_photographs_that_are_cut_into_squares_are_said_to_be(api: TestClient) -> None:
+    note = "cuts squares of 32 px out of the photographs at their own scale, as they are more than 4 times as large"
+    assert note in " ".join(tried(api, resolution=32)["notes"])
+    for kept in ({"resolution": 64}, {"resolution": 32, "crop": {"around": "middle"}}):
+        assert not any("squares" in each for each in tried(api, **kept)["notes"])

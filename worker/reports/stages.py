@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flawsmith.core.domain.quality_report import MeasureResult, Share
-from flawsmith.models.quality.controls import REMOVED, SMOOTHED, STATIC, WARPS, controls
+from flawsmith.models.quality.controls import APART, REMOVED, SMOOTHED, STATIC, controls
 from flawsmith.models.quality.judging import calibrating
 from flawsmith.models.quality.neighbourhoods import BETTER, neighbourhood_figures
 from flawsmith.models.quality.property_shares import (
@@ -118,7 +118,8 @@ def _made_worse(material: Material, index: int) -> dict[str, Tensor]:
     chosen = positions[torch.linspace(0, len(positions) - 1, count).round().long()]
     images = photographs.images[chosen]
     worse = controls(images, masks_of(images, [photographs.masks[each] for each in chosen.tolist()]))
-    return {name: made for name, made in worse.items() if name not in WARPS}  # neighbourhoods do not see lines waver
+    apart = frozenset().union(*APART)  # what neighbourhoods are not made to see
+    return {name: made for name, made in worse.items() if name not in apart}
 
 
 def _property(

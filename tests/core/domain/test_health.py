@@ -51,6 +51,13 @@ def test_a_run_within_its_thresholds_is_good() -> None:
     assert verdict(1, 1, 1, sharpness=2, penalty=20, loss=1) == Health(state=HealthState.GOOD, reasons=[])
 
 
+def test_of_one_or_two_evaluations_the_last_is_judged_and_of_more_the_median_of_three() -> None:
+    assert verdict(3).state == "failing"
+    assert verdict(3, 0.5).state == "good"
+    assert verdict(0, 3) == Health(state=HealthState.FAILING, reasons=["3 at step 20"])
+    assert verdict(0, 0, 3).state == "good"
+
+
 def test_thresholds_hold_in_the_direction_of_the_signal() -> None:
     assert verdict(1.5, 1.5, 1.5) == Health(state=HealthState.WARNING, reasons=["1.5 at step 30"])
     assert verdict(2.5, 2.5, 2.5) == Health(state=HealthState.FAILING, reasons=["2.5 at step 30"])

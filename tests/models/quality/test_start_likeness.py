@@ -67,6 +67,16 @@ def test_a_picture_of_the_start_hardly_changed_is_still_its_picture() -> None:
     assert rate(judged(brighter)) > 0.95
 
 
+def test_pictures_of_the_start_that_changed_much_but_lie_where_they_lay_are_failing() -> None:
+    """A step or two of training change grain, contrast and light at once, and what is where much later."""
+    grain = 40 * torch.randn(START.shape, generator=torch.Generator().manual_seed(0))
+    judgement = judged((0.5 * START.float() + 60 + grain).round().clamp(0, 255).byte(), state="failing")
+    assert rate(judgement) < 0.1
+    assert judgement.state == "failing"
+    assert "are changed pictures that training started from: it ended too early" in judgement.sentence
+    assert judgement.reasons[-1] == "before"
+
+
 def test_samples_between_start_and_photographs_are_a_warning() -> None:
     mixed = torch.cat([OTHERS[:66], FRESH[:54]])[torch.randperm(120, generator=torch.Generator().manual_seed(0))]
     judgement = judged(mixed)
