@@ -1,6 +1,6 @@
 """From a training request to the whole configuration of its run, and from a stored configuration to a trainer's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -91,10 +91,9 @@ def resolve_request(
     notes = [] if origin or request.resolution else [_resolution_note(preset, dataset, resolution)]
     _check_resolution(preset, resolution)
     crop = _crop(request, dataset, resolution, measure is not None)
-    if crop.around is Around.GRID and not request.crop:
-        notes.append(_grid_note(crop, resolution))
     trained = _cropped(measure(dataset, crop, resolution) if measure and crop.measured else dataset, crop)
     labels, words = _labels(request, preset, dataset, origin, masked)
+    words = [*_size_notes(request, preset, dataset, crop, resolution), *words]
     given = preset.overrides.model_validate({**inherited, **request.overrides})
     overrides = given.completed(trained, resolution).model_dump()
     job = _job_config(request, preset, trained, crop, origin, resolution, overrides["batch_size"])
@@ -209,6 +208,18 @@ def _resolution_note(preset: Preset, dataset: Dataset, resolution: int) -> str:
     return note
 
 
+def _size_notes(
+    request: TrainingRequest, preset: Preset, dataset: Dataset, crop: Crop, resolution: int
+) -> Iterator[str]:
+    """What becomes of photographs that are smaller than the images, or much larger."""
+    if (side := dataset.largest_square) < resolution:
+        fitting = [each for each in preset.resolutions if each <= side]
+        instead = f"resolution {fitting[-1]} shows as much in less time" if fitting else "larger ones would show more"
+        yield f"the photographs have {side} px at most and are enlarged to {resolution}: {instead}"
+    if crop.around is Around.GRID and not request.crop:
+        yield _grid_note(crop, resolution)
+
+
 def _grid_note(crop: Crop, resolution: int) -> str:
     """Why photographs are cut into squares, and what would keep them whole."""
     if not crop.native:
@@ -229,7 +240,11 @@ def _start(
         return "prior", prior.weights_sha256, f"starts from the prior for {prior.shape}, learned from drawn surfaces"
     reason = why_none_fits(priors, preset, config)
     if request.start == "prior":
-        raise CannotTrain("/start", f"{reason}; leave 'start' out, or set it to 'nothing', to start from nothing")
+        others = sorted({each.config["resolution"] for each in priors if each.preset == preset.name})
+        sizes = f"; set 'resolution' to {' or '.join(map(str, others))}" if config["resolution"] not in others else ""
+        raise CannotTrain(
+            "/start", f"{reason}{sizes}; leave 'start' out, or set it to 'nothing', to start from nothing"
+        )
     return "nothing", None, f"starts from nothing: {reason}"
 
 

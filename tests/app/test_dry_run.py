@@ -213,3 +213,10 @@ def test_photographs_that_are_cut_into_squares_are_said_to_be(api: TestClient) -
     assert note in " ".join(tried(api, resolution=32)["notes"])
     for kept in ({"resolution": 64}, {"resolution": 32, "crop": {"around": "middle"}}):
         assert not any("squares" in each for each in tried(api, **kept)["notes"])
+
+
+def test_photographs_that_are_enlarged_are_said_to_be(api: TestClient) -> None:
+    upload(api, "small", 40)
+    words = "the photographs have 40 px at most and are enlarged to 128: resolution 32 shows as much in less time"
+    assert any(each.startswith(words) for each in tried(api, dataset="small", resolution=128)["notes"])
+    assert not any("enlarged" in each for each in tried(api, dataset="small", resolution=32)["notes"])

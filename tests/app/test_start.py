@@ -79,6 +79,7 @@ def test_the_reason_names_the_shapes_that_there_are(api: TestClient) -> None:
     refused = api.post("/training-jobs", json={**BODY, "resolution": 256, "start": "prior"})
     assert "no prior for 256 px gray; there are: " in refused.json()["detail"]
     assert "32 px gray" in refused.json()["detail"]
+    assert "set 'resolution' to 32 or 64 or 128;" in refused.json()["detail"]
 
 
 def test_a_job_starts_from_a_version_or_from_a_prior(api: TestClient) -> None:
