@@ -8,7 +8,7 @@ a continuous label with vicinal matching: CcGAN, Ding et al. 2021, arXiv:2011.07
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from flawsmith.models.quality.orientation import angles_and_strengths
 from flawsmith.models.training.augmentation import AugmentationParameters
@@ -48,19 +48,6 @@ def augmented_directions(directions: Tensor, parameters: AugmentationParameters)
     return torch.stack(
         [torch.where(parameters.transposed, -cosine, cosine), torch.where(parameters.mirrored, -sine, sine)], 1
     )
-
-
-def at_nearest(directions: Tensor, others: Tensor, moved: Tensor) -> Tensor:
-    """Turns some directions to the nearest angle of others, and leaves them as strong as they are.
-
-    Args:
-        directions: (N, 2).
-        others: (M, 2), at least one.
-        moved: (N,) bool, which ones.
-    """
-    to = nn.functional.normalize(others)
-    nearest = (nn.functional.normalize(directions) @ to.T).argmax(1)
-    return torch.where(moved[:, None], to[nearest] * directions.norm(dim=1, keepdim=True), directions)
 
 
 def entries_of(directions: Tensor) -> Tensor:

@@ -7,13 +7,11 @@ from torch import Tensor
 
 from flawsmith.models.presets.fewshot.directions import (
     VICINITY,
-    at_nearest,
     direction_vectors,
     entries_of,
     rotated_directions,
     shares_by_angle,
 )
-from flawsmith.models.quality.orientation import dominant_directions
 
 
 class PhotographDirections:
@@ -30,21 +28,12 @@ class PhotographDirections:
 
     def __init__(self, images: Tensor, type_index: Tensor, types: int) -> None:
         self.of_photographs = direction_vectors(images).cpu()
-        self._directed = dominant_directions(images.cpu())[1]
         self._members = [type_index == each for each in range(types)]
 
     @property
     def entries(self) -> Tensor:
-        """What generators draw from: (types, `ENTRIES`, 2).
-
-        A photograph without a dominant direction has an angle by chance, at which no images are asked for: its entry
-        lies at that of the nearest photograph with one, and is as weak as it is.
-        """
-        found = []
-        for each in self._members:
-            vectors, directed = self.of_photographs[each], self._directed[each]
-            found.append(entries_of(at_nearest(vectors, vectors[directed], ~directed) if directed.any() else vectors))
-        return torch.stack(found)
+        """What generators draw from: (types, `ENTRIES`, 2)."""
+        return torch.stack([entries_of(self.of_photographs[each]) for each in self._members])
 
     def labels(self, chosen: Tensor, random: torch.Generator) -> Tensor:
         """The directions of a batch, each turned a little, (B, 2): photographs are matched with neighbouring labels.

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from flawsmith.models.presets.fewshot.directions import (
     ENTRIES,
-    VICINITY,
     augmented_directions,
     direction_features,
     direction_vectors,
@@ -18,7 +17,6 @@ from flawsmith.models.presets.fewshot.directions import (
     entries_of,
     rotated_directions,
 )
-from flawsmith.models.presets.fewshot.photograph_directions import PhotographDirections
 from flawsmith.models.training.augmentation import (
     AugmentationParameters,
     Strength,
@@ -156,19 +154,6 @@ def test_an_angle_that_no_photograph_has_is_drawn_evenly_and_clearly() -> None:
     assert beyond.max() < 60
     assert torch.histc(beyond, 4, 0, 60).min() > 400
     torch.testing.assert_close(found.norm(dim=1), torch.full((2000,), 0.6))
-
-
-def test_a_photograph_without_a_direction_is_not_what_a_range_is_drawn_from() -> None:
-    """Noise has an angle by chance: a range around it would otherwise have nothing but noise."""
-    grain = torch.randint(0, 256, (20, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    images = torch.cat([*[line(90)] * 16, *[line(0)] * 4, grain])
-    entries = PhotographDirections(images, torch.zeros(len(images), dtype=torch.int64), 1).entries[0]
-    assert drawn(entries, (30, 60)).norm(dim=1).min() > 0.5, "evenly drawn, as strong as the photographs' lines"
-    usual = drawn(entries, None)
-    weak = usual.norm(dim=1) < 0.3
-    assert weak.float().mean() == pytest.approx(0.5, abs=0.05), "as often without a direction as photographs"
-    beside = (angles(usual) - 90).abs().minimum(angles(usual).minimum(180 - angles(usual)))
-    assert beside.quantile(0.99) < 4 * VICINITY
 
 
 def test_a_drawn_direction_depends_on_its_latent_alone() -> None:
