@@ -31,7 +31,7 @@ function Generator({ models, asked, caller }) {
     setSaid(`${count(found.length, "image")} of ${found[0].reference}.`);
   });
   const set = (name, value) => setRequest(({ [name]: before, ...rest }) => (value === undefined || value === "" ? rest : { ...rest, [name]: value }));
-  return html`<form class="panel" onSubmit=${(event) => { event.preventDefault(); action.run(shownOf(request, card)); }}>
+  return html`<form class="panel" onSubmit=${(event) => { event.preventDefault(); action.run(settled === request.model ? shownOf(request, card) : request); }}>
       <div class="row">
         <${Field} label="Model" problem=${action.problem?.of?.("/model")}>${(field) => html`<input ...${field} list="models" required maxlength="140" value=${request.model} onInput=${(event) => set("model", event.target.value)} />
           <datalist id="models">${names.map((each) => html`<option key=${each} value=${each}></option>`)}</datalist>`}</${Field}>

@@ -25,7 +25,8 @@ from flawsmith.core.domain.presets.preset import Preset
 from flawsmith.core.domain.records import Dataset, Health, Record
 
 AGREEING = 5  # newest jobs whose median counts
-LEAST_SHOWN = 1000  # photographs, from which on a job's speed counts: its first steps take longer than the others
+# From which on a job's speed counts: tests of the photographs come first, and the first steps take longer than others.
+LEAST_SHOWN, LEAST_SECONDS = 1000, 20.0
 COMPUTED_BY = ("precision", "cuda_graph", "deterministic")  # how a step is computed, with the same networks
 BYTES_A_VALUE = 4
 GENERATOR_COPIES, DISCRIMINATOR_COPIES = 5, 4  # in a checkpoint: weights, two moments of Adam, the best step's; EMA
@@ -113,7 +114,8 @@ def _speed(job: TrainingJob) -> float:
     if progress.trained_seconds is None:  # of a release before, or not begun
         return progress.images_per_second or 0.0
     shown = progress.step * int(job.config.get("batch_size", 1))
-    return shown / progress.trained_seconds if shown >= LEAST_SHOWN and progress.trained_seconds else 0.0
+    tells = shown >= LEAST_SHOWN and progress.trained_seconds >= LEAST_SECONDS
+    return shown / progress.trained_seconds if tells else 0.0
 
 
 def _from_table(preset: Preset, config: Mapping[str, Any], layers: NetworkLayers) -> tuple[float | None, str]:

@@ -93,7 +93,7 @@ def resolve_request(
     crop = _crop(request, dataset, resolution, measure is not None)
     trained = _cropped(measure(dataset, crop, resolution) if measure and crop.measured else dataset, crop)
     labels, words = _labels(request, preset, dataset, origin, masked)
-    words = [*_size_notes(request, preset, dataset, crop, resolution), *words]
+    words = [*_size_notes(request, preset, dataset, crop, resolution), *words] if not origin else words
     given = preset.overrides.model_validate({**inherited, **request.overrides})
     overrides = given.completed(trained, resolution).model_dump()
     job = _job_config(request, preset, trained, crop, origin, resolution, overrides["batch_size"])
@@ -240,8 +240,10 @@ def _start(
         return "prior", prior.weights_sha256, f"starts from the prior for {prior.shape}, learned from drawn surfaces"
     reason = why_none_fits(priors, preset, config)
     if request.start == "prior":
-        others = sorted({each.config["resolution"] for each in priors if each.preset == preset.name})
-        sizes = f"; set 'resolution' to {' or '.join(map(str, others))}" if config["resolution"] not in others else ""
+        alike = [each.config for each in priors if each.preset == preset.name]
+        others = sorted({each["resolution"] for each in alike if each["channels"] == config["channels"]})
+        missing = others and config["resolution"] not in others
+        sizes = f"; set 'resolution' to {' or '.join(map(str, others))}" if missing else ""
         raise CannotTrain(
             "/start", f"{reason}{sizes}; leave 'start' out, or set it to 'nothing', to start from nothing"
         )

@@ -34,7 +34,8 @@ class Tint:
 
     def __init__(self, photographs: Tensor) -> None:
         luma, color = luma_and_color(photographs)
-        chosen = torch.linspace(0, luma.numel() - 1, min(FITTED, luma.numel())).long()
+        fitted = min(FITTED, luma.numel())
+        chosen = torch.arange(fitted) * luma.numel() // fitted
         values, colors = luma.flatten()[chosen], color.transpose(0, 1).flatten(1)[:, chosen].T
         self._curve = torch.linalg.lstsq(_powers(values), colors, driver="gelsd").solution  # (3, 2)
         left = colors - _powers(values) @ self._curve

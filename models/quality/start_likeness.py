@@ -127,7 +127,9 @@ def _said(name: str, figures: StartFigures) -> list[tuple[State, str]]:
     if figures.rate > max(MOST, figures.by_chance):
         return [("failing", f"{are_the_start}: it ended too early")]
     if figures.unlike_photographs and figures.recognised > MOST:
-        words = f"{figures.recognised:.0%} of the samples of '{name}' are changed pictures that training started from"
+        words = (
+            f"{figures.recognised:.0%} of the samples of '{name}' are the pictures that training started from, changed"
+        )
         return [("failing", f"{words}: it ended too early")]
     if figures.rate > figures.by_chance:
         return [("warning", are_the_start)]

@@ -66,7 +66,8 @@ def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[
     """Says what the samples of one type are."""
     trusted = counting(figures, spaces)
     seeing = COMBINED in figures.spaces
-    leading = COMBINED if seeing else next((each.name for each in trusted), VARIETY_IN)
+    whole = [each for each in trusted if not each.of_color]  # colors alone say nothing of defects
+    leading = COMBINED if seeing else next((each.name for each in whole), VARIETY_IN)
     objections = [
         *_limits(figures, seeing, any(each.of_color for each in trusted)),
         *_noise(figures),
@@ -75,13 +76,13 @@ def verdict_of(figures: TypeFigures, spaces: Sequence[Space], classes: Sequence[
         *_not_shown(figures, seeing),
         *_directions(figures),
     ]
-    if trusted:
+    if whole:
         objections += _distance(figures, leading, classes)
-        for each in trusted:
-            if each.of_lines:
-                objections += _lines(figures, each, leading, objections)
-            elif each.name != leading:
-                objections += _other_distance(figures, each)
+    for each in trusted:
+        if each.of_lines:
+            objections += _lines(figures, each, leading, objections)
+        elif each.name != leading:
+            objections += _other_distance(figures, each)
     objections.sort(key=lambda each: (-STATES.index(each.state), each.rank))
     good = _good(figures, leading, [each.name for each in trusted])
     return TypeVerdict(objections, leading, good)
@@ -120,7 +121,7 @@ def _limits(figures: TypeFigures, seeing: bool, seeing_color: bool) -> Iterator[
         )
         yield Objection("warning", 7, words)
     if figures.photographs.calibrates and figures.photographs.in_color and not seeing_color:
-        words = f"no measure tells photographs of '{name}' from ones with a tint added: the verdict cannot see colors"
+        words = f"no measure tells photographs of '{name}' from ones with other colors: the verdict cannot see colors"
         yield Objection("warning", 7, words)
 
 

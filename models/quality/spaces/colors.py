@@ -49,7 +49,7 @@ def _prepare(lesson: Lesson) -> Features:
 SPACES = (
     Space(
         name="colors",
-        meaning="of photographs in color: what pixels have beyond the tint that is usual at their brightness",
+        meaning="what pixels of photographs in color have beyond the tint that is usual at their brightness",
         claims=tuple(COLORED),
         prepare=at_once(_prepare),
     ),

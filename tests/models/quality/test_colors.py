@@ -90,3 +90,19 @@ def test_gray_photographs_are_not_measured_by_colors() -> None:
     found = calibrate(JudgedPhotographs(["scratches"], gray[:1], gray[1:], masks[:1], masks[1:]))
     assert "colors" not in found.spaces
     assert not set(COLORED) & set(found.types[0].controls)
+
+
+def test_colors_alone_say_nothing_of_defects() -> None:
+    """Photographs of grain: no measure sees defects in them, and a tint that nobody sees is no reason to fail."""
+    grain = torch.randint(90, 166, (COUNT + 40, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(0)).byte()
+    training, samples = grain[:COUNT], (grain[COUNT:].int() + torch.tensor([3, 0, -3])[:, None, None]).byte()
+    masks: list[list[Tensor | None]] = [[None] * COUNT]
+    known = calibrate(JudgedPhotographs(["grain"], [training], [training[:0]], masks, [[]]))
+    judgement = judge_by(known, lambda each, seed, count: samples[torch.arange(seed, seed + count) % len(samples)])
+    assert any("no measure tells" in each for each in judgement.reasons), judgement.reasons
+    assert judgement.leading != "colors"
+
+
+def test_a_tint_is_known_of_many_pixels() -> None:
+    """More of them than float32 counts."""
+    assert Tint(torch.zeros(1, 3, 4096, 4100, dtype=torch.uint8)).beyond(FRESH[:1]).isfinite().all()

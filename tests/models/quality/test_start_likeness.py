@@ -73,7 +73,7 @@ def test_pictures_of_the_start_that_changed_much_but_lie_where_they_lay_are_fail
     judgement = judged((0.5 * START.float() + 60 + grain).round().clamp(0, 255).byte(), state="failing")
     assert rate(judgement) < 0.1
     assert judgement.state == "failing"
-    assert "are changed pictures that training started from: it ended too early" in judgement.sentence
+    assert "are the pictures that training started from, changed: it ended too early" in judgement.sentence
     assert judgement.reasons[-1] == "before"
 
 
