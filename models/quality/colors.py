@@ -11,7 +11,7 @@ FITTED = 200_000  # pixels at most that the usual color is fitted to
 def luma_and_color(images: Tensor) -> tuple[Tensor, Tensor]:
     """Luma, (N, 1, side, side), and what blue and red have more than it, (N, 2, side, side), of RGB gray levels."""
     values = images.float()
-    luma = (values * torch.tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+    luma = (values * values.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
     return luma, values[:, [2, 0]] - luma
 
 

@@ -85,10 +85,10 @@ def _recolored(images: Tensor, seed: int) -> Iterator[tuple[str, Tensor]]:
     count, _, side, _ = images.shape
     for name, strength in COLORED.items():
         if name == BLOTCHED:
-            smooth = blurred(torch.randn(count, 2, side, side, generator=random), BLOTCH * side)
+            smooth = blurred(torch.randn(count, 2, side, side, generator=random, dtype=torch.float32), BLOTCH * side)
             by = smooth / smooth.square().mean((1, 2, 3), keepdim=True).sqrt() / math.sqrt(2)
         else:
-            angle = 2 * math.pi * torch.rand(count, 1, 1, generator=random)
+            angle = 2 * math.pi * torch.rand(count, 1, 1, generator=random, dtype=torch.float32)
             by = torch.stack([torch.cos(angle), torch.sin(angle)], 1).expand(-1, -1, side, side)
         yield name, _rounded(tint.moved(images, strength * by))
 

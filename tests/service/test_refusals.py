@@ -60,7 +60,7 @@ def test_too_many_images_are_told_as_a_number_too(service: Service, trained: dic
     ("change", "pointer", "words"),
     [
         ({"dataset": "nowhere"}, "/dataset", "there is no dataset 'nowhere'; datasets: "),
-        ({"model": "a b"}, "/model", "match"),
+        ({"model": "a b"}, "/model", "a name has 1 to 64 letters"),
         ({"preset": "stylegan"}, "/preset", "the presets are: dcgan, fewshot, paste"),
         ({"resolution": 100}, "/resolution", "32, 64, 128, 256"),
         ({"resolution": 0}, "/resolution", "32, 64, 128, 256"),

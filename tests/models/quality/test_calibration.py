@@ -44,16 +44,16 @@ def test_a_control_that_changes_nothing_is_not_seen() -> None:
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda each: each.name)
 def test_each_space_claims_controls_that_there_are_and_gives_each_image_finite_features(space: Space) -> None:
-    lesson = _lesson()
-    assert set(space.claims) <= set(lesson.controls)
-    features = result_of(space.prepare(lesson))(
-        torch.cat([lesson.images[:3], torch.zeros(1, 1, 32, 32, dtype=torch.uint8)])
-    )
-    assert features.shape[0] == 4
-    assert torch.isfinite(features).all()
+    for channels in (3,) if space.of_color else (1, 3):
+        lesson = _lesson(channels)
+        assert set(space.claims) <= set(lesson.controls)
+        black = torch.zeros(1, channels, 32, 32, dtype=torch.uint8)
+        features = result_of(space.prepare(lesson))(torch.cat([lesson.images[:3], black]))
+        assert features.shape[0] == 4
+        assert torch.isfinite(features).all()
 
 
-def _lesson() -> Lesson:
-    images = streaks(2, 24)
+def _lesson(channels: int = 1) -> Lesson:
+    images = streaks(2, 24).repeat(1, channels, 1, 1)
     masks = defect_masks(images)
     return Lesson(images, controls(images, masks), images, masks)
