@@ -44,7 +44,7 @@
 import errno
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
@@ -60,9 +60,9 @@ from starlette.requests import ClientDisconnect
 
 from flawsmith.app.allowed_methods import allowed_methods
 from flawsmith.app.endpoint_signature import body_model
+from flawsmith.app.invalid_values import described
 from flawsmith.app.root_path import outside_path
 from flawsmith.core.domain.job_states import JobEnded
-from flawsmith.core.domain.records import NAME_PATTERN
 from flawsmith.core.domain.request_body import MAX_ERRORS
 from flawsmith.core.domain.training_config import CannotTrain
 from flawsmith.core.live.job_repository import UnknownJob
@@ -225,28 +225,13 @@ def _from_validation(request: Request, error: RequestValidationError) -> Problem
         return Problem(400, "malformed-body", "the body is not valid JSON")
     model = body_model(request.scope["endpoint"])
     known = list(model.model_fields) if model else []
-    return of_errors([(_pointer(each["loc"]), _describe(each, known)) for each in errors])
+    return of_errors([(_pointer(each["loc"]), described(each, known)) for each in errors])
 
 
 def of_pydantic(error: ValidationError, model: type[BaseModel], below: str) -> Problem:
     """A 422 for a part of the body that was validated separately; ``below`` is that part's JSON pointer."""
     known = list(model.model_fields)
-    return of_errors([(below + _pointer(("body", *each["loc"])), _describe(each, known)) for each in error.errors()])
-
-
-_OBJECTS = {"dict_type", "model_type", "model_attributes_type", "dataclass_type"}  # pydantic's words are Python's
-
-
-def _describe(error: Mapping[str, Any], known: list[str]) -> str:
-    if error["type"] == "extra_forbidden":
-        return f"unknown key; the known keys are {', '.join(known)}"
-    if error["type"] in _OBJECTS:
-        return "must be a JSON object"
-    if error["type"] == "bool_parsing":
-        return "must be true or false"
-    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME_PATTERN:
-        return "a name has 1 to 64 letters, digits, '_', '.' and '-', the first a letter or digit"
-    return str(error["msg"]).removeprefix("Value error, ")
+    return of_errors([(below + _pointer(("body", *each["loc"])), described(each, known)) for each in error.errors()])
 
 
 def of_errors(errors: list[tuple[str, str]]) -> Problem:

@@ -1,6 +1,6 @@
 """From a training request to the whole configuration of its run, and from a stored configuration to a trainer's."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from flawsmith.core.domain.presets.preset import Length, Preset
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.priors import PriorCard, fitting, why_none_fits
 from flawsmith.core.domain.records import Dataset, ModelVersion
+from flawsmith.core.domain.size_notes import resolution_note, size_notes
 from flawsmith.core.domain.training_request import DEFAULT_PRESET, TrainingRequest
 
 Measure = Callable[[Dataset, Crop, int], Dataset]
@@ -88,12 +89,12 @@ def resolve_request(
     inherited = _shape(preset, origin) if origin else {}
     default = inherited.pop("resolution", preset.resolution_for(dataset, request.max_seconds))
     resolution = default if request.resolution is None else request.resolution
-    notes = [] if origin or request.resolution else [_resolution_note(preset, dataset, resolution)]
+    notes = [] if origin or request.resolution else [resolution_note(preset, dataset, resolution)]
     _check_resolution(preset, resolution)
     crop = _crop(request, dataset, resolution, measure is not None)
     trained = _cropped(measure(dataset, crop, resolution) if measure and crop.measured else dataset, crop)
     labels, words = _labels(request, preset, dataset, origin, masked)
-    words = [*_size_notes(request, preset, dataset, crop, resolution), *words] if not origin else words
+    words = [*size_notes(request, preset, dataset, crop, resolution), *words] if not origin else words
     given = preset.overrides.model_validate({**inherited, **request.overrides})
     overrides = given.completed(trained, resolution).model_dump()
     job = _job_config(request, preset, trained, crop, origin, resolution, overrides["batch_size"])
@@ -192,42 +193,6 @@ def _check_resolution(preset: Preset, resolution: int) -> None:
 def usual_resolution(dataset: Dataset) -> int:
     """That of a job on the dataset that says nothing but its name."""
     return PRESETS[DEFAULT_PRESET].resolution_for(dataset, None)
-
-
-def _resolution_note(preset: Preset, dataset: Dataset, resolution: int) -> str:
-    """Why this resolution was chosen."""
-    side = dataset.largest_square
-    if resolution < preset.default_resolution:
-        reason = (
-            f"the photographs have {side} px at most" if side < 2 * resolution else "'max_seconds' is short for more"
-        )
-        return f"resolution {resolution}, not {preset.default_resolution}: {reason}"
-    note = f"resolution {resolution}, the default of preset '{preset.name}'"
-    if larger := [each for each in preset.resolutions if resolution < each <= side]:
-        note += f"; the photographs have up to {side} px, so {larger[0]} shows more of them and takes longer"
-    return note
-
-
-def _size_notes(
-    request: TrainingRequest, preset: Preset, dataset: Dataset, crop: Crop, resolution: int
-) -> Iterator[str]:
-    """What becomes of photographs that are smaller than the images, or much larger."""
-    if (side := dataset.largest_square) < resolution:
-        fitting = [each for each in preset.resolutions if each <= side]
-        instead = f"resolution {fitting[-1]} shows as much in less time" if fitting else "larger ones would show more"
-        yield f"the photographs have {side} px at most and are enlarged to {resolution}: {instead}"
-    if crop.around is Around.GRID and not request.crop:
-        yield _grid_note(crop, resolution)
-
-
-def _grid_note(crop: Crop, resolution: int) -> str:
-    """Why photographs are cut into squares, and what would keep them whole."""
-    if not crop.native:
-        return "cuts the photographs into squares, as some are much longer than wide; 'crop' can choose another way"
-    return (
-        f"cuts squares of {resolution} px out of the photographs at their own scale, as they are more than "
-        f'{NATIVE_ABOVE:g} times as large; \'crop\' can choose another way, such as {{"around": "middle"}}'
-    )
 
 
 def _start(
