@@ -106,6 +106,7 @@ def prior_config(given: argparse.Namespace) -> dict[str, Any]:
             "augment_probability": given.augment_probability,
             "cuda_graph": given.cuda_graph,
             "narrow_ends": given.resolution >= NARROW_ENDS_FROM,
+            "kinds": 1,
             **symmetric,
             **given.overrides,
         }

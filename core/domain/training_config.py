@@ -309,7 +309,7 @@ def _check_photographs(dataset: Dataset) -> None:
 def _shape(preset: Preset, origin: ModelVersion) -> dict[str, Any]:
     """The values that shaped the version's networks."""
     config = preset.fields_of(origin.config)
-    return {name: config[name] for name in ("resolution", *preset.shaping)}
+    return {name: config[name] for name in ("resolution", *preset.shaping, *preset.shaping_of_types)}
 
 
 def _check_shape(preset: Preset, config: dict[str, Any], origin: ModelVersion) -> None:

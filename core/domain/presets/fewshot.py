@@ -11,6 +11,7 @@ from flawsmith.core.domain.records import Dataset
 
 DEFAULT_IMAGES = 96_000  # shown in a job of one defect type
 NARROW_ENDS_FROM = 128  # resolution in pixels
+PHOTOGRAPHS_OF_A_KIND, MOST_KINDS = 40, 5
 SECONDS_AT_DEFAULT = 300.0  # that two CPU cores need for sharp images at the default resolution
 
 
@@ -86,6 +87,14 @@ class FewshotOverrides(Overrides):
         description="at the images' resolution, half as many channels as at half of it and no residual block: three "
         f"times as fast and more; null: from {NARROW_ENDS_FROM} pixels on",
     )
+    kinds: int | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="divide the photographs of each type into so many kinds by how they look, and tell both networks "
+        "the kind, so that rare ones are not left out; only with direction; null: one for each "
+        f"{PHOTOGRAPHS_OF_A_KIND} photographs of the smallest type, at most {MOST_KINDS}",
+    )
     wavelet: bool = Field(
         False, description="only to continue a version of an earlier release that has it: end in Haar transforms"
     )
@@ -94,6 +103,8 @@ class FewshotOverrides(Overrides):
     def _one_kind_of_ends(self) -> Self:
         if self.wavelet and self.narrow_ends:
             raise ValueError("'wavelet' and 'narrow_ends' exclude each other; leave 'wavelet' out for a new model")
+        if not self.direction and (self.kinds or 1) > 1:
+            raise ValueError("'kinds' needs 'direction'; leave one of the two out")
         return self
 
     def completed(self, dataset: Dataset, resolution: int) -> Self:
@@ -102,6 +113,9 @@ class FewshotOverrides(Overrides):
             filled["gradient_penalty"] = _default_gradient_penalty(dataset.image_count)
         if self.narrow_ends is None:
             filled["narrow_ends"] = resolution >= NARROW_ENDS_FROM and not self.wavelet
+        if self.kinds is None:
+            fewest = min(dataset.classes.values()) if self.direction else 0
+            filled["kinds"] = min(max(fewest // PHOTOGRAPHS_OF_A_KIND, 1), MOST_KINDS)
         return self.model_copy(update=filled)
 
 
@@ -116,6 +130,7 @@ class FewshotPreset(Preset):
     learns_masks = True
     several_devices = True
     shaping = ("latent_size", "generator_width", "discriminator_width", "direction", "wavelet", "narrow_ends")
+    shaping_of_types = ("kinds",)
     renamed_fields: ClassVar[Mapping[str, str]] = {"average_images": "ema_half_life_images"}
     added_fields: ClassVar[Mapping[str, Any]] = {
         "horizontal_flip": None,
@@ -125,6 +140,7 @@ class FewshotPreset(Preset):
         "direction": False,
         "wavelet": False,
         "narrow_ends": False,
+        "kinds": 1,
     }
 
     def resolution_for(self, dataset: Dataset, max_seconds: float | None) -> int:

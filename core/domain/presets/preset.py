@@ -54,6 +54,7 @@ class Preset:
     learns_masks: bool = False  # whether its generators can learn to make the masks of their images
     several_devices: bool = False  # whether its trainer can share a step among processes, see `models.training.share`
     shaping: tuple[str, ...]  # overrides that decide the shapes of the networks' weights, beside the resolution
+    shaping_of_types: tuple[str, ...] = ()  # the same of weights that belong to defect types, which no prior has
     # Of configurations stored by earlier releases: each field's name then and today, and the values in effect before a
     # field was added.
     renamed_fields: ClassVar[Mapping[str, str]] = {}

@@ -36,10 +36,11 @@ def build_generator(config: Mapping[str, Any], types: int) -> Generator:
         config["latent_size"],
         config["generator_width"],
         types,
-        config.get("direction", False),  # versions that earlier releases published lack these three
+        config.get("direction", False),  # versions that earlier releases published lack these and the kinds
         config.get("wavelet", False),
         config.get("narrow_ends", False),
         config.get("labels") == "mask",
+        config.get("kinds", 1),
     )
 
 

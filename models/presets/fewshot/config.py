@@ -33,6 +33,7 @@ class FewshotConfig:
     direction: bool
     wavelet: bool
     narrow_ends: bool
+    kinds: int
 
     @property
     def haar_bands(self) -> bool:

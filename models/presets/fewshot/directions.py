@@ -3,6 +3,9 @@
 A direction is a vector (s cos 2t, s sin 2t): t is the angle of an image's lines, counter-clockwise from level, and s
 how strong the direction is, 0 to 1. Lines have no front, so t and t + 180 degrees are the same vector. Conditioning on
 a continuous label with vicinal matching: CcGAN, Ding et al. 2021, arXiv:2011.07466.
+
+Where photographs are divided into kinds (see `kinds`), the kind follows the direction, one-hot: (B, 2 + K), K kinds. In
+one vector, since both are drawn together: an image has the direction and the kind of one photograph.
 """
 
 import math
@@ -14,7 +17,7 @@ from flawsmith.models.quality.orientation import angles_and_strengths
 from flawsmith.models.training.augmentation import AugmentationParameters
 
 ENTRIES = 256  # directions that a generator keeps of each type
-FEATURES = 4  # length of `direction_features`
+VECTOR, FEATURES = 2, 4  # lengths of a direction's vector and of `direction_features`
 DRAWN_BY = 2  # numbers of a latent that draw a direction
 VICINITY = 3.0  # degrees: standard deviation of the difference between a photograph's direction and its label
 STRONG = 0.75  # quantile of the photographs' strengths for an angle that no photograph has
@@ -28,30 +31,30 @@ def direction_vectors(images: Tensor) -> Tensor:
 
 
 def direction_features(directions: Tensor) -> Tensor:
-    """(B, 2) -> (B, 4): s cos 2t, s sin 2t, s cos 4t, s sin 4t. The latter two tell 30 degrees from 60 more clearly."""
-    cosine, sine = directions.unbind(1)
-    strength = directions.norm(dim=1).clamp_min(1e-6)
+    """(B, 2 + K) -> (B, 4): s cos 2t, s sin 2t, s cos 4t, s sin 4t. The last two tell 30 degrees from 60 better."""
+    cosine, sine = directions[:, :VECTOR].unbind(1)
+    strength = directions[:, :VECTOR].norm(dim=1).clamp_min(1e-6)
     doubled = [(cosine.square() - sine.square()) / strength, 2 * cosine * sine / strength]
     return torch.stack([cosine, sine, *doubled], 1)
 
 
 def rotated_directions(directions: Tensor, degrees: Tensor) -> Tensor:
-    """Turns (B, 2) vectors by (B,) degrees, counter-clockwise."""
-    cosine, sine = directions.unbind(1)
+    """Turns (B, 2 + K) by (B,) degrees, counter-clockwise."""
+    cosine, sine = directions[:, :VECTOR].unbind(1)
     by = torch.deg2rad(2 * degrees)
-    return torch.stack([cosine * by.cos() - sine * by.sin(), cosine * by.sin() + sine * by.cos()], 1)
+    turned = torch.stack([cosine * by.cos() - sine * by.sin(), cosine * by.sin() + sine * by.cos()], 1)
+    return torch.cat([turned, directions[:, VECTOR:]], 1)
 
 
 def augmented_directions(directions: Tensor, parameters: AugmentationParameters) -> Tensor:
-    """The directions of images after their augmentation: (B, 2) -> (B, 2)."""
-    cosine, sine = directions.unbind(1)
-    return torch.stack(
-        [torch.where(parameters.transposed, -cosine, cosine), torch.where(parameters.mirrored, -sine, sine)], 1
-    )
+    """The directions of images after their augmentation: (B, 2 + K) -> (B, 2 + K)."""
+    cosine, sine = directions[:, :VECTOR].unbind(1)
+    turned = [torch.where(parameters.transposed, -cosine, cosine), torch.where(parameters.mirrored, -sine, sine)]
+    return torch.cat([torch.stack(turned, 1), directions[:, VECTOR:]], 1)
 
 
 def entries_of(directions: Tensor) -> Tensor:
-    """(N, 2) directions of one type -> (`ENTRIES`, 2): sorted by angle, evenly repeated or left out."""
+    """(N, 2 + K) directions of one type -> (`ENTRIES`, 2 + K): sorted by angle, evenly repeated or left out."""
     ordered = directions[(_angles(directions) % WHOLE).argsort(stable=True)]
     return ordered[(torch.arange(ENTRIES) * len(ordered) + len(ordered) // 2) // ENTRIES]
 
@@ -60,13 +63,13 @@ def draw_directions(entries: Tensor, latents: Tensor, angle: Tensor | None) -> T
     """Draws directions: each from those of the photographs, or, where none lies in the range asked for, evenly in it.
 
     Args:
-        entries: (B, `ENTRIES`, 2), of each image's type.
+        entries: (B, `ENTRIES`, 2 + K), of each image's type.
         latents: (B, `DRAWN_BY`) float32, standard normal. One chooses the entry, the other turns it a little.
         angle: (B, 2) degrees, lowest and highest; the range wraps round where the lowest is the greater. From 0 to 180,
             or None: every angle.
 
     Returns:
-        (B, 2).
+        (B, 2 + K). Where none lies in the range, the kind is that of any photograph.
     """
     if angle is None:  # no tensor of numbers: a CUDA graph cannot record its copy
         low, width = torch.zeros_like(latents[:, :1]), torch.full_like(latents[:, :1], WHOLE)
@@ -79,12 +82,15 @@ def draw_directions(entries: Tensor, latents: Tensor, angle: Tensor | None) -> T
     uniform = torch.special.ndtr(latents[:, :1])
     wanted = (uniform * counts).long().clamp_max(counts - 1)
     chosen = (inside.cumsum(1) <= wanted).sum(1, keepdim=True).clamp_max(ENTRIES - 1)
-    strengths = entries.norm(dim=2)
+    strengths = entries[..., :VECTOR].norm(dim=2)
     found = counts > 0
     strength = torch.where(found, strengths.gather(1, chosen), strengths.sort(1).values[:, int(STRONG * ENTRIES), None])
     turned = beyond.gather(1, chosen) + VICINITY * latents[:, 1:]
     turned = torch.where(width >= WHOLE, turned, turned.clamp_min(0).minimum(width))
-    return _vectors((low + torch.where(found, turned, uniform * width)).squeeze(1), strength.squeeze(1))
+    vectors = _vectors((low + torch.where(found, turned, uniform * width)).squeeze(1), strength.squeeze(1))
+    anyone = (uniform * ENTRIES).long().clamp_max(ENTRIES - 1)
+    kinds = entries[..., VECTOR:].take_along_dim(torch.where(found, chosen, anyone)[:, :, None], 1).squeeze(1)
+    return torch.cat([vectors, kinds], 1)
 
 
 def shares_by_angle(directions: Tensor, bins: int = 6) -> list[float]:

@@ -36,7 +36,7 @@ class DiscriminatorPass:
         network: its parameters receive the gradients.
         images: (B, C, H, W) float32, the network's input.
         type_index: (B,) int64.
-        directions: (B, 2) float32, of a network with direction.
+        directions: (B, 2 + K) float32, of a network with direction.
 
     Attributes:
         logits: (B,) float32, without a gradient.
@@ -96,7 +96,7 @@ class DiscriminatorPass:
         network = self.network
         network.head.weight.grad = combined.sum(0, keepdim=True)
         network.head.bias.grad = weights.sum()[None]
-        types = one_hot(self.type_index, network.types, combined.dtype)
+        types = one_hot(self.type_index, network.types, combined.dtype, self.directions)
         network.heads_by_type.weight.grad = network.conditioning * (combined.T @ types)
         if self.directions is not None:
             network.heads_by_direction.weight.grad = combined.T @ direction_features(self.directions)

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from flawsmith.models.presets.fewshot.directions import VECTOR
+
 FROM = math.pi / 4
 FAINT = 0.1  # strength of a direction at which half of the means along lines is used
 
@@ -18,7 +20,7 @@ def line_noise(noise: Tensor, directions: Tensor) -> Tensor:
 
     Args:
         noise: (B, side) float32, standard normal.
-        directions: (B, 2) float32, see `directions`.
+        directions: (B, 2 + K) float32, see `directions`.
 
     Returns:
         (B, 1, side, side) float32, standard normal.
@@ -39,7 +41,7 @@ def line_noise(noise: Tensor, directions: Tensor) -> Tensor:
 
 def level_and_upright(directions: Tensor) -> tuple[Tensor, Tensor]:
     """How level and how upright each direction is, 0 ... 1, (B, 1, 1, 1) each; one of the two is always zero."""
-    strength = directions.norm(dim=1) + FAINT
+    strength = directions[:, :VECTOR].norm(dim=1) + FAINT
     levelness = (directions[:, 0] / strength)[:, None, None, None]
     return levelness.clamp_min(0), (-levelness).clamp_min(0)
 

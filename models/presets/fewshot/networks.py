@@ -47,6 +47,7 @@ from flawsmith.models.presets.fewshot.directions import (
     DRAWN_BY,
     ENTRIES,
     FEATURES,
+    VECTOR,
     direction_features,
     draw_directions,
 )
@@ -71,9 +72,12 @@ def noise_sizes(resolution: int, direction: bool = False) -> list[int]:
     return [sum(noise(side)) for side in resolutions(resolution)[1:]]
 
 
-def one_hot(type_index: Tensor, types: int, dtype: torch.dtype) -> Tensor:
-    """(B,) int64 -> (B, types)."""
-    return F.one_hot(type_index, types).to(dtype)
+def one_hot(type_index: Tensor, types: int, dtype: torch.dtype, directions: Tensor | None = None) -> Tensor:
+    """The type of each image, and its kind where ``directions`` tell it: (B,) int64, (B, 2 + K) -> (B, types * K)."""
+    of_type = F.one_hot(type_index, types).to(dtype)
+    if directions is None or directions.shape[1] == VECTOR:
+        return of_type
+    return (of_type[:, :, None] * directions[:, None, VECTOR:]).flatten(1)
 
 
 class Generator(PresetGenerator):
@@ -90,9 +94,10 @@ class Generator(PresetGenerator):
         narrow_ends: whether the last residual block has half the images' side and ``width`` channels, and a doubling to
             half as many channels follows.
         masks: whether it can make the mask of each image as well, see `with_masks`; not with ``wavelet``.
+        kinds: of photographs in each type; several only with ``direction``.
 
     Raises:
-        ValueError: both ``masks`` and ``wavelet``.
+        ValueError: both ``masks`` and ``wavelet``, or several ``kinds`` without ``direction``.
 
     Attributes:
         latent_size: length of a latent; each number is standard normal. The style comes first, then `noise_sizes`, with
@@ -100,7 +105,8 @@ class Generator(PresetGenerator):
             draw one.
         conditioning: 0 … 1, how much the type matters. It starts at 0: with full conditioning from the start, the
             images of a type collapse on small sets (Shahbazi et al. 2022, arXiv:2201.06578).
-        directions: with ``direction``, the photographs' directions of each type, (types, `ENTRIES`, 2).
+        directions: with ``direction``, the photographs' directions of each type, (types, `ENTRIES`, 2), or with several
+            kinds (types, `ENTRIES`, 2 + kinds).
     """
 
     conditioning: Tensor
@@ -117,10 +123,13 @@ class Generator(PresetGenerator):
         wavelet: bool = False,
         narrow_ends: bool = False,
         masks: bool = False,
+        kinds: int = 1,
     ) -> None:
         super().__init__()
         if masks and wavelet:
             raise ValueError("a generator with wavelet makes no masks")
+        if kinds > 1 and not direction:
+            raise ValueError("a generator without direction knows no kinds")
         self.resolution, self.style_size, self.types, self.masks = resolution, style_size, types, masks
         self.direction, self.wavelet, self.narrow_ends = direction, wavelet, narrow_ends
         ends = wavelet or narrow_ends
@@ -130,7 +139,7 @@ class Generator(PresetGenerator):
         drawing = DRAWN_BY if direction else 0
         self.latent_size = style_size + sum(self._noise_sizes) + sum(self._end_sizes) + drawing
         widths = [width * min(GENERATOR_WIDEST, self.sides[-1] // side) for side in self.sides]
-        self.embedding = nn.Linear(types, style_size, bias=False)
+        self.embedding = nn.Linear(types * kinds, style_size, bias=False)
         self.first = nn.Linear(2 * style_size, widths[0] * SMALLEST**2)
         self.doublings = nn.ModuleList(Upsample(wide, narrow) for wide, narrow in pairwise(widths))
         block = DirectedResidual if direction else NoisyResidual
@@ -155,7 +164,7 @@ class Generator(PresetGenerator):
         if direction:
             self.embedding_of_direction = nn.Linear(FEATURES, style_size, bias=False)
             nn.init.normal_(self.embedding_of_direction.weight)
-            self.register_buffer("directions", torch.zeros(types, ENTRIES, 2))
+            self.register_buffer("directions", torch.zeros(types, ENTRIES, VECTOR + (kinds if kinds > 1 else 0)))
 
     def forward(self, latents: Tensor, type_index: Tensor, directions: Tensor | None = None) -> Tensor:
         """Makes images.
@@ -163,7 +172,7 @@ class Generator(PresetGenerator):
         Args:
             latents: (B, latent_size).
             type_index: (B,) int64.
-            directions: (B, 2), see `directions`; None: those of `drawn_directions`. Only with ``direction``.
+            directions: (B, 2 + K), see `directions`; None: those of `drawn_directions`. Only with ``direction``.
 
         Returns:
             (B, channels, resolution, resolution), of the latents' dtype.
@@ -182,9 +191,10 @@ class Generator(PresetGenerator):
     def _features(self, latents: Tensor, type_index: Tensor, directions: Tensor | None) -> tuple[Tensor, Tensor]:
         """The largest feature maps, and the noise that is added to them before the last convolution."""
         style, noise = latents[:, : self.style_size], latents[:, self.style_size :]
-        condition = self.embedding(self.conditioning * one_hot(type_index, self.types, latents.dtype))
-        if self.direction:
-            directions = self.drawn_directions(latents, type_index) if directions is None else directions
+        if self.direction and directions is None:
+            directions = self.drawn_directions(latents, type_index)
+        condition = self.embedding(self.conditioning * one_hot(type_index, self.types, latents.dtype, directions))
+        if directions is not None:
             condition = condition + self.embedding_of_direction(direction_features(directions))
         styled = torch.cat([style, condition], 1)
         features = self.first(styled).unflatten(1, (-1, SMALLEST, SMALLEST))
@@ -197,7 +207,7 @@ class Generator(PresetGenerator):
         return features, self._last_noise(noise if self._end_sizes else its_noise, styled, directions)
 
     def drawn_directions(self, latents: Tensor, type_index: Tensor, angle: Tensor | None = None) -> Tensor:
-        """The direction that each latent draws, (B, 2); it depends on nothing but the latent, the type and the angle.
+        """The direction that each latent draws, (B, 2 + K); it depends on latent, type and angle alone.
 
         Args:
             latents: (B, latent_size).
@@ -264,6 +274,7 @@ class Discriminator(nn.Module):
             the resolution.
         masks: whether it sees the mask of each image as one more channel. A mask of zeros is one that it is not told,
             and at first it ignores all.
+        kinds: of photographs in each type; there is then a head for each kind in place of one for each type.
     """
 
     conditioning: Tensor
@@ -277,6 +288,7 @@ class Discriminator(nn.Module):
         direction: bool = False,
         wavelet: bool = False,
         masks: bool = False,
+        kinds: int = 1,
     ) -> None:
         super().__init__()
         self.types, self.direction, self.wavelet = types, direction, wavelet
@@ -291,7 +303,7 @@ class Discriminator(nn.Module):
         strided = [nn.Conv2d(inputs, outputs, 4, 2, 1) for inputs, outputs in pairwise([width // 2, *widths])]
         self.convolutions = nn.ModuleList([finest, *strided, nn.Conv2d(widths[-1], widths[-1], SMALLEST)])
         self.head = nn.Linear(widths[-1], 1)
-        self.heads_by_type = nn.Linear(types, widths[-1], bias=False)
+        self.heads_by_type = nn.Linear(types * kinds, widths[-1], bias=False)
         self.register_buffer("conditioning", torch.zeros(()))
         for layer in self.convolutions:
             initialise(layer, math.sqrt(2 / (1 + SLOPE**2)))
@@ -305,7 +317,7 @@ class Discriminator(nn.Module):
             nn.init.zeros_(self.heads_by_direction.weight)
 
     def forward(self, images: Tensor, type_index: Tensor, directions: Tensor | None = None) -> Tensor:
-        """(B, channels, resolution, resolution) float32, (B,) int64, (B, 2) -> (B,) float32 logits.
+        """(B, channels, resolution, resolution) float32, (B,) int64, (B, 2 + K) -> (B,) float32 logits.
 
         With ``masks``, a channel more; images alone are images whose masks it is not told.
         """
@@ -325,8 +337,8 @@ class Discriminator(nn.Module):
         return inverse_haar(seen) if self.wavelet else seen
 
     def heads(self, type_index: Tensor, directions: Tensor | None = None) -> Tensor:
-        """(B,) int64, (B, 2) -> (B, features): the logit is the inner product of features and head."""
-        condition = self.conditioning * one_hot(type_index, self.types, self.head.weight.dtype)
+        """(B,) int64, (B, 2 + K) -> (B, features): the logit is the inner product of features and head."""
+        condition = self.conditioning * one_hot(type_index, self.types, self.head.weight.dtype, directions)
         heads: Tensor = self.head.weight + self.heads_by_type(condition)
         if directions is not None:
             heads = heads + self.heads_by_direction(direction_features(directions))

@@ -11,8 +11,8 @@ from torch.optim import Adam, Optimizer
 from flawsmith.models.pixels import from_bytes
 from flawsmith.models.presets.fewshot.augmentation_policy import AugmentationPolicy
 from flawsmith.models.presets.fewshot.config import FewshotConfig
-from flawsmith.models.presets.fewshot.directions import direction_vectors
 from flawsmith.models.presets.fewshot.masked_pairs import MaskedPairs
+from flawsmith.models.presets.fewshot.mean_logit import mean_logit
 from flawsmith.models.presets.fewshot.networks import Discriminator, Generator, WithMasks
 from flawsmith.models.presets.fewshot.photograph_directions import PhotographDirections
 from flawsmith.models.presets.fewshot.prior_weights import OF_PHOTOGRAPHS, with_own_masks
@@ -71,11 +71,11 @@ class FewshotTrainer:
         self.photographs = len(images)
         self.random = torch.Generator().manual_seed(config.seed)
         self.generator, self.discriminator = _build_networks(config, types, device, masks is not None)
-        self.directions = PhotographDirections(self.images, self.type_index, types) if config.direction else None
+        self.directions = _directions(config, self.images, self.type_index, types)
         if self.directions:
             self.generator.directions.copy_(self.directions.entries)
         self.ema = ExponentialMovingAverage(self.generator, config.ema_half_life_images, config.batch_size)
-        self.schedule = FewshotSchedule(config.learning_rate, config.gradient_penalty, types)
+        self.schedule = FewshotSchedule(config.learning_rate, config.gradient_penalty, types * config.kinds)
         # Functions without a reference to the trainer: a cycle would keep its memory until the garbage collector runs.
         self._training_by_type = partial(_by_type_on_cpu, self.images, self.type_index, types)
         self.augmentation = _augmentation_policy(config, self._training_by_type)
@@ -84,7 +84,7 @@ class FewshotTrainer:
         self.generator_optimiser = _adam(self.generator, config, captured)
         self.discriminator_optimiser = _adam(self.discriminator, config, captured)
         self.captured = CapturedStep(self._update_both, device) if captured else None
-        self.batches = BalancedBatches(self.type_index, types, self.random)
+        self.batches = self._batches()
         self.samples = FixedSamples(types, self.generator.latent_size, config.seed, device)
         self.completed_steps = 0
         self._evaluator: Evaluator | None = None
@@ -129,7 +129,8 @@ class FewshotTrainer:
     def prepare_evaluation(self) -> Evaluator:
         if self._evaluator is None:
             held_out = by_type(self.holdout, self.holdout_type_index, self.types)
-            self._evaluator = Evaluator(self._training_by_type(), held_out, partial(_mean_logit, self.discriminator))
+            score = partial(mean_logit, self.discriminator, self.generator.directions if self.directions else None)
+            self._evaluator = Evaluator(self._training_by_type(), held_out, score)
         return self._evaluator
 
     def evaluate(self) -> dict[str, float]:
@@ -198,6 +199,7 @@ class FewshotTrainer:
             "learning_rate_reductions": torch.tensor(self.schedule.reductions),
             "symmetry_p_values": self.augmentation.p_values,
             **({"directions": self.directions.of_photographs} if self.directions else {}),
+            **({"kinds": self.directions.kind} if self.directions and self.config.kinds > 1 else {}),
             **{f"batches.{name}": value for name, value in self.batches.state_dict().items()},
             **flat_state(self._modules(), self._optimisers()),
         }
@@ -209,10 +211,16 @@ class FewshotTrainer:
         self.augmentation.p_values = state["symmetry_p_values"]
         if self.directions:  # measured again, they may differ by rounding
             self.directions.of_photographs.copy_(state["directions"])
+            self.directions.kind.copy_(state.get("kinds", self.directions.kind))
+            self.batches = self._batches()
         self.batches.load_state_dict(below(state, "batches"))
         load_flat_state(state, self._modules(), self._optimisers())
         if self.captured:
             self.captured.reset()
+
+    def _batches(self) -> BalancedBatches:
+        kind = self.directions.kind if self.directions else None
+        return BalancedBatches(self.type_index, self.types, self.random, kind)
 
     def _modules(self) -> dict[str, Generator | Discriminator]:
         return {"generator": self.generator, "discriminator": self.discriminator, "generator_ema": self.ema.module}
@@ -287,6 +295,7 @@ def _build_networks(
             config.wavelet,
             config.narrow_ends,
             masks,
+            config.kinds,
         )
         discriminator = Discriminator(
             config.resolution,
@@ -296,6 +305,7 @@ def _build_networks(
             config.direction,
             config.haar_bands,
             masks,
+            config.kinds,
         )
     for network in (generator, discriminator):
         # Convolutions of small images are twice as fast with channels last.
@@ -303,17 +313,12 @@ def _build_networks(
     return generator, discriminator
 
 
+def _directions(config: FewshotConfig, images: Tensor, type_index: Tensor, types: int) -> PhotographDirections | None:
+    return PhotographDirections(images, type_index, types, config.kinds) if config.direction else None
+
+
 def _by_type_on_cpu(images: Tensor, type_index: Tensor, types: int) -> list[Tensor]:
     return by_type(images.cpu(), type_index, types)
-
-
-@torch.no_grad()
-def _mean_logit(discriminator: Discriminator, images: Tensor, of_type: int) -> float:
-    """The discriminator's mean logit for (N, C, side, side) uint8 images of one type."""
-    images = images.to(discriminator.head.weight.device)
-    types = torch.full((len(images),), of_type, device=images.device)
-    directions = direction_vectors(images) if discriminator.direction else None
-    return float(discriminator(_channels_last(from_bytes(images)), types, directions).mean())
 
 
 def _augmentation_policy(config: FewshotConfig, photographs: Callable[[], Sequence[Tensor]]) -> AugmentationPolicy:
@@ -322,10 +327,6 @@ def _augmentation_policy(config: FewshotConfig, photographs: Callable[[], Sequen
     )
     configured = {name: getattr(config, name) for name in SYMMETRIES}
     return AugmentationPolicy(strength, config.resolution, configured, photographs)
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
 
 
 def _adam(network: nn.Module, config: FewshotConfig, captured: bool) -> Adam:

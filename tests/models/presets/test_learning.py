@@ -30,6 +30,7 @@ CONFIG = FewshotConfig(
     direction=False,
     wavelet=False,
     narrow_ends=False,
+    kinds=1,
 )
 STEPS = 300
 

@@ -31,6 +31,7 @@ CONFIG = FewshotConfig(
     direction=False,
     wavelet=False,
     narrow_ends=False,
+    kinds=1,
 )
 
 # As new jobs are below 128 pixels and from there on; and as an earlier release's at 128 pixels.

@@ -1,0 +1,62 @@
+"""Kinds of photographs within a defect type, such as those with a flaked corner.
+
+A GAN leaves out what is rare. Where both networks are told the kind of each photograph, the generator has to make each
+kind, and images are of the kinds as often as photographs are: self-conditioned GANs, Liu et al. 2020, arXiv:2006.10728.
+There, kinds are clusters of the discriminator's features, found again and again during a run; here, of random features,
+found once before it.
+"""
+
+import torch
+from scipy.cluster import vq
+from torch import Tensor
+from torch.nn import functional as F
+
+from flawsmith.models.quality.random_features import random_responses, weighted
+
+COMPARED_SIDE = 64  # pixels; larger photographs are made smaller
+COMPARED_AT_ONCE = 64
+DIMENSIONS = 12  # principal ones, in which photographs are clustered
+STARTS = 20  # of the clustering, of which the best is taken
+
+
+def kinds_of(images: Tensor, kinds: int) -> Tensor:
+    """Divides photographs of one type into kinds, by the largest and the typical response of random filters.
+
+    Maxima feel what is small or in one place only (`spaces.max_pooled`). k-means from several starts; the same images
+    give the same kinds.
+
+    Args:
+        images: (N, C, side, side) uint8.
+        kinds: at most; fewer where that many clusters are not there.
+
+    Returns:
+        (N,) int64 on the CPU, the darkest kind first.
+    """
+    if kinds == 1 or len(images) <= kinds:
+        return torch.zeros(len(images), dtype=torch.int64)
+    places = _principal(_features(images.cpu())).numpy()
+    centres, _ = vq.kmeans(places, kinds, iter=STARTS, rng=0)
+    nearest = torch.from_numpy(vq.vq(places, centres)[0]).long()
+    gray = images.cpu().flatten(1).float().mean(1)
+    means = torch.stack([gray[nearest == each].mean() for each in range(len(centres))])
+    return means.argsort().argsort()[nearest]
+
+
+def _features(images: Tensor) -> Tensor:
+    """(N, C, side, side) uint8 -> (N, D) float32, standardised."""
+    responses = random_responses(images.shape[1], 0)
+    found = []
+    for some in images.split(COMPARED_AT_ONCE):
+        small = F.adaptive_avg_pool2d(some.float(), min(some.shape[-1], COMPARED_SIDE)).round().byte()
+        scales = [each.flatten(2) for each in responses(small)]
+        found.append(torch.cat([each.amax(2) for each in scales] + [each.std(2) for each in scales], 1))
+    features = torch.cat(found)
+    return weighted(features, features)
+
+
+def _principal(features: Tensor) -> Tensor:
+    """(N, D) -> (N, at most `DIMENSIONS`) float64, by principal component analysis."""
+    centred = features.double() - features.double().mean(0)
+    _, axes = torch.linalg.eigh(centred.T @ centred)
+    places: Tensor = centred @ axes[:, -DIMENSIONS:]
+    return places
