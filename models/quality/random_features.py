@@ -107,7 +107,8 @@ def standardised(features: Tensor, real: Tensor) -> Tensor:
 def _filters(channels: int, random: torch.Generator) -> list[Tensor]:
     filters = []
     for inputs, outputs in zip((channels, *WIDTHS), WIDTHS, strict=False):
-        filters.append(torch.randn(outputs, inputs, 3, 3, generator=random) * math.sqrt(2 / (9 * inputs)))
+        drawn = torch.randn(outputs, inputs, 3, 3, generator=random, dtype=torch.float32)  # whatever torch's default is
+        filters.append(drawn * math.sqrt(2 / (9 * inputs)))
     return filters
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from tests.models.presets.dcgan.runs import CONFIG as DCGAN
-from tests.models.presets.fewshot.runs import CONFIG, DIRECTED, NARROW, WAVELET, scratches
+from tests.models.presets.fewshot.runs import CONFIG, DIRECTED, KINDS, NARROW, WAVELET, scratches
 from tests.pretended_device import PRETENDED, PretendedDevice
 from torch import Tensor
 
@@ -52,6 +52,7 @@ def dcgan(device: torch.device, count: int = COUNT) -> DcganTrainer:
 FEWSHOT: dict[str, Callable[[torch.device], FewshotTrainer]] = {
     "fewshot": fewshot,
     "fewshot with directions": lambda device: fewshot(device, DIRECTED),
+    "fewshot with kinds": lambda device: fewshot(device, KINDS),
     "fewshot as from 128 px": lambda device: fewshot(device, NARROW),
     "fewshot with bands": lambda device: fewshot(device, WAVELET),
     "fewshot with masks": lambda device: fewshot(device, MASKED, masks=True),

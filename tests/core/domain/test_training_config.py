@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from flawsmith.core.domain.crops import Around, crop_of
 from flawsmith.core.domain.presets.registry import UnknownPreset
@@ -120,6 +121,19 @@ def test_new_networks_know_directions_and_have_narrow_ends_from_128_pixels(resol
     assert (asked["direction"], asked["narrow_ends"]) == (False, not narrow)
 
 
+@pytest.mark.parametrize(("photographs", "kinds"), [(20, 1), (79, 1), (80, 2), (200, 5), (2000, 5)])
+def test_many_photographs_are_divided_into_kinds(photographs: int, kinds: int) -> None:
+    assert resolved(dataset(photographs))["kinds"] == kinds
+    assert resolved(dataset(photographs, photographs // 20))["kinds"] == 1, "by the smallest type"
+    assert resolved(dataset(photographs), overrides={"direction": False})["kinds"] == 1
+    assert resolved(dataset(photographs), overrides={"kinds": 3})["kinds"] == 3
+
+
+def test_kinds_need_directions() -> None:
+    with pytest.raises(ValidationError, match="'kinds' needs 'direction'; leave one of the two out"):
+        resolved(dataset(200), overrides={"direction": False, "kinds": 2})
+
+
 def test_a_job_that_continues_an_earlier_version_has_networks_of_its_shape() -> None:
     origin = ModelVersion(
         model="m",
@@ -137,6 +151,7 @@ def test_a_job_that_continues_an_earlier_version_has_networks_of_its_shape() -> 
     request = TrainingRequest(dataset="steel", model="m", init_from="m@1")
     config = resolve(request, dataset(20), origin)
     assert (config["direction"], config["wavelet"], config["narrow_ends"]) == (False, False, False)
+    assert config["kinds"] == 1
     assert config["prior"] == "0123", "its images are compared with those of what the first version began with"
     told = request.model_copy(update={"overrides": {"direction": True}})
     with pytest.raises(CannotTrain, match="m@1 has direction False, not True"):

@@ -22,7 +22,8 @@ DOUBLE = "tests.double_preset"
 CPU = torch.device("cpu")
 STEPS, PHOTOGRAPHS = 20, 15
 # Shares of two and three. What the photographs' symmetries are is not tested.
-FEWSHOT = asdict(replace(NARROW, batch_size=5, horizontal_flip=True, vertical_flip=True, transposition=False))
+DECIDED = {"horizontal_flip": True, "vertical_flip": True, "transposition": False}
+FEWSHOT = asdict(replace(NARROW, batch_size=5, kinds=2, **DECIDED))
 DCGAN = {
     "resolution": 32, "channels": 1, "seed": 0, "latent_size": 4, "generator_depth": 2, "discriminator_depth": 2,
     "generator_learning_rate": 1e-4, "discriminator_learning_rate": 4e-4, "beta1": 0.5, "beta2": 0.999,

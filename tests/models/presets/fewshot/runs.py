@@ -37,6 +37,7 @@ CONFIG = FewshotConfig(
 # As new jobs are below 128 pixels and from there on; and as an earlier release's at 128 pixels.
 DIRECTED = replace(CONFIG, direction=True)
 NARROW = replace(DIRECTED, narrow_ends=True)
+KINDS = replace(DIRECTED, kinds=2)  # as on many photographs
 WAVELET = replace(DIRECTED, wavelet=True)
 
 

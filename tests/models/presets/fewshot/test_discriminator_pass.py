@@ -53,15 +53,17 @@ def test_the_reference_gradient_agrees_with_finite_differences() -> None:
 
 
 @pytest.mark.parametrize("conditioning", [0.0, 0.6])
-@pytest.mark.parametrize("direction", [False, True])
+@pytest.mark.parametrize(("direction", "kinds"), [(False, 1), (True, 1), (True, 3)])
 @pytest.mark.parametrize("ends", [{}, {"wavelet": True}])
 def test_gradients_agree_with_automatic_differentiation(
-    conditioning: float, direction: bool, ends: dict[str, bool]
+    conditioning: float, direction: bool, kinds: int, ends: dict[str, bool]
 ) -> None:
     torch.manual_seed(0)
-    network = Discriminator(32, 1, width=4, types=2, direction=direction, **ends).double()
+    network = Discriminator(32, 1, width=4, types=2, direction=direction, kinds=kinds, **ends).double()
     torch.nn.init.normal_(network.heads_by_type.weight)
     told = torch.randn(2 * PAIRS, 2, dtype=torch.float64) if direction else None
+    if kinds > 1:
+        told = torch.cat([told, torch.eye(kinds, dtype=torch.float64)[torch.arange(2 * PAIRS) % kinds]], 1)
     if direction:
         torch.nn.init.normal_(network.heads_by_direction.weight)
     network.conditioning.fill_(conditioning)

@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.models.presets.fewshot.runs import CONFIG, DIRECTED, NARROW, WAVELET, noise, scratches, slanted, trainer
+from tests.models.presets.fewshot.runs import (
+    CONFIG,
+    DIRECTED,
+    KINDS,
+    NARROW,
+    WAVELET,
+    noise,
+    scratches,
+    slanted,
+    trainer,
+)
 
 from flawsmith.models.presets.fewshot.config import FewshotConfig
 from flawsmith.models.quality.measure import Need
@@ -30,7 +40,7 @@ def test_a_step_returns_losses_penalties_and_the_discriminators_lead() -> None:
     assert -1 <= measured["sign_rate"] <= 1
 
 
-@pytest.mark.parametrize("config", [CONFIG, DIRECTED, NARROW, WAVELET])
+@pytest.mark.parametrize("config", [CONFIG, DIRECTED, KINDS, NARROW, WAVELET])
 @pytest.mark.parametrize("stop", [1, 4, 7])
 def test_a_resumed_run_continues_bit_by_bit_as_if_it_had_never_stopped(stop: int, config: FewshotConfig) -> None:
     whole, first = trainer(config), trainer(config)
