@@ -52,7 +52,7 @@ def dcgan(device: torch.device, count: int = COUNT) -> DcganTrainer:
 FEWSHOT: dict[str, Callable[[torch.device], FewshotTrainer]] = {
     "fewshot": fewshot,
     "fewshot with directions": lambda device: fewshot(device, DIRECTED),
-    "fewshot with kinds": lambda device: fewshot(device, KINDS),
+    "fewshot with kinds": lambda device: fewshot(device, KINDS, count=80),
     "fewshot as from 128 px": lambda device: fewshot(device, NARROW),
     "fewshot with bands": lambda device: fewshot(device, WAVELET),
     "fewshot with masks": lambda device: fewshot(device, MASKED, masks=True),

@@ -16,6 +16,7 @@ from flawsmith.models.quality.random_features import random_responses, weighted
 COMPARED_SIDE = 64  # pixels; larger photographs are made smaller
 COMPARED_AT_ONCE = 64
 DIMENSIONS = 12  # principal ones, in which photographs are clustered
+LEAST = 20  # photographs for each kind; networks that know more kinds can be trained on few photographs
 STARTS = 20  # of the clustering, of which the best is taken
 
 
@@ -27,12 +28,13 @@ def kinds_of(images: Tensor, kinds: int) -> Tensor:
 
     Args:
         images: (N, C, side, side) uint8.
-        kinds: at most; fewer where that many clusters are not there.
+        kinds: at most; fewer where that many clusters are not there, or fewer than `LEAST` photographs for each.
 
     Returns:
         (N,) int64 on the CPU, the darkest kind first.
     """
-    if kinds == 1 or len(images) <= kinds:
+    kinds = min(kinds, len(images) // LEAST)
+    if kinds <= 1:
         return torch.zeros(len(images), dtype=torch.int64)
     places = _principal(_features(images.cpu())).numpy()
     centres, _ = vq.kmeans(places, kinds, iter=STARTS, rng=0)

@@ -20,7 +20,7 @@ from flawsmith.worker.devices.trainer_parts import TrainerParts
 
 DOUBLE = "tests.double_preset"
 CPU = torch.device("cpu")
-STEPS, PHOTOGRAPHS = 20, 15
+STEPS, PHOTOGRAPHS, OF_KINDS = 20, 15, 80
 # Shares of two and three. What the photographs' symmetries are is not tested.
 DECIDED = {"horizontal_flip": True, "vertical_flip": True, "transposition": False}
 FEWSHOT = asdict(replace(NARROW, batch_size=5, kinds=2, **DECIDED))
@@ -32,16 +32,16 @@ DCGAN = {
 # the last batch of an epoch has one photograph, fewer than there are processes
 
 
-def parts(preset: str, config: Mapping[str, Any]) -> TrainerParts:
-    images = scratches(PHOTOGRAPHS)
-    masks = PhotographMasks((images > 200).byte() * 255, torch.arange(PHOTOGRAPHS) % 3 > 0)
+def parts(preset: str, config: Mapping[str, Any], photographs: int = PHOTOGRAPHS) -> TrainerParts:
+    images = scratches(photographs)
+    masks = PhotographMasks((images > 200).byte() * 255, torch.arange(photographs) % 3 > 0)
     return TrainerParts(
         preset=preset,
         config=config,
         types=2,
         images=images,
-        type_index=torch.arange(PHOTOGRAPHS) % 2,
-        photograph=torch.arange(PHOTOGRAPHS),
+        type_index=torch.arange(photographs) % 2,
+        photograph=torch.arange(photographs),
         rule=None,
         masks=None if preset == "dcgan" else masks,
     )
@@ -87,7 +87,7 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 
 def test_two_processes_have_the_weights_of_one(double: str, tmp_path: Path) -> None:
-    of = parts(double, FEWSHOT)
+    of = parts(double, FEWSHOT, OF_KINDS)
     alone = of.build(CPU)
     losses = train(alone, STEPS)
     with spread(of, tmp_path, [DOUBLE]) as together:

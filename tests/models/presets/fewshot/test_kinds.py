@@ -35,13 +35,21 @@ def test_rare_photographs_that_look_alike_are_a_kind(channels: int) -> None:
     assert torch.equal(found, kinds_of(MIXED.repeat(1, channels, 1, 1), 2))
 
 
-@pytest.mark.parametrize("photographs", [MIXED, MIXED[:1], MIXED[:1].expand(9, -1, -1, -1)])
+@pytest.mark.parametrize("photographs", [MIXED, MIXED[:1], MIXED[:1].expand(99, -1, -1, -1)])
 @pytest.mark.parametrize("kinds", [1, 2, 5])
 def test_there_are_at_most_as_many_kinds_as_asked_for(photographs: Tensor, kinds: int) -> None:
     found = kinds_of(photographs, kinds)
     assert found.shape == (len(photographs),)
     assert found.min() == 0
     assert found.max() < kinds
+
+
+def test_few_photographs_are_not_divided() -> None:
+    """Such as the ten of an evaluation's experiment, whose networks have as many kinds as the version's."""
+    assert kinds_of(torch.cat([plain(5), corners(5)]), 5).eq(0).all()
+    run = trainer(replace(DIRECTED, kinds=5), types=1, photographs=torch.cat([plain(5), corners(5)]))
+    run.step(0.5)
+    assert run.preview().shape[0] == 8
 
 
 def test_images_draw_kinds_as_often_as_photographs_have_them() -> None:
