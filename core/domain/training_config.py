@@ -14,7 +14,7 @@ from flawsmith.core.domain.job_config import (
     Start,
 )
 from flawsmith.core.domain.learned_labels import CountMasked, NoLabels, learned_labels
-from flawsmith.core.domain.presets.preset import Length, Preset
+from flawsmith.core.domain.presets.preset import Length, Overrides, Preset
 from flawsmith.core.domain.presets.registry import PRESETS
 from flawsmith.core.domain.priors import PriorCard, fitting, why_none_fits
 from flawsmith.core.domain.records import Dataset, ModelVersion
@@ -95,7 +95,7 @@ def resolve_request(
     trained = _cropped(measure(dataset, crop, resolution) if measure and crop.measured else dataset, crop)
     labels, words = _labels(request, preset, dataset, origin, masked)
     words = [*size_notes(request, preset, dataset, crop, resolution), *words] if not origin else words
-    given = preset.overrides.model_validate({**inherited, **request.overrides})
+    given = _overrides(request, preset, origin, inherited)
     overrides = given.completed(trained, resolution).model_dump()
     job = _job_config(request, preset, trained, crop, origin, resolution, overrides["batch_size"])
     job = job.model_copy(update={"labels": labels})
@@ -306,19 +306,32 @@ def _check_photographs(dataset: Dataset) -> None:
             )
 
 
+def _other_shape(origin: ModelVersion, name: str, theirs: Any, ours: Any) -> CannotTrain:
+    pointer = "/resolution" if name == "resolution" else f"/overrides/{name}"
+    return CannotTrain(pointer, f"{origin.ref} has {name} {theirs}, not {ours}; leave it out, or set it to {theirs}")
+
+
 def _shape(preset: Preset, origin: ModelVersion) -> dict[str, Any]:
     """The values that shaped the version's networks."""
     config = preset.fields_of(origin.config)
     return {name: config[name] for name in ("resolution", *preset.shaping, *preset.shaping_of_types)}
 
 
+def _overrides(
+    request: TrainingRequest, preset: Preset, origin: ModelVersion | None, inherited: dict[str, Any]
+) -> Overrides:
+    """Those of the request, and of the version that it starts from where the request is silent. Raises CannotTrain."""
+    given = preset.overrides.model_validate(request.overrides)
+    for name in given.model_fields_set & inherited.keys():
+        if origin and getattr(given, name) not in (None, inherited[name]):
+            raise _other_shape(origin, name, inherited[name], getattr(given, name))
+    return preset.overrides.model_validate({**inherited, **request.overrides})
+
+
 def _check_shape(preset: Preset, config: dict[str, Any], origin: ModelVersion) -> None:
     for name, value in _shape(preset, origin).items():
         if config[name] != value:
-            pointer = "/resolution" if name == "resolution" else f"/overrides/{name}"
-            raise CannotTrain(
-                pointer, f"{origin.ref} has {name} {value}, not {config[name]}; leave it out, or set it to {value}"
-            )
+            raise _other_shape(origin, name, value, config[name])
     if config["channels"] != origin.config["channels"]:
         mode = mode_of(config["channels"])
         raise CannotTrain("/init_from", f"{origin.ref} makes images of mode {origin.mode}, the dataset's are {mode}")

@@ -10,7 +10,7 @@ class PresetGenerator(nn.Module):
 
     Attributes:
         latent_size: length of a latent.
-        direction: whether images have a direction, which latents draw. Its forward then takes (B, 2) directions as its
+        direction: whether images have a direction, which latents draw. Its forward then takes directions as its
             third argument.
         masks: whether it makes the mask of each image as well, see `with_masks`.
     """
@@ -38,7 +38,7 @@ class PresetGenerator(nn.Module):
                 lowest is the greater. From 0 to 180, or None: every angle.
 
         Returns:
-            (B, 2), each of which depends on nothing but its latent, its type and its angle.
+            (B, D), what the forward takes; each depends on nothing but its latent, its type and its angle.
         """
         raise NotImplementedError
 

@@ -91,8 +91,9 @@ class FewshotOverrides(Overrides):
         None,
         ge=1,
         le=16,
-        description="divide the photographs of each type into so many kinds by how they look, and tell both networks "
-        "the kind, so that rare ones are not left out; only with direction; null: one for each "
+        description="divide the photographs of each type into at most so many kinds by how they look, at most one for "
+        "each 20 trained on, and tell both networks the kind, so that rare ones are not left out; only with direction; "
+        "null: one for each "
         f"{PHOTOGRAPHS_OF_A_KIND} photographs of the smallest type, at most {MOST_KINDS}",
     )
     wavelet: bool = Field(

@@ -124,7 +124,7 @@ class DirectedResidual(StyledResidual):
         super().__init__(pixel_line_noise(side), width, style_size)
 
     def forward(self, features: Tensor, noise: Tensor, style: Tensor, directions: Tensor) -> Tensor:
-        """(B, width, S, S), (B, sum of `pixel_line_noise`), (B, style_size), (B, 2) -> (B, width, S, S)."""
+        """(B, width, S, S), (B, sum of `pixel_line_noise`), (B, style_size), (B, 2 + K) -> (B, width, S, S)."""
         width, side = features.shape[1:3]
         pixels, lines = noise.split(self.noise_sizes, 1)
         styling = self.styling(style)

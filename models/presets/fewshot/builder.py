@@ -40,7 +40,7 @@ def build_generator(config: Mapping[str, Any], types: int) -> Generator:
         config.get("wavelet", False),
         config.get("narrow_ends", False),
         config.get("labels") == "mask",
-        config.get("kinds", 1),
+        config.get("kinds") or 1,
     )
 
 

@@ -9,6 +9,7 @@ one vector, since both are drawn together: an image has the direction and the ki
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -54,9 +55,37 @@ def augmented_directions(directions: Tensor, parameters: AugmentationParameters)
 
 
 def entries_of(directions: Tensor) -> Tensor:
-    """(N, 2 + K) directions of one type -> (`ENTRIES`, 2 + K): sorted by angle, evenly repeated or left out."""
-    ordered = directions[(_angles(directions) % WHOLE).argsort(stable=True)]
-    return ordered[(torch.arange(ENTRIES) * len(ordered) + len(ordered) // 2) // ENTRIES]
+    """(N, 2 + K) directions of one type -> (`ENTRIES`, 2 + K): sorted by angle, evenly repeated or left out.
+
+    Each kind has as many as it has photographs of all, but one at least.
+    """
+    if directions.shape[1] > VECTOR:
+        of_kinds = [directions[directions[:, kind] == 1] for kind in range(VECTOR, directions.shape[1])]
+        of_kinds = [each for each in of_kinds if len(each)]
+        numbers = _shared_out([len(each) for each in of_kinds])
+        return _by_angle(torch.cat([_evenly(*each) for each in zip(of_kinds, numbers, strict=True)]))
+    return _evenly(directions, ENTRIES)
+
+
+def _evenly(directions: Tensor, count: int) -> Tensor:
+    """So many of them, sorted by angle."""
+    ordered = _by_angle(directions)
+    return ordered[(torch.arange(count) * len(ordered) + len(ordered) // 2) // count]
+
+
+def _by_angle(directions: Tensor) -> Tensor:
+    return directions[(_angles(directions) % WHOLE).argsort(stable=True)]
+
+
+def _shared_out(counts: Sequence[int]) -> list[int]:
+    """`ENTRIES` in the ratio of the counts, rounded so that they add up, each at least 1."""
+    exact = [ENTRIES * each / sum(counts) for each in counts]
+    numbers = [max(1, int(each)) for each in exact]
+    while missing := ENTRIES - sum(numbers):
+        step = 1 if missing > 0 else -1
+        some = [index for index, each in enumerate(numbers) if each + step > 0]
+        numbers[max(some, key=lambda index: step * (exact[index] - numbers[index]))] += step
+    return numbers
 
 
 def draw_directions(entries: Tensor, latents: Tensor, angle: Tensor | None) -> Tensor:

@@ -6,6 +6,7 @@ There, kinds are clusters of the discriminator's features, found again and again
 found once before it.
 """
 
+import numpy as np
 import torch
 from scipy.cluster import vq
 from torch import Tensor
@@ -16,7 +17,8 @@ from flawsmith.models.quality.random_features import random_responses, weighted
 COMPARED_SIDE = 64  # pixels; larger photographs are made smaller
 COMPARED_AT_ONCE = 64
 DIMENSIONS = 12  # principal ones, in which photographs are clustered
-LEAST = 20  # photographs for each kind; networks that know more kinds can be trained on few photographs
+FOR_EACH = 20  # photographs of a type for each of its kinds; networks that know more may be trained on few photographs
+FEWEST = 5  # photographs of a kind; fewer belong to the nearest other kind
 STARTS = 20  # of the clustering, of which the best is taken
 
 
@@ -24,24 +26,34 @@ def kinds_of(images: Tensor, kinds: int) -> Tensor:
     """Divides photographs of one type into kinds, by the largest and the typical response of random filters.
 
     Maxima feel what is small or in one place only (`spaces.max_pooled`). k-means from several starts; the same images
-    give the same kinds.
+    give the same kinds, on another kind of processor but for rounding.
 
     Args:
         images: (N, C, side, side) uint8.
-        kinds: at most; fewer where that many clusters are not there, or fewer than `LEAST` photographs for each.
+        kinds: at most; fewer where there are not so many clusters of `FEWEST` photographs, or not `FOR_EACH` for each.
 
     Returns:
         (N,) int64 on the CPU, the darkest kind first.
     """
-    kinds = min(kinds, len(images) // LEAST)
+    kinds = min(kinds, len(images) // FOR_EACH)
     if kinds <= 1:
         return torch.zeros(len(images), dtype=torch.int64)
-    places = _principal(_features(images.cpu())).numpy()
-    centres, _ = vq.kmeans(places, kinds, iter=STARTS, rng=0)
-    nearest = torch.from_numpy(vq.vq(places, centres)[0]).long()
-    gray = images.cpu().flatten(1).float().mean(1)
-    means = torch.stack([gray[nearest == each].mean() for each in range(len(centres))])
+    images = images.cpu()
+    nearest = _clusters(_principal(_features(images)), kinds)
+    gray = images.flatten(1).float().mean(1)
+    means = torch.stack([gray[nearest == each].mean() for each in nearest.unique()])
     return means.argsort().argsort()[nearest]
+
+
+def _clusters(places: Tensor, count: int) -> Tensor:
+    """At most so many clusters of (N, D) float64, each of at least `FEWEST`: (N,) int64, from 0 on."""
+    centres, _ = vq.kmeans(places.numpy(), count, iter=STARTS, rng=0)
+    while True:
+        nearest = torch.from_numpy(vq.vq(places.numpy(), centres)[0]).long()
+        sizes = torch.bincount(nearest, minlength=len(centres))
+        if len(centres) == 1 or sizes.min() >= FEWEST:
+            return nearest
+        centres = np.delete(centres, int(sizes.argmin()), axis=0)
 
 
 def _features(images: Tensor) -> Tensor:

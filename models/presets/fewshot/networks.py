@@ -103,7 +103,7 @@ class Generator(PresetGenerator):
         latent_size: length of a latent; each number is standard normal. The style comes first, then `noise_sizes`, with
             ``wavelet`` or ``narrow_ends`` the noise of the image's own resolution, with ``direction`` the numbers that
             draw one.
-        conditioning: 0 … 1, how much the type matters. It starts at 0: with full conditioning from the start, the
+        conditioning: 0 … 1, how much type and kind matter. It starts at 0: with full conditioning from the start, the
             images of a type collapse on small sets (Shahbazi et al. 2022, arXiv:2201.06578).
         directions: with ``direction``, the photographs' directions of each type, (types, `ENTRIES`, 2), or with several
             kinds (types, `ENTRIES`, 2 + kinds).

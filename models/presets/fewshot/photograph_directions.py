@@ -34,7 +34,7 @@ class PhotographDirections:
         self.of_photographs = direction_vectors(images).cpu()
         self.kinds, self.kind = kinds, torch.zeros(len(images), dtype=torch.int64)
         self._members = [type_index == each for each in range(types)]
-        for each in self._members:
+        for each in self._members if kinds > 1 else []:
             self.kind[each] = kinds_of(images[each.to(images.device)], kinds)
 
     @property

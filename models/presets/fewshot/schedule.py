@@ -12,14 +12,14 @@ class FewshotSchedule:
     Args:
         learning_rate: at the start of the run.
         gradient_penalty: gamma, which stays the same over the run.
-        types: number of defect types. A run of one type is never conditioned.
+        classes: number of defect types, times that of their kinds. A run of one is never conditioned.
 
     Attributes:
         reductions: how often the run was made gentler: each halves the learning rate and doubles gamma.
     """
 
-    def __init__(self, learning_rate: float, gradient_penalty: float, types: int) -> None:
-        self._learning_rate, self._gradient_penalty, self._types = learning_rate, gradient_penalty, types
+    def __init__(self, learning_rate: float, gradient_penalty: float, classes: int) -> None:
+        self._learning_rate, self._gradient_penalty, self._classes = learning_rate, gradient_penalty, classes
         self.reductions = 0
 
     def learning_rate(self, progress: float) -> float:
@@ -30,5 +30,5 @@ class FewshotSchedule:
         return self._gradient_penalty * 2.0**self.reductions
 
     def conditioning(self, progress: float) -> float:
-        """How much the defect type matters, 0 to 1 (Shahbazi et al. 2022, arXiv:2201.06578)."""
-        return linear_ramp(progress, CONDITIONING_START, CONDITIONING_COMPLETE) if self._types > 1 else 0.0
+        """How much the defect type, and its kind, matter, 0 to 1 (Shahbazi et al. 2022, arXiv:2201.06578)."""
+        return linear_ramp(progress, CONDITIONING_START, CONDITIONING_COMPLETE) if self._classes > 1 else 0.0

@@ -21,7 +21,7 @@ class Pairs:
     Attributes:
         real, fake: (B, C, side, side) float32 from -1 to 1; with masks, they are the last channel.
         types: (B,) int64, of both partners.
-        directions: (B, 2), of both partners; None for networks without direction.
+        directions: (B, 2 + K), of both partners; None for networks without direction.
     """
 
     real: Tensor
@@ -57,7 +57,7 @@ class View:
         return replace(self, parameters=replace(self.parameters, brightness=brightness))(differences)
 
     def directions(self, directions: Tensor | None) -> Tensor | None:
-        """Those of the images as it sees them, (B, 2)."""
+        """Those of the images as it sees them, (B, 2 + K)."""
         return None if directions is None else augmented_directions(directions, self.parameters)
 
 

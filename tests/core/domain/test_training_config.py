@@ -134,6 +134,29 @@ def test_kinds_need_directions() -> None:
         resolved(dataset(200), overrides={"direction": False, "kinds": 2})
 
 
+def test_a_job_that_continues_a_version_cannot_leave_its_directions_out() -> None:
+    """The refusal says so, and does not speak of the version's kinds, which nobody asked for."""
+    origin = ModelVersion(
+        model="m",
+        version=1,
+        classes=["type-0"],
+        resolution=32,
+        mode="L",
+        preset="fewshot",
+        config={**resolved(dataset(200), resolution=32), "prior": None},
+        training_job="job",
+        dataset_digest="digest",
+        weights_sha256="weights",
+        created_at=now(),
+    )
+    assert resolve(TrainingRequest(dataset="steel", model="m", init_from="m@1"), dataset(20), origin)["kinds"] == 5
+    refused = [({"direction": False}, "m@1 has direction True, not False"), ({"kinds": 2}, "m@1 has kinds 5, not 2")]
+    for overrides, words in refused:
+        request = TrainingRequest(dataset="steel", model="m", init_from="m@1", overrides=overrides)
+        with pytest.raises(CannotTrain, match=words):
+            resolve(request, dataset(200), origin)
+
+
 def test_a_job_that_continues_an_earlier_version_has_networks_of_its_shape() -> None:
     origin = ModelVersion(
         model="m",

@@ -7,7 +7,7 @@ import torch
 from tests.models.presets.fewshot.runs import DIRECTED, KINDS, noise, slanted, trainer
 from torch import Tensor
 
-from flawsmith.models.presets.fewshot.directions import VECTOR
+from flawsmith.models.presets.fewshot.directions import ENTRIES, VECTOR, entries_of
 from flawsmith.models.presets.fewshot.kinds import kinds_of
 from flawsmith.models.presets.fewshot.trainer import FewshotTrainer
 
@@ -42,6 +42,23 @@ def test_there_are_at_most_as_many_kinds_as_asked_for(photographs: Tensor, kinds
     assert found.shape == (len(photographs),)
     assert found.min() == 0
     assert found.max() < kinds
+
+
+def test_a_single_photograph_is_no_kind() -> None:
+    odd = torch.cat([plain(100), 255 - slanted(1, 45)])
+    found = kinds_of(odd, 5)
+    assert torch.bincount(found).min() >= 5
+
+
+@pytest.mark.parametrize("rare", [1, 3, 6])
+def test_a_kind_of_few_among_very_many_is_drawn(rare: int) -> None:
+    """A generator keeps 256 directions of a type, however many photographs there are."""
+    directions = torch.cat([torch.randn(2000, 2), torch.eye(3)[torch.arange(2000) % 2]], 1)
+    directions[:rare, 2:] = torch.tensor([0.0, 0.0, 1.0])
+    entries = entries_of(directions)
+    assert entries.shape == (ENTRIES, 5)
+    assert entries[:, 2:].sum(0).tolist() == pytest.approx([127.5, 127.5, 1], abs=1)
+    assert entries[:, 4].sum() >= 1
 
 
 def test_few_photographs_are_not_divided() -> None:
