@@ -77,7 +77,7 @@ def memorization_rate(images: Tensor, training: Tensor, allowed: float) -> float
         training: (M, C, side, side) uint8, M > 1.
         allowed: the ratio below which an image is a copy, see `min_nn_ratio`.
     """
-    return (_ratio(nearest_distances(images, training)) < allowed).float().mean().item()
+    return _suspects(nearest_distances(images, training), allowed).float().mean().item()
 
 
 def copied_share(images: Tensor, training: Tensor, allowed: float) -> float:
@@ -88,7 +88,7 @@ def copied_share(images: Tensor, training: Tensor, allowed: float) -> float:
     """
     distances = _symmetric_distances(images, training)
     nearest, which = distances.topk(2, dim=1, largest=False)
-    suspects = (_ratio(nearest) < allowed).nonzero().squeeze(1)
+    suspects = _suspects(nearest, allowed).nonzero().squeeze(1)
     originals = which[suspects, 0]
     among = _symmetric_distances(training[originals], training)
     among[torch.arange(len(originals)), originals] = math.inf
@@ -140,6 +140,14 @@ def _distances_to_all(images: Tensor, start: int) -> Tensor:
     rows = torch.arange(len(some))
     distances[rows, rows + start] = math.inf
     return distances
+
+
+def _suspects(nearest: Tensor, allowed: float) -> Tensor:
+    """Which images are far nearer to a photograph than to the next, (N, 2) distances -> (N,) bool.
+
+    An image that is identical with two photographs has no such ratio, only rounding errors.
+    """
+    return (_ratio(nearest) < allowed) | ((nearest[:, 0] <= IDENTICAL) & (allowed > 0))
 
 
 def _ratio(distances: Tensor) -> Tensor:

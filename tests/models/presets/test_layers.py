@@ -15,6 +15,7 @@ FEWSHOT = [
         "direction": direction,
         **ends,
         "gradient_penalty": 1.0,
+        "kinds": 1,
         "generator_width": 8,
         "discriminator_width": 8,
     }
@@ -56,7 +57,8 @@ def test_weights_and_multiplications_are_those_of_the_networks(
 
 @pytest.mark.parametrize("narrow_ends", [False, True])
 def test_masks_are_counted(narrow_ends: bool) -> None:
-    words = PRESETS["fewshot"].overrides(narrow_ends=narrow_ends, gradient_penalty=1.0).model_dump()  # type: ignore[call-arg]
+    overrides = {"narrow_ends": narrow_ends, "gradient_penalty": 1.0, "kinds": 1}
+    words = PRESETS["fewshot"].overrides.model_validate(overrides).model_dump()
     config = {"resolution": 64, "channels": 1, "seed": 0, **words}
     plain, layers = (
         PRESETS["fewshot"].layers({**config, "classes": ["pits"], **more}) for more in ({}, {"labels": "mask"})

@@ -16,7 +16,9 @@ WIDTHS = ("generator_depth", "discriminator_depth", "generator_width", "discrimi
 def config_of(preset: str) -> dict[str, Any]:
     """The configuration of a small run: the preset's defaults but for the networks' width."""
     fields = PRESETS[preset].overrides().model_dump()
-    return {"resolution": 32, "channels": 1, "seed": 0, **fields, **{name: 2 for name in WIDTHS if name in fields}}
+    small = dict.fromkeys(WIDTHS, 2) | {"kinds": 1}
+    chosen = {name: value for name, value in small.items() if name in fields}
+    return {"resolution": 32, "channels": 1, "seed": 0, **fields, **chosen}
 
 
 def trainer(preset: str, config: dict[str, Any]) -> Trainer:
@@ -51,13 +53,15 @@ def test_the_generator_that_samples_has_the_weights_of_the_one_that_trains(prese
 def test_a_card_of_an_earlier_release_means_networks_without_direction_and_special_ends() -> None:
     config = config_of("fewshot") | {"direction": False, "wavelet": False, "narrow_ends": False}
     weights = trainer("fewshot", config).networks()["generator"]
-    earlier = {name: value for name, value in config.items() if name not in ("direction", "wavelet", "narrow_ends")}
+    later = ("direction", "wavelet", "narrow_ends", "kinds")
+    earlier = {name: value for name, value in config.items() if name not in later}
     build_generator("fewshot", earlier, 1).load_state_dict(weights)
 
 
 @pytest.mark.parametrize("preset", PRESETS.names)
 def test_the_fields_that_shape_the_networks_are_overrides(preset: str) -> None:
-    assert set(PRESETS[preset].shaping) <= PRESETS[preset].overrides.model_fields.keys()
+    shaping = {*PRESETS[preset].shaping, *PRESETS[preset].shaping_of_types}
+    assert shaping <= PRESETS[preset].overrides.model_fields.keys()
 
 
 def test_two_builders_of_one_name_are_refused() -> None:
