@@ -335,7 +335,7 @@ def _check_shape(preset: Preset, config: dict[str, Any], origin: ModelVersion) -
     if config["channels"] != origin.config["channels"]:
         mode = mode_of(config["channels"])
         raise CannotTrain("/init_from", f"{origin.ref} makes images of mode {origin.mode}, the dataset's are {mode}")
-    # A network for one type has no input for the type, so it can continue with another one.
+    # A network for one type is told nothing of it but the kind, so it can continue with another one.
     if config["classes"] != origin.classes and not len(config["classes"]) == len(origin.classes) == 1:
         theirs, ours = ", ".join(origin.classes), ", ".join(config["classes"])
         raise CannotTrain(

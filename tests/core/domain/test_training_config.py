@@ -134,21 +134,26 @@ def test_kinds_need_directions() -> None:
         resolved(dataset(200), overrides={"direction": False, "kinds": 2})
 
 
-def test_a_job_that_continues_a_version_cannot_leave_its_directions_out() -> None:
-    """The refusal says so, and does not speak of the version's kinds, which nobody asked for."""
-    origin = ModelVersion(
+def version(config: dict[str, Any]) -> ModelVersion:
+    """m@1, of one type."""
+    return ModelVersion(
         model="m",
         version=1,
         classes=["type-0"],
         resolution=32,
         mode="L",
         preset="fewshot",
-        config={**resolved(dataset(200), resolution=32), "prior": None},
+        config=config,
         training_job="job",
         dataset_digest="digest",
         weights_sha256="weights",
         created_at=now(),
     )
+
+
+def test_a_job_that_continues_a_version_cannot_leave_its_directions_out() -> None:
+    """The refusal says so, and does not speak of the version's kinds, which nobody asked for."""
+    origin = version({**resolved(dataset(200), resolution=32), "prior": None})
     assert resolve(TrainingRequest(dataset="steel", model="m", init_from="m@1"), dataset(20), origin)["kinds"] == 5
     refused = [({"direction": False}, "m@1 has direction True, not False"), ({"kinds": 2}, "m@1 has kinds 5, not 2")]
     for overrides, words in refused:
@@ -158,19 +163,7 @@ def test_a_job_that_continues_a_version_cannot_leave_its_directions_out() -> Non
 
 
 def test_a_job_that_continues_an_earlier_version_has_networks_of_its_shape() -> None:
-    origin = ModelVersion(
-        model="m",
-        version=1,
-        classes=["type-0"],
-        resolution=32,
-        mode="L",
-        preset="fewshot",
-        config={**JOB, **FEWSHOT, "classes": ["type-0"], "prior": "0123"},
-        training_job="job",
-        dataset_digest="digest",
-        weights_sha256="weights",
-        created_at=now(),
-    )
+    origin = version({**JOB, **FEWSHOT, "classes": ["type-0"], "prior": "0123"})
     request = TrainingRequest(dataset="steel", model="m", init_from="m@1")
     config = resolve(request, dataset(20), origin)
     assert (config["direction"], config["wavelet"], config["narrow_ends"]) == (False, False, False)
