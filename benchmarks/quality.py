@@ -93,7 +93,7 @@ def main() -> None:
         resolution=given.resolution,
         seed=given.seed,
         overrides=overrides,
-        steps=1,
+        **_length(given, overrides),
     )
     config = trainer_config(given.preset, resolve(request, photographs.dataset))
     run, spent = _trainer(given.preset, config, photographs, given.device), 0.0
@@ -112,6 +112,14 @@ def main() -> None:
         _show(run, given, config, photographs, until)
         if given.verdict:
             _print_verdict(run, given, config, photographs)
+
+
+def _length(given: argparse.Namespace, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Of the job that would be as long, which decides the number of kinds."""
+    if given.seconds:
+        return {"max_seconds": max(given.seconds)}
+    batch_size = PRESETS[given.preset].overrides.model_validate(overrides).model_dump()["batch_size"]
+    return {"steps": -(-max(given.shown) // batch_size)}
 
 
 def _trainer(preset: str, config: dict[str, Any], photographs: Photographs, device: str) -> Trainer:

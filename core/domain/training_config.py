@@ -96,9 +96,10 @@ def resolve_request(
     labels, words = _labels(request, preset, dataset, origin, masked)
     words = [*size_notes(request, preset, dataset, crop, resolution), *words] if not origin else words
     given = _overrides(request, preset, origin, inherited)
-    overrides = given.completed(trained, resolution).model_dump()
-    job = _job_config(request, preset, trained, crop, origin, resolution, overrides["batch_size"])
+    batch_size: int = given.model_dump()["batch_size"]
+    job = _job_config(request, preset, trained, crop, origin, resolution, batch_size)
     job = job.model_copy(update={"labels": labels})
+    overrides = given.completed(trained, resolution, job.total_steps, job.max_seconds).model_dump()
     config = {**job.model_dump(mode="json"), **overrides}
     if labels and config.get("wavelet"):
         raise CannotTrain("/labels", "networks with 'wavelet' learn no masks; leave one of the two out")
@@ -142,7 +143,8 @@ def _resolve_untrained(request: TrainingRequest, preset: Preset, dataset: Datase
     unused = [name for name in ("epochs", "steps", "max_seconds", "patience") if getattr(request, name) is not None]
     alone = request.model_copy(update=dict.fromkeys(unused) | {"epochs": 1})
     job = _job_config(alone, preset, of_photographs, crop, None, resolution, batch_size=1)
-    overrides = preset.overrides.model_validate(request.overrides).completed(measured, resolution)
+    given = preset.overrides.model_validate(request.overrides)
+    overrides = given.completed(measured, resolution, job.total_steps, None)
     notes = [f"preset '{preset.name}' trains nothing: {' and '.join(map(repr, unused))} not used"] if unused else []
     if request.labels is not None:
         notes.append(f"images of preset '{preset.name}' have masks in any case: 'labels' not used")

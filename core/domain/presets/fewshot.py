@@ -1,5 +1,6 @@
 """The preset `fewshot`: for 20 to 2,000 photographs, without anything to tune."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -12,6 +13,8 @@ from flawsmith.core.domain.records import Dataset
 DEFAULT_IMAGES = 96_000  # shown in a job of one defect type
 NARROW_ENDS_FROM = 128  # resolution in pixels
 PHOTOGRAPHS_OF_A_KIND, MOST_KINDS = 40, 5
+LEAST_OF_DEFAULT_FOR_KINDS = 1 / 3  # shorter jobs make better images of one kind
+PHOTOGRAPHS_PER_SECOND = 150  # that two CPU cores show, at 64 pixels
 SECONDS_AT_DEFAULT = 300.0  # that two CPU cores need for sharp images at the default resolution
 
 
@@ -93,8 +96,9 @@ class FewshotOverrides(Overrides):
         le=16,
         description="divide the photographs of each type into at most so many kinds by how they look, at most one for "
         "each 20 trained on, and tell both networks the kind, so that rare ones are not left out; only with direction; "
-        "null: one for each "
-        f"{PHOTOGRAPHS_OF_A_KIND} photographs of the smallest type, at most {MOST_KINDS}",
+        f"null: one for each {PHOTOGRAPHS_OF_A_KIND} photographs of the smallest type, at most {MOST_KINDS}, in jobs "
+        "that show at least a third of the default number of photographs, with max_seconds at "
+        f"{PHOTOGRAPHS_PER_SECOND} a second; else one",
     )
     wavelet: bool = Field(
         False, description="only to continue a version of an earlier release that has it: end in Haar transforms"
@@ -108,15 +112,16 @@ class FewshotOverrides(Overrides):
             raise ValueError("'kinds' needs 'direction'; leave one of the two out")
         return self
 
-    def completed(self, dataset: Dataset, resolution: int) -> Self:
+    def completed(self, dataset: Dataset, resolution: int, steps: int, max_seconds: float | None) -> Self:
         filled: dict[str, Any] = {}
         if self.gradient_penalty is None:
             filled["gradient_penalty"] = _default_gradient_penalty(dataset.image_count)
         if self.narrow_ends is None:
             filled["narrow_ends"] = resolution >= NARROW_ENDS_FROM and not self.wavelet
         if self.kinds is None:
-            fewest = min(dataset.classes.values()) if self.direction else 0
-            filled["kinds"] = min(max(fewest // PHOTOGRAPHS_OF_A_KIND, 1), MOST_KINDS)
+            in_time = math.inf if max_seconds is None else max_seconds * PHOTOGRAPHS_PER_SECOND
+            shown = min(steps * self.batch_size, in_time)
+            filled["kinds"] = _default_kinds(dataset, shown) if self.direction else 1
         return self.model_copy(update=filled)
 
 
@@ -158,7 +163,7 @@ class FewshotPreset(Preset):
 
     def default_length(self, dataset: Dataset, batch_size: int) -> Length:
         """A third more for each further type: types share what they have in common, so six need less than six runs."""
-        return Length(steps=-(-DEFAULT_IMAGES * (2 + len(dataset.classes)) // (3 * batch_size)))
+        return Length(steps=math.ceil(_default_images(dataset) / batch_size))
 
     def describe_default_length(self) -> str:
         return f"as many steps as show {DEFAULT_IMAGES:,} photographs, and a third more for each further type"
@@ -200,6 +205,17 @@ def _discriminator_layers(config: Mapping[str, Any]) -> list[Layer]:
         layers.append(convolution(inputs, outputs, 16, side**2))
         inputs, side = outputs, side // 2
     return [*layers, convolution(inputs, inputs, 16, 1)]
+
+
+def _default_images(dataset: Dataset) -> float:
+    return DEFAULT_IMAGES * (2 + len(dataset.classes)) / 3
+
+
+def _default_kinds(dataset: Dataset, shown: float) -> int:
+    """One where time is short: what the networks are told of kinds takes longer to learn."""
+    if shown < LEAST_OF_DEFAULT_FOR_KINDS * _default_images(dataset):
+        return 1
+    return min(max(min(dataset.classes.values()) // PHOTOGRAPHS_OF_A_KIND, 1), MOST_KINDS)
 
 
 def _default_gradient_penalty(photographs: int) -> float:

@@ -16,8 +16,8 @@ class Overrides(RequestBody):
     One of them is ``batch_size``, the number of photographs in one step, unless the preset has no networks.
     """
 
-    def completed(self, dataset: Dataset, resolution: int) -> Self:
-        """The same values; those left at None that depend on the dataset or the resolution are filled in."""
+    def completed(self, dataset: Dataset, resolution: int, steps: int, max_seconds: float | None) -> Self:
+        """The same values; those left at None that depend on the dataset, resolution or length are filled in."""
         return self
 
 

@@ -129,6 +129,26 @@ def test_many_photographs_are_divided_into_kinds(photographs: int, kinds: int) -
     assert resolved(dataset(photographs), overrides={"kinds": 3})["kinds"] == 3
 
 
+@pytest.mark.parametrize(
+    ("types", "length", "kinds"),
+    [
+        (1, {"steps": 2000}, 5),
+        (1, {"steps": 1999}, 1),
+        (1, {"steps": 1000, "overrides": {"batch_size": 32}}, 5),
+        (1, {"epochs": 1}, 1),
+        (1, {"max_seconds": 300}, 5),
+        (1, {"max_seconds": 150}, 1),
+        (1, {"max_seconds": 150, "overrides": {"kinds": 5}}, 5),
+        (1, {"max_seconds": 300, "steps": 1000}, 1),
+        (6, {"max_seconds": 300}, 1),
+        (6, {"max_seconds": 900}, 5),
+    ],
+)
+def test_short_jobs_have_one_kind(types: int, length: dict[str, Any], kinds: int) -> None:
+    """What a third of the default length is grows with the number of types."""
+    assert resolved(dataset(200 * types, types), **length)["kinds"] == kinds
+
+
 def test_kinds_need_directions() -> None:
     with pytest.raises(ValidationError, match="'kinds' needs 'direction'; leave one of the two out"):
         resolved(dataset(200), overrides={"direction": False, "kinds": 2})
