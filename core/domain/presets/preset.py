@@ -17,7 +17,14 @@ class Overrides(RequestBody):
     """
 
     def completed(self, dataset: Dataset, resolution: int, steps: int, max_seconds: float | None) -> Self:
-        """The same values; those left at None that depend on the dataset, resolution or length are filled in."""
+        """The same values; those left at None that depend on the dataset, resolution or length are filled in.
+
+        Args:
+            dataset: the images to train on.
+            resolution: in pixels.
+            steps: of the whole run.
+            max_seconds: after which it ends sooner; None: no limit.
+        """
         return self
 
 
